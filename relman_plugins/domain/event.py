@@ -1,0 +1,80 @@
+"""Events: what the ledger is made of.
+
+An event says that something happened. It is written once: ``key`` is its idempotency key, and a second
+event with the same key is dropped, whatever it says.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.identity import Actor
+
+
+class Kind(StrEnum):
+    """Every kind of event, ``<noun>.<past participle>``. Kinds are added, never renamed."""
+
+    RELEASE_OPENED = "release.opened"
+    RELEASE_CLOSED = "release.closed"
+    RELEASE_HELD = "release.held"
+    RELEASE_RESUMED = "release.resumed"
+    ABORT_REQUESTED = "release.abort_requested"
+    STEP_STARTED = "step.started"
+    STEP_FINISHED = "step.finished"
+    STEP_FAILED = "step.failed"
+    STEP_REFUSED = "step.refused"
+    ARTIFACT_BUILT = "artifact.built"
+    ENVIRONMENT_PROVISIONED = "environment.provisioned"
+    ENVIRONMENT_REMOVED = "environment.removed"
+    CHANGE_STARTED = "change.started"
+    CHANGE_FINISHED = "change.finished"
+    SUITE_FINISHED = "suite.finished"
+    GATE_OPENED = "gate.opened"
+    GATE_VOTED = "gate.voted"
+    GATE_DECIDED = "gate.decided"
+    GATE_BYPASSED = "gate.bypassed"
+    WINDOW_WAITED = "window.waited"
+    ANALYSIS_MEASURED = "analysis.measured"
+    ANALYSIS_FINISHED = "analysis.finished"
+    TRAFFIC_WITHDRAWN = "traffic.withdrawn"
+    ROLLBACK_FINISHED = "rollback.finished"
+    LOCK_ACQUIRED = "lock.acquired"
+    LOCK_RELEASED = "lock.released"
+    LOCK_BROKEN = "lock.broken"
+    LOCK_EXPIRED = "lock.expired"
+
+
+class NewEvent(Frozen):
+    """An event about to be recorded."""
+
+    kind: Kind
+    key: str
+    """Idempotency key, unique in the ledger: what makes this the same event when a retry writes it again."""
+    step: str | None = None
+    environment: str | None = None
+    actor: Actor = Actor()
+    data: dict[str, Any] = Field(default_factory=dict)
+    """JSON: what happened. Never secrets."""
+    at: datetime | None = None
+    """When it happened (aware); None means when it is recorded. Replayed events carry it."""
+
+
+class Event(Frozen):
+    """A recorded event."""
+
+    id: int
+    """Position in the ledger; grows, with gaps."""
+    release_id: str
+    kind: Kind
+    key: str
+    at: datetime
+    """UTC."""
+    step: str | None
+    environment: str | None
+    actor: Actor
+    data: dict[str, Any]

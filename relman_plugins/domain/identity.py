@@ -1,0 +1,53 @@
+"""Ids, versions and people."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from relman_plugins.domain.base import Frozen
+
+NAME_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
+"""Names of pipelines, environments, stages, suites: a DNS label, so that every platform accepts them."""
+
+VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._+-]{0,63}$"
+"""Versions: what OCI tags, file names and URLs all accept, plus the ``+`` of semantic versions."""
+
+_VERSION = re.compile(VERSION_PATTERN)
+
+
+def is_version(text: str) -> bool:
+    """Say whether ``text`` may be the version of a release."""
+    return _VERSION.fullmatch(text) is not None and ".." not in text
+
+
+def dag_id_of(pipeline: str) -> str:
+    """Return the DAG id of a pipeline: ``release__<name>``."""
+    return f"release__{pipeline}"
+
+
+def release_id_of(pipeline: str, version: str, n: int) -> str:
+    """Return the id of the ``n``-th release (from 1) of a version: ``<pipeline>-<version>-<n>``."""
+    return f"{pipeline}-{version}-{n}"
+
+
+class Actor(Frozen):
+    """Who did something: a person, relman itself, or Airflow."""
+
+    kind: Literal["person", "system"] = "system"
+    id: str = "relman"
+    name: str = ""
+    via: str = ""
+    """The way in: ``airflow``, ``api``, ``cli``, ``slack``, ``schedule``."""
+
+
+class Person(Frozen):
+    """Somebody who may answer at a gate."""
+
+    id: str
+    """Key in the People document."""
+    airflow: str
+    """Airflow user id: what the auth manager calls this person."""
+    name: str = ""
+    slack: str = ""
+    """Slack member id, for mentions."""

@@ -1,0 +1,91 @@
+"""Desired and observed state: the only language that platforms speak."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from relman_plugins.domain.base import Frozen
+
+
+class Revision(Frozen):
+    """One deployable version of a service, identified by content.
+
+    Two revisions are the same only when version *and* digest are.
+    """
+
+    version: str
+    digest: str
+    """``sha256:<hex>`` of the artifact."""
+    uri: str
+    """Where the platform fetches the artifact: ``file:///…`` or an address it understands."""
+
+
+class DesiredState(Frozen):
+    """What an environment should run for one service.
+
+    ``stable`` carries the traffic that ``candidate`` does not. An empty environment is
+    ``stable=None, candidate=None``.
+    """
+
+    stable: Revision | None = None
+    candidate: Revision | None = None
+    candidate_weight: int = Field(default=0, ge=0, le=100)
+    """Share of the traffic that the candidate gets, in percent."""
+    stable_replicas: int = Field(default=0, ge=0)
+    candidate_replicas: int = Field(default=0, ge=0)
+    config: dict[str, str] = Field(default_factory=dict)
+    """Environment variables every replica gets. Never secrets."""
+
+    @model_validator(mode="after")
+    def _weights_have_somewhere_to_go(self) -> Self:
+        if self.candidate is None and self.candidate_weight:
+            raise ValueError("candidate_weight needs a candidate")
+        if self.stable is None and self.candidate is not None and self.candidate_weight != 100:
+            raise ValueError("without a stable revision the candidate takes all the traffic")
+        return self
+
+
+class ObservedRevision(Frozen):
+    """One revision as the platform sees it."""
+
+    revision: Revision
+    replicas: int
+    """Replicas asked for."""
+    ready: int
+    """Replicas that answer their health check *and* prove the revision's identity."""
+    weight: int
+    """Share of the traffic routed to it, in percent."""
+
+
+class ObservedState(Frozen):
+    """What an environment really runs for one service."""
+
+    exists: bool = True
+    """False when nothing of the environment is there: no process, port, route or data directory."""
+    stable: ObservedRevision | None = None
+    candidate: ObservedRevision | None = None
+    url: str | None = None
+    """Address of the front door for this service, if it has one."""
+    token: int = 0
+    """The highest fencing token the platform has accepted."""
+    messages: tuple[str, ...] = ()
+    """What the platform wants people to know: crash loops, refused artifacts."""
+
+    def matches(self, desired: DesiredState) -> bool:
+        """Say whether the world is as desired: the same revisions, all replicas ready, the same weights."""
+        return _same(self.stable, desired.stable, desired.stable_replicas, 100 - desired.candidate_weight) and _same(
+            self.candidate, desired.candidate, desired.candidate_replicas, desired.candidate_weight
+        )
+
+
+def _same(seen: ObservedRevision | None, wanted: Revision | None, replicas: int, weight: int) -> bool:
+    if wanted is None:
+        return seen is None
+    return (
+        seen is not None
+        and (seen.revision.version, seen.revision.digest) == (wanted.version, wanted.digest)
+        and seen.ready == seen.replicas == replicas
+        and seen.weight == weight
+    )

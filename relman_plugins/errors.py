@@ -1,0 +1,87 @@
+"""The exceptions that relman raises on purpose.
+
+::
+
+    RelmanError
+    ├── SpecError            a spec has diagnostics (carried as values)
+    ├── PlanError            a valid spec cannot become a plan for these options
+    ├── Refused              a rule says no: the message says which, and what to do
+    ├── LedgerError
+    │   ├── LedgerUnavailable    the database does not answer
+    │   └── LedgerConflict       another writer won; nothing was written
+    ├── ClientError          an outside system
+    │   ├── ClientUnavailable    no answer, time-out, 5xx, 429: trying again can help
+    │   └── ClientRejected       an answer that trying again will not change
+    └── PlatformError
+        ├── PlatformUnavailable  the platform does not answer
+        ├── PlatformRejected     the platform refuses the desired state
+        └── StaleToken           a newer fencing token was seen: this caller lost its lock
+
+Every message says what was tried, on what, what came back and what can be done next.
+"""
+
+from __future__ import annotations
+
+
+class RelmanError(Exception):
+    """Base of every error that relman raises on purpose."""
+
+
+class SpecError(RelmanError):
+    """A spec has diagnostics; ``diagnostics`` holds all of them, sorted by place."""
+
+    def __init__(self, message: str, diagnostics: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics
+
+
+class PlanError(RelmanError):
+    """A valid spec cannot become a plan for the options given."""
+
+
+class Refused(RelmanError):
+    """A rule says no. Trying again without a change of circumstances gives the same answer."""
+
+
+class LedgerError(RelmanError):
+    """The ledger could not do what was asked."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger's database does not answer, or its schema is not the one this version needs."""
+
+
+class LedgerConflict(LedgerError):
+    """Another writer won; nothing was written."""
+
+
+class ClientError(RelmanError):
+    """An outside system could not be used."""
+
+
+class ClientUnavailable(ClientError):
+    """No answer, a time-out, 5xx or 429: trying again can help."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ClientRejected(ClientError):
+    """An answer that trying again will not change."""
+
+
+class PlatformError(RelmanError):
+    """A platform could not observe or converge."""
+
+
+class PlatformUnavailable(PlatformError):
+    """The platform does not answer; trying again can help."""
+
+
+class PlatformRejected(PlatformError):
+    """The platform refuses the desired state; the message carries its reason."""
+
+
+class StaleToken(PlatformError):
+    """The platform has seen a newer fencing token: this caller no longer owns the environment."""

@@ -1,0 +1,171 @@
+"""The plan: what a release will do, as data.
+
+A plan has two parts. Its *shape* is what the spec alone decides: the steps, their order, their arguments.
+A plan for a release adds the version and the options it was started with. The DAG is built from the shape,
+the steps run the plan that the ledger stored when the release opened, and both carry the shape's hash, so a
+file that changed under a release is noticed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from relman_plugins.domain.base import Frozen, digest_of
+from relman_plugins.domain.identity import Person
+
+
+class StepKind(StrEnum):
+    """What a step does; the factory's catalogue maps each kind to one operator."""
+
+    OPEN = "open"
+    BUILD = "build"
+    PROVISION = "provision"
+    DEPLOY = "deploy"
+    SHIFT = "shift"
+    SUITE = "suite"
+    APPROVAL = "approval"
+    WINDOW = "window"
+    MONITOR = "monitor"
+    ROLLBACK = "rollback"
+    TEARDOWN = "teardown"
+    CLOSE = "close"
+
+
+class Step(Frozen):
+    """One entry of the plan; becomes one task.
+
+    ``args`` is JSON, its fields by kind:
+
+    ========== =====================================================================================
+    build      ``{source, command, timeout_s}``; paths relative to the spec folder
+    provision  ``{expires_s}``
+    deploy     ``{weight: 100}``: all traffic at once (recreate, and the only step of a first deploy)
+    shift      ``{weight, analysis: name|None, interval_s, count}``: one weight of a canary
+    suite      ``{suite, command, env, junit, timeout_s, min_tests, max_failures}``
+    approval   ``{gate, group, quorum, people: [Person], timeout_s, on_timeout}``
+    window     ``{windows: [Window], timeout_s}``
+    monitor    ``{analysis, for_s, interval_s}``
+    rollback   ``{steps: [ids of the steps it undoes]}``
+    ========== =====================================================================================
+    """
+
+    id: str
+    """Task id: ``<stage>.<name>``, or ``open``, ``build``, ``close``. Stable when weights change elsewhere."""
+    kind: StepKind
+    stage: str | None = None
+    environment: str | None = None
+    needs: tuple[str, ...] = ()
+    """Ids of the steps that must have succeeded first."""
+    gates: tuple[str, ...] = ()
+    """Ids of all gate steps (approval, window) that must hold when this step changes something."""
+    changes: bool = False
+    """Whether the step changes an environment: it then takes the lock and checks every gate."""
+    unlocks: bool = False
+    """Whether the environment's lock is released after this step: it is the last there."""
+    args: dict[str, Any] = Field(default_factory=dict)
+
+
+class EnvironmentPlan(Frozen):
+    """What the plan needs to know of an environment."""
+
+    name: str
+    platform: str
+    connection: str
+    """Airflow connection id of the platform."""
+    replicas: int
+    ephemeral: bool
+    config: dict[str, str] = Field(default_factory=dict)
+
+
+class MetricPlan(Frozen):
+    """One metric of an analysis: a query, and what it must be."""
+
+    name: str
+    query: str
+    """PromQL; ``$service``, ``$environment``, ``$version`` and ``$stable`` are filled in when it is asked."""
+    max: float | None = None
+    """The value passes when it is at most this."""
+    min: float | None = None
+    """The value passes when it is at least this."""
+    samples: str | None = None
+    """PromQL that counts what the value rests on; fewer than ``min_samples`` is ``no_data``."""
+    min_samples: float = 0
+    tolerated_failures: int = 0
+    """How many failed looks are still acceptable, inclusive: the next one fails the analysis."""
+    unit: str = ""
+
+
+class AnalysisPlan(Frozen):
+    """A named set of metrics."""
+
+    name: str
+    connection: str
+    """Airflow connection id of the metrics server."""
+    metrics: tuple[MetricPlan, ...]
+
+
+class Shape(Frozen):
+    """What the spec alone decides."""
+
+    pipeline: str
+    owner: str
+    description: str
+    service: str
+    spec_digest: str
+    """Digest of the documents the plan was compiled from."""
+    steps: tuple[Step, ...]
+    environments: tuple[EnvironmentPlan, ...]
+    analyses: tuple[AnalysisPlan, ...] = ()
+    slack_channel: str | None = None
+    schedule: dict[str, Any] | None = None
+    """``{cron, timezone, version_file}`` when a window starts releases by itself."""
+
+    @property
+    def hash(self) -> str:
+        """Digest of the shape."""
+        return digest_of(self.model_dump(mode="json"))
+
+    def step(self, step_id: str) -> Step:
+        """Return a step by id; raise KeyError if there is none."""
+        return next((s for s in self.steps if s.id == step_id), None) or _missing(step_id)
+
+    def environment(self, name: str) -> EnvironmentPlan:
+        """Return an environment by name; raise KeyError if there is none."""
+        return next((e for e in self.environments if e.name == name), None) or _missing(name)
+
+    def analysis(self, name: str) -> AnalysisPlan:
+        """Return an analysis by name; raise KeyError if there is none."""
+        return next((a for a in self.analyses if a.name == name), None) or _missing(name)
+
+
+def _missing(name: str) -> Any:
+    raise KeyError(name)
+
+
+class Options(Frozen):
+    """What a release was started with: the trigger form's fields."""
+
+    version: str
+    changes: str = ""
+    """What changed, in words."""
+    emergency: bool = False
+    dry_run: bool = False
+
+
+class ReleasePlan(Frozen):
+    """The plan of one release: a shape, and the options it was started with."""
+
+    shape: Shape
+    options: Options
+
+    @property
+    def hash(self) -> str:
+        """Digest of the whole plan: what an approval is bound to."""
+        return digest_of(self.model_dump(mode="json"))
+
+    def people(self, gate: str) -> tuple[Person, ...]:
+        """Return who may answer at an approval gate."""
+        return tuple(Person.model_validate(p) for p in self.shape.step(gate).args["people"])
