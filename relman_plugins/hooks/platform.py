@@ -1,0 +1,56 @@
+"""Airflow connection → platform driver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relman_plugins.errors import PlatformUnavailable
+
+if TYPE_CHECKING:
+    from relman_plugins.plan.model import EnvironmentPlan
+    from relman_plugins.platforms.base import Platform
+
+
+def platform_of(environment: EnvironmentPlan) -> Platform:
+    """Return the driver of an environment's platform, with the connection's fields.
+
+    Raises:
+        PlatformUnavailable: the connection can't be read.
+    """
+    from airflow.sdk import Connection
+
+    try:
+        connection = Connection.get(environment.connection)
+    except Exception as error:
+        raise _unreadable(environment, error) from error
+    return _driver(environment, connection)
+
+
+async def async_platform_of(environment: EnvironmentPlan) -> Platform:
+    """Do as ``platform_of``, from a trigger: the secrets backends are asked without blocking the loop."""
+    from airflow.sdk import BaseHook
+
+    try:
+        connection = await BaseHook.aget_connection(environment.connection)
+    except Exception as error:
+        raise _unreadable(environment, error) from error
+    return _driver(environment, connection)
+
+
+def _driver(environment: EnvironmentPlan, connection: Any) -> Platform:
+    from relman_plugins.platforms.registry import platform
+
+    return platform(
+        environment.platform,
+        host=connection.host,
+        port=connection.port,
+        login=connection.login,
+        password=connection.password,
+    )
+
+
+def _unreadable(environment: EnvironmentPlan, error: Exception) -> PlatformUnavailable:
+    return PlatformUnavailable(
+        f"cannot read connection {environment.connection!r} of environment {environment.name!r}: {error}; "
+        "create it in Airflow, or name another in the environment's file"
+    )

@@ -1,0 +1,108 @@
+"""relman's own settings: section ``[relman]`` of Airflow's configuration, read when asked.
+
+========================= ==============================================================================
+``home``                  Folder for what relman keeps on this machine: the embedded ledger, artifacts,
+                          the spool. Default ``$AIRFLOW_HOME/relman``.
+``ledger_conn_id``        Airflow connection of the ledger's PostgreSQL database. Empty (the default): the
+                          embedded SQLite ledger ``<home>/ledger.db``. There is no fallback from one to
+                          the other: a connection that cannot be read means no ledger, and no ledger means
+                          that forward steps stop.
+``base_url``              Public address of Airflow for links; default ``[api] base_url``.
+``specs_folder``          Folder of the release specs; default ``release_specs`` beside the DAG folder.
+``minimum_deferral``      Seconds between the deferral of a task and the earliest event of its trigger:
+                          Airflow 3.3.2 can fail a task that is resumed sooner. Default 8.
+========================= ==============================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+SECTION = "relman"
+
+
+def _get(key: str, fallback: str = "") -> str:
+    from airflow.sdk.configuration import conf
+
+    return conf.get(SECTION, key, fallback=fallback) or fallback
+
+
+def home() -> Path:
+    """Return the folder for what relman keeps on this machine; not created here."""
+    airflow_home = os.environ.get("AIRFLOW_HOME", "~/airflow")
+    return Path(_get("home") or Path(airflow_home) / "relman").expanduser()
+
+
+def artifact_store() -> Path:
+    """Return the content-addressed artifact folder."""
+    return home() / "artifacts"
+
+
+def spool_folder() -> Path:
+    """Return the folder for events that wait for the ledger to come back."""
+    return home() / "spool"
+
+
+def specs_base() -> Path | None:
+    """Return the configured folder of the release specs, or None for the default."""
+    folder = _get("specs_folder") or os.environ.get("RELMAN_SPECS", "")
+    return Path(folder).expanduser() if folder else None
+
+
+def minimum_deferral() -> float:
+    """Return how long a trigger waits, from deferral, before it may yield its event, in seconds."""
+    return float(_get("minimum_deferral", "8"))
+
+
+def base_url() -> str:
+    """Return the public address of Airflow, without a trailing slash."""
+    from airflow.sdk.configuration import conf
+
+    configured = _get("base_url") or conf.get("api", "base_url", fallback="") or "http://localhost:8080"
+    return configured.rstrip("/")
+
+
+def ledger_conn_id() -> str:
+    """Return the connection id of the ledger's database, or an empty string for the embedded one."""
+    return _get("ledger_conn_id")
+
+
+def ledger_url() -> str:
+    """Return the SQLAlchemy address of the ledger.
+
+    Reads the connection when one is configured, so it may ask Airflow's secrets backends.
+
+    Raises:
+        LedgerUnavailable: the configured connection can't be read.
+    """
+    conn_id = ledger_conn_id()
+    if not conn_id:
+        return f"sqlite:///{home() / 'ledger.db'}"
+    from airflow.sdk import Connection
+
+    from relman_plugins.errors import LedgerUnavailable
+
+    try:
+        return sqlalchemy_url(Connection.get(conn_id))
+    except Exception as error:
+        raise LedgerUnavailable(
+            f"cannot read the connection {conn_id!r} named by [relman] ledger_conn_id ({error}); "
+            "create it (type Postgres), or empty the setting to use the embedded SQLite ledger"
+        ) from error
+
+
+def sqlalchemy_url(connection: object) -> str:
+    """Turn an Airflow connection to PostgreSQL into an address for psycopg 3."""
+    from sqlalchemy import URL
+
+    fields = {name: getattr(connection, name, None) for name in ("login", "password", "host", "port", "schema")}
+    url = URL.create(
+        "postgresql+psycopg",
+        username=fields["login"],
+        password=fields["password"],
+        host=fields["host"],
+        port=fields["port"],
+        database=fields["schema"],
+    )
+    return url.render_as_string(hide_password=False)

@@ -1,0 +1,62 @@
+"""What Airflow's provider discovery is told about relman. Data only: it is imported in every process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return relman's provider information, in the form of Airflow's ``provider.yaml``."""
+    return {
+        "package-name": "relman",
+        "name": "relman",
+        "description": "Release management: specs in YAML, gates, progressive delivery, rollback, and a record.",
+        "config": {
+            "relman": {
+                "description": "Settings of relman.",
+                "options": {
+                    "home": _option("Folder for the embedded ledger, artifacts and the spool.", "", "/var/lib/relman"),
+                    "ledger_conn_id": _option(
+                        "Connection of the ledger's PostgreSQL database; empty for the embedded SQLite ledger.",
+                        "",
+                        "relman_ledger",
+                    ),
+                    "base_url": _option(
+                        "Public address of Airflow for links; empty for [api] base_url.", "", "https://airflow.example"
+                    ),
+                    "specs_folder": _option(
+                        "Folder of the release specs; empty for release_specs beside the DAG folder.",
+                        "",
+                        "/opt/airflow/release_specs",
+                    ),
+                    "minimum_deferral": _option(
+                        "Seconds between a task's deferral and the earliest event of its trigger. Airflow 3.3.2 can "
+                        "fail a task that is resumed sooner.",
+                        "8",
+                        "8",
+                    ),
+                },
+            }
+        },
+        "connection-types": [
+            {
+                "connection-type": "relman_sandbox",
+                "hook-class-name": "relman_plugins.hooks.connections.SandboxConnectionHook",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "login", "password", "extra"],
+                    "relabeling": {"port": "Control port"},
+                    "placeholders": {"host": "127.0.0.1"},
+                },
+            }
+        ],
+    }
+
+
+def _option(description: str, default: str, example: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": example,
+        "default": default,
+    }
