@@ -1,0 +1,52 @@
+# relman: every command a contributor needs, each a line. `make` alone lists them.
+VENV := .venv
+READY := $(VENV)/.relman-ready
+PYTHON := $(VENV)/bin/python
+# Tests marked `real` start Airflow, PostgreSQL, Prometheus or a browser; RELMAN_TEST_ALL=1 runs them too,
+# and makes a test that would be skipped for want of a program a failure.
+SELECTED := $(if $(RELMAN_TEST_ALL),,-m "not real")
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test lint types arch docs check constraints format clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## Virtual environment in .venv from constraints.txt (done once)
+
+$(READY): pyproject.toml constraints.txt scripts/setup
+	@scripts/setup
+
+demo: $(READY)  ## Three real releases on an Airflow of its own; ends by itself
+	@$(PYTHON) -m relman_plugins.testing.demo
+
+up: $(READY)  ## The same Airflow, kept running until Ctrl-C
+	@$(PYTHON) -m relman_plugins.testing.up
+
+test: $(READY)  ## Tests; RELMAN_TEST_ALL=1 for all of them; ARGS="-k name" for some
+	@$(PYTHON) -m pytest $(SELECTED) $(ARGS)
+
+lint: $(READY)  ## ruff: rules and format
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+format: $(READY)  ## ruff: write the format and the safe fixes
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+types: $(READY)  ## mypy, strict
+	@$(VENV)/bin/mypy
+
+arch: $(READY)  ## import-linter: which room may import which
+	@PYTHONPATH=. $(VENV)/bin/lint-imports
+
+docs: $(READY)  ## Links, examples, file lengths, no addresses of machines
+	@$(PYTHON) -m pytest -q tests/repo
+
+check: lint types arch docs test  ## Everything above, as before a commit
+
+constraints: $(READY)  ## Resolve constraints.txt anew
+	@scripts/constraints
+
+clean:  ## Remove what make wrote: .venv, .relman, caches
+	rm -rf $(VENV) .relman .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
