@@ -1,0 +1,196 @@
+"""The one place that makes HTTP clients, and that says what a failed request means.
+
+Everything that goes wrong comes out as one of two errors: ``ClientUnavailable`` (no answer, a time-out,
+408, 425, 429, 5xx: trying again can help) or ``ClientRejected`` (any other answer that is not a success).
+Redirects are not followed, since they would carry credentials to a place nobody configured. Messages show
+addresses without user names, passwords and query strings.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any
+
+import httpx
+
+from relman_plugins.errors import ClientRejected, ClientUnavailable
+
+TIMEOUT_S = 10.0
+"""Default limit for connecting and for each read, in seconds."""
+
+MAX_BYTES = 8 * 1024 * 1024
+"""The largest answer that is read."""
+
+_TRY_AGAIN = frozenset({408, 425, 429})
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def client(
+    base_url: str,
+    timeout: float = TIMEOUT_S,
+    headers: Mapping[str, str] | None = None,
+    auth: tuple[str, str] | None = None,
+) -> httpx.Client:
+    """Make a client for one server; safe to share between threads, to be closed by the caller.
+
+    Args:
+        base_url: Address that relative paths are added to.
+        timeout: Seconds to wait for a connection, and for each read.
+        headers: Sent with every request.
+        auth: User name and password for HTTP basic authentication.
+
+    Raises:
+        ClientRejected: ``base_url`` is not an ``http`` or ``https`` address.
+    """
+    return httpx.Client(**_arguments(base_url, timeout, headers, auth))
+
+
+def async_client(
+    base_url: str,
+    timeout: float = TIMEOUT_S,
+    headers: Mapping[str, str] | None = None,
+    auth: tuple[str, str] | None = None,
+) -> httpx.AsyncClient:
+    """Make an asynchronous client; the arguments and errors are those of ``client``.
+
+    It belongs to the event loop that first uses it.
+    """
+    return httpx.AsyncClient(**_arguments(base_url, timeout, headers, auth))
+
+
+def request(http: httpx.Client, method: str, path: str, **kwargs: Any) -> httpx.Response:
+    """Send a request and return its successful answer, read completely.
+
+    ``kwargs`` are those of ``httpx.Client.build_request`` (``params``, ``json``, ``data``, ``headers``).
+
+    Raises:
+        ClientUnavailable: No answer, a time-out, 408, 425, 429 or 5xx; ``retry_after`` in seconds when told.
+        ClientRejected: Any other answer than 2xx, or one larger than ``MAX_BYTES``.
+    """
+    asked = http.build_request(method, path, **kwargs)
+    try:
+        answer = http.send(asked, stream=True)
+        try:
+            body = _bounded(answer.iter_bytes(), asked)
+        finally:
+            answer.close()
+    except httpx.HTTPError as error:
+        raise _no_answer(asked, error) from error
+    return _judged(asked, answer, body)
+
+
+async def async_request(http: httpx.AsyncClient, method: str, path: str, **kwargs: Any) -> httpx.Response:
+    """Do what ``request`` does, without blocking the event loop."""
+    asked = http.build_request(method, path, **kwargs)
+    try:
+        answer = await http.send(asked, stream=True)
+        try:
+            body = await _async_bounded(answer.aiter_bytes(), asked)
+        finally:
+            await answer.aclose()
+    except httpx.HTTPError as error:
+        raise _no_answer(asked, error) from error
+    return _judged(asked, answer, body)
+
+
+def shown(url: httpx.URL | str) -> str:
+    """Return an address that may be printed: without user name, password, query string and fragment."""
+    return str(httpx.URL(url).copy_with(username=None, password=None, query=None, fragment=None))
+
+
+def retry_after_s(value: str | None, now: datetime | None = None) -> float | None:
+    """Read a ``Retry-After`` header, in seconds or as an HTTP date; None when absent or unreadable."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
+
+
+def _arguments(
+    base_url: str, timeout: float, headers: Mapping[str, str] | None, auth: tuple[str, str] | None
+) -> dict[str, Any]:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise ClientRejected(f"{base_url!r} is not an address: {error}") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ClientRejected(f"{shown(url)!r} is not an address: expected http://host or https://host")
+    return {
+        "base_url": url,
+        "timeout": timeout,
+        "headers": {"User-Agent": "relman", **(headers or {})},
+        "auth": auth,
+        "verify": _tls(),
+        "follow_redirects": False,
+        # A proxy from the environment cannot reach this machine's own loopback.
+        "trust_env": url.host not in _LOOPBACK,
+    }
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    # Loading the root certificates costs more than a request, so it is done once per process.
+    return httpx.create_ssl_context()
+
+
+def _bounded(chunks: Iterator[bytes], asked: httpx.Request) -> bytes:
+    body = bytearray()
+    for chunk in chunks:
+        _grow(body, chunk, asked)
+    return bytes(body)
+
+
+async def _async_bounded(chunks: AsyncIterator[bytes], asked: httpx.Request) -> bytes:
+    body = bytearray()
+    async for chunk in chunks:
+        _grow(body, chunk, asked)
+    return bytes(body)
+
+
+def _grow(body: bytearray, chunk: bytes, asked: httpx.Request) -> None:
+    body += chunk
+    if len(body) > MAX_BYTES:
+        raise ClientRejected(
+            f"{asked.method} {shown(asked.url)} answered with more than {MAX_BYTES >> 20} MB; ask for less"
+        )
+
+
+def _no_answer(asked: httpx.Request, error: httpx.HTTPError) -> ClientUnavailable:
+    said = "time-out" if isinstance(error, httpx.TimeoutException) else str(error) or type(error).__name__
+    return ClientUnavailable(f"{asked.method} {shown(asked.url)} got no answer: {said}")
+
+
+def _judged(asked: httpx.Request, answer: httpx.Response, body: bytes) -> httpx.Response:
+    headers = [
+        (k, v) for k, v in answer.headers.multi_items() if k not in {"content-encoding", "content-length"}
+    ]
+    whole = httpx.Response(answer.status_code, headers=headers, content=body, request=asked)
+    if whole.is_success:
+        return whole
+    text = f"{asked.method} {shown(asked.url)} answered {whole.status_code}: {_reason(whole)}"
+    if whole.status_code in _TRY_AGAIN or whole.is_server_error:
+        raise ClientUnavailable(text, retry_after_s(whole.headers.get("retry-after")))
+    raise ClientRejected(text)
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Return what the server said, short enough for a log line."""
+    said: Any = answer.text
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if isinstance(body, dict):
+        said = next((body[k] for k in ("error", "message", "detail", "reason") if body.get(k)), said)
+    text = " ".join(str(said).split())
+    return text[:300] or answer.reason_phrase or "no reason given"

@@ -1,0 +1,1 @@
+"""Readers of reports that tools leave behind, one format per file."""
