@@ -1,0 +1,74 @@
+"""What every trigger of relman shares: when it may yield, and how it does blocking work."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_LEDGER_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="relman-ledger")
+_PLATFORM_THREADS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="relman-platform")
+
+
+async def in_ledger_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a blocking ledger call off the triggerer's loop, in a bounded pool of its own."""
+    return await asyncio.get_running_loop().run_in_executor(_LEDGER_THREADS, lambda: function(*args, **kwargs))
+
+
+async def in_platform_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a platform call to its end even when the trigger is cancelled meanwhile.
+
+    The thread can't be interrupted, and the caller's cancellation is passed on only once it is done: traffic
+    is never left half-moved, and the caller's record of it is written.
+    """
+    work = asyncio.get_running_loop().run_in_executor(_PLATFORM_THREADS, lambda: function(*args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
+
+
+class ReleaseTrigger(BaseTrigger):
+    """A trigger that yields once, no earlier than ``minimum_s`` after its task deferred.
+
+    Airflow 3.3.2 marks a task failed when it is resumed while the scheduler still holds the exit of its first
+    process (apache/airflow#67287); 8 s was enough in every try.
+
+    :param deferred_at: when the task deferred, in seconds since the epoch.
+    :param minimum_s: seconds that must pass from there to the event.
+    """
+
+    def __init__(self, *, deferred_at: float, minimum_s: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.deferred_at = deferred_at
+        self.minimum_s = minimum_s
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments that make this trigger again."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "deferred_at": self.deferred_at,
+            "minimum_s": self.minimum_s,
+            **self.arguments(),
+        }
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the subclass's own constructor arguments, JSON only."""
+        raise NotImplementedError
+
+    async def event(self, payload: dict[str, Any]) -> TriggerEvent:
+        """Wait until the event may be yielded, then return it."""
+        await asyncio.sleep(max(0.0, self.deferred_at + self.minimum_s - time.time()))
+        return TriggerEvent(payload)
+
+
+def deferral(minimum_s: float) -> dict[str, float]:
+    """Return the arguments that say when the task defers: now."""
+    return {"deferred_at": time.time(), "minimum_s": minimum_s}
