@@ -1,0 +1,1 @@
+"""Checkout: prices a basket, adds tax, takes the payment."""

@@ -1,0 +1,3 @@
+"""Replaced by build.py."""
+
+VERSION = "0.0.0+source"

@@ -1,0 +1,56 @@
+"""Payments: a few connections to the card processor, shared by all requests of this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+
+CONNECTIONS = 8
+"""What the contract with the card processor allows one process."""
+
+WAIT_S = 0.6
+"""How long a request waits for a free connection."""
+
+AUTHORISE_S = 0.004
+"""How long the card processor takes to say yes."""
+
+
+class Unavailable(Exception):
+    """No connection became free in time."""
+
+
+class Pool:
+    """Hands out connections; never more than it has."""
+
+    def __init__(self, size: int = CONNECTIONS) -> None:
+        self._free = threading.BoundedSemaphore(size)
+
+    def acquire(self) -> None:
+        """Take a connection; raise Unavailable when none becomes free within `WAIT_S`."""
+        if not self._free.acquire(timeout=WAIT_S):
+            raise Unavailable("no connection to the card processor became free")
+
+    def release(self) -> None:
+        """Give a connection back."""
+        self._free.release()
+
+
+class Processor:
+    """The card processor's client."""
+
+    def __init__(self, pool: Pool | None = None) -> None:
+        self._pool = pool or Pool()
+
+    def pay(self, cents: int) -> str:
+        """Authorise and capture an amount; return the payment's id. Raises Unavailable."""
+        self._pool.acquire()
+        try:
+            time.sleep(AUTHORISE_S)
+            return self.capture(cents)
+        finally:
+            self._pool.release()
+
+    def capture(self, cents: int) -> str:
+        """Capture an authorised amount."""
+        return f"pay_{uuid.uuid4().hex[:12]}_{cents}"

@@ -1,0 +1,8 @@
+"""Five per cent from ten pieces on."""
+
+from checkout import pricing
+
+
+def test_ten_pieces_are_cheaper():
+    assert pricing.price([{"article": "sticker", "quantity": 9}], "US")["discount"] == 0
+    assert pricing.price([{"article": "sticker", "quantity": 10}], "US")["discount"] == 75

@@ -1,0 +1,46 @@
+"""What every platform can do: two verbs, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from relman_plugins.domain.state import DesiredState, ObservedState
+
+
+@runtime_checkable
+class Platform(Protocol):
+    """Makes one environment of one service what it should be, and says what it is.
+
+    There is no verb for removal: an environment is removed by converging to the empty
+    :class:`DesiredState`, and proven removed by ``observe().exists`` being False.
+    """
+
+    def observe(self, environment: str, service: str) -> ObservedState:
+        """Say what runs for a service in an environment; changes nothing.
+
+        Raises:
+            PlatformUnavailable: The platform does not answer.
+        """
+        ...
+
+    def converge(
+        self, environment: str, service: str, desired: DesiredState, *, token: int, timeout_s: float = 60
+    ) -> ObservedState:
+        """Make it so, and return what then runs: ``observed.matches(desired)``.
+
+        Idempotent: twice is once. Traffic leaves a revision before its replicas do, and reaches one only
+        when its replicas have proven their identity. The platform keeps trying after a time-out.
+
+        Args:
+            environment: Name of the environment.
+            service: Name of the service.
+            desired: What should run.
+            token: Fencing token of the caller's lock; one lower than the highest seen is refused.
+            timeout_s: Seconds to wait for the world to match.
+
+        Raises:
+            PlatformUnavailable: No answer, or the desired state was not reached in time.
+            PlatformRejected: The desired state cannot be reached: wrong digest, replicas that never start.
+            StaleToken: A newer token was seen; nothing was changed.
+        """
+        ...
