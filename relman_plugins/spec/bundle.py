@@ -1,0 +1,63 @@
+"""Documents as they were read, before anybody knows whether they are right: what the rules look at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from relman_plugins.domain.identity import NAME_PATTERN
+from relman_plugins.spec.position import Document, Node
+
+Path_ = tuple[str | int, ...]
+_NAME = re.compile(NAME_PATTERN)
+
+
+def is_name(value: Any) -> bool:
+    """Say whether ``value`` can be the name of a document."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def entries(document: Document, *path: str | int) -> Iterator[tuple[Path_, Node]]:
+    """Yield path and node of everything directly inside the mapping or list at ``path``."""
+    holder = document.root.child(*path)
+    for key, node in (holder.children if holder is not None else {}).items():
+        yield (*path, key), node
+
+
+def text_at(node: Node | None, *path: str | int) -> str | None:
+    """Return the text at ``path``, or None when there is none or it is something else."""
+    found = node.child(*path) if node is not None else None
+    return found.value if found is not None and isinstance(found.value, str) else None
+
+
+def number_at(node: Node | None, *path: str | int) -> int | float | None:
+    """Return the number at ``path``, or None when there is none or it is something else."""
+    found = node.child(*path) if node is not None else None
+    good = found is not None and isinstance(found.value, (int, float)) and not isinstance(found.value, bool)
+    return found.value if found is not None and good else None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A pipeline's documents, as far as they could be read."""
+
+    folder: Path
+    pipeline: Document
+    environments: dict[str, Document] = field(default_factory=dict)
+    people: Document | None = None
+    unreadable: frozenset[str] = frozenset()
+    """Documents that exist and were reported already: ``people``, or names of environments."""
+
+    def stages(self) -> Iterator[tuple[Path_, Node]]:
+        """Yield the stages that are mappings."""
+        yield from ((p, n) for p, n in entries(self.pipeline, "stages") if isinstance(n.value, dict))
+
+    def gates(self) -> Iterator[tuple[Document, Path_, Node]]:
+        """Yield the approval gates of the stages and of their environments."""
+        for path, _ in self.stages():
+            yield from ((self.pipeline, p, n) for p, n in entries(self.pipeline, *path, "gates"))
+        for document in self.environments.values():
+            yield from ((document, p, n) for p, n in entries(document, "gates"))

@@ -1,0 +1,47 @@
+"""The spec's documents as frozen models. Their attribute docstrings become the JSON Schema's descriptions."""
+
+from __future__ import annotations
+
+from relman_plugins.spec.models.analysis import Analysis, Metric
+from relman_plugins.spec.models.base import Metadata, SpecModel
+from relman_plugins.spec.models.documents import Documents
+from relman_plugins.spec.models.duration import Duration
+from relman_plugins.spec.models.environment import Environment
+from relman_plugins.spec.models.gate import ApprovalGate, Gate
+from relman_plugins.spec.models.people import People, PersonEntry
+from relman_plugins.spec.models.pipeline import (
+    Artifact,
+    Monitor,
+    Notify,
+    ReleasePipeline,
+    Schedule,
+    Stage,
+    Suite,
+)
+from relman_plugins.spec.models.strategy import Canary, Recreate, Strategy
+from relman_plugins.spec.models.window import Window
+
+__all__ = [
+    "Analysis",
+    "ApprovalGate",
+    "Artifact",
+    "Canary",
+    "Documents",
+    "Duration",
+    "Environment",
+    "Gate",
+    "Metadata",
+    "Metric",
+    "Monitor",
+    "Notify",
+    "People",
+    "PersonEntry",
+    "Recreate",
+    "ReleasePipeline",
+    "Schedule",
+    "SpecModel",
+    "Stage",
+    "Strategy",
+    "Suite",
+    "Window",
+]

@@ -1,0 +1,25 @@
+"""Everything one pipeline refers to, read and valid."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from relman_plugins.spec.models.base import SpecModel
+from relman_plugins.spec.models.environment import Environment
+from relman_plugins.spec.models.people import People
+from relman_plugins.spec.models.pipeline import ReleasePipeline
+
+
+class Documents(SpecModel):
+    """A pipeline with every document it refers to."""
+
+    pipeline: ReleasePipeline
+    environments: dict[str, Environment]
+    """The environments of the stages, by name."""
+    people: People | None = None
+    """Read only when a gate names a group."""
+    digest: str
+    """``sha256:<hex>`` of the canonical JSON of what the pipeline refers to: not of comments or layout, nor of
+    people and groups that none of its gates name."""
+    texts: dict[str, str] = Field(default_factory=dict)
+    """YAML text of every document read, by path relative to the pipeline's folder."""

@@ -1,0 +1,50 @@
+"""The environment document: a place to deploy to, and its owner's rules."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from relman_plugins.spec.models.base import (
+    ApiVersion,
+    ConnectionId,
+    Count,
+    Flag,
+    Metadata,
+    Name,
+    SpecModel,
+    Variable,
+)
+from relman_plugins.spec.models.duration import Duration
+from relman_plugins.spec.models.gate import Gate
+from relman_plugins.spec.models.window import Window
+
+
+class Environment(SpecModel):
+    """A place to deploy to. Its owner's gates and windows apply to every pipeline."""
+
+    api_version: ApiVersion = Field(alias="apiVersion")
+    """Version of this format."""
+    kind: Literal["Environment"]
+    """Kind of document."""
+    metadata: Metadata
+    """Name and owner; the file is `environments/<name>.yaml`."""
+    platform: Name
+    """The driver that makes the environment real: `sandbox`, …"""
+    connection: ConnectionId
+    """Airflow connection id of the platform."""
+    replicas: Count = 1
+    """How many replicas carry the traffic."""
+    ephemeral: Flag = False
+    """Provisioned before the stage, torn down after it."""
+    expires: Duration = Duration(3_600)
+    """After this long an ephemeral environment is removed whatever happened to its release."""
+    config: dict[Variable, str] = Field(default_factory=dict)
+    """Environment variables every replica gets. Never secrets: those belong in Airflow connections."""
+    gates: Annotated[tuple[Gate, ...], Field(max_length=10)] = ()
+    """Gates of the environment's owner: added to every pipeline's, never removable."""
+    windows: Annotated[tuple[Window, ...], Field(max_length=50)] = ()
+    """When changes are allowed; without any, always."""
+    window_timeout: Duration = Duration(7 * 86_400)
+    """How long a release waits for a window."""

@@ -1,0 +1,26 @@
+"""Gates: what must hold before a stage changes its environment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict
+
+from relman_plugins.spec.models.base import Name, SpecModel
+from relman_plugins.spec.models.duration import Duration
+
+
+class ApprovalGate(SpecModel):
+    """People say yes."""
+
+    approval: Name
+    """The group, from `people.yaml`, whose members may answer."""
+    quorum: Annotated[int, Strict(), Field(ge=1, le=50)] = 1
+    """How many different people must approve. One rejection ends the gate."""
+    timeout: Duration = Duration(86_400)
+    """How long the gate waits for answers."""
+    on_timeout: Literal["reject", "expire"] = "reject"
+    """What happens when time is up: the release is rejected, or it expires."""
+
+
+Gate = ApprovalGate

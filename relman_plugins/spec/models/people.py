@@ -1,0 +1,42 @@
+"""The people document: who may answer at a gate."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from relman_plugins.domain.identity import Person
+from relman_plugins.spec.models.base import ApiVersion, Line, Name, SpecModel
+
+
+class PersonEntry(SpecModel):
+    """One person."""
+
+    airflow: Line
+    """Airflow user id: what the auth manager calls this person."""
+    slack: Annotated[str, StringConstraints(pattern=r"^([UW][A-Z0-9]{2,20})?$")] = ""
+    """Slack member id, for mentions."""
+    name: Annotated[str, StringConstraints(max_length=200)] = ""
+    """Name, for people."""
+
+
+class People(SpecModel):
+    """Who may answer at a gate."""
+
+    api_version: ApiVersion = Field(alias="apiVersion")
+    """Version of this format."""
+    kind: Literal["People"]
+    """Kind of document."""
+    people: dict[Name, PersonEntry]
+    """People by id."""
+    groups: dict[Name, tuple[Name, ...]] = Field(default_factory=dict)
+    """Groups of people, named by gates."""
+
+    def members(self, group: str) -> tuple[Person, ...]:
+        """Return the people of ``group`` in the order written; raise KeyError if there is no such group."""
+        return tuple(
+            Person(id=id_, airflow=entry.airflow, name=entry.name, slack=entry.slack)
+            for id_ in self.groups[group]
+            for entry in (self.people[id_],)
+        )

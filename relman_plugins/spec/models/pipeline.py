@@ -1,0 +1,134 @@
+"""The pipeline document: how one service is released."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from relman_plugins.spec.models.analysis import Analysis
+from relman_plugins.spec.models.base import (
+    ApiVersion,
+    Command,
+    Metadata,
+    Name,
+    Path,
+    PathInside,
+    SpecModel,
+    Variable,
+    Whole,
+)
+from relman_plugins.spec.models.duration import Duration
+from relman_plugins.spec.models.gate import Gate
+from relman_plugins.spec.models.strategy import Recreate, Strategy
+from relman_plugins.spec.models.window import Days, Start, Zone
+
+
+class Artifact(SpecModel):
+    """How a version becomes something deployable."""
+
+    source: Path
+    """Directory with the source, relative to this file."""
+    build: Command | None = None
+    """Command that fills `RELMAN_OUTPUT` from `RELMAN_SOURCE` for `RELMAN_VERSION`.
+
+    Without it the source directory itself is archived.
+    """
+    timeout: Duration = Duration(600)
+    """Time limit of the build."""
+
+
+class Suite(SpecModel):
+    """A test suite: a command that writes a JUnit XML report."""
+
+    command: Command
+    """Program and arguments, run in the unpacked artifact; `python` first means the worker's interpreter.
+
+    It gets `RELMAN_BASE_URL`, `RELMAN_VERSION` and `RELMAN_ENVIRONMENT`.
+    """
+    junit: PathInside
+    """Where the command writes its JUnit XML report, relative to the artifact."""
+    timeout: Duration = Duration(600)
+    """Time limit of the suite."""
+    env: dict[Variable, str] = Field(default_factory=dict)
+    """More environment variables for the command. Never secrets."""
+    min_tests: Whole = 1
+    """With fewer tests than this the suite fails, even if none of them does."""
+    max_failures: Whole = 0
+    """How many tests may fail."""
+
+
+class Monitor(SpecModel):
+    """Watching after all traffic has moved."""
+
+    for_: Duration = Field(alias="for")
+    """How long to watch."""
+    analysis: Name
+    """The analysis that must keep passing."""
+    interval: Duration = Duration(30)
+    """Time between two looks at the metrics."""
+
+
+class Stage(SpecModel):
+    """What happens in one environment."""
+
+    environment: Name
+    """The environment, described in `environments/<name>.yaml`."""
+    name: Name | None = None
+    """Name of the stage; the environment's unless given."""
+    suites: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
+    """Suites that must pass after the deployment; they run side by side."""
+    gates: Annotated[tuple[Gate, ...], Field(max_length=10)] = ()
+    """What must hold before anything changes here, on top of the environment's own gates."""
+    strategy: Strategy = Recreate()
+    """How traffic moves: `recreate` (all at once) or `canary`."""
+    monitor: Monitor | None = None
+    """Watching after all traffic has moved; a breach rolls back."""
+
+    @property
+    def id(self) -> str:
+        """Name of the stage: ``name``, or the environment's."""
+        return self.name or self.environment
+
+
+class Notify(SpecModel):
+    """Who is told."""
+
+    slack: Annotated[str, StringConstraints(pattern=r"^(#[a-z0-9][a-z0-9._-]{0,79}|[CGD][A-Z0-9]{6,20})$")]
+    """Slack channel, `#name` or its id."""
+
+
+class Schedule(SpecModel):
+    """When a release starts by itself."""
+
+    days: Days
+    """Days of the week."""
+    at: Start
+    """Time of day, `HH:MM`, in `zone`."""
+    zone: Zone
+    """IANA time zone."""
+    version_file: Path
+    """File whose only line is the version to release, relative to this file."""
+
+
+class ReleasePipeline(SpecModel):
+    """How one service is released: build it once, then take it through the stages in order."""
+
+    api_version: ApiVersion = Field(alias="apiVersion")
+    """Version of this format."""
+    kind: Literal["ReleasePipeline"]
+    """Kind of document."""
+    metadata: Metadata
+    """Name and owner. The name is the service's, and the file is `<name>.yaml`."""
+    artifact: Artifact
+    """How a version becomes something deployable."""
+    suites: dict[Name, Suite] = Field(default_factory=dict)
+    """Test suites by name."""
+    analyses: dict[Name, Analysis] = Field(default_factory=dict)
+    """Analyses by name."""
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=20)]
+    """What happens, in order."""
+    notify: Notify | None = None
+    """Who is told."""
+    schedule: Schedule | None = None
+    """When a release starts by itself."""
