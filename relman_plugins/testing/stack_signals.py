@@ -1,0 +1,44 @@
+"""Ctrl-C, SIGTERM and SIGHUP become one exception, so that ``finally`` is where things are stopped."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(BaseException):
+    """Somebody asked this process to stop. Not an Exception: nothing that retries may swallow it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+        """What a shell reports for a process that this signal ended."""
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Raise Stopped at the first signal; ignore the ones after it, so that stopping is not interrupted.
+
+    Installs handlers even where the signals were ignored before, as they are for a shell's background
+    jobs; puts back what was there. Main thread only.
+    """
+    before = {number: signal.getsignal(number) for number in _NUMBERS}
+    raised = False
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal raised
+        if not raised:
+            raised = True
+            raise Stopped(number)
+
+    for number in _NUMBERS:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
