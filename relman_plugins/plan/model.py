@@ -42,18 +42,21 @@ class Step(Frozen):
     ========== =====================================================================================
     build      ``{source, command, timeout_s}``; paths relative to the spec folder
     provision  ``{expires_s}``
-    deploy     ``{weight: 100}``: all traffic at once (recreate, and the only step of a first deploy)
-    shift      ``{weight, analysis: name|None, interval_s, count}``: one weight of a canary
+    deploy     ``{weight: 100, promotes: true}``: all traffic at once, the old revision goes
+    shift      ``{weight, analysis: name|None, interval_s, count, promotes}``: one weight of a canary
     suite      ``{suite, command, env, junit, timeout_s, min_tests, max_failures}``
     approval   ``{gate, group, quorum, people: [Person], timeout_s, on_timeout}``
     window     ``{windows: [Window], timeout_s}``
-    monitor    ``{analysis, for_s, interval_s}``
+    monitor    ``{analysis, for_s, interval_s, promotes}``
     rollback   ``{steps: [ids of the steps it undoes]}``
     ========== =====================================================================================
+
+    ``promotes``: when the step has succeeded, the new revision becomes the stable one and the old one goes.
+    Exactly one step of a stage does; the change of ``recreate`` itself does, and the monitor after a canary.
     """
 
     id: str
-    """Task id: ``<stage>.<name>``, or ``open``, ``build``, ``close``. Stable when weights change elsewhere."""
+    """Task id: ``<stage>.<name>``, or ``open``, ``build``, ``close``. Stable when others change."""
     kind: StepKind
     stage: str | None = None
     environment: str | None = None

@@ -1,0 +1,215 @@
+"""From a spec's documents to a plan: which steps there are, and what each is given.
+
+Pure: no clock, no files, no environment. The same documents give the same shape, and the same hash, in any
+process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from relman_plugins.domain.identity import VERSION_PATTERN, Person, is_version
+from relman_plugins.errors import PlanError
+from relman_plugins.plan import graph
+from relman_plugins.plan.model import (
+    AnalysisPlan,
+    EnvironmentPlan,
+    MetricPlan,
+    Options,
+    ReleasePlan,
+    Shape,
+    Step,
+    StepKind,
+)
+from relman_plugins.spec.models import (
+    Analysis,
+    Canary,
+    Documents,
+    Environment,
+    ReleasePipeline,
+    Schedule,
+    Stage,
+    Suite,
+)
+
+_Maker = Callable[..., Step]
+_CRON_DAYS = {"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6}
+
+
+def compile_shape(documents: Documents) -> Shape:
+    """Compile valid documents to the shape of their plan.
+
+    Raises:
+        PlanError: The documents are valid one by one, but two of their names meet in one plan, or a gate
+            has nobody who may answer.
+    """
+    pipeline = documents.pipeline
+    stages = [_stage(documents, stage) for stage in pipeline.stages]
+    names = list(dict.fromkeys(stage.environment for stage in pipeline.stages))
+    return Shape(
+        pipeline=pipeline.metadata.name,
+        owner=pipeline.metadata.owner,
+        description=pipeline.metadata.description.strip(),
+        service=pipeline.metadata.name,
+        spec_digest=documents.digest,
+        steps=graph.connect(_build(pipeline), stages),
+        environments=tuple(_environment(documents.environments[name]) for name in names),
+        analyses=tuple(_analysis(name, a) for name, a in sorted(pipeline.analyses.items())),
+        slack_channel=pipeline.notify.slack if pipeline.notify else None,
+        schedule=_schedule(pipeline.schedule) if pipeline.schedule else None,
+    )
+
+
+def plan_release(shape: Shape, options: Options) -> ReleasePlan:
+    """Return the plan of one release.
+
+    Raises:
+        PlanError: The version is not one that artifacts, URLs and file names can carry.
+    """
+    if not is_version(options.version):
+        raise PlanError(
+            f"version {options.version!r} of {shape.pipeline} is not usable; "
+            f"expected {VERSION_PATTERN} without '..', for example 1.4.0"
+        )
+    return ReleasePlan(shape=shape, options=options)
+
+
+def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
+    pipeline, env = documents.pipeline, documents.environments[stage.environment]
+
+    def step(name: str, kind: StepKind, **args: Any) -> Step:
+        return Step(
+            id=f"{stage.id}.{name}", kind=kind, stage=stage.id, environment=stage.environment, args=args
+        )
+
+    expires = {"expires_s": env.expires.seconds}
+    return graph.StageSteps(
+        name=stage.id,
+        gates=_gates(documents, stage, env, step),
+        provision=step("provision", StepKind.PROVISION, **expires) if env.ephemeral else None,
+        changes=_changes(stage, step),
+        suites=tuple(
+            step(name, StepKind.SUITE, suite=name, **_suite(pipeline.suites[name])) for name in stage.suites
+        ),
+        monitor=step("monitor", StepKind.MONITOR, **_monitor(stage)) if stage.monitor else None,
+        teardown=step("teardown", StepKind.TEARDOWN) if env.ephemeral else None,
+        rollback=step("rollback", StepKind.ROLLBACK) if _rolls_back(documents, stage, env) else None,
+    )
+
+
+def _rolls_back(documents: Documents, stage: Stage, env: Environment) -> bool:
+    last = stage == documents.pipeline.stages[-1]
+    watched = isinstance(stage.strategy, Canary) or stage.monitor is not None
+    return not env.ephemeral and (last or watched)
+
+
+def _gates(documents: Documents, stage: Stage, env: Environment, step: _Maker) -> tuple[Step, ...]:
+    steps = []
+    for n, gate in enumerate((*env.gates, *stage.gates), start=1):
+        people = _members(documents, gate.approval)
+        if len({p.airflow for p in people}) < gate.quorum:
+            raise PlanError(
+                f"approval gate {n} of stage {stage.id} asks for {gate.quorum} of {gate.approval}, "
+                f"a group of {len(people)}; add people to the group or lower the quorum"
+            )
+        name = "approval" if n == 1 else f"approval_{n}"
+        steps.append(
+            step(
+                name,
+                StepKind.APPROVAL,
+                gate=f"{stage.id}.{name}",
+                group=gate.approval,
+                quorum=gate.quorum,
+                people=[p.model_dump(mode="json") for p in people],
+                timeout_s=gate.timeout.seconds,
+                on_timeout=gate.on_timeout,
+            )
+        )
+    if env.windows:
+        windows = [w.model_dump(mode="json", by_alias=True) for w in env.windows]
+        steps.append(step("window", StepKind.WINDOW, windows=windows, timeout_s=env.window_timeout.seconds))
+    return tuple(steps)
+
+
+def _members(documents: Documents, group: str) -> tuple[Person, ...]:
+    try:
+        return documents.people.members(group) if documents.people else ()
+    except KeyError as missing:
+        raise PlanError(f"group {group} names {missing}, who is not in people.yaml") from None
+
+
+def _changes(stage: Stage, step: _Maker) -> tuple[Step, ...]:
+    strategy = stage.strategy
+    if not isinstance(strategy, Canary):
+        return (step("deploy", StepKind.DEPLOY, weight=100, promotes=True),)
+    last = strategy.steps[-1]
+    return tuple(
+        step(
+            f"canary_{weight}",
+            StepKind.SHIFT,
+            weight=weight,
+            analysis=strategy.analysis,
+            interval_s=strategy.interval.seconds,
+            count=strategy.count,
+            promotes=weight == last and stage.monitor is None,
+        )
+        for weight in strategy.steps
+    )
+
+
+def _monitor(stage: Stage) -> dict[str, Any]:
+    monitor = stage.monitor
+    assert monitor is not None  # noqa: S101 - for the type checker; the caller asked
+    return {
+        "analysis": monitor.analysis,
+        "for_s": monitor.for_.seconds,
+        "interval_s": monitor.interval.seconds,
+        "promotes": isinstance(stage.strategy, Canary),
+    }
+
+
+def _build(pipeline: ReleasePipeline) -> dict[str, Any]:
+    artifact = pipeline.artifact
+    return {
+        "source": artifact.source,
+        "command": list(artifact.build or ()),
+        "timeout_s": artifact.timeout.seconds,
+    }
+
+
+def _suite(suite: Suite) -> dict[str, Any]:
+    return {
+        "command": list(suite.command),
+        "env": dict(suite.env),
+        "junit": suite.junit,
+        "timeout_s": suite.timeout.seconds,
+        "min_tests": suite.min_tests,
+        "max_failures": suite.max_failures,
+    }
+
+
+def _environment(env: Environment) -> EnvironmentPlan:
+    return EnvironmentPlan(
+        name=env.metadata.name,
+        platform=env.platform,
+        connection=env.connection,
+        replicas=env.replicas,
+        ephemeral=env.ephemeral,
+        config=env.config,
+    )
+
+
+def _analysis(name: str, analysis: Analysis) -> AnalysisPlan:
+    metrics = tuple(MetricPlan.model_validate(m.model_dump()) for m in analysis.metrics)
+    return AnalysisPlan(name=name, connection=analysis.connection, metrics=metrics)
+
+
+def _schedule(schedule: Schedule) -> dict[str, Any]:
+    hour, minute = schedule.at.split(":")
+    days = ",".join(str(d) for d in sorted(_CRON_DAYS[day] for day in set(schedule.days)))
+    return {
+        "cron": f"{int(minute)} {int(hour)} * * {days}",
+        "timezone": schedule.zone,
+        "version_file": schedule.version_file,
+    }

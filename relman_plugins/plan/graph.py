@@ -1,0 +1,133 @@
+"""The order of the steps: what needs what, what each gate guards, where locks end.
+
+A stage is entered when everything that must succeed in the stage before has succeeded; its teardown is not
+waited for. ``close`` waits for every step there is, whatever became of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from relman_plugins.errors import PlanError
+from relman_plugins.plan.model import Step, StepKind
+
+_LOOSE = ("open", "build", "close")
+
+
+@dataclass(frozen=True)
+class StageSteps:
+    """The steps of one stage, not yet connected."""
+
+    name: str
+    gates: tuple[Step, ...]
+    """One after the other, in this order."""
+    provision: Step | None
+    changes: tuple[Step, ...]
+    """One after the other; at least one."""
+    suites: tuple[Step, ...]
+    """Side by side, after the last change."""
+    monitor: Step | None
+    """After the suites."""
+    teardown: Step | None
+    rollback: Step | None
+
+
+def connect(build: dict[str, Any], stages: Sequence[StageSteps]) -> tuple[Step, ...]:
+    """Return all steps of a plan, connected, in the order in which people read them.
+
+    Args:
+        build: Arguments of the ``build`` step.
+        stages: The stages in order; at least one.
+
+    Raises:
+        PlanError: Two things in the plan would have the same name.
+    """
+    steps = [
+        Step(id="open", kind=StepKind.OPEN),
+        Step(id="build", kind=StepKind.BUILD, needs=("open",), args=build),
+    ]
+    before: tuple[str, ...] = ("build",)
+    for number, stage in enumerate(stages):
+        connected, before = _stage(stage, before, first=number == 0)
+        steps += connected
+    _check_names(steps, stages)
+    return (*steps, Step(id="close", kind=StepKind.CLOSE, needs=_last(steps), unlocks=True))
+
+
+def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[list[Step], tuple[str, ...]]:
+    gates = tuple(s.id for s in stage.gates)
+    steps: list[Step] = []
+
+    def add(step: Step, needs: Iterable[str], **more: Any) -> tuple[str, ...]:
+        steps.append(step.model_copy(update={"needs": tuple(needs), **more}))
+        return (step.id,)
+
+    at = before
+    for gate in stage.gates:
+        at = add(gate, at)
+    if stage.provision:
+        # A first environment that nobody has to approve is made while the artifact is being built.
+        early = first and not stage.gates
+        provisioned = add(stage.provision, ("open",) if early else at, changes=True, gates=gates)
+        at = (*at, *provisioned) if early else provisioned
+    leaves_last = () if stage.teardown else _leaving(stage)
+    for step in stage.changes:
+        at = add(step, at, changes=True, gates=gates, unlocks=step in leaves_last)
+    changed = at
+    for suite in stage.suites:
+        at = () if at == changed else at
+        at = (*at, *add(suite, changed, unlocks=suite in leaves_last))
+    if stage.monitor:
+        promotes = bool(stage.monitor.args["promotes"])
+        at = add(
+            stage.monitor, at, changes=promotes, gates=gates if promotes else (), unlocks=not stage.teardown
+        )
+    work = [s.id for s in steps if s.kind in _WORK]
+    if stage.teardown:
+        made = [stage.provision.id] if stage.provision else []
+        add(stage.teardown, [*made, *work], changes=True, unlocks=True)
+    if stage.rollback:
+        undone = [s.id for s in stage.changes]
+        add(stage.rollback, work, changes=True, unlocks=True, args={"steps": undone})
+    return steps, at
+
+
+_WORK = (StepKind.DEPLOY, StepKind.SHIFT, StepKind.SUITE, StepKind.MONITOR)
+
+
+def _leaving(stage: StageSteps) -> tuple[Step, ...]:
+    """Return the steps after which a stage that stays has nothing left to do."""
+    if stage.monitor:
+        return (stage.monitor,)
+    return stage.suites or stage.changes[-1:]
+
+
+def _last(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return what ``close`` has to wait for so that nothing can still be running.
+
+    A step that needs only one other ends after it. One that needs several may be given up as soon as one
+    of them failed, while the others go on; only a teardown always waits for all.
+    """
+    covered: set[str] = set()
+    for step in steps:
+        if step.kind is StepKind.TEARDOWN or len(step.needs) == 1:
+            covered.update(step.needs)
+    return tuple(s.id for s in steps if s.id not in covered)
+
+
+def _check_names(steps: Sequence[Step], stages: Sequence[StageSteps]) -> None:
+    for stage in stages:
+        if stage.name in _LOOSE:
+            raise PlanError(
+                f'stage "{stage.name}" has the name of a step that every release has '
+                f"({', '.join(_LOOSE)}); give the stage another `name:`"
+            )
+    for step_id, count in Counter(s.id for s in steps).items():
+        if count > 1:
+            raise PlanError(
+                f'two steps of the plan are called "{step_id}"; names of stages, and of suites and the fixed '
+                "steps within a stage, must differ: rename the suite or give one stage another `name:`"
+            )

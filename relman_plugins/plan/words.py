@@ -1,0 +1,189 @@
+"""What the steps of a plan do, in words: one vocabulary for the CLI, the DAG's docs and the messages."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from relman_plugins.plan.model import Shape, Step, StepKind
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as specs do: ``90`` is ``1m 30s``, ``0`` is ``0s``."""
+    whole, parts = round(seconds, 3), []
+    for unit, size in _UNITS:
+        count = whole // size if size > 1 else whole
+        whole -= count * size
+        if count:
+            parts.append(f"{count:g}{unit}")
+    return " ".join(parts) or "0s"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 replica`` or ``2 replicas``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def window(value: dict[str, Any]) -> str:
+    """Write one weekly window: ``mon-fri 09:00-17:00 Europe/Berlin``."""
+    return f"{_days(value['days'])} {value['from']}-{value['to']} {value['zone']}"
+
+
+def answerers(step: Step) -> str:
+    """Say who may answer at an approval gate: ``1 of release-managers (alice, bob)``."""
+    people = ", ".join(p["id"] for p in step.args["people"])
+    return f"{step.args['quorum']} of {step.args['group']} ({people})"
+
+
+def short_id(step: Step) -> str:
+    """Return the step's id without its stage."""
+    return step.id.removeprefix(f"{step.stage}.") if step.stage else step.id
+
+
+def describe(shape: Shape, step: Step) -> str:
+    """Say in one line what ``step`` does. No full stop, no markup but code quotes."""
+    return _DESCRIBE[step.kind](shape, step)
+
+
+def environment(shape: Shape, name: str) -> str:
+    """Say in one line what an environment is: platform, size, whether it stays."""
+    env = shape.environment(name)
+    stays = "created for each release, removed afterwards" if env.ephemeral else "permanent"
+    where = f"environment {name} on {env.platform} (connection {env.connection})"
+    return f"{where}, {plural(env.replicas, 'replica')}, {stays}"
+
+
+def stages(shape: Shape) -> list[tuple[str, list[Step]]]:
+    """Return the stages in order, each with its steps in order."""
+    names = dict.fromkeys(s.stage for s in shape.steps if s.stage)
+    return [(name, [s for s in shape.steps if s.stage == name]) for name in names]
+
+
+def gates(shape: Shape) -> list[Step]:
+    """Return the gate steps in order."""
+    return [s for s in shape.steps if s.kind in (StepKind.APPROVAL, StepKind.WINDOW)]
+
+
+def minimum_time(shape: Shape) -> float:
+    """Return the seconds that a release waits on purpose, at least: looks of analyses and monitoring.
+
+    The work itself (building, suites, starting replicas) and people come on top.
+    """
+    return sum(_waits(s) for s in shape.steps)
+
+
+def rollback_time(shape: Shape) -> float | None:
+    """Return the seconds from a defect that every look sees to the traffic being moved back, at worst.
+
+    A look can be a whole interval away, and each tolerated failure of the most tolerant metric costs one
+    more. None when no step watches anything.
+    """
+    times = [
+        float(s.args["interval_s"]) * (1 + max(m.tolerated_failures for m in shape.analysis(name).metrics))
+        for s in shape.steps
+        if (name := s.args.get("analysis"))
+    ]
+    return max(times, default=None)
+
+
+def _waits(step: Step) -> float:
+    if step.kind is StepKind.MONITOR:
+        return float(step.args["for_s"])
+    if step.kind is StepKind.SHIFT and step.args["analysis"]:
+        return float(step.args["interval_s"]) * int(step.args["count"])
+    return 0.0
+
+
+def _days(days: Iterable[str]) -> str:
+    places = sorted(_DAYS.index(d) for d in set(days))
+    if len(places) > 2 and places == list(range(places[0], places[-1] + 1)):
+        return f"{_DAYS[places[0]]}-{_DAYS[places[-1]]}"
+    return ", ".join(_DAYS[p] for p in places)
+
+
+def _open(shape: Shape, step: Step) -> str:
+    return "opens the release: its plan is stored in the ledger, and every step runs that copy"
+
+
+def _build(shape: Shape, step: Step) -> str:
+    args = step.args
+    if not args["command"]:
+        return f"archives `{args['source']}` and records its SHA-256"
+    limit = duration(args["timeout_s"])
+    command = shlex.join(args["command"])
+    return f"builds `{args['source']}` with `{command}` (at most {limit}) and records its SHA-256"
+
+
+def _provision(shape: Shape, step: Step) -> str:
+    return f"creates the environment; it expires after {duration(step.args['expires_s'])} whatever happens"
+
+
+def _deploy(shape: Shape, step: Step) -> str:
+    return f"replaces what runs by the new version, {plural(_replicas(shape, step), 'replica')}"
+
+
+def _shift(shape: Shape, step: Step) -> str:
+    args = step.args
+    text = f"gives the new version {args['weight']} % of the traffic"
+    if args["analysis"]:
+        looks = f"{plural(args['count'], 'look')}, {duration(args['interval_s'])} apart"
+        text += f" and judges it by {args['analysis']} ({looks})"
+    return text + (", then lets the old version go" if args["promotes"] else "")
+
+
+def _suite(shape: Shape, step: Step) -> str:
+    args = step.args
+    limit = duration(args["timeout_s"])
+    return f"runs suite {args['suite']}: `{shlex.join(args['command'])}` (at most {limit})"
+
+
+def _approval(shape: Shape, step: Step) -> str:
+    args = step.args
+    return f"waits for {answerers(step)}; after {duration(args['timeout_s'])}: {args['on_timeout']}"
+
+
+def _window(shape: Shape, step: Step) -> str:
+    hours = " or ".join(window(w) for w in step.args["windows"])
+    return f"waits for {hours}, at most {duration(step.args['timeout_s'])}"
+
+
+def _monitor(shape: Shape, step: Step) -> str:
+    args = step.args
+    text = f"watches {args['analysis']} for {duration(args['for_s'])}, every {duration(args['interval_s'])}"
+    return text + (", then lets the old version go" if args["promotes"] else "")
+
+
+def _rollback(shape: Shape, step: Step) -> str:
+    return "only if a step of this stage failed: goes back to the last stable version and proves it"
+
+
+def _teardown(shape: Shape, step: Step) -> str:
+    return "removes the environment and proves that nothing of it is left"
+
+
+def _close(shape: Shape, step: Step) -> str:
+    return "records the outcome, always; the run is green only when it is `succeeded`"
+
+
+def _replicas(shape: Shape, step: Step) -> int:
+    return shape.environment(str(step.environment)).replicas
+
+
+_DESCRIBE: dict[StepKind, Callable[[Shape, Step], str]] = {
+    StepKind.OPEN: _open,
+    StepKind.BUILD: _build,
+    StepKind.PROVISION: _provision,
+    StepKind.DEPLOY: _deploy,
+    StepKind.SHIFT: _shift,
+    StepKind.SUITE: _suite,
+    StepKind.APPROVAL: _approval,
+    StepKind.WINDOW: _window,
+    StepKind.MONITOR: _monitor,
+    StepKind.ROLLBACK: _rollback,
+    StepKind.TEARDOWN: _teardown,
+    StepKind.CLOSE: _close,
+}

@@ -1,0 +1,266 @@
+"""What any plan promises, whatever the spec says."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relman_plugins.errors import PlanError
+from relman_plugins.plan.compile import compile_shape, plan_release
+from relman_plugins.plan.model import Options, ReleasePlan, Shape, Step, StepKind
+from relman_plugins.plan.text import render_mermaid, render_text
+from tests.plan.make import GATE, WINDOW, any_documents, documents, environment, pipeline
+
+FORWARD = {StepKind.PROVISION, StepKind.DEPLOY, StepKind.SHIFT}
+
+
+def compiled(stages, environments, **more) -> Shape:
+    return compile_shape(documents(pipeline(stages, **more), environments))
+
+
+def ids(shape: Shape) -> list[str]:
+    return [s.id for s in shape.steps]
+
+
+def above(shape: Shape, step_id: str) -> set[str]:
+    """Every step that must have succeeded before, directly or not."""
+    seen: set[str] = set()
+    todo = [step_id]
+    while todo:
+        for need in shape.step(todo.pop()).needs:
+            if need not in seen:
+                seen.add(need)
+                todo.append(need)
+    return seen
+
+
+@given(any_documents())
+def test_the_same_documents_give_the_same_plan(docs):
+    one, two = compile_shape(docs), compile_shape(docs.model_copy(deep=True))
+    assert one == two
+    assert one.hash == two.hash
+    plan = plan_release(one, Options(version="1.0.0"))
+    again = ReleasePlan.model_validate_json(plan.model_dump_json())
+    assert (again, again.hash) == (plan, plan.hash)
+    assert render_text(again) == render_text(plan)
+    assert render_mermaid(again) == render_mermaid(one)
+
+
+@given(any_documents())
+def test_steps_are_listed_after_what_they_need(docs):
+    seen: set[str] = set()
+    for step in compile_shape(docs).steps:
+        assert set(step.needs) <= seen
+        seen.add(step.id)
+
+
+@given(any_documents())
+def test_nothing_changes_an_environment_before_all_its_gates(docs):
+    shape = compile_shape(docs)
+    for step in shape.steps:
+        gates = {s.id for s in shape.steps if s.stage == step.stage and s.kind in ("approval", "window")}
+        if step.kind in FORWARD or step.args.get("promotes"):
+            assert step.changes
+            assert set(step.gates) == gates
+            assert gates <= above(shape, step.id)
+
+
+@given(any_documents())
+def test_what_goes_back_is_held_up_by_no_gate(docs):
+    for step in compile_shape(docs).steps:
+        if step.kind in (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE):
+            assert not step.gates
+
+
+@given(any_documents())
+def test_every_environment_is_unlocked_where_its_stage_ends(docs):
+    shape = compile_shape(docs)
+    for stage in docs.pipeline.stages:
+        steps = [s for s in shape.steps if s.stage == stage.id]
+        forward = [s for s in steps if s.kind is not StepKind.ROLLBACK]
+        assert any(s.unlocks for s in forward)
+        for step in (s for s in forward if s.unlocks):
+            after = [s.id for s in forward if step.id in above(shape, s.id)]
+            assert not after, f"{step.id} unlocks, but {after} still come"
+
+
+@given(any_documents())
+def test_exactly_one_step_of_a_stage_promotes_and_it_is_after_all_traffic_moved(docs):
+    shape = compile_shape(docs)
+    for stage in docs.pipeline.stages:
+        steps = [s for s in shape.steps if s.stage == stage.id]
+        promoting = [s for s in steps if s.args.get("promotes")]
+        assert len(promoting) == 1
+        shifts = {s.id for s in steps if s.kind is StepKind.SHIFT}
+        assert shifts <= above(shape, promoting[0].id) | {promoting[0].id}
+
+
+@given(any_documents())
+def test_the_next_stage_waits_for_success_but_not_for_the_teardown(docs):
+    shape = compile_shape(docs)
+    names = [s.id for s in docs.pipeline.stages]
+    for before, after in pairwise(names):
+        first = next(s for s in shape.steps if s.stage == after)
+        must = {
+            s.id
+            for s in shape.steps
+            if s.stage == before and s.kind not in (StepKind.TEARDOWN, StepKind.ROLLBACK)
+        }
+        assert must <= above(shape, first.id)
+        assert f"{before}.teardown" not in above(shape, first.id)
+
+
+def settle(shape: Shape, failed: str, running: str) -> dict[str, str]:
+    """Play Airflow's trigger rules: one step fails, one never ends, all others succeed when they may."""
+    state: dict[str, str] = {}
+
+    def next_state(step: Step) -> str | None:
+        seen = [state.get(n) for n in step.needs]
+        bad = any(s in ("failed", "upstream_failed") for s in seen)
+        done = all(s is not None and s != "running" for s in seen)
+        if step.kind is StepKind.ROLLBACK:
+            ready = bad or (None if not done else False)
+            if ready is not True:
+                return "skipped" if ready is False else None
+        elif step.kind in (StepKind.TEARDOWN, StepKind.CLOSE):
+            if not done:
+                return None
+        elif bad:
+            return "upstream_failed"
+        elif not done:
+            return None
+        return {failed: "failed", running: "running"}.get(step.id, "success")
+
+    moved = True
+    while moved:
+        moved = False
+        for step in shape.steps:
+            if step.id not in state and (new := next_state(step)):
+                state[step.id], moved = new, True
+    return state
+
+
+@given(any_documents(), st.data())
+def test_close_never_starts_while_another_step_can_still_run(docs, data):
+    shape = compile_shape(docs)
+    others = st.sampled_from([s.id for s in shape.steps if s.id not in ("open", "close")])
+    failed, running = data.draw(others), data.draw(others)
+    state = settle(shape, failed, running)
+    if "running" in state.values():
+        assert "close" not in state
+    else:
+        assert set(state) == set(ids(shape))
+
+
+@given(any_documents())
+def test_a_stage_that_is_watched_and_the_last_one_can_roll_back(docs):
+    shape = compile_shape(docs)
+    for stage in docs.pipeline.stages:
+        watched = stage.strategy.kind == "canary" or stage.monitor is not None
+        last = stage is docs.pipeline.stages[-1]
+        wanted = (watched or last) and not docs.environments[stage.environment].ephemeral
+        assert (f"{stage.id}.rollback" in ids(shape)) == wanted
+        if wanted:
+            changes = [s.id for s in shape.steps if s.stage == stage.id and s.kind in ("deploy", "shift")]
+            assert shape.step(f"{stage.id}.rollback").args == {"steps": changes}
+            assert f"{stage.id}.rollback" in above(shape, "close")
+
+
+def test_a_stage_reads_gates_changes_suites_monitor():
+    stage = {
+        "environment": "prod",
+        "suites": ["smoke", "load"],
+        "gates": [GATE],
+        "strategy": {"canary": {"steps": [5, 100], "analysis": "signals"}},
+        "monitor": {"for": "1h", "analysis": "signals"},
+    }
+    shape = compiled([stage], [environment("prod", gates=[GATE], windows=[WINDOW])])
+    assert ids(shape) == [
+        "open",
+        "build",
+        *(
+            f"prod.{n}"
+            for n in (
+                *("approval", "approval_2", "window", "canary_5", "canary_100"),
+                *("smoke", "load", "monitor", "rollback"),
+            )
+        ),
+        "close",
+    ]
+    assert shape.step("prod.monitor").needs == ("prod.smoke", "prod.load")
+    assert shape.step("prod.approval").args["people"][1] == {
+        "id": "bob",
+        "airflow": "bob",
+        "name": "",
+        "slack": "U01BOB",
+    }
+    assert shape.step("prod.window").args["windows"] == [WINDOW]
+
+
+def test_a_first_environment_without_gates_is_made_while_the_artifact_is_built():
+    shape = compiled([{"environment": "qa"}], [environment("qa", ephemeral=True)])
+    assert shape.step("qa.provision").needs == ("open",)
+    assert shape.step("qa.deploy").needs == ("build", "qa.provision")
+    gated = compiled([{"environment": "qa", "gates": [GATE]}], [environment("qa", ephemeral=True)])
+    assert gated.step("qa.provision").needs == ("qa.approval",)
+
+
+def test_a_later_ephemeral_stage_waits_for_the_one_before():
+    shape = compiled(
+        [{"environment": "a", "suites": ["unit"]}, {"environment": "b"}],
+        [environment("a"), environment("b", ephemeral=True)],
+    )
+    assert shape.step("b.provision").needs == ("a.unit",)
+    assert shape.step("b.deploy").needs == ("b.provision",)
+
+
+def test_a_schedule_becomes_cron_in_its_zone():
+    schedule = {"days": ["sun", "tue"], "at": "09:05", "zone": "Europe/Berlin", "version_file": "V"}
+    shape = compiled([{"environment": "a"}], [environment("a")], schedule=schedule)
+    assert shape.schedule == {"cron": "5 9 * * 0,2", "timezone": "Europe/Berlin", "version_file": "V"}
+
+
+@pytest.mark.parametrize(
+    ("stages", "words"),
+    [
+        ([{"environment": "open"}], "every release has"),
+        ([{"environment": "a"}, {"environment": "a"}], '"a.deploy"'),
+        ([{"environment": "a", "gates": [{**GATE, "quorum": 3}]}], "a group of 2"),
+    ],
+)
+def test_what_cannot_be_one_plan_says_why(stages, words):
+    with pytest.raises(PlanError, match=words):
+        compiled(stages, [environment("a"), environment("open")])
+
+
+def test_a_suite_may_not_take_the_name_of_a_step():
+    spec = pipeline([{"environment": "a", "suites": ["deploy"]}])
+    spec["suites"]["deploy"] = spec["suites"]["unit"]
+    with pytest.raises(PlanError, match=r'"a\.deploy".*rename the suite'):
+        compile_shape(documents(spec, [environment("a")]))
+
+
+@pytest.mark.parametrize("version", ["", "1.0 ", "../1", "1..0", "a" * 65, "1/2", "-1"])
+def test_a_version_that_nothing_could_carry_is_refused(version):
+    shape = compiled([{"environment": "a"}], [environment("a")])
+    with pytest.raises(PlanError, match="is not usable"):
+        plan_release(shape, Options(version=version))
+
+
+def test_the_hash_sees_the_options():
+    shape = compiled([{"environment": "a"}], [environment("a")])
+    plans = [
+        plan_release(shape, o)
+        for o in (
+            Options(version="1"),
+            Options(version="2"),
+            Options(version="1", changes="x"),
+            Options(version="1", emergency=True),
+            Options(version="1", dry_run=True),
+        )
+    ]
+    assert len({p.hash for p in plans}) == 5
+    assert len({p.shape.hash for p in plans}) == 1
