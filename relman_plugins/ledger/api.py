@@ -1,0 +1,46 @@
+"""The way into the ledger room: open a ledger, and the types its calls take and return."""
+
+from __future__ import annotations
+
+from relman_plugins.ledger.engine import Ledger
+from relman_plugins.ledger.ephemerals import Ephemeral
+from relman_plugins.ledger.gates import GateState, Vote
+from relman_plugins.ledger.guard import check_forward
+from relman_plugins.ledger.locks import Busy, Lock
+from relman_plugins.ledger.outbox import Message, Thread
+from relman_plugins.ledger.projections import Status
+from relman_plugins.ledger.releases import ReleaseRecord
+from relman_plugins.ledger.votes import VoteResult
+
+__all__ = [
+    "Busy",
+    "Ephemeral",
+    "GateState",
+    "Ledger",
+    "Lock",
+    "Message",
+    "ReleaseRecord",
+    "Status",
+    "Thread",
+    "Vote",
+    "VoteResult",
+    "check_forward",
+    "open_ledger",
+]
+
+_open: dict[str, Ledger] = {}
+_migrated: set[str] = set()
+
+
+def open_ledger(url: str, migrate: bool = True) -> Ledger:
+    """Return the ledger at ``url``: one per process, connected to lazily, safe after ``fork``.
+
+    With ``migrate`` the schema is brought up to date at the first call in this process; raises
+    LedgerUnavailable when that can't be done.
+    """
+    # setdefault is atomic; a mutex could be held by another thread at the moment of a fork.
+    ledger = _open.setdefault(url, Ledger(url))
+    if migrate and url not in _migrated:
+        ledger.migrate()
+        _migrated.add(url)
+    return ledger

@@ -1,0 +1,149 @@
+"""The ledger: every event of every release, append-only, in its own database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from relman_plugins.domain.event import Event, Kind, NewEvent
+from relman_plugins.domain.identity import Actor
+from relman_plugins.domain.state import Revision
+from relman_plugins.errors import LedgerError
+from relman_plugins.ledger import ephemerals, leases, migrate, releases
+from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.database import Database, utc_now
+from relman_plugins.ledger.ephemerals import Ephemeral
+from relman_plugins.ledger.locks import Locks
+from relman_plugins.ledger.outbox import Outbox
+from relman_plugins.ledger.projections import Status, stable_of, status_of
+from relman_plugins.ledger.record import check_recordable, event_of, insert_event, release_name, select_events
+from relman_plugins.ledger.releases import ReleaseRecord
+from relman_plugins.ledger.votes import Votes
+from relman_plugins.plan.model import ReleasePlan
+
+
+class Ledger:
+    """The ledger at a database URL (``sqlite:////path`` or ``postgresql+psycopg://…``).
+
+    Cheap to make: it connects at the first call. Safe to share between threads and to use after ``fork``.
+    Calls block; each is one transaction. Times given must be aware, times returned are UTC; ``clock`` tells
+    the present. Hosts' clocks may differ a little: order comes from event ids and fencing tokens, not times.
+
+    Every call raises LedgerUnavailable when the database doesn't answer or is not migrated, and never an
+    error of the database library.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._db = Database(url, clock)
+        self.votes = Votes(self._db)
+        """Gates and votes."""
+        self.locks = Locks(self._db)
+        """The locks of environments."""
+        self.outbox = Outbox(self._db)
+        """What is still to be told."""
+
+    def __repr__(self) -> str:
+        return f"Ledger({self._db.label!r})"
+
+    def migrate(self) -> None:
+        """Create or upgrade the schema. Idempotent, and safe when several processes do it at once."""
+        migrate.migrate(self._db)
+
+    def check(self) -> None:
+        """Raise LedgerUnavailable, with what to do, unless the database answers and has the right schema."""
+        migrate.check(self._db)
+
+    def close(self) -> None:
+        """Close this process's idle connections; the next call connects again."""
+        self._db.close()
+
+    def open_release(
+        self, *, plan: ReleasePlan, dag_id: str, run_id: str, started_by: Actor, conf: dict[str, Any]
+    ) -> ReleaseRecord:
+        """Store the plan of a run's release, number it, and record ``release.opened``.
+
+        Idempotent by run: called again, it returns what was stored first, whatever the arguments say.
+        """
+        return releases.open_release(
+            self._db, plan=plan, dag_id=dag_id, run_id=run_id, started_by=started_by, conf=conf
+        )
+
+    def release(self, release_id: str) -> ReleaseRecord | None:
+        """Return a release by id."""
+        with self._db.read() as conn:
+            return releases.find_release(conn, release_id)
+
+    def release_of_run(self, dag_id: str, run_id: str) -> ReleaseRecord | None:
+        """Return the release that a DAG run is."""
+        with self._db.read() as conn:
+            return releases.find_run(conn, dag_id, run_id)
+
+    def releases(
+        self, pipeline: str | None = None, limit: int = 50, active: bool | None = None
+    ) -> list[ReleaseRecord]:
+        """Return releases, newest first; ``active`` asks for those without (True) or with (False) an outcome."""
+        with self._db.read() as conn:
+            return releases.list_releases(conn, pipeline, limit, active)
+
+    def record(self, release_id: str, event: NewEvent) -> Event | None:
+        """Record an event, and put it in the outbox if Slack is to be told, in one transaction.
+
+        Idempotent by ``event.key``: None when the key is known, and then nothing was written. A release closes
+        once: a second ``release.closed`` is dropped too, whatever its key. Raises LedgerError for an unknown
+        release and for the kinds that only the ledger's own calls write (gates, locks, ``release.opened``).
+        """
+        check_recordable(event)
+        with self._db.write(release_name(release_id)) as conn:
+            return insert_event(conn, release_id, event, self._db.now())
+
+    def events(
+        self, release_id: str, *, kinds: Collection[Kind] | None = None, after: int = 0
+    ) -> list[Event]:
+        """Return a release's events with an id above ``after``, oldest first.
+
+        Ids of one release become visible in their order: reading on after the last one seen misses nothing.
+        """
+        with self._db.read() as conn:
+            return select_events(conn, release_id, kinds=kinds, after=after)
+
+    def status(self, release_id: str) -> Status:
+        """Return where a release is; raise LedgerError when there is no such release."""
+        with self._db.read() as conn:
+            record = releases.find_release(conn, release_id)
+            if record is None:
+                raise LedgerError(f"there is no release {release_id!r} in the ledger")
+            return status_of(record, select_events(conn, release_id))
+
+    def stable(self, environment: str, service: str) -> Revision | None:
+        """Return the stable revision that the last recorded change left in an environment.
+
+        None when nothing was ever promoted there, or the environment was removed since.
+        """
+        query = (
+            select(t.event)
+            .join(t.release, t.release.c.release_id == t.event.c.release_id)
+            .where(
+                t.event.c.environment == environment,
+                t.event.c.kind.in_([Kind.CHANGE_FINISHED.value, Kind.ENVIRONMENT_REMOVED.value]),
+                t.release.c.service == service,
+            )
+            .order_by(t.event.c.id.desc())
+            .limit(1)
+        )
+        with self._db.read() as conn:
+            return stable_of(event_of(row) for row in conn.execute(query).mappings())
+
+    def lease(self, name: str, holder: str, ttl_s: float) -> bool:
+        """Take or extend a lease for ``ttl_s`` seconds; False while another holder's has not ended."""
+        return leases.take(self._db, name, holder, ttl_s)
+
+    def end_lease(self, name: str, holder: str) -> None:
+        """Give a lease back; nothing happens when somebody else holds it."""
+        leases.end(self._db, name, holder)
+
+    def expired_environments(self, now: datetime | None = None) -> list[Ephemeral]:
+        """Return the ephemeral environments that should be gone at ``now`` and aren't, longest overdue first."""
+        return ephemerals.expired(self._db, now)

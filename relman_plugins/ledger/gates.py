@@ -1,0 +1,113 @@
+"""What is known of an approval gate, read from the record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, select
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.event import Kind
+from relman_plugins.domain.identity import Person
+from relman_plugins.domain.status import Decision
+from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.record import event_of
+
+State = Literal["open", "approved", "rejected", "expired"]
+OnTimeout = Literal["reject", "expire"]
+
+
+class Vote(Frozen):
+    """One person's answer."""
+
+    person: str
+    """Id of the person in the People document."""
+    name: str
+    decision: Decision
+    comment: str
+    via: str
+    at: datetime
+    """UTC."""
+
+
+class GateState(Frozen):
+    """An approval gate in its current round."""
+
+    release_id: str
+    gate: str
+    """Id of the gate's step."""
+    round: int
+    """From 1; a new round begins when something else is to be approved. Older votes don't count in it."""
+    state: State
+    subject: dict[str, Any]
+    """What exactly is approved."""
+    subject_digest: str
+    people: tuple[Person, ...]
+    """Who may answer."""
+    quorum: int
+    on_timeout: OnTimeout
+    votes: tuple[Vote, ...]
+    """The votes of this round, in order."""
+    missing: int
+    """Approvals still missing; 0 unless the gate is open."""
+    opened_at: datetime
+    """UTC."""
+    expires_at: datetime
+    """UTC; a vote at or after it is refused."""
+    decided_at: datetime | None = None
+    """UTC."""
+    decided_by: str = ""
+    """Id of the person whose vote decided; ``timeout`` when nobody's did."""
+    comment: str = ""
+    """What was said with the decision."""
+
+
+def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None:
+    """Return a gate in its latest round; None when it was never opened."""
+    query = (
+        select(t.event)
+        .where(
+            t.event.c.release_id == release_id,
+            t.event.c.step == gate,
+            t.event.c.kind.in_([Kind.GATE_OPENED.value, Kind.GATE_DECIDED.value]),
+        )
+        .order_by(t.event.c.id)
+    )
+    events = [event_of(row) for row in conn.execute(query).mappings()]
+    opened = next((e for e in reversed(events) if e.kind is Kind.GATE_OPENED), None)
+    if opened is None:
+        return None
+    data = opened.data
+    decided = next(
+        (e for e in events if e.kind is Kind.GATE_DECIDED and e.data["round"] == data["round"]), None
+    )
+    votes = _votes(conn, release_id, gate, data["round"])
+    approvals = sum(v.decision is Decision.APPROVE for v in votes)
+    return GateState(
+        release_id=release_id,
+        gate=gate,
+        round=data["round"],
+        state=decided.data["state"] if decided else "open",
+        subject=data["subject"],
+        subject_digest=data["subject_digest"],
+        people=tuple(Person.model_validate(p) for p in data["people"]),
+        quorum=data["quorum"],
+        on_timeout=data["on_timeout"],
+        votes=votes,
+        missing=0 if decided else max(0, data["quorum"] - approvals),
+        opened_at=opened.at,
+        expires_at=datetime.fromisoformat(data["expires_at"]),
+        decided_at=decided.at if decided else None,
+        decided_by=decided.data["by"] if decided else "",
+        comment=decided.data["comment"] if decided else "",
+    )
+
+
+def _votes(conn: Connection, release_id: str, gate: str, round_: int) -> tuple[Vote, ...]:
+    query = (
+        select(*(t.vote.c[name] for name in Vote.model_fields))
+        .where(t.vote.c.release_id == release_id, t.vote.c.gate == gate, t.vote.c.round == round_)
+        .order_by(t.vote.c.id)
+    )
+    return tuple(Vote.model_validate(dict(row)) for row in conn.execute(query).mappings())

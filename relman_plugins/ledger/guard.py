@@ -1,0 +1,132 @@
+"""The check before every step that changes something: may it go forward, now, by what is recorded?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from relman_plugins.domain.base import digest_of
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.status import Decision
+from relman_plugins.errors import Refused
+from relman_plugins.ledger.gates import GateState
+from relman_plugins.ledger.projections import is_held
+from relman_plugins.ledger.releases import ReleaseRecord
+from relman_plugins.plan.model import Step, StepKind
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.engine import Ledger
+
+_DECISIVE = (
+    Kind.RELEASE_CLOSED,
+    Kind.RELEASE_HELD,
+    Kind.RELEASE_RESUMED,
+    Kind.ABORT_REQUESTED,
+    Kind.ARTIFACT_BUILT,
+)
+
+
+def check_forward(
+    ledger: Ledger, release_id: str, step: Step, *, shape_hash: str, now: datetime
+) -> ReleaseRecord:
+    """Return the release if ``step`` may go forward at ``now`` (aware); raise Refused with the reason if not.
+
+    ``shape_hash`` is that of the DAG which runs. What must hold is read from the stored plan, not from
+    ``step``. Whether a window is open is the caller's to evaluate. Rollback, abort, teardown and close don't
+    call this: nothing may block them. Raises LedgerUnavailable when the ledger can't be read: then nothing
+    goes forward either.
+    """
+    record = ledger.release(release_id)
+    if record is None:
+        raise Refused(
+            f"step {step.id}: there is no release {release_id!r} in the ledger; start the release again"
+        )
+    _check_plan(record, step, shape_hash)
+    events = ledger.events(release_id, kinds=_DECISIVE)
+    _check_going_on(record, step, events)
+    artifact = next((e for e in reversed(events) if e.kind is Kind.ARTIFACT_BUILT), None)
+    stored = record.plan.shape.step(step.id)
+    for gate_id in stored.gates:
+        gate_step = record.plan.shape.step(gate_id)
+        if gate_step.kind is StepKind.APPROVAL:
+            digest = artifact.data["revision"]["digest"] if artifact else None
+            _check_gate(record, step, gate_step, ledger.votes.gate(release_id, gate_id), digest, now)
+    return record
+
+
+def _refuse(record: ReleaseRecord, step: Step, reason: str) -> Refused:
+    return Refused(f"release {record.release_id}, step {step.id}: {reason}")
+
+
+def _check_plan(record: ReleaseRecord, step: Step, shape_hash: str) -> None:
+    if record.plan.hash != record.plan_hash:
+        raise _refuse(
+            record, step, "the stored plan is not the one the release was opened with; ask who changed it"
+        )
+    if shape_hash != record.shape_hash:
+        raise _refuse(
+            record,
+            step,
+            f"the pipeline's spec changed under the release (it runs {record.shape_hash}, the DAG now has "
+            f"{shape_hash}); abort it and start another release, or put the spec back",
+        )
+    if all(s.id != step.id for s in record.plan.shape.steps):
+        raise _refuse(record, step, "the stored plan has no such step")
+
+
+def _check_going_on(record: ReleaseRecord, step: Step, events: list[Event]) -> None:
+    closed = next((e for e in events if e.kind is Kind.RELEASE_CLOSED), None)
+    if closed is not None:
+        raise _refuse(record, step, f"the release is closed as {closed.data['outcome']}; start another one")
+    abort = next((e for e in events if e.kind is Kind.ABORT_REQUESTED), None)
+    if abort is not None:
+        why = abort.data.get("reason") or "no reason given"
+        raise _refuse(record, step, f"{abort.actor.name or abort.actor.id} asked to abort the release: {why}")
+    if is_held(events):
+        raise _refuse(record, step, "the release is held; resume it first")
+
+
+def _check_gate(
+    record: ReleaseRecord,
+    step: Step,
+    gate_step: Step,
+    gate: GateState | None,
+    artifact: str | None,
+    now: datetime,
+) -> None:
+    if gate is None:
+        raise _refuse(record, step, f"gate {gate_step.id} was never opened, so nobody has approved")
+    if gate.state != "approved" or gate.decided_at is None:
+        raise _refuse(record, step, f"gate {gate.gate} is {gate.state}, not approved: see `relman status`")
+    if not gate.opened_at <= gate.decided_at < gate.expires_at or gate.decided_at > now:
+        raise _refuse(record, step, f"the approval at {gate.gate} lies outside the time it was asked for")
+    people = {p.id for p in record.plan.people(gate.gate)}
+    approvals = {v.person for v in gate.votes if v.decision is Decision.APPROVE} & people
+    if len(approvals) < gate_step.args["quorum"]:
+        raise _refuse(
+            record,
+            step,
+            f"gate {gate.gate} has {len(approvals)} valid approvals, the plan asks for {gate_step.args['quorum']}",
+        )
+    _check_subject(record, step, gate, artifact)
+
+
+def _check_subject(record: ReleaseRecord, step: Step, gate: GateState, artifact: str | None) -> None:
+    if digest_of(gate.subject) != gate.subject_digest:
+        raise _refuse(record, step, f"what was approved at {gate.gate} doesn't match its own digest")
+    expected = {
+        "release_id": record.release_id,
+        "version": record.version,
+        "artifact_digest": artifact,
+        "plan_hash": record.plan_hash,
+        "spec_digest": record.spec_digest,
+    }
+    for name, wanted in expected.items():
+        approved = gate.subject.get(name)
+        if wanted is None or approved != wanted:
+            raise _refuse(
+                record,
+                step,
+                f"the approval at {gate.gate} is for {name} {approved}, but {wanted} would ship; "
+                "approve again what is to ship now",
+            )

@@ -1,0 +1,1 @@
+"""Schema migrations, run by Alembic through ``relman_plugins.ledger.migrate``."""

@@ -1,0 +1,1 @@
+"""One file per schema version, named by it. Never edited once released."""

@@ -1,0 +1,224 @@
+"""What the record says at a glance: pure functions from events to a status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pydantic import Field
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.identity import Actor, Person
+from relman_plugins.domain.state import Revision
+from relman_plugins.domain.status import Outcome, Verdict
+from relman_plugins.ledger.releases import ReleaseRecord
+
+
+class Waiting(Frozen):
+    """A gate that waits for people."""
+
+    gate: str
+    people: tuple[Person, ...]
+    """Who may answer."""
+    quorum: int
+    approvals: int
+    """How many approved so far."""
+    since: datetime
+    """UTC."""
+    expires_at: datetime
+    """UTC."""
+
+
+class SuiteTotals(Frozen):
+    """The latest run of one test suite in one environment."""
+
+    step: str
+    environment: str | None
+    suite: str
+    tests: int
+    failures: int
+    errors: int
+    skipped: int
+    seconds: float
+    passed: bool
+
+
+class Shift(Frozen):
+    """One finished change of an environment."""
+
+    step: str | None
+    environment: str | None
+    weight: int
+    """Share of the traffic at the candidate, in percent; 100 once it is promoted."""
+    promoted: bool
+    at: datetime
+    """UTC."""
+
+
+class AnalysisResult(Frozen):
+    """What one analysis said at one weight."""
+
+    step: str | None
+    analysis: str
+    weight: int | None
+    verdict: Verdict
+    reason: str
+
+
+class Abort(Frozen):
+    """Somebody asked for the release to be aborted."""
+
+    actor: Actor
+    reason: str
+    at: datetime
+    """UTC."""
+
+
+class Status(Frozen):
+    """Where a release is."""
+
+    release_id: str
+    pipeline: str
+    version: str
+    outcome: Outcome | None = None
+    """None while the release is not closed."""
+    reason: str = ""
+    """Why it ended so."""
+    steps: dict[str, str] = Field(default_factory=dict)
+    """Step id to ``running``, ``finished``, ``failed`` or ``refused``, as of its latest event."""
+    current: tuple[str, ...] = ()
+    """Steps that are running."""
+    waiting_for: tuple[Waiting, ...] = ()
+    held: bool = False
+    abort: Abort | None = None
+    artifact: Revision | None = None
+    suites: tuple[SuiteTotals, ...] = ()
+    """In the order of their first run."""
+    shifts: tuple[Shift, ...] = ()
+    analyses: tuple[AnalysisResult, ...] = ()
+    served: dict[str, int] | None = None
+    """Requests that the candidate served out of the total, when traffic was taken from it."""
+    message: str = ""
+    """The latest message of a step."""
+    changed_environments: tuple[str, ...] = ()
+    """Environments that a change was started in, in that order."""
+    opened_at: datetime
+    """UTC."""
+    closed_at: datetime | None = None
+    """UTC."""
+    last_event: int = 0
+    """Id of the latest event."""
+
+
+def status_of(record: ReleaseRecord, events: list[Event]) -> Status:
+    """Project a release's events, all of them, oldest first."""
+    closed = _last(events, Kind.RELEASE_CLOSED)
+    abort = _last(events, Kind.ABORT_REQUESTED)
+    artifact = _last(events, Kind.ARTIFACT_BUILT)
+    withdrawn = _last(events, Kind.TRAFFIC_WITHDRAWN, Kind.ROLLBACK_FINISHED)
+    steps = _steps(events)
+    return Status(
+        release_id=record.release_id,
+        pipeline=record.pipeline,
+        version=record.version,
+        outcome=Outcome(closed.data["outcome"]) if closed else None,
+        reason=closed.data.get("reason", "") if closed else "",
+        steps=steps,
+        current=() if closed else tuple(s for s, state in steps.items() if state == "running"),
+        waiting_for=() if closed else _waiting(events),
+        held=is_held(events),
+        abort=Abort(actor=abort.actor, reason=abort.data.get("reason", ""), at=abort.at) if abort else None,
+        artifact=Revision.model_validate(artifact.data["revision"]) if artifact else None,
+        suites=_suites(events),
+        shifts=tuple(_shift(e) for e in events if e.kind is Kind.CHANGE_FINISHED),
+        analyses=tuple(_analysis(e) for e in events if e.kind is Kind.ANALYSIS_FINISHED),
+        served=withdrawn.data.get("served") if withdrawn else None,
+        message=next((m for e in reversed(events) if (m := e.data.get("message"))), ""),
+        changed_environments=tuple(
+            dict.fromkeys(e.environment for e in events if e.kind is Kind.CHANGE_STARTED and e.environment)
+        ),
+        opened_at=record.opened_at,
+        closed_at=closed.at if closed else None,
+        last_event=events[-1].id if events else 0,
+    )
+
+
+def is_held(events: list[Event]) -> bool:
+    """Say whether the latest word of holding and resuming is hold."""
+    last = _last(events, Kind.RELEASE_HELD, Kind.RELEASE_RESUMED)
+    return last is not None and last.kind is Kind.RELEASE_HELD
+
+
+def stable_of(events: Iterable[Event]) -> Revision | None:
+    """Return what an environment's last change or removal left as its stable revision, from those events."""
+    stable = None
+    for event in events:
+        if event.kind is Kind.ENVIRONMENT_REMOVED:
+            stable = None
+        elif event.kind is Kind.CHANGE_FINISHED and "stable" in event.data:
+            found = event.data["stable"]
+            stable = Revision.model_validate(found) if found else None
+    return stable
+
+
+def _last(events: list[Event], *kinds: Kind) -> Event | None:
+    return next((e for e in reversed(events) if e.kind in kinds), None)
+
+
+_STEP_STATES = {
+    Kind.STEP_STARTED: "running",
+    Kind.STEP_FINISHED: "finished",
+    Kind.STEP_FAILED: "failed",
+    Kind.STEP_REFUSED: "refused",
+}
+
+
+def _steps(events: list[Event]) -> dict[str, str]:
+    return {e.step: _STEP_STATES[e.kind] for e in events if e.step and e.kind in _STEP_STATES}
+
+
+def _waiting(events: list[Event]) -> tuple[Waiting, ...]:
+    gates: dict[str, Waiting] = {}
+    for e in events:
+        gate = e.step or ""
+        if e.kind is Kind.GATE_OPENED:
+            gates[gate] = Waiting(
+                gate=gate,
+                people=tuple(Person.model_validate(p) for p in e.data["people"]),
+                quorum=e.data["quorum"],
+                approvals=0,
+                since=e.at,
+                expires_at=datetime.fromisoformat(e.data["expires_at"]),
+            )
+        elif e.kind is Kind.GATE_VOTED and gate in gates and e.data["decision"] == "approve":
+            gates[gate] = gates[gate].model_copy(update={"approvals": gates[gate].approvals + 1})
+        elif e.kind is Kind.GATE_DECIDED:
+            gates.pop(gate, None)
+    return tuple(gates.values())
+
+
+def _suites(events: list[Event]) -> tuple[SuiteTotals, ...]:
+    latest: dict[tuple[str | None, str], SuiteTotals] = {}
+    for e in events:
+        if e.kind is Kind.SUITE_FINISHED:
+            fields = {name: e.data[name] for name in SuiteTotals.model_fields if name in e.data}
+            totals = SuiteTotals(**{**fields, "step": e.step or "", "environment": e.environment})
+            latest[e.environment, totals.suite] = totals
+    return tuple(latest.values())
+
+
+def _shift(e: Event) -> Shift:
+    promoted = bool(e.data.get("promoted"))
+    weight = 100 if promoted else e.data["desired"].get("candidate_weight", 0)
+    return Shift(step=e.step, environment=e.environment, weight=weight, promoted=promoted, at=e.at)
+
+
+def _analysis(e: Event) -> AnalysisResult:
+    return AnalysisResult(
+        step=e.step,
+        analysis=e.data["analysis"],
+        weight=e.data.get("weight"),
+        verdict=Verdict(e.data["verdict"]),
+        reason=e.data.get("reason", ""),
+    )

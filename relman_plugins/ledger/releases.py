@@ -1,0 +1,134 @@
+"""Opening and finding releases."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, exists, func, insert, select
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.event import Kind, NewEvent
+from relman_plugins.domain.identity import Actor, release_id_of
+from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.database import Database
+from relman_plugins.ledger.record import clean_json, insert_event, release_name
+from relman_plugins.plan.model import ReleasePlan
+
+
+class ReleaseRecord(Frozen):
+    """A release as it was opened. Nothing in it ever changes."""
+
+    release_id: str
+    pipeline: str
+    service: str
+    version: str
+    n: int
+    """Which release of this version this is, from 1."""
+    dag_id: str
+    run_id: str
+    plan: ReleasePlan
+    """The plan the steps run, whatever the spec file says by now."""
+    plan_hash: str
+    shape_hash: str
+    spec_digest: str
+    started_by: Actor
+    conf: dict[str, Any]
+    """The run's parameters, as given."""
+    opened_at: datetime
+    """UTC."""
+
+
+def open_release(
+    db: Database, *, plan: ReleasePlan, dag_id: str, run_id: str, started_by: Actor, conf: dict[str, Any]
+) -> ReleaseRecord:
+    """Store a release and its plan, number it, and record ``release.opened``: see ``Ledger.open_release``."""
+    with db.write("open-release") as conn:
+        query = _select().where(t.release.c.dag_id == dag_id, t.release.c.run_id == run_id)
+        if (row := conn.execute(query).mappings().first()) is not None:
+            return record_of(row)
+        shape, options, now = plan.shape, plan.options, db.now()
+        release_id, n = _next_id(conn, shape.pipeline, options.version)
+        conn.execute(
+            insert(t.release).values(
+                release_id=release_id,
+                pipeline=shape.pipeline,
+                service=shape.service,
+                version=options.version,
+                n=n,
+                dag_id=dag_id,
+                run_id=run_id,
+                plan=plan.model_dump(mode="json"),
+                plan_hash=plan.hash,
+                shape_hash=shape.hash,
+                spec_digest=shape.spec_digest,
+                slack_channel=shape.slack_channel,
+                started_by=clean_json(started_by.model_dump(mode="json")),
+                conf=clean_json(conf),
+                opened_at=now,
+            )
+        )
+        opened = NewEvent(
+            kind=Kind.RELEASE_OPENED,
+            key=f"ledger:opened:{release_id}",
+            actor=started_by,
+            data={
+                "version": options.version,
+                "plan_hash": plan.hash,
+                "changes": options.changes,
+                "emergency": options.emergency,
+                "dry_run": options.dry_run,
+            },
+        )
+        db.serialise(conn, release_name(release_id))
+        insert_event(conn, release_id, opened, now)
+        return record_of(conn.execute(query).mappings().one())
+
+
+def _next_id(conn: Connection, pipeline: str, version: str) -> tuple[str, int]:
+    mine = (t.release.c.pipeline == pipeline) & (t.release.c.version == version)
+    n = (conn.execute(select(func.max(t.release.c.n)).where(mine)).scalar() or 0) + 1
+    # Two pipelines can meet in one id: "a" at "1-1" and "a-1" at "1" are both a-1-1-1.
+    while conn.execute(
+        select(1).where(t.release.c.release_id == release_id_of(pipeline, version, n))
+    ).first():
+        n += 1
+    return release_id_of(pipeline, version, n), n
+
+
+def find_release(conn: Connection, release_id: str) -> ReleaseRecord | None:
+    """Return a release by id."""
+    row = conn.execute(_select().where(t.release.c.release_id == release_id)).mappings().first()
+    return None if row is None else record_of(row)
+
+
+def find_run(conn: Connection, dag_id: str, run_id: str) -> ReleaseRecord | None:
+    """Return the release that a DAG run is."""
+    query = _select().where(t.release.c.dag_id == dag_id, t.release.c.run_id == run_id)
+    row = conn.execute(query).mappings().first()
+    return None if row is None else record_of(row)
+
+
+def list_releases(
+    conn: Connection, pipeline: str | None = None, limit: int = 50, active: bool | None = None
+) -> list[ReleaseRecord]:
+    """Return releases, newest first."""
+    query = _select()
+    if pipeline is not None:
+        query = query.where(t.release.c.pipeline == pipeline)
+    if active is not None:
+        closed = exists().where(
+            t.event.c.release_id == t.release.c.release_id, t.event.c.kind == Kind.RELEASE_CLOSED.value
+        )
+        query = query.where(~closed if active else closed)
+    query = query.order_by(t.release.c.opened_at.desc(), t.release.c.release_id.desc()).limit(limit)
+    return [record_of(row) for row in conn.execute(query).mappings()]
+
+
+def _select() -> Select[Any]:
+    return select(*(t.release.c[name] for name in ReleaseRecord.model_fields))
+
+
+def record_of(row: RowMapping) -> ReleaseRecord:
+    """Build a release from its row."""
+    return ReleaseRecord.model_validate(dict(row))
