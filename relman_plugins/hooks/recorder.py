@@ -50,6 +50,10 @@ class Recorder:
             spool.write(self._spool, self.release_id, event)
             self._warn(f"the ledger does not answer ({error}); the event {event.key} waits in {self._spool}")
 
+    def ledger(self) -> Ledger:
+        """Return the ledger; raise LedgerUnavailable when it does not answer."""
+        return self._ledger()
+
     def ledger_or_none(self) -> Ledger | None:
         """Return the ledger when it answers."""
         try:

@@ -1,0 +1,90 @@
+"""Airflow configuration and connection → the ledger, and what steps and triggers ask of it again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.event import Kind
+from relman_plugins.errors import LedgerUnavailable
+from relman_plugins.hooks import settings
+
+if TYPE_CHECKING:
+    from relman_plugins.domain.event import Event
+    from relman_plugins.ledger.api import Ledger
+
+LedgerSource = Callable[[], "Ledger"]
+"""Gives the ledger, or raises LedgerUnavailable: asked anew each time, so that it can come back."""
+
+
+def ledger() -> Ledger:
+    """Return the ledger that Airflow is configured for; an embedded one is created when it is not there yet.
+
+    Raises:
+        LedgerUnavailable: it does not answer, or its connection can't be read.
+    """
+    return _open(settings.ledger_url())
+
+
+async def async_ledger_source() -> LedgerSource:
+    """Return where to get the ledger from, for a trigger: the connection is read here, without blocking the loop.
+
+    Never raises: an unreadable connection is reported each time the ledger is asked for.
+    """
+    conn_id = settings.ledger_conn_id()
+    if not conn_id:
+        url = settings.ledger_url()
+        return lambda: _open(url)
+    from airflow.sdk import BaseHook
+
+    try:
+        url = settings.sqlalchemy_url(await BaseHook.aget_connection(conn_id))
+    except Exception as error:
+        message = f"cannot read the connection {conn_id!r} named by [relman] ledger_conn_id: {error}"
+
+        def unreadable() -> Ledger:
+            raise LedgerUnavailable(message)
+
+        return unreadable
+    return lambda: _open(url)
+
+
+def _open(url: str) -> Ledger:
+    from relman_plugins.ledger.api import open_ledger
+
+    return open_ledger(url)
+
+
+class Flags(Frozen):
+    """What people have said about a whole release."""
+
+    aborted_by: str = ""
+    abort_reason: str = ""
+    held_by: str = ""
+    hold_reason: str = ""
+    closed: bool = False
+
+
+FLAG_KINDS = (Kind.ABORT_REQUESTED, Kind.RELEASE_HELD, Kind.RELEASE_RESUMED, Kind.RELEASE_CLOSED)
+
+
+def flags_of(ledger: Ledger, release_id: str) -> Flags:
+    """Return what people have said about a release, as the ledger has it now."""
+    return flags(ledger.events(release_id, kinds=list(FLAG_KINDS)))
+
+
+def flags(events: list[Event]) -> Flags:
+    """Fold the events of a release, oldest first, into its flags."""
+    found = Flags()
+    for event in events:
+        who, reason = event.actor.name or event.actor.id, str(event.data.get("reason", ""))
+        if event.kind is Kind.ABORT_REQUESTED and not found.aborted_by:
+            found = found.model_copy(update={"aborted_by": who, "abort_reason": reason})
+        elif event.kind is Kind.RELEASE_HELD:
+            found = found.model_copy(update={"held_by": who, "hold_reason": reason})
+        elif event.kind is Kind.RELEASE_RESUMED:
+            found = found.model_copy(update={"held_by": "", "hold_reason": ""})
+        elif event.kind is Kind.RELEASE_CLOSED:
+            found = found.model_copy(update={"closed": True})
+    return found

@@ -1,0 +1,74 @@
+"""Waiting for a gate's decision in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from airflow.triggers.base import TriggerEvent
+
+from relman_plugins.hooks.ledger import flags_of
+from relman_plugins.ledger.api import Ledger
+from relman_plugins.triggers.base import ReleaseTrigger
+from relman_plugins.triggers.feed import ledger_feed
+
+APPROVE, REJECT = "Approve", "Reject"
+PAUSE_S = 60.0
+
+
+class ApprovalTrigger(ReleaseTrigger):
+    """Wait until a gate is decided, its time is over, or somebody aborts the release.
+
+    Before it yields it closes the gate's Required Action, so that nobody answers a question that is settled. The
+    event is ``{"state": "approved" | "rejected" | "expired" | "aborted"}``; whoever gets it reads the ledger again.
+
+    :param ti_id: the task instance whose Required Action is closed.
+    :param expires_at: end of the gate's time, ISO 8601.
+    """
+
+    def __init__(self, *, release_id: str, gate: str, ti_id: str, expires_at: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.release_id = release_id
+        self.gate = gate
+        self.ti_id = ti_id
+        self.expires_at = expires_at
+
+    def arguments(self) -> dict[str, Any]:
+        """Return which gate is waited for."""
+        return {
+            "release_id": self.release_id,
+            "gate": self.gate,
+            "ti_id": self.ti_id,
+            "expires_at": self.expires_at,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait for the ledger."""
+        feed = await ledger_feed()
+        state: str | None = None
+        while state is None:
+            left = (datetime.fromisoformat(self.expires_at) - datetime.now(UTC)).total_seconds()
+            state = await feed.until(self._decided, min(PAUSE_S, max(0.2, left + 0.1)))
+        await self._close_required_action(APPROVE if state == "approved" else REJECT)
+        yield await self.event({"state": state})
+
+    def _decided(self, ledger: Ledger) -> str | None:
+        flags = flags_of(ledger, self.release_id)
+        if flags.aborted_by or flags.closed:
+            return "aborted"
+        gate = ledger.votes.expire_gate(self.release_id, self.gate)
+        return gate.state if gate is not None and gate.state != "open" else None
+
+    async def _close_required_action(self, option: str) -> None:
+        from airflow.sdk.execution_time.hitl import update_hitl_detail_response
+
+        try:
+            await asyncio.to_thread(
+                update_hitl_detail_response, ti_id=UUID(self.ti_id), chosen_options=[option], params_input={}
+            )
+        except Exception as error:
+            # It is closed already, or Airflow is slow: the decision stands in the ledger either way.
+            self.log.info("the Required Action could not be closed: %s", error)

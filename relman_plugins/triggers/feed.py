@@ -1,0 +1,100 @@
+"""One poll of the ledger for everybody in this process who waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from relman_plugins.errors import LedgerError
+from relman_plugins.hooks.ledger import LedgerSource, async_ledger_source
+from relman_plugins.ledger.api import Ledger
+from relman_plugins.triggers.base import in_ledger_thread
+
+POLL_S = 1.0
+RETRY_S = 3.0
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class LedgerFeed:
+    """Tells its waiters when the ledger has grown.
+
+    However many releases wait, the database is asked one question a second: the id of the newest event. Nobody
+    asks while nobody waits. A ledger that does not answer is asked again; those who wait go on waiting.
+    """
+
+    def __init__(self, source: LedgerSource) -> None:
+        self.source = source
+        self._grown = asyncio.Condition()
+        self._last = -1
+        self._waiters = 0
+        self._poller: asyncio.Task[None] | None = None
+
+    async def until(self, question: Callable[[Ledger], T | None], at_most_s: float | None = None) -> T | None:
+        """Ask ``question`` now and whenever the ledger has grown, until it answers something.
+
+        Returns None when ``at_most_s`` seconds have passed first. The question runs in a thread.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = None if at_most_s is None else loop.time() + at_most_s
+        self._waiters += 1
+        try:
+            if self._poller is None or self._poller.done():
+                self._poller = asyncio.create_task(self._poll())
+            while True:
+                seen = self._last
+                answer, failed = await self._ask(question)
+                if answer is not None:
+                    return answer
+                left = None if deadline is None else deadline - loop.time()
+                if left is not None and left <= 0:
+                    return None
+                patience = RETRY_S if failed else left
+                await self._wait(seen, patience if left is None else min(left, patience or left))
+        finally:
+            self._waiters -= 1
+
+    async def _ask(self, question: Callable[[Ledger], T | None]) -> tuple[T | None, bool]:
+        try:
+            return await in_ledger_thread(lambda: question(self.source())), False
+        except LedgerError as error:
+            log.warning("the ledger does not answer, waiting for it: %s", error)
+            return None, True
+
+    async def _wait(self, seen: int, patience: float | None) -> None:
+        async def grown() -> None:
+            async with self._grown:
+                await self._grown.wait_for(lambda: self._last != seen)
+
+        try:
+            await asyncio.wait_for(grown(), patience)
+        except TimeoutError:
+            return
+
+    async def _poll(self) -> None:
+        while self._waiters:
+            try:
+                last = await in_ledger_thread(lambda: self.source().last_event_id())
+            except LedgerError:
+                last = self._last
+            if last != self._last:
+                async with self._grown:
+                    self._last = last
+                    self._grown.notify_all()
+            await asyncio.sleep(POLL_S)
+
+
+_feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, LedgerFeed] = WeakKeyDictionary()
+
+
+async def ledger_feed() -> LedgerFeed:
+    """Return this process's feed."""
+    loop = asyncio.get_running_loop()
+    if loop not in _feeds:
+        source = await async_ledger_source()
+        _feeds.setdefault(loop, LedgerFeed(source))
+    return _feeds[loop]

@@ -1,0 +1,125 @@
+"""Waiting for a window, for a lock, and for the end of a hold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.triggers.base import TriggerEvent
+
+from relman_plugins.calendars.weekly import Window, answer
+from relman_plugins.hooks.ledger import flags_of
+from relman_plugins.ledger.api import Ledger
+from relman_plugins.triggers.base import ReleaseTrigger
+from relman_plugins.triggers.feed import ledger_feed
+
+LOCK_PAUSE_S = 15.0
+LONGEST_SLEEP_S = 3600.0
+
+
+class WindowTrigger(ReleaseTrigger):
+    """Wait until one of a gate's windows opens; no polling: it sleeps to the exact opening.
+
+    The event is ``{"state": "open" | "expired" | "aborted"}``. An abort is seen at once.
+
+    :param windows: weekly windows as in the plan.
+    :param expires_at: when to give up, ISO 8601.
+    """
+
+    def __init__(self, *, release_id: str, windows: list[dict[str, Any]], expires_at: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.release_id = release_id
+        self.windows = windows
+        self.expires_at = expires_at
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what is waited for."""
+        return {"release_id": self.release_id, "windows": self.windows, "expires_at": self.expires_at}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Sleep to the opening, or to the end of the patience."""
+        windows = [Window.model_validate(w) for w in self.windows]
+        expires_at = datetime.fromisoformat(self.expires_at)
+        feed = await ledger_feed()
+        while True:
+            now = datetime.now(UTC)
+            said = answer(windows, now)
+            if said.open:
+                yield await self.event({"state": "open"})
+                return
+            if now >= expires_at:
+                yield await self.event({"state": "expired"})
+                return
+            wake = min(said.next_open or expires_at, expires_at)
+            left = min((wake - now).total_seconds(), LONGEST_SLEEP_S)
+            if await feed.until(self._aborted, left):
+                yield await self.event({"state": "aborted"})
+                return
+
+    def _aborted(self, ledger: Ledger) -> bool | None:
+        flags = flags_of(ledger, self.release_id)
+        return True if flags.aborted_by or flags.closed else None
+
+
+class LockTrigger(ReleaseTrigger):
+    """Wait until nobody else holds the lock of an environment and service, or somebody aborts the release."""
+
+    def __init__(self, *, release_id: str, environment: str, service: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.release_id = release_id
+        self.environment = environment
+        self.service = service
+
+    def arguments(self) -> dict[str, Any]:
+        """Return whose lock is waited for."""
+        return {"release_id": self.release_id, "environment": self.environment, "service": self.service}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait for the ledger; a lock that merely expires is noticed too."""
+        feed = await ledger_feed()
+        state = None
+        while state is None:
+            state = await feed.until(self._free, LOCK_PAUSE_S)
+        yield await self.event({"state": state})
+
+    def _free(self, ledger: Ledger) -> str | None:
+        flags = flags_of(ledger, self.release_id)
+        if flags.aborted_by or flags.closed:
+            return "aborted"
+        now = datetime.now(UTC)
+        others = [
+            lock
+            for lock in ledger.locks.held()
+            if (lock.environment, lock.service) == (self.environment, self.service)
+            and lock.release_id != self.release_id
+            and lock.expires_at > now
+        ]
+        return None if others else "free"
+
+
+class HoldTrigger(ReleaseTrigger):
+    """Wait until the person who holds a release lets it go on, or somebody aborts it."""
+
+    def __init__(self, *, release_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.release_id = release_id
+
+    def arguments(self) -> dict[str, Any]:
+        """Return which release is held."""
+        return {"release_id": self.release_id}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait for the ledger."""
+        feed = await ledger_feed()
+        state = await feed.until(self._resumed)
+        yield await self.event({"state": state})
+
+    def _resumed(self, ledger: Ledger) -> str | None:
+        flags = flags_of(ledger, self.release_id)
+        if flags.aborted_by or flags.closed:
+            return "aborted"
+        return None if flags.held_by else "resumed"
+
+
