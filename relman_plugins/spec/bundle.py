@@ -49,7 +49,7 @@ class Bundle:
     environments: dict[str, Document] = field(default_factory=dict)
     people: Document | None = None
     unreadable: frozenset[str] = frozenset()
-    """Documents that exist and were reported already: ``people``, or names of environments."""
+    """Documents that exist and were reported already: ``people.yaml``, or names of environments."""
 
     def stages(self) -> Iterator[tuple[Path_, Node]]:
         """Yield the stages that are mappings."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.spec.bundle import Bundle, is_name, text_at
@@ -18,6 +18,8 @@ from relman_plugins.spec.source import read
 
 ENVIRONMENTS = "environments"
 PEOPLE = "people.yaml"
+
+M = TypeVar("M", bound=SpecModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +42,26 @@ class _Loading:
     found: list[Diagnostic] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
-    models: dict[str, SpecModel] = field(default_factory=dict)
 
-    def document(self, path: Path, key: str, model: type[SpecModel]) -> Document | None:
-        """Read one document and check its shape; the model is kept under ``key`` if it is right."""
+    def document(self, path: Path, model: type[M]) -> tuple[Document | None, M | None]:
+        """Read one document and check its shape; return it as read, and as a model if it is right."""
         result = read(path, self.folder)
         self.found += result.diagnostics
         self.sources[str(path)] = result.text
         if result.document is None:
-            return None
+            return None, None
         self.texts[path.relative_to(self.folder).as_posix()] = result.text
         value, wrong = validated(result.document, model)
         self.found += wrong
-        if value is not None:
-            self.models[key] = value
-        return result.document
+        return result.document, value
+
+
+@dataclass(slots=True)
+class _Models:
+    """The models of what a pipeline refers to, as far as they are right."""
+
+    environments: dict[str, Environment] = field(default_factory=dict)
+    people: People | None = None
 
 
 def load_pipeline(path: Path) -> Loaded:
@@ -64,51 +71,61 @@ def load_pipeline(path: Path) -> Loaded:
     that is what the diagnostics are for. Pure but for reading: the same files give the same result.
     """
     loading = _Loading(path.parent)
-    pipeline = loading.document(path, "pipeline", ReleasePipeline)
-    if pipeline is None:
+    document, pipeline = loading.document(path, ReleasePipeline)
+    if document is None:
         return Loaded(None, arrange(loading.found), loading.sources)
-    bundle = _referenced(loading, pipeline)
+    bundle, models = _referenced(loading, document)
     diagnostics = arrange([*loading.found, *check(bundle)])
-    if any(d.is_error for d in diagnostics):
+    if pipeline is None or any(d.is_error for d in diagnostics):
         return Loaded(None, diagnostics, loading.sources)
-    return Loaded(_documents(loading, bundle), diagnostics, loading.sources)
+    documents = Documents.model_construct(
+        pipeline=pipeline,
+        environments=models.environments,
+        people=models.people,
+        digest=_digest(bundle),
+        texts=loading.texts,
+    )
+    return Loaded(documents, diagnostics, loading.sources)
 
 
-def _referenced(loading: _Loading, pipeline: Document) -> Bundle:
+def _referenced(loading: _Loading, pipeline: Document) -> tuple[Bundle, _Models]:
     environments: dict[str, Document] = {}
     unreadable: set[str] = set()
+    models = _Models()
     bundle = Bundle(loading.folder, pipeline, environments)
     for _, stage in bundle.stages():
         name = text_at(stage, "environment")
         if name is None or not is_name(name) or name in environments or name in unreadable:
             continue
         path = loading.folder / ENVIRONMENTS / f"{name}.yaml"
-        if not path.exists() and not path.is_symlink():
+        if not _present(path):
             continue
-        document = loading.document(path, f"environment {name}", Environment)
+        document, model = loading.document(path, Environment)
         if document is None:
             unreadable.add(name)
         else:
             environments[name] = document
+        if model is not None:
+            models.environments[name] = model
     people, path = None, loading.folder / PEOPLE
-    if any(True for _ in bundle.gates()) and (path.exists() or path.is_symlink()):
-        people = loading.document(path, "people", People)
-        unreadable |= {"people"} if people is None else set()
-    return Bundle(loading.folder, pipeline, environments, people, frozenset(unreadable))
+    if any(True for _ in bundle.gates()) and _present(path):
+        people, models.people = loading.document(path, People)
+        unreadable |= {PEOPLE} if people is None else set()
+    return Bundle(loading.folder, pipeline, environments, people, frozenset(unreadable)), models
 
 
-def _documents(loading: _Loading, bundle: Bundle) -> Documents:
-    value = {
-        "pipeline": bundle.pipeline.root.value,
-        "environments": {name: d.root.value for name, d in bundle.environments.items()},
-        "people": _named_people(bundle),
-    }
-    return Documents.model_construct(
-        pipeline=loading.models["pipeline"],
-        environments={name: loading.models[f"environment {name}"] for name in bundle.environments},
-        people=loading.models.get("people"),
-        digest=digest_of(value),
-        texts=loading.texts,
+def _present(path: Path) -> bool:
+    # A link that leads nowhere is there: reading it says what is wrong.
+    return path.is_symlink() or path.exists()
+
+
+def _digest(bundle: Bundle) -> str:
+    return digest_of(
+        {
+            "pipeline": bundle.pipeline.root.value,
+            "environments": {name: d.root.value for name, d in bundle.environments.items()},
+            "people": _named_people(bundle),
+        }
     )
 
 

@@ -109,7 +109,8 @@ class _Reader:
         if node.value in holder.keys:
             first = holder.keys[node.value]
             where = f"first defined at line {first.line}, column {first.column}"
-            self.found.append(Bad("RM002", f"duplicate key {quoted(node.value)}; {where}", node.span, "remove one of them"))
+            message = f"duplicate key {quoted(node.value)}; {where}"
+            self.found.append(Bad("RM002", message, node.span, "remove one of them"))
             return None
         return node.value
 

@@ -2,19 +2,134 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any, TypeVar
+
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.models.base import SpecModel
-from relman_plugins.spec.position import Document
+from relman_plugins.spec.models.strategy import KINDS
+from relman_plugins.spec.position import Document, Node
+from relman_plugins.spec.schema import keys_at
+from relman_plugins.spec.trail import finding, holder, subject
+from relman_plugins.spec.values import expectation, got, hint_for
+from relman_plugins.spec.words import listed, quoted, suggestion
+
+API_VERSION = "relman/v1"
+_STRATEGY_TYPES = frozenset({"strategy", "strategy_kind", "strategy_settings", "strategy_kind_key"})
+
+M = TypeVar("M", bound=SpecModel)
 
 
-def validated(document: Document, model: type[SpecModel]) -> tuple[SpecModel | None, list[Diagnostic]]:
+def validated(document: Document, model: type[M]) -> tuple[M | None, list[Diagnostic]]:
     """Return the model, or every place where the document does not have the model's shape."""
+    wrong = _header(document, model)
+    if wrong is not None:
+        return None, [wrong]
     try:
         return model.model_validate(document.root.value), []
     except ValidationError as error:
-        return None, [
-            Diagnostic("RM104", "error", str(e["msg"]), document.path, *document.place(e["loc"]))
-            for e in error.errors()
-        ]
+        details = error.errors(include_url=False)
+    return None, [_translated(document, model, detail) for detail in details]
+
+
+def _header(document: Document, model: type[SpecModel]) -> Diagnostic | None:
+    """Check kind and version first: if they differ, everything else would only be noise."""
+    value, kind = document.root.value, model.__name__
+    if not isinstance(value, dict):
+        message = f"a spec must be a mapping with apiVersion, kind, …, got {got(document.root)}"
+        return finding(document, (), "RM101", message)
+    for key, wanted in (("apiVersion", API_VERSION), ("kind", kind)):
+        node = document.root.child(key)
+        if node is None:
+            hint = f"start the file with apiVersion: {API_VERSION} and kind: {kind}"
+            return finding(document, (), "RM101", f'missing key "{key}" in {holder(document, ())}', hint=hint)
+        if node.value != wanted:
+            message = f'"{key}" must be "{wanted}" in this file, got {got(node)}'
+            return finding(document, (key,), "RM101", message, hint=f"write {key}: {wanted}")
+    return None
+
+
+def _translated(document: Document, model: type[SpecModel], detail: ErrorDetails) -> Diagnostic:
+    kind, loc = detail["type"], detail["loc"]
+    if kind == "extra_forbidden":
+        return _unknown_key(document, model, loc)
+    if kind == "missing":
+        return _missing(document, loc)
+    if kind in _STRATEGY_TYPES:
+        return _strategy(document, kind, detail)
+    if loc and loc[-1] == "[key]":
+        return _bad_key(document, loc[:-1], detail)
+    path, node = document.nearest(loc)
+    code, wanted = expectation(kind, detail.get("ctx", {}))
+    message = f"{subject(document, path)} {wanted}, got {got(node)}"
+    return finding(document, path, code, message, hint=hint_for(kind, node, detail.get("ctx", {})))
+
+
+def _unknown_key(document: Document, model: type[SpecModel], loc: tuple[str | int, ...]) -> Diagnostic:
+    path, _ = document.nearest(loc)
+    allowed = keys_at(model, path[:-1])
+    message = (
+        f"unknown key {quoted(path[-1])} in {holder(document, path[:-1])}; expected one of {listed(allowed)}"
+    )
+    return finding(document, path, "RM102", message, key=True, hint=suggestion(path[-1], allowed))
+
+
+def _missing(document: Document, loc: tuple[str | int, ...]) -> Diagnostic:
+    path, _ = document.nearest(loc[:-1])
+    message = f"missing key {quoted(loc[-1])} in {holder(document, path)}"
+    return finding(document, path, "RM103", message, hint=_EXAMPLES.get(str(loc[-1]), ""))
+
+
+_EXAMPLES = {
+    "environment": "environment: staging",
+    "stages": "stages: [{environment: staging}]",
+    "artifact": "artifact: {source: ../src}",
+    "source": "source: ../src, the directory with the service's source",
+    "owner": "owner: the team that answers for it",
+    "metadata": "metadata: {name: …, owner: …}",
+    "junit": "junit: reports/unit.xml, where the command writes its JUnit XML report",
+    "command": "command: [python, -m, pytest, -q]",
+    "connection": "connection: the id of an Airflow connection",
+    "approval": "approval: a group from people.yaml",
+    "steps": "steps: [10, 50, 100]",
+    "zone": "zone: an IANA time zone, such as Europe/Berlin",
+    "version_file": "version_file: ../src/VERSION, a file whose only line is the version",
+    "airflow": "airflow: the user id in Airflow",
+    "for": "for: 10m",
+}
+"""What to write, for keys whose name does not say it. Each is shown as the hint."""
+
+
+def _strategy(document: Document, kind: str, detail: ErrorDetails) -> Diagnostic:
+    path, node = document.nearest(detail["loc"])
+    found = str(detail.get("ctx", {}).get("found", ""))
+    inner = (*path, found) if isinstance(node.value, dict) and found in node.value else path
+    if kind == "strategy_kind":
+        where = holder(document, path[:-1])
+        message = f"unknown strategy {quoted(found)} in {where}; expected one of {listed(KINDS)}"
+        return finding(document, inner, "RM106", message, key=True, hint=suggestion(found, KINDS))
+    if kind == "strategy_kind_key":
+        message = f'unknown key "kind" in {holder(document, inner)}'
+        return finding(document, (*inner, "kind"), "RM102", message, key=True, hint="the key above says it")
+    if kind == "strategy_settings":
+        settings = document.root.child(*inner)
+        message = f"{subject(document, inner)} must be a mapping of settings, got {_got(settings)}"
+        return finding(document, inner, "RM104", message, hint="canary: {steps: [10, 50, 100], analysis: …}")
+    message = f"{subject(document, path)} must be recreate or one strategy with its settings, got {got(node)}"
+    return finding(document, path, "RM104", message, hint="strategy: {canary: {steps: [10, 50, 100]}}")
+
+
+def _bad_key(document: Document, path: tuple[str | int, ...], detail: ErrorDetails) -> Diagnostic:
+    name = str(path[-1])
+    code, wanted = expectation(detail["type"], detail.get("ctx", {}))
+    message = f"the name {quoted(name)} in {holder(document, path[:-1])} {wanted}"
+    better = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    hint = f"for example {quoted(better)}" if "dashes" in wanted and better[:1].isalpha() else ""
+    return finding(document, path, code, message, key=True, hint=hint)
+
+
+def _got(node: Node | None) -> Any:
+    return got(node) if node is not None else "nothing"

@@ -14,6 +14,14 @@ from relman_plugins.spec.position import Document, Span
 LARGEST = 1_000_000
 """Bytes a spec may have."""
 
+# The last three end a line for YAML but not for editors: every line number after them would be wrong.
+_REFUSED = {
+    "\x00": "NUL",
+    "\x85": "next line (U+0085)",
+    "\u2028": "line separator (U+2028)",
+    "\u2029": "paragraph separator (U+2029)",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
@@ -76,8 +84,9 @@ def _decoded(raw: bytes) -> str:
         before = raw[: error.start].decode("utf-8", "replace")
         message = f"not UTF-8: byte 0x{raw[error.start]:02x}"
         raise Bad("RM006", message, _at(before), "save the file as UTF-8") from error
-    if "\x00" in text:
-        raise Bad("RM006", "a NUL character", _at(text[: text.index("\x00")]), "remove it")
+    for char, name in _REFUSED.items():
+        if char in text:
+            raise Bad("RM006", f"a {name} character", _at(text[: text.index(char)]), "remove it")
     return text
 
 

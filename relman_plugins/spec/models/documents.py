@@ -19,7 +19,9 @@ class Documents(SpecModel):
     people: People | None = None
     """Read only when a gate names a group."""
     digest: str
-    """``sha256:<hex>`` of the canonical JSON of what the pipeline refers to: not of comments or layout, nor of
-    people and groups that none of its gates name."""
+    """``sha256:<hex>`` of the canonical JSON of what the pipeline names.
+
+    Comments and layout don't change it, nor people and groups that none of its gates name.
+    """
     texts: dict[str, str] = Field(default_factory=dict)
     """YAML text of every document read, by path relative to the pipeline's folder."""

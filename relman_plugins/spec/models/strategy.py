@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, Strict
+from pydantic import BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, Strict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -16,8 +16,15 @@ KINDS = ("canary", "recreate")
 Weight = Annotated[int, Strict(), Field(ge=1, le=100)]
 
 
+def _as_written(schema: dict[str, Any]) -> None:
+    """Take ``kind`` out of the JSON Schema: in YAML it is the key that holds the settings."""
+    schema.get("properties", {}).pop("kind", None)
+
+
 class Recreate(SpecModel):
     """All traffic moves at once."""
+
+    model_config = ConfigDict(json_schema_extra=_as_written)
 
     kind: Literal["recreate"] = "recreate"
     """Which strategy this is; in YAML it is the key, not a value."""
@@ -25,6 +32,8 @@ class Recreate(SpecModel):
 
 class Canary(SpecModel):
     """Traffic moves in steps, with an analysis at each."""
+
+    model_config = ConfigDict(json_schema_extra=_as_written)
 
     kind: Literal["canary"] = "canary"
     """Which strategy this is; in YAML it is the key, not a value."""
@@ -49,8 +58,7 @@ def _unwrap(value: Any) -> Any:
     (kind, settings), *_ = value.items()
     if kind not in KINDS:
         raise PydanticCustomError("strategy_kind", "unknown strategy", {"found": str(kind)})
-    if not isinstance(settings, dict):
-        settings = {} if settings is None else settings
+    settings = {} if settings is None else settings
     if not isinstance(settings, dict):
         raise PydanticCustomError("strategy_settings", "settings must be a mapping", {"found": kind})
     if "kind" in settings:

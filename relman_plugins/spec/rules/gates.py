@@ -1,0 +1,117 @@
+"""Gates: groups that exist, and have enough people to say yes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from relman_plugins.spec.bundle import Bundle, Path_, entries, number_at, text_at
+from relman_plugins.spec.diagnostic import Diagnostic, Severity
+from relman_plugins.spec.position import Document
+from relman_plugins.spec.trail import finding, holder
+from relman_plugins.spec.words import listed, quoted, suggestion
+
+
+def groups(bundle: Bundle) -> Iterator[Diagnostic]:
+    """The group of an approval exists and is large enough."""
+    if bundle.people is None:
+        yield from _nobody(bundle)
+        return
+    known = {str(path[-1]): _members(bundle.people, path) for path, _ in entries(bundle.people, "groups")}
+    for document, path, gate in bundle.gates():
+        name, quorum = text_at(gate, "approval"), number_at(gate, "quorum")
+        members = known.get(name or "")
+        if name is None:
+            continue
+        if members is None:
+            message = (
+                f"unknown approval group {quoted(name)}; those in people.yaml are {listed(known, 'none')}"
+            )
+            hint = suggestion(name, known) or "add it to groups: in people.yaml"
+            yield finding(document, (*path, "approval"), "RM501", message, hint=hint)
+        elif not members:
+            message = f"nobody is in approval group {quoted(name)}: the gate could never open"
+            hint = "add people to it in people.yaml"
+            yield finding(document, (*path, "approval"), "RM502", message, hint=hint)
+        elif quorum is not None and quorum > len(members):
+            message = f"quorum {quorum} is more than the {_people(len(members))} in group {quoted(name)}"
+            hint = f"lower it to at most {len(members)}, or add people to the group"
+            yield finding(document, (*path, "quorum"), "RM503", message, hint=hint)
+
+
+def _nobody(bundle: Bundle) -> Iterator[Diagnostic]:
+    if "people.yaml" in bundle.unreadable:
+        return
+    for document, path, gate in bundle.gates():
+        if text_at(gate, "approval") is not None:
+            message = "an approval needs people.yaml beside the pipelines, and there is none"
+            hint = "people.yaml has kind: People, people: and groups:"
+            yield finding(document, (*path, "approval"), "RM505", message, hint=hint)
+
+
+def members(bundle: Bundle) -> Iterator[Diagnostic]:
+    """Members of groups are people, named once. Groups that no gate here names only get warnings."""
+    if bundle.people is None:
+        return
+    known = [str(path[-1]) for path, _ in entries(bundle.people, "people")]
+    named = {text_at(gate, "approval") for _, _, gate in bundle.gates()}
+    for path, _ in entries(bundle.people, "groups"):
+        severity: Severity = "error" if path[-1] in named else "warning"
+        seen: set[str] = set()
+        for place, node in entries(bundle.people, *path):
+            if not isinstance(node.value, str):
+                continue
+            where = holder(bundle.people, path)
+            if node.value not in known:
+                message = (
+                    f"unknown person {quoted(node.value)} in {where}; people are {listed(known, 'none')}"
+                )
+                hint = suggestion(node.value, known) or "add the person to people:"
+                yield finding(bundle.people, place, "RM504", message, hint=hint, severity=severity)
+            elif node.value in seen:
+                message = f"{quoted(node.value)} is named twice in {where}"
+                hint = "each person counts once"
+                yield finding(bundle.people, place, "RM506", message, hint=hint, severity=severity)
+            seen.add(node.value)
+
+
+def accounts(bundle: Bundle) -> Iterator[Diagnostic]:
+    """One account belongs to one person: otherwise one person could be counted as two."""
+    if bundle.people is None:
+        return
+    seen: dict[str, str | int] = {}
+    for path, person in entries(bundle.people, "people"):
+        account = text_at(person, "airflow")
+        if account in seen:
+            message = f"Airflow user {quoted(account)} belongs to {quoted(seen[account])} already"
+            hint = "one person must not be counted as two"
+            yield finding(bundle.people, (*path, "airflow"), "RM507", message, hint=hint)
+        elif account is not None:
+            seen[account] = path[-1]
+
+
+def twice(bundle: Bundle) -> Iterator[Diagnostic]:
+    """The same group is not asked twice in one stage."""
+    for path, stage in bundle.stages():
+        environment = bundle.environments.get(text_at(stage, "environment") or "")
+        own = entries(environment, "gates") if environment is not None else iter(())
+        asked = {text_at(gate, "approval") for _, gate in own}
+        for place, gate in entries(bundle.pipeline, *path, "gates"):
+            name = text_at(gate, "approval")
+            if name is not None and name in asked:
+                message = f"group {quoted(name)} is asked twice before {holder(bundle.pipeline, path)}"
+                hint = "the gates of the environment apply as well; remove one, or raise its quorum"
+                yield finding(
+                    bundle.pipeline, (*place, "approval"), "RM508", message, hint=hint, severity="warning"
+                )
+            asked.add(name)
+
+
+def _members(people: Document, path: Path_) -> set[str]:
+    return {node.value for _, node in entries(people, *path) if isinstance(node.value, str)}
+
+
+def _people(count: int) -> str:
+    return "one person" if count == 1 else f"{count} people"
+
+
+RULES = (groups, members, accounts, twice)

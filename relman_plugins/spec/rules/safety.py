@@ -1,0 +1,114 @@
+"""Safety: metrics that decide something, no secrets, no surprises in commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from relman_plugins.spec.bundle import Bundle, Path_, entries, number_at, text_at
+from relman_plugins.spec.diagnostic import Diagnostic
+from relman_plugins.spec.position import Document, Node
+from relman_plugins.spec.trail import finding, holder
+from relman_plugins.spec.words import listed, quoted, suggestion
+
+VARIABLES = ("environment", "service", "stable", "version")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+_SECRET = re.compile(r"(^|_)(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY|CREDENTIALS?)$", re.IGNORECASE)
+
+
+def _metrics(bundle: Bundle) -> Iterator[tuple[Path_, Node]]:
+    for path, _ in entries(bundle.pipeline, "analyses"):
+        yield from entries(bundle.pipeline, *path, "metrics")
+
+
+def limits(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A metric has a limit, and some value can satisfy it."""
+    for path, metric in _metrics(bundle):
+        low, high = number_at(metric, "min"), number_at(metric, "max")
+        if isinstance(metric.value, dict) and not {"min", "max"} & {
+            k for k, v in metric.value.items() if v is not None
+        }:
+            message = f"{holder(bundle.pipeline, path)} has neither max nor min: every value would pass"
+            yield finding(bundle.pipeline, (*path, "name"), "RM307", message, hint="add max: or min:")
+        elif low is not None and high is not None and low > high:
+            message = f"no value of {holder(bundle.pipeline, path)} can pass: min {low} is above max {high}"
+            yield finding(bundle.pipeline, (*path, "min"), "RM307", message)
+
+
+def samples(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A minimum of samples needs a query that counts them, and the other way round."""
+    for path, metric in _metrics(bundle):
+        least, query = number_at(metric, "min_samples"), text_at(metric, "samples")
+        where = holder(bundle.pipeline, path)
+        if least and query is None:
+            message = f"{where} wants {least} samples, but no query counts them"
+            yield finding(bundle.pipeline, (*path, "min_samples"), "RM308", message, hint="add samples:")
+        elif query is not None and not least:
+            message = f"{where} counts samples, but wants none"
+            yield finding(
+                bundle.pipeline, (*path, "samples"), "RM308", message, key=True, severity="warning",
+                hint="add min_samples:, or remove samples:",
+            )  # fmt: skip
+
+
+def variables(bundle: Bundle) -> Iterator[Diagnostic]:
+    """Queries use the variables there are."""
+    for path, metric in _metrics(bundle):
+        for key in ("query", "samples"):
+            for found in _VARIABLE.finditer(text_at(metric, key) or ""):
+                name = found[1] or found[2]
+                if name in VARIABLES:
+                    continue
+                known = listed(f"${v}" for v in VARIABLES)
+                where = f'"{key}" of {holder(bundle.pipeline, path)}'
+                message = f'unknown variable "${name}" in {where}; there are {known}'
+                hint = suggestion(name, VARIABLES).replace('"', '"$', 1)
+                yield finding(bundle.pipeline, (*path, key), "RM309", message, hint=hint)
+                break
+
+
+def secrets(bundle: Bundle) -> Iterator[Diagnostic]:
+    """Secrets stay in connections, and relman's own variables stay relman's."""
+    for document, path, _ in _settings(bundle):
+        name = str(path[-1])
+        if _SECRET.search(name):
+            message = f"{quoted(name)} in {holder(document, path[:-1])} looks like a secret"
+            hint = "specs are printed, stored and sent to Slack; keep secrets in Airflow connections"
+            yield finding(document, path, "RM310", message, key=True, hint=hint)
+        elif name.upper().startswith("RELMAN_"):
+            message = f"{quoted(name)} in {holder(document, path[:-1])} is set by relman itself"
+            yield finding(document, path, "RM311", message, key=True, hint="choose another name")
+
+
+def _settings(bundle: Bundle) -> Iterator[tuple[Document, Path_, Node]]:
+    for document in bundle.environments.values():
+        yield from ((document, p, n) for p, n in entries(document, "config"))
+    for path, _ in entries(bundle.pipeline, "suites"):
+        yield from ((bundle.pipeline, p, n) for p, n in entries(bundle.pipeline, *path, "env"))
+
+
+def templates(bundle: Bundle) -> Iterator[Diagnostic]:
+    """Commands are not templates: values arrive as environment variables."""
+    commands: list[Path_] = [("artifact", "build")]
+    commands += [(*path, "command") for path, _ in entries(bundle.pipeline, "suites")]
+    for command in commands:
+        for path, node in entries(bundle.pipeline, *command):
+            if isinstance(node.value, str) and ("{{" in node.value or "{%" in node.value):
+                message = f"{quoted(node.value)} in {holder(bundle.pipeline, command)} is passed on as it is"
+                yield finding(
+                    bundle.pipeline, path, "RM312", message, severity="warning",
+                    hint="there are no templates; read RELMAN_VERSION and its like from the environment",
+                )  # fmt: skip
+
+
+def lifetimes(bundle: Bundle) -> Iterator[Diagnostic]:
+    """Only an ephemeral environment expires."""
+    for document in bundle.environments.values():
+        value = document.root.value
+        if isinstance(value, dict) and "expires" in value and value.get("ephemeral") is not True:
+            message = "the environment expires only when it is ephemeral"
+            hint = "add ephemeral: true, or remove expires:"
+            yield finding(document, ("expires",), "RM313", message, key=True, hint=hint, severity="warning")
+
+
+RULES = (limits, samples, variables, secrets, templates, lifetimes)

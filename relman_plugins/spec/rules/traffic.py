@@ -1,0 +1,118 @@
+"""Traffic: weights that go one way, analyses that can fail, windows of watching that watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from relman_plugins.spec.bundle import Bundle, Path_, entries, number_at, text_at
+from relman_plugins.spec.diagnostic import Diagnostic
+from relman_plugins.spec.models.duration import Duration
+from relman_plugins.spec.models.pipeline import Monitor
+from relman_plugins.spec.models.strategy import Canary
+from relman_plugins.spec.position import Node
+from relman_plugins.spec.trail import finding, holder
+from relman_plugins.spec.words import quoted
+
+CANARY_LOOKS: int = Canary.model_fields["count"].default
+MONITOR_INTERVAL: Duration = Monitor.model_fields["interval"].default
+
+
+def weights(bundle: Bundle) -> Iterator[Diagnostic]:
+    """The weights of a canary increase and end at 100."""
+    for path, _ in bundle.stages():
+        steps = (*path, "strategy", "canary", "steps")
+        last: int | float | None = None
+        place: Path_ = ()
+        for place, node in entries(bundle.pipeline, *steps):
+            weight = number_at(node)
+            if weight is None:
+                break
+            if last is not None and weight <= last:
+                message = f"canary weights must increase: {node.text} follows {last}"
+                where = holder(bundle.pipeline, path)
+                hint = f"traffic in {where} only ever moves towards the new version; sort the steps"
+                yield finding(bundle.pipeline, place, "RM301", message, hint=hint)
+            last = weight
+        else:
+            if last is not None and last != 100:
+                message = f"the last weight of a canary must be 100, got {last}"
+                yield finding(bundle.pipeline, place, "RM302", message, hint="add 100 to the end of steps")
+
+
+def blind(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A canary without an analysis moves traffic whatever happens."""
+    for path, stage in bundle.stages():
+        canary = stage.child("strategy", "canary")
+        if canary is not None and isinstance(canary.value, dict) and "analysis" not in canary.value:
+            message = (
+                f"the canary of {holder(bundle.pipeline, path)} has no analysis: nothing stops a bad version"
+            )
+            yield finding(
+                bundle.pipeline, (*path, "strategy", "canary"), "RM303", message, key=True, severity="warning",
+                hint="add analysis: and name one of analyses:",
+            )  # fmt: skip
+
+
+def ephemeral(bundle: Bundle) -> Iterator[Diagnostic]:
+    """An ephemeral environment is empty at first, and a first deployment skips the steps of a canary."""
+    for path, stage in bundle.stages():
+        document = bundle.environments.get(text_at(stage, "environment") or "")
+        fresh = document is not None and document.root.value.get("ephemeral") is True
+        if fresh and stage.child("strategy", "canary") is not None:
+            message = (
+                f"the canary of {holder(bundle.pipeline, path)} never runs: its environment is ephemeral"
+            )
+            yield finding(
+                bundle.pipeline, (*path, "strategy", "canary"), "RM304", message, key=True, severity="warning",
+                hint="a first deployment takes all traffic at once; use strategy: recreate",
+            )  # fmt: skip
+
+
+def watching(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A monitor takes at least one look."""
+    for path, stage in bundle.stages():
+        length, interval = _seconds(stage, "for"), _seconds(stage, "interval")
+        interval = interval if interval is not None else MONITOR_INTERVAL.seconds
+        if length is not None and length < interval:
+            message = (
+                f"the monitor of {holder(bundle.pipeline, path)} ends after {Duration(length)}, "
+                f"before its first look after {Duration(interval)}"
+            )
+            hint = "make interval: shorter than for:"
+            yield finding(bundle.pipeline, (*path, "monitor", "for"), "RM305", message, hint=hint)
+
+
+def tolerance(bundle: Bundle) -> Iterator[Diagnostic]:
+    """An analysis can fail: it tolerates fewer failures than a stage takes looks."""
+    for path, stage in bundle.stages():
+        length, interval = _seconds(stage, "for"), _seconds(stage, "interval")
+        looks = number_at(stage, "strategy", "canary", "count")
+        taken = {
+            ("strategy", "canary"): CANARY_LOOKS if looks is None else looks,
+            ("monitor",): (length or 0) // (interval or MONITOR_INTERVAL.seconds),
+        }
+        for inner, count in taken.items():
+            name = text_at(stage, *inner, "analysis")
+            for metric_path, metric in entries(bundle.pipeline, "analyses", name or "", "metrics"):
+                tolerated = number_at(metric, "tolerated_failures")
+                if tolerated is not None and count and tolerated >= count:
+                    what = f"the {inner[-1]} of {holder(bundle.pipeline, path)}"
+                    metric_name = quoted(text_at(metric, "name") or "")
+                    message = (
+                        f"metric {metric_name} tolerates {tolerated} failures, but {what} looks {count} times"
+                    )
+                    place = (*metric_path, "tolerated_failures")
+                    yield finding(
+                        bundle.pipeline, place, "RM306", message, hint="as it is, it can never fail"
+                    )
+
+
+def _seconds(stage: Node, key: str) -> int | None:
+    text = text_at(stage, "monitor", key)
+    try:
+        return Duration.parse(text).seconds if text is not None else None
+    except ValueError:
+        return None
+
+
+RULES = (weights, blind, ephemeral, watching, tolerance)

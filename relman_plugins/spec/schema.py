@@ -1,0 +1,61 @@
+"""The JSON Schema of everything that is written in YAML, for editors and for the wording of diagnostics."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from relman_plugins.spec.models import Environment, People, ReleasePipeline
+from relman_plugins.spec.models.base import SpecModel
+
+KINDS: tuple[type[SpecModel], ...] = (ReleasePipeline, Environment, People)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the schema of a document of any kind (JSON Schema 2020-12).
+
+    What it can't say (references between documents, order, safety) the rules check.
+    """
+    return copy.deepcopy(_schema())
+
+
+def keys_at(model: type[SpecModel], path: Sequence[str | int]) -> tuple[str, ...]:
+    """Return the keys that may stand in the mapping at ``path``, sorted; none if any key may."""
+    definitions = _schema()["$defs"]
+    schemas = [definitions[model.__name__]]
+    for part in path:
+        schemas = [inner for s in schemas for inner in _inside(_resolved(s, definitions), part, definitions)]
+    found = [_resolved(s, definitions).get("properties", {}) for s in schemas]
+    return tuple(sorted({key for properties in found for key in properties}))
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    _, schema = models_json_schema([(kind, "validation") for kind in KINDS], by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "relman spec",
+        "oneOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in KINDS],
+        "$defs": schema["$defs"],
+    }
+
+
+def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+    return schema
+
+
+def _inside(schema: dict[str, Any], part: str | int, definitions: dict[str, Any]) -> list[dict[str, Any]]:
+    if "anyOf" in schema:
+        return [i for s in schema["anyOf"] for i in _inside(_resolved(s, definitions), part, definitions)]
+    if isinstance(part, int):
+        return [schema["items"]] if "items" in schema else []
+    if part in schema.get("properties", {}):
+        return [schema["properties"][part]]
+    values = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
+    return [v for v in values if isinstance(v, dict)]

@@ -1,0 +1,110 @@
+"""What a value should have been, in words."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from relman_plugins.domain.identity import NAME_PATTERN
+from relman_plugins.spec.models.base import CONNECTION_PATTERN, VARIABLE_PATTERN
+from relman_plugins.spec.models.window import END_PATTERN, START_PATTERN
+from relman_plugins.spec.position import Node
+from relman_plugins.spec.words import listed, quoted, suggestion
+
+_TYPES = {
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+}
+
+_PATTERNS = {
+    NAME_PATTERN: "must be lower-case letters, digits and dashes, first a letter, at most 63",
+    CONNECTION_PATTERN: "must be an Airflow connection id: letters, digits, dots, dashes and underscores",
+    VARIABLE_PATTERN: "must be the name of an environment variable: letters, digits and underscores",
+    START_PATTERN: "must be a time of day from 00:00 to 23:59",
+    END_PATTERN: "must be a time of day from 00:00 to 24:00",
+    r"^[^\n\r]*$": "must be one line",
+    r"^[^\x00]*$": "must not contain NUL",
+    r"^([UW][A-Z0-9]{2,20})?$": "must be a Slack member id such as U01ALICE",
+    r"^(#[a-z0-9][a-z0-9._-]{0,79}|[CGD][A-Z0-9]{6,20})$": "must be a Slack channel such as #releases",
+}
+
+
+def got(node: Node) -> str:
+    """Say what stands there."""
+    value = node.value
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    if isinstance(value, str):
+        return quoted(value)
+    return node.text
+
+
+def expectation(kind: str, context: dict[str, Any]) -> tuple[str, str]:
+    """Return the code and the words for what was expected, by pydantic's type of error."""
+    if kind in _TYPES:
+        return "RM104", _TYPES[kind]
+    if kind == "duration":
+        return "RM107", "must be a duration such as 30s, 5m, 2h or 7d, from 1s to 366d"
+    if kind == "literal_error":
+        return "RM106", f"must be one of {listed(_literals(context))}"
+    return "RM105", _limit(kind, context)
+
+
+def _limit(kind: str, context: dict[str, Any]) -> str:
+    match kind:
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}"
+        case "too_short" | "string_too_short":
+            return "must not be empty"
+        case "too_long":
+            return f"must have at most {context['max_length']} items"
+        case "string_too_long":
+            return f"must have at most {context['max_length']} characters"
+        case "string_pattern_mismatch":
+            return _PATTERNS.get(context["pattern"], f"must match {context['pattern']}")
+        case "path_inside":
+            return "must be a relative path that stays inside the artifact"
+        case _:
+            return f"is not allowed ({kind})"
+
+
+def hint_for(kind: str, node: Node, context: dict[str, Any]) -> str:
+    """Return what to do about a value, if it can be said in general."""
+    value = node.value
+    if value is None:
+        return "give it a value, or remove the key"
+    if kind == "string_type" and not isinstance(value, (dict, list)):
+        return f'put it in quotes: "{node.text}"'
+    if kind == "tuple_type" and isinstance(value, str):
+        return f"write it as a list: [{', '.join(value.split()[:6])}]"
+    if kind == "bool_type" and isinstance(value, str):
+        word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), "")
+        return f"write {word}" if word else ""
+    if kind in {"int_type", "float_type"} and isinstance(value, str) and re.fullmatch(r"-?\d+", value):
+        return f"write {value} without quotes"
+    if kind == "duration" and isinstance(value, int) and value > 0:
+        return f"write {value}s if seconds are meant"
+    if kind == "literal_error":
+        return suggestion(value, _literals(context))
+    if kind == "string_pattern_mismatch" and context.get("pattern") == NAME_PATTERN:
+        better = re.sub(r"[^a-z0-9]+", "-", str(value).lower()).strip("-")
+        return f"for example {quoted(better)}" if better[:1].isalpha() and better != value else ""
+    return ""
+
+
+def _literals(context: dict[str, Any]) -> list[str]:
+    return re.findall(r"'([^']*)'", str(context.get("expected", "")))
