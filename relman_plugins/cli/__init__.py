@@ -1,1 +1,1 @@
-"""Room `cli`."""
+"""Room 8: the ``relman`` command. It imports what a subcommand needs when that subcommand runs."""

@@ -1,0 +1,139 @@
+"""The server, as the command line sees it: Airflow's public API and relman's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from relman_plugins.cli.exits import Exit, Stop
+from relman_plugins.clients.http import client, shown
+
+if TYPE_CHECKING:
+    import httpx
+
+RELMAN = "/relman/api/v1"
+AIRFLOW = "/api/v2"
+
+
+class Api:
+    """A session with one server; logs in at the first request. Use as a context manager.
+
+    Every failure is a :class:`Stop`: code 3 when the server can't be used, 1 when it refuses.
+    """
+
+    def __init__(self, url: str, user: str = "", password: str = "", token: str = "") -> None:
+        self.url = url.rstrip("/")
+        self._user, self._password, self._token = user, password, token
+        self._http: httpx.Client = client(
+            self.url, headers={"X-Relman-Via": "cli", "Accept": "application/json"}
+        )
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._http.close()
+
+    def relman(self, method: str, path: str, **kwargs: Any) -> Any:
+        """Ask relman's API; ``path`` begins with a slash and is already quoted."""
+        return self._ask(method, RELMAN + path, **kwargs)
+
+    def airflow(self, method: str, path: str, **kwargs: Any) -> Any:
+        """Ask Airflow's public API."""
+        return self._ask(method, AIRFLOW + path, **kwargs)
+
+    def reach(self) -> None:
+        """Stop unless a server answers at the address; needs no login."""
+        self._send("GET", f"{AIRFLOW}/version")
+
+    def log_in(self) -> None:
+        """Get a token unless there is one; stop when user or password are wrong."""
+        if self._token or not self._user:
+            return
+        body = {"username": self._user, "password": self._password}
+        answer = self._send("POST", "/auth/token", json=body)
+        if answer.status_code in {400, 401, 403}:
+            raise Stop(
+                Exit.ENVIRONMENT,
+                f"{self.url} refused user {self._user!r}: {_reason(answer)}; check --user and --password "
+                "(RELMAN_USER, RELMAN_PASSWORD)",
+            )
+        self._token = str(_json(self._good(answer)).get("access_token", ""))
+
+    def _ask(self, method: str, path: str, **kwargs: Any) -> Any:
+        self.log_in()
+        return _json(self._good(self._send(method, path, **kwargs)))
+
+    def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        try:
+            return self._http.request(method, path, headers=headers, **kwargs)
+        except httpx.HTTPError as error:
+            said = (
+                "time-out"
+                if isinstance(error, httpx.TimeoutException)
+                else str(error) or type(error).__name__
+            )
+            raise Stop(
+                Exit.ENVIRONMENT,
+                f"no answer from {shown(self.url)} ({said}); is Airflow's API server running there? "
+                "--url or RELMAN_URL names another address",
+            ) from error
+
+    def _good(self, answer: httpx.Response) -> httpx.Response:
+        if answer.is_success:
+            return answer
+        reason = _reason(answer)
+        if answer.status_code == 401:
+            raise Stop(
+                Exit.ENVIRONMENT,
+                f"not logged in at {shown(self.url)}: {reason}; give --user and --password, or --token",
+            )
+        if answer.status_code >= 500:
+            raise Stop(Exit.ENVIRONMENT, f"{shown(self.url)} answered {answer.status_code}: {reason}")
+        raise Refusal(answer.status_code, reason)
+
+
+class Refusal(Stop):
+    """The server understood and said no; ``status`` is the HTTP status."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(Exit.FINDINGS, reason)
+        self.status = status
+
+
+def part(text: str) -> str:
+    """Quote one part of a path."""
+    return quote(text, safe="")
+
+
+def _json(answer: httpx.Response) -> Any:
+    # Airflow answers unknown paths with its web page and 200, so the type is checked, not the status.
+    if "json" not in answer.headers.get("content-type", ""):
+        raise NotMounted(shown(answer.request.url))
+    return answer.json()
+
+
+class NotMounted(Stop):
+    """The path is answered by Airflow's web page: relman isn't there."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            Exit.ENVIRONMENT,
+            f"{url} is not an API: relman's plugin is not mounted there; install relman in the API server's "
+            "environment, restart it, and look for plugin errors in its log",
+        )
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        said: Any = answer.json().get("detail")
+    except (ValueError, AttributeError):
+        said = None
+    if isinstance(said, list):
+        said = "; ".join(str(item.get("msg", item)) if isinstance(item, dict) else str(item) for item in said)
+    if isinstance(said, dict):
+        said = said.get("message") or said.get("reason") or str(said)
+    return str(said) if said else f"{answer.status_code} {answer.reason_phrase}"

@@ -1,0 +1,123 @@
+"""``relman doctor``: is everything in place, and if not, what to do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from relman_plugins.cli.exits import Exit, Stop
+from relman_plugins.cli.options import DEFAULT_URL, AnyFormat, Format, Password, Token, Url, User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relman_plugins.cli.api import Api
+
+BACKLOG = 20
+"""More undelivered messages than this are worth a warning: Slack is down, or maintenance doesn't run."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding of the doctor."""
+
+    name: str
+    state: Literal["ok", "warn", "fail"]
+    message: str
+    fatal: bool = False
+    """Whether nothing after it can be checked: the environment, not relman, is at fault."""
+
+
+def doctor(
+    form: AnyFormat = Format.TEXT,
+    url: Url = DEFAULT_URL,
+    user: User = "",
+    password: Password = "",
+    token: Token = "",
+) -> None:
+    """Check server, login, plugin, middleware, ledger, Slack backlog and DAGs."""
+    from relman_plugins.cli.api import Api
+    from relman_plugins.cli.specs import echo_json
+
+    with Api(url, user, password, token) as api:
+        checks = list(_checks(api))
+    if form is Format.JSON:
+        echo_json([asdict(check) for check in checks])
+    else:
+        for check in checks:
+            typer.echo(f"{check.state:<4}  {check.name:<14}  {check.message}")
+    if any(check.fatal for check in checks):
+        raise typer.Exit(Exit.ENVIRONMENT)
+    if any(check.state == "fail" for check in checks):
+        raise typer.Exit(Exit.FINDINGS)
+
+
+def _checks(api: Api) -> Iterator[Check]:
+    from relman_plugins.cli.api import NotMounted
+
+    try:
+        api.reach()
+    except Stop as stop:
+        yield Check("server", "fail", str(stop), fatal=True)
+        return
+    yield Check("server", "ok", api.url)
+    try:
+        imports = api.airflow("GET", "/importErrors", params={"limit": 20})
+    except Stop as stop:
+        if stop.code is Exit.ENVIRONMENT:
+            yield Check("login", "fail", str(stop), fatal=True)
+            return
+        imports = None
+    try:
+        health = api.relman("GET", "/health")
+    except Stop as stop:
+        login = Check("login", "ok", "accepted")
+        yield login
+        name = "plugin" if isinstance(stop, NotMounted) or "404" in str(stop) else "relman API"
+        yield Check(name, "fail", str(stop))
+    else:
+        yield Check("login", "ok", f"as {health['user']['name']}")
+        yield Check("plugin", "ok", f"mounted, relman {health['version']}")
+        yield from _health(health)
+    yield _imports(imports)
+
+
+def _health(health: dict[str, Any]) -> Iterator[Check]:
+    active = health["middleware"]["active"]
+    yield Check(
+        "middleware",
+        "ok" if active else "fail",
+        "answers on Airflow's own page count as votes"
+        if active
+        else "not active: answers on Airflow's Required Actions page bypass the vote service until the gate "
+        "reads the ledger; look for plugin errors in the API server's log",
+    )
+    yield Check("ledger", "ok" if health["ledger"]["ok"] else "fail", health["ledger"]["message"])
+    pending = health["outbox"]["pending"]
+    if pending is not None:
+        late = pending > BACKLOG
+        hint = "; is relman_maintenance unpaused, and does Slack answer?" if late else ""
+        yield Check("outbox", "warn" if late else "ok", f"{pending} messages wait for Slack{hint}")
+    if health["all_admins"]:
+        yield Check(
+            "all admins",
+            "fail",
+            "[core] simple_auth_manager_all_admins is on: nobody is a named person, so votes are refused; "
+            "turn it off",
+        )
+    else:
+        yield Check("all admins", "ok", "off: every vote names a person")
+
+
+def _imports(answer: dict[str, Any] | None) -> Check:
+    if answer is None:
+        return Check("DAG imports", "warn", "this user may not see import errors; ask an Airflow admin")
+    errors = answer["import_errors"]
+    if not errors:
+        return Check("DAG imports", "ok", "no import errors")
+    first = str(errors[0]["stack_trace"]).strip().splitlines()[-1:] or [""]
+    return Check(
+        "DAG imports", "fail", f"{answer['total_entries']} broken, first {errors[0]['filename']}: {first[0]}"
+    )

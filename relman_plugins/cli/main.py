@@ -1,0 +1,78 @@
+"""The ``relman`` command: subcommands, and the one place that turns errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from relman_plugins.cli import decide, doctor, ledger, release, specs, status
+from relman_plugins.cli.exits import Exit, Stop, code_of
+from relman_plugins.errors import RelmanError
+
+app = typer.Typer(
+    name="relman",
+    help="Release management on Apache Airflow.",
+    epilog="Exit codes: 0 clean, 1 findings or refused, 2 usage, 3 environment.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from relman_plugins import __version__
+
+        typer.echo(f"relman {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    """Release management on Apache Airflow."""
+
+
+app.command()(specs.validate)
+app.command()(specs.plan)
+app.command()(release.release)
+app.command()(status.status)
+app.command()(decide.approve)
+app.command()(decide.reject)
+app.command()(decide.abort)
+app.command()(decide.hold)
+app.command()(decide.resume)
+app.command()(doctor.doctor)
+app.add_typer(ledger.app, name="ledger")
+
+
+def main() -> None:
+    """Run the command and exit. Never shows a traceback, unless RELMAN_DEBUG is set."""
+    try:
+        app()
+    except Stop as stop:
+        _end(stop.code, str(stop))
+    except RelmanError as error:
+        _end(code_of(error), str(error))
+    except KeyboardInterrupt:
+        _end(130, "interrupted")
+    except BrokenPipeError:
+        # The reader went away: writing the rest, also at interpreter exit, would only fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("RELMAN_DEBUG"):
+            raise
+        _end(Exit.ENVIRONMENT, f"unexpected {type(error).__name__}: {error}; RELMAN_DEBUG=1 shows where")
+
+
+def _end(code: int, message: str) -> None:
+    if message:
+        print(f"relman: {message}", file=sys.stderr)  # noqa: T201 - the command line's own error output
+    sys.exit(int(code))

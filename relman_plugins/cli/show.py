@@ -1,0 +1,134 @@
+"""Releases and gates as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from relman_plugins.cli import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def print_releases(releases: list[dict[str, Any]]) -> None:
+    """Print one row per release."""
+    if not releases:
+        Console().print("no releases yet; `relman release PIPELINE VERSION` starts one")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("release", "state", "now", "opened"):
+        table.add_column(title, overflow="fold")
+    for release in releases:
+        status = release["status"]
+        state = words.outcome(status["outcome"]) if status["outcome"] else "running"
+        table.add_row(
+            *map(escape, [release["release_id"], state, _now(status), words.moment(release["opened_at"])])
+        )
+    console().print(table)
+
+
+def print_release(release: dict[str, Any]) -> None:
+    """Print one release in full."""
+    out = console()
+    out.print(release_table(release))
+    for gate in release["gates"]:
+        out.print()
+        out.print(gate_table(gate))
+
+
+def release_table(release: dict[str, Any]) -> Table:
+    """Return one release as a table of facts."""
+    status = release["status"]
+    artifact = status["artifact"]
+    facts: list[tuple[str, str]] = [
+        ("release", release["release_id"]),
+        ("state", words.outcome(status["outcome"]) if status["outcome"] else "running"),
+        ("now", _now(status)),
+        (
+            "artifact",
+            f"{artifact['version']} {words.short(artifact['digest'])}" if artifact else "not built yet",
+        ),
+        ("plan", words.short(release["plan_hash"])),
+        ("changed", ", ".join(status["changed_environments"]) or "nothing yet"),
+        ("suites", "\n".join(map(_suite, status["suites"]))),
+        ("traffic", _served(status["served"])),
+        ("reason", status["reason"] or status["message"]),
+        ("started by", str(release["started_by"].get("name") or release["started_by"].get("id"))),
+        ("run", release["url"]),
+    ]
+    return _facts((name, value) for name, value in facts if value)
+
+
+def gate_table(gate: dict[str, Any]) -> Table:
+    """Return what is approved, of whom it is asked, and how it stands."""
+    subject = gate["subject"]
+    tests = (
+        f"{t.get('suite')}: {t.get('tests')} tests, {t.get('failures')} failed, {t.get('skipped')} skipped"
+        for t in subject.get("tests") or ()
+    )
+    voted = {v["person"]: v["decision"] for v in gate["votes"]}
+    people = (f"{p['name'] or p['id']}{_vote(voted.get(p['id']))}" for p in gate["people"])
+    return _facts(
+        [
+            ("gate", f"{gate['gate']}: {gate['state']}"),
+            (
+                "version",
+                f"{subject.get('pipeline')} {subject.get('version')} to {subject.get('environment')}",
+            ),
+            ("artifact", str(subject.get("artifact_digest") or "-")),
+            ("plan", str(subject.get("plan_hash") or "-")),
+            ("changes", str(subject.get("changes") or "-")),
+            ("tests", "\n".join(tests) or "none recorded"),
+            ("asked", ", ".join(people)),
+            ("missing", str(gate["missing"])),
+            ("shown", str(gate["subject_digest"])),
+        ]
+    )
+
+
+def _suite(suite: dict[str, Any]) -> str:
+    bad = suite["failures"] + suite["errors"]
+    where = f"{suite['environment']} " if suite["environment"] else ""
+    return f"{where}{suite['suite']}: {suite['tests']} tests, {bad} failed, {suite['skipped']} skipped"
+
+
+def _served(served: dict[str, int] | None) -> str:
+    return f"the candidate served {served['candidate']} of {served['total']} requests" if served else ""
+
+
+def _vote(decision: str | None) -> str:
+    return f" ({decision})" if decision else ""
+
+
+def _now(status: dict[str, Any]) -> str:
+    if status["outcome"]:
+        return ""
+    said = ["held"] if status["held"] else []
+    said += ["abort requested"] if status["abort"] else []
+    said += [f"waits at {w['gate']} for {', '.join(_names(w['people']))}" for w in status["waiting_for"]]
+    said += status["current"]
+    return "; ".join(said) or "between steps"
+
+
+def _names(people: Iterable[dict[str, Any]]) -> Iterable[str]:
+    return (str(p["name"] or p["id"]) for p in people)
+
+
+def _facts(rows: Iterable[tuple[str, str]]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, escape(value))
+    return table
+
+
+def console() -> Console:
+    """Return where tables are printed."""
+    # A pipe has no width: wrapping at Rich's default of 80 would break what is searched for.
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=200, no_color=True)

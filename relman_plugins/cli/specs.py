@@ -1,0 +1,99 @@
+"""``relman validate`` and ``relman plan``: the spec folder, without any server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relman_plugins.cli.exits import Exit, Stop
+from relman_plugins.cli.options import PlanFormat, ValidateFormat
+
+if TYPE_CHECKING:
+    from relman_plugins.spec.diagnostic import Diagnostic
+
+
+def validate(
+    paths: Annotated[list[Path], typer.Argument(help="Pipeline files, or folders of them.")],
+    form: Annotated[
+        ValidateFormat, typer.Option("--format", help="How findings are printed.")
+    ] = ValidateFormat.TEXT,
+) -> None:
+    """Check specs and everything they refer to; show all findings at once."""
+    from relman_plugins.spec.api import pipeline_files
+    from relman_plugins.spec.api import validate as check
+
+    for path in paths:
+        if not path.exists():
+            raise Stop(Exit.USAGE, f"{path}: no such file or folder")
+    files = [file for path in paths for file in (pipeline_files(path) if path.is_dir() else [path])]
+    if not files:
+        raise Stop(Exit.USAGE, f"{', '.join(map(str, paths))}: no pipeline (*.yaml) in there")
+    findings = check(files)
+    _print(findings, form)
+    if _has_errors(findings):
+        raise typer.Exit(Exit.FINDINGS)
+    if form is ValidateFormat.TEXT:
+        typer.echo(f"{len(files)} pipeline{'s' if len(files) != 1 else ''} checked, no errors")
+
+
+def plan(
+    file: Annotated[Path, typer.Argument(help="Pipeline file.")],
+    version: Annotated[str, typer.Option("--version", help="Version to plan for.")] = "VERSION",
+    form: Annotated[PlanFormat, typer.Option("--format", help="How the plan is printed.")] = PlanFormat.TEXT,
+) -> None:
+    """Show what a release of this pipeline will do, step by step."""
+    from relman_plugins.domain.identity import is_version
+    from relman_plugins.plan.compile import compile_shape, plan_release
+    from relman_plugins.plan.model import Options
+    from relman_plugins.plan.text import render_mermaid, render_text
+    from relman_plugins.spec.api import load_pipeline
+
+    if not file.is_file():
+        raise Stop(Exit.USAGE, f"{file}: no such file")
+    if not is_version(version):
+        raise Stop(Exit.USAGE, f"--version {version!r}: expected letters, digits and . _ + -, at most 64")
+    loaded = load_pipeline(file)
+    if loaded.documents is None or _has_errors(loaded.diagnostics):
+        _print(loaded.diagnostics, ValidateFormat.TEXT)
+        raise typer.Exit(Exit.FINDINGS)
+    release = plan_release(compile_shape(loaded.documents), Options(version=version))
+    if form is PlanFormat.JSON:
+        echo_json(
+            {"plan_hash": release.hash, "shape_hash": release.shape.hash, **release.model_dump(mode="json")}
+        )
+    else:
+        typer.echo(render_text(release) if form is PlanFormat.TEXT else render_mermaid(release))
+
+
+def echo_json(value: Any) -> None:
+    """Print JSON for programs: indented, UTF-8."""
+    import json
+
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _has_errors(findings: tuple[Diagnostic, ...]) -> bool:
+    return any(finding.severity == "error" for finding in findings)
+
+
+def _print(findings: tuple[Diagnostic, ...], form: ValidateFormat) -> None:
+    from relman_plugins.spec import render
+
+    if form is ValidateFormat.JSON:
+        typer.echo(render.render_json(findings))
+    elif form is ValidateFormat.GITHUB:
+        typer.echo(render.render_github(findings), nl=False)
+    elif findings:
+        typer.echo(render.render_text(findings, _sources(findings)), err=True)
+
+
+def _sources(findings: tuple[Diagnostic, ...]) -> dict[str, str]:
+    sources: dict[str, str] = {}
+    for path in {str(finding.path) for finding in findings}:
+        try:
+            sources[path] = Path(path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+    return sources

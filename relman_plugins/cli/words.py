@@ -1,0 +1,105 @@
+"""One event in one line, for people who read a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+_MARKS = {"succeeded": "✔", "rolled_back": "↩", "rejected": "✘", "failed": "✘", "aborted": "■"}
+
+
+def clock(iso: str) -> str:
+    """Return the local time of day of an ISO time stamp."""
+    return datetime.fromisoformat(iso).astimezone().strftime("%H:%M:%S")
+
+
+def moment(iso: str) -> str:
+    """Return local date and time of an ISO time stamp, to the minute."""
+    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def short(digest: str | None) -> str:
+    """Return the first twelve digits of a digest."""
+    return (digest or "").removeprefix("sha256:")[:12] or "-"
+
+
+def outcome(word: str) -> str:
+    """Return an outcome with its mark."""
+    return f"{_MARKS.get(word, '•')} {word}"
+
+
+def event_line(event: dict[str, Any]) -> str:
+    """Return ``<time> <step> <what happened>`` without trailing spaces."""
+    where = event.get("step") or event.get("environment") or ""
+    return f"{clock(event['at'])}  {where:<24}  {_what(event)}".rstrip()
+
+
+def _what(event: dict[str, Any]) -> str:
+    kind, data, who = event["kind"], event.get("data") or {}, _who(event)
+    say = _SAY.get(kind)
+    text = say(data, who) if say else ""
+    return f"{kind}: {text}" if text else str(kind)
+
+
+def _who(event: dict[str, Any]) -> str:
+    actor = event.get("actor") or {}
+    return str(actor.get("name") or actor.get("id") or "") if actor.get("kind") == "person" else ""
+
+
+def _by(text: object, who: str) -> str:
+    return " ".join(filter(None, [str(text or ""), f"(by {who})" if who else ""]))
+
+
+def _suite(data: dict[str, Any]) -> str:
+    bad = (data.get("failures") or 0) + (data.get("errors") or 0)
+    return (
+        f"{data.get('suite')}: {data.get('tests', 0)} tests, {bad} failed, {data.get('skipped', 0)} skipped"
+    )
+
+
+def _gate(data: dict[str, Any], who: str) -> str:
+    names = ", ".join(
+        str(p.get("name") or p.get("id")) if isinstance(p, dict) else str(p) for p in data["people"]
+    )
+    return f"asks {names}; {data.get('quorum', 1)} needed"
+
+
+def _change(data: dict[str, Any], who: str) -> str:
+    desired = data.get("desired") or {}
+    candidate, stable = desired.get("candidate"), desired.get("stable")
+    if candidate:
+        return f"{candidate['version']} gets {desired.get('candidate_weight', 0)} % of the traffic"
+    return f"{stable['version']} gets all the traffic" if stable else "emptied"
+
+
+def _measured(data: dict[str, Any], who: str) -> str:
+    values = (f"{m.get('name')} {m.get('value')} {m.get('verdict')}" for m in data.get("metrics", ()))
+    return f"look {data.get('look')}: {', '.join(values)}"
+
+
+_SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
+    "release.opened": lambda d, w: _by(d.get("version"), w),
+    "release.closed": lambda d, w: " ".join(
+        filter(None, [str(d.get("outcome", "")), str(d.get("reason") or "")])
+    ),
+    "release.held": lambda d, w: _by(d.get("reason"), w),
+    "release.resumed": lambda d, w: _by(d.get("reason"), w),
+    "release.abort_requested": lambda d, w: _by(d.get("reason"), w),
+    "step.failed": lambda d, w: str(d.get("message") or ""),
+    "step.refused": lambda d, w: str(d.get("message") or ""),
+    "artifact.built": lambda d, w: short((d.get("revision") or {}).get("digest")),
+    "change.started": _change,
+    "change.finished": _change,
+    "suite.finished": lambda d, w: _suite(d),
+    "gate.opened": _gate,
+    "gate.voted": lambda d, w: _by(
+        f"{d.get('decision', '')} {d.get('comment') or ''}".strip(), w or str(d["person"])
+    ),
+    "gate.decided": lambda d, w: str(d.get("state") or ""),
+    "gate.bypassed": lambda d, w: str(d.get("message") or ""),
+    "analysis.measured": _measured,
+    "analysis.finished": lambda d, w: f"{d.get('verdict')}: {d.get('reason') or ''}".rstrip(": "),
+    "traffic.withdrawn": lambda d, w: str(d.get("reason") or ""),
+    "rollback.finished": lambda d, w: f"back at {(d.get('to') or {}).get('version', 'nothing')}",
+}

@@ -1,0 +1,96 @@
+"""Who is asking, and what Airflow's auth manager lets them do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.configuration import conf
+from airflow.models.dag import DagModel
+from fastapi import Depends, HTTPException, Request
+
+from relman_plugins.domain.identity import Actor
+from relman_plugins.plugin.origin import is_ambient, is_json, is_same_origin
+
+Method = Literal["GET", "PUT"]
+
+ALL_ADMINS = (
+    "[core] simple_auth_manager_all_admins is on: everybody is the same anonymous admin, so a vote would "
+    "name nobody; turn it off and sign in as a person"
+)
+
+
+def all_admins() -> bool:
+    """Say whether the server gives every caller the same anonymous admin."""
+    return conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False)
+
+
+def public_host() -> str:
+    """Return host and port of ``[api] base_url``, or an empty string."""
+    return urlsplit(conf.get("api", "base_url", fallback="") or "").netloc
+
+
+def may(user: Any, method: Method, dag_id: str, entity: DagAccessEntity = DagAccessEntity.RUN) -> bool:
+    """Say whether ``user`` may read or change ``entity`` of a DAG; the metadata database knows its team."""
+    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
+    manager = get_auth_manager()
+    return bool(manager.is_authorized_dag(method=method, access_entity=entity, details=details, user=user))
+
+
+def require(user: Any, method: Method, dag_id: str, entity: DagAccessEntity = DagAccessEntity.RUN) -> None:
+    """Answer 403 unless :func:`may` says yes."""
+    if not may(user, method, dag_id, entity):
+        verb = "see" if method == "GET" else "change"
+        raise HTTPException(403, f"{user.get_name()} may not {verb} releases of {dag_id} in Airflow")
+
+
+def user_id(user: Any) -> str:
+    """Return the auth manager's id of a user as text: some managers count users by integer."""
+    return str(user.get_id())
+
+
+def display_name(user: Any) -> str:
+    """Return the user's name, or an empty string when the auth manager knows no more than the id."""
+    name = str(user.get_name() or "")
+    return "" if name == user_id(user) else name
+
+
+def actor(user: Any, via: str) -> Actor:
+    """Return the person for the ledger."""
+    return Actor(kind="person", id=user_id(user), name=display_name(user), via=via)
+
+
+def foreign(request: Request) -> str | None:
+    """Return why the request is refused as made from elsewhere, or None."""
+    if is_ambient(request, all_admins=all_admins()) and not is_same_origin(
+        request, public_host=public_host()
+    ):
+        return (
+            "cross-origin request refused: with a signed-in browser session only Airflow's own pages may "
+            "change something; scripts send an Authorization: Bearer header instead"
+        )
+    return None
+
+
+def _guard(request: Request, user: GetUserDep) -> Any:
+    if reason := foreign(request):
+        raise HTTPException(403, reason)
+    if not is_json(request):
+        raise HTTPException(415, "send a JSON body with Content-Type: application/json")
+    return user
+
+
+Reader = GetUserDep
+"""A signed-in user."""
+
+Writer = Annotated[Any, Depends(_guard)]
+"""A signed-in user on a route that changes something: same origin or Bearer, and a JSON body."""
+
+
+def via_of(request: Request) -> str:
+    """Return the way in that the caller names in ``X-Relman-Via``: ``cli``, ``slack`` or else ``api``."""
+    claimed = request.headers.get("x-relman-via", "")
+    return claimed if claimed in {"cli", "slack"} else "api"

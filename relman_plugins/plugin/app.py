@@ -1,0 +1,54 @@
+"""The application mounted at ``/relman``."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.core_api.security import auth_manager_from_app, get_user
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import JSONResponse
+
+from relman_plugins.errors import LedgerError, Refused
+from relman_plugins.plugin import actions, gates, health, releases
+from relman_plugins.plugin.headers import SafeHeaders
+
+
+@cache
+def application() -> FastAPI:
+    """Return the API: no route, not even a missing one's documentation, without a signed-in user."""
+    app = FastAPI(
+        title="relman",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(get_user)],
+    )
+    # In a mounted application Airflow's own dependency would look for the auth manager on this app.
+    app.dependency_overrides[auth_manager_from_app] = get_auth_manager
+    for module in (releases, gates, actions, health):
+        app.include_router(module.router, prefix="/api/v1")
+    app.add_middleware(SafeHeaders)
+    app.add_exception_handler(LedgerError, _unavailable)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    return app
+
+
+async def _unavailable(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 503)
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 409)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    said = "; ".join(f"{_place(p['loc'])}: {p['msg']}" for p in problems)
+    return JSONResponse({"detail": said or "invalid request"}, 422)
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in loc if part not in {"body", "query", "path"}) or "body"

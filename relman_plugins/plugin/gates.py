@@ -1,0 +1,76 @@
+"""Routes of the vote service."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from fastapi import APIRouter, HTTPException, Request
+
+from relman_plugins.plugin import access, views, voting
+from relman_plugins.plugin.deps import ledger, release_or_404
+from relman_plugins.plugin.models import VoteBody
+
+router = APIRouter()
+
+
+@router.get("/gates")
+def list_gates(
+    user: access.Reader,
+    state: Literal["open", "approved", "rejected", "expired"] | None = None,
+    release: str | None = None,
+) -> dict[str, Any]:
+    """Return the gates that wait for people, oldest first; or all gates of one release."""
+    store = ledger()
+    if release:
+        record = release_or_404(store, release)
+        access.require(user, "GET", record.dag_id, DagAccessEntity.HITL_DETAIL)
+        found = store.votes.gates(release)
+    else:
+        found = store.votes.open_gates()
+        dags = {g.release_id: release_or_404(store, g.release_id).dag_id for g in found}
+        allowed = {d: access.may(user, "GET", d, DagAccessEntity.HITL_DETAIL) for d in set(dags.values())}
+        found = [g for g in found if allowed[dags[g.release_id]]]
+    return {"gates": [views.gate(g) for g in found if state is None or g.state == state]}
+
+
+@router.get("/releases/{release_id}/gates/{gate}/votes")
+def get_votes(release_id: str, gate: str, user: access.Reader) -> dict[str, Any]:
+    """Return a gate: what is asked, of whom, who has answered and how many answers are missing."""
+    store = ledger()
+    access.require(user, "GET", release_or_404(store, release_id).dag_id, DagAccessEntity.HITL_DETAIL)
+    state = store.votes.gate(release_id, gate)
+    if state is None:
+        raise HTTPException(404, f"release {release_id!r} has not opened a gate {gate!r}")
+    return views.gate(state)
+
+
+@router.post("/releases/{release_id}/gates/{gate}/votes", status_code=201)
+def post_vote(
+    release_id: str,
+    gate: str,
+    body: VoteBody,
+    request: Request,
+    user: access.Writer,
+) -> dict[str, Any]:
+    """Cast the caller's vote. 201 when it counts; 403, 404 or 409 with the reason when it doesn't."""
+    store = ledger()
+    record = release_or_404(store, release_id)
+    access.require(user, "PUT", record.dag_id, DagAccessEntity.HITL_DETAIL)
+    result = voting.cast_or_refuse(
+        store,
+        release_id,
+        gate,
+        user=user,
+        decision=body.decision,
+        digest=body.digest,
+        comment=body.comment,
+        via=access.via_of(request),
+    )
+    return {
+        "accepted": True,
+        "decision": body.decision.value,
+        "message": result.reason,
+        "missing": result.gate.missing if result.gate else 0,
+        "gate": views.gate(result.gate) if result.gate else None,
+    }

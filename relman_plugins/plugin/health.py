@@ -1,0 +1,37 @@
+"""What ``relman doctor`` asks the server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from relman_plugins import __version__
+from relman_plugins.errors import LedgerError
+from relman_plugins.plugin import access
+from relman_plugins.plugin.deps import ledger
+from relman_plugins.plugin.native import MARK
+
+router = APIRouter()
+
+
+@router.get("/health")
+def health(request: Request, user: access.Reader) -> dict[str, Any]:
+    """Return the state of relman's parts in this API server. 200 also when a part is broken."""
+    return {
+        "version": __version__,
+        "user": {"id": access.user_id(user), "name": str(user.get_name() or "")},
+        "all_admins": access.all_admins(),
+        "middleware": {"active": bool(getattr(request.state, MARK, False))},
+        **_ledger(),
+    }
+
+
+def _ledger() -> dict[str, Any]:
+    try:
+        store = ledger()
+        store.check()
+        pending = store.outbox.pending()
+    except LedgerError as error:
+        return {"ledger": {"ok": False, "message": str(error)}, "outbox": {"pending": None}}
+    return {"ledger": {"ok": True, "message": "reachable, schema current"}, "outbox": {"pending": pending}}

@@ -1,0 +1,34 @@
+"""Bodies of the API's requests."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.status import Decision
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
+
+
+class VoteBody(Frozen):
+    """A person's decision at a gate."""
+
+    decision: Decision
+    digest: str | None = None
+    """Digest of the subject that the person was shown; refused when it isn't the gate's any more."""
+    comment: Text = ""
+
+
+class ReasonBody(Frozen):
+    """Why somebody holds or resumes a release."""
+
+    reason: Text = ""
+
+
+class AbortBody(Frozen):
+    """Why somebody aborts a release."""
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field()
+    """Said in Slack and kept in the ledger."""

@@ -1,0 +1,130 @@
+"""An answer on Airflow's Required Actions page becomes a vote.
+
+Airflow's own endpoint takes the last of two simultaneous answers and resumes the task with it. For the
+approval gates of releases this middleware answers instead: the caller is authenticated and authorised
+exactly as Airflow does it, the vote service decides, and the request is not forwarded. Everything else
+passes through untouched, unread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MARK = "relman_native_answers"
+"""Set in the request's state by the middleware, so that the health check proves that it is active."""
+
+MAX_BODY = 256 * 1024
+
+# Compiled by the router's own function from the router's own pattern: a path that Airflow would route to
+# its endpoint, a trailing newline included, is a path that is caught here.
+_ANSWER = compile_path(
+    "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/{map_index}/hitlDetails"
+)[0]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The gate that a native answer is for."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+
+
+def target(method: str, path: str, root_path: str = "") -> Target | None:
+    """Return what a request answers, or None when it isn't a native answer of a release's DAG.
+
+    Args:
+        method: HTTP method.
+        path: decoded path, as the server hands it to applications.
+        root_path: the path that ``[api] base_url`` ends in; the server may have left it in ``path``.
+    """
+    if method != "PATCH":
+        return None
+    if root_path and path.startswith(root_path + "/"):
+        path = path[len(root_path) :]
+    match = _ANSWER.match(path)
+    if match is None or not match["dag_id"].startswith("release__"):
+        return None
+    return Target(match["dag_id"], match["dag_run_id"], match["task_id"])
+
+
+class NativeAnswers:
+    """Pure ASGI middleware; wraps the whole API server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer native answers at gates; forward the rest."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope.setdefault("state", {})[MARK] = True
+        wanted = target(scope["method"], scope["path"], scope.get("root_path", "").rstrip("/"))
+        if wanted is None:
+            await self.app(scope, receive, send)
+            return
+        body = await _read(Request(scope, receive))
+        if body is None:
+            await _problem(413, f"the answer is larger than {MAX_BODY} bytes")(scope, receive, send)
+            return
+        response = await _respond(Request(scope, _replay(body, receive)), wanted, body)
+        if response is None:
+            await self.app(scope, _replay(body, receive), send)
+        else:
+            await response(scope, receive, send)
+
+
+async def _read(request: Request) -> bytes | None:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            return None
+    return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+async def _respond(request: Request, wanted: Target, body: bytes) -> Response | None:
+    # Imported at the first answer: Airflow's security module needs the whole web application.
+    from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
+    from anyio.to_thread import run_sync
+    from fastapi import HTTPException
+
+    from relman_plugins.errors import LedgerError
+    from relman_plugins.plugin.answers import answer, is_gate
+
+    try:
+        if not await run_sync(is_gate, wanted):
+            return None
+        user = await get_user(request, None, await bearer_scheme(request))
+        return JSONResponse(await run_sync(answer, request, user, wanted, body))
+    except HTTPException as error:
+        return JSONResponse({"detail": error.detail}, error.status_code, headers=dict(error.headers or {}))
+    except LedgerError as error:
+        return _problem(503, f"without the ledger nothing can be approved: {error}")
+
+
+def _problem(status: int, reason: Any) -> JSONResponse:
+    return JSONResponse({"detail": reason}, status)

@@ -1,0 +1,80 @@
+"""Routes that read releases."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query
+
+from relman_plugins.domain.identity import dag_id_of
+from relman_plugins.plugin import access, views
+from relman_plugins.plugin.deps import ledger, release_or_404
+
+router = APIRouter()
+
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@router.get("/releases")
+def list_releases(
+    user: access.Reader,
+    pipeline: str | None = None,
+    run_id: str | None = None,
+    active: bool | None = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Return releases that the caller may see, newest first, with their status.
+
+    Args:
+        user: the caller.
+        pipeline: only this pipeline's.
+        run_id: only the release of this DAG run; needs ``pipeline``.
+        active: only those that are open (true) or closed (false).
+        limit: how many at most.
+    """
+    store = ledger()
+    if run_id is not None:
+        if pipeline is None:
+            raise HTTPException(422, "run_id: needs pipeline, since run ids are unique in one DAG only")
+        found = store.release_of_run(dag_id_of(pipeline), run_id)
+        records = [found] if found else []
+    else:
+        records = store.releases(pipeline=pipeline, limit=limit, active=active)
+    allowed = {dag_id: access.may(user, "GET", dag_id) for dag_id in {r.dag_id for r in records}}
+    return {"releases": [views.release(store, record) for record in records if allowed[record.dag_id]]}
+
+
+@router.get("/releases/{release_id}")
+def get_release(release_id: str, user: access.Reader) -> dict[str, Any]:
+    """Return one release with its status and its gates."""
+    store = ledger()
+    record = release_or_404(store, release_id)
+    access.require(user, "GET", record.dag_id)
+    return views.release(store, record) | {"gates": [views.gate(g) for g in store.votes.gates(release_id)]}
+
+
+@router.get("/releases/{release_id}/events")
+def get_events(
+    release_id: str,
+    user: access.Reader,
+    after: Annotated[int, Query(ge=0)] = 0,
+) -> dict[str, Any]:
+    """Return the events of a release with an id greater than ``after``, oldest first."""
+    store = ledger()
+    record = release_or_404(store, release_id)
+    access.require(user, "GET", record.dag_id)
+    return {"events": [event.model_dump(mode="json") for event in store.events(release_id, after=after)]}
+
+
+@router.get("/releases/{release_id}/plan")
+def get_plan(release_id: str, user: access.Reader) -> dict[str, Any]:
+    """Return the plan that the release runs: the one stored when it opened."""
+    store = ledger()
+    record = release_or_404(store, release_id)
+    access.require(user, "GET", record.dag_id)
+    return {
+        "release_id": release_id,
+        "plan_hash": record.plan_hash,
+        "shape_hash": record.shape_hash,
+        "plan": record.plan.model_dump(mode="json"),
+    }

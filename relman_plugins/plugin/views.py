@@ -1,0 +1,35 @@
+"""Ledger records as the JSON that the API answers with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from relman_plugins.hooks.settings import base_url
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.api import GateState, Ledger, ReleaseRecord
+
+
+def release(store: Ledger, record: ReleaseRecord) -> dict[str, Any]:
+    """Return a release: what it is, how it stands, where to see it."""
+    return {
+        "release_id": record.release_id,
+        "pipeline": record.pipeline,
+        "version": record.version,
+        "n": record.n,
+        "dag_id": record.dag_id,
+        "run_id": record.run_id,
+        "opened_at": record.opened_at.isoformat(),
+        "started_by": record.started_by.model_dump(mode="json"),
+        "options": record.plan.options.model_dump(mode="json"),
+        "plan_hash": record.plan_hash,
+        "shape_hash": record.shape_hash,
+        "url": f"{base_url()}/dags/{quote(record.dag_id, safe='')}/runs/{quote(record.run_id, safe='')}",
+        "status": store.status(record.release_id).model_dump(mode="json"),
+    }
+
+
+def gate(state: GateState) -> dict[str, Any]:
+    """Return one gate."""
+    return state.model_dump(mode="json")

@@ -1,0 +1,49 @@
+"""One way to the vote service, whichever door the answer came through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import HTTPException
+
+from relman_plugins.plugin import access
+
+if TYPE_CHECKING:
+    from relman_plugins.domain.status import Decision
+    from relman_plugins.ledger.api import Ledger, VoteResult
+
+_STATUS = {"not_entitled": 403, "unknown_gate": 404}
+
+
+def cast_or_refuse(
+    store: Ledger,
+    release_id: str,
+    gate: str,
+    *,
+    user: Any,
+    decision: Decision,
+    digest: str | None,
+    comment: str,
+    via: str,
+) -> VoteResult:
+    """Cast a vote and return the accepted result.
+
+    Raises:
+        HTTPException: 403 when this person may not answer here, 404 for a gate that was never opened, 409
+            for every other refusal. ``detail`` is the reason.
+    """
+    if access.all_admins():
+        raise HTTPException(403, access.ALL_ADMINS)
+    result = store.votes.cast(
+        release_id,
+        gate,
+        airflow_user=access.user_id(user),
+        name=access.display_name(user),
+        decision=decision,
+        digest=digest,
+        comment=comment,
+        via=via,
+    )
+    if not result.accepted:
+        raise HTTPException(_STATUS.get(result.code, 409), result.reason)
+    return result

@@ -1,0 +1,287 @@
+"""A real Airflow API server for tests: own home, own databases, SimpleAuthManager with real passwords."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from relman_plugins.domain.identity import Actor, Person
+from relman_plugins.ledger.api import open_ledger
+from relman_plugins.plan.model import EnvironmentPlan, Options, ReleasePlan, Shape, Step, StepKind
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = {"admin": "admin", "alice": "user", "bob": "user", "uma": "user", "vera": "viewer"}
+GATE = "production.approval"
+PEOPLE = (
+    Person(id="alice", airflow="alice", name="Alice Example"),
+    Person(id="bob", airflow="bob", name="Bob Example"),
+    Person(id="vera", airflow="vera", name="Vera Example"),
+)
+
+DAGS = """
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Param, TaskGroup
+
+with DAG("release__checkout", schedule=None, params={
+    "version": Param("1.0.0", type="string", pattern="^[0-9][0-9.]*$"),
+    "changes": Param("", type="string"),
+    "emergency": Param(False, type="boolean"),
+    "dry_run": Param(False, type="boolean"),
+}):
+    with TaskGroup("production"):
+        EmptyOperator(task_id="approval") >> EmptyOperator(task_id="deploy")
+
+with DAG("other", schedule=None):
+    EmptyOperator(task_id="ask")
+"""
+
+
+class Server:
+    """One API server process on a loopback port, and its databases."""
+
+    def __init__(self, home: Path, extra: Mapping[str, str] | None = None) -> None:
+        self.home = home
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "RELMAN"))} | {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{u}:{r}" for u, r in ROLES.items()),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-this-test-server-" + "0123456789" * 5,
+            "AIRFLOW__API__SECRET_KEY": "only-for-this-test-server-too",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+            "PYTHONPATH": str(ROOT),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            **(extra or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._tokens: dict[str, str] = {}
+
+    @property
+    def ledger(self) -> Any:
+        """The ledger that the server uses too."""
+        return open_ledger(f"sqlite:///{self.home / 'relman' / 'ledger.db'}")
+
+    def prepare(self) -> None:
+        """Create the metadata database with the test DAGs in it."""
+        (self.home / "dags").mkdir(parents=True)
+        (self.home / "dags" / "tests.py").write_text(DAGS)
+        (self.home / "passwords.json").write_text(json.dumps({user: user for user in ROLES}))
+        for command in (["db", "migrate"], ["dags", "reserialize"]):
+            done = subprocess.run(
+                ["airflow", *command],
+                env=self.env,
+                cwd=self.home,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"airflow {' '.join(command)}:\n{done.stdout}\n{done.stderr}"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        log = self.home / f"api-server-{self.port}.log"
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                ["airflow", "api-server", "--port", str(self.port), "--host", "127.0.0.1", "--workers", "1"],
+                env=self.env,
+                cwd=self.home,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        atexit.register(self.stop)
+        pause = threading.Event()
+        for _ in range(600):
+            try:
+                if httpx.get(f"{self.url}/api/v2/version", trust_env=False).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            if self._process.poll() is not None:
+                break
+            pause.wait(0.25)
+        raise AssertionError(f"the API server did not come up:\n{log.read_text()[-6000:]}")
+
+    def stop(self) -> None:
+        """Kill the server's whole process group."""
+        if self._process is None:
+            return
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self._process.pid, signum)
+                self._process.wait(10)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
+        self._process = None
+
+    def token(self, user: str) -> str:
+        """Return a token that the server issued for this user's password."""
+        if user not in self._tokens:
+            answer = httpx.post(
+                f"{self.url}/auth/token", json={"username": user, "password": user}, trust_env=False
+            )
+            self._tokens[user] = answer.raise_for_status().json()["access_token"]
+        return self._tokens[user]
+
+    def ask(
+        self, method: str, path: str, user: str | None = None, *, cookie: bool = False, **kwargs: Any
+    ) -> Any:
+        """Send a request as ``user``: with a Bearer header, or with the browser's cookie."""
+        headers = dict(kwargs.pop("headers", {}))
+        if user and cookie:
+            headers["Cookie"] = f"_token={self.token(user)}"
+        elif user:
+            headers["Authorization"] = f"Bearer {self.token(user)}"
+        with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as client:
+            return client.request(method, path, headers=headers, **kwargs)
+
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        """Create a DAG run through the public API and return its id."""
+        answer = self.ask(
+            "POST", f"/api/v2/dags/{dag_id}/dagRuns", "admin", json={"logical_date": None, "conf": conf}
+        )
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["dag_run_id"])
+
+    def ask_people(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Put a Required Action on a task, as a parked gate does."""
+        with sqlite3.connect(self.home / "airflow.db", timeout=30) as db:
+            where = "WHERE dag_id = ? AND run_id = ? AND task_id = ?"
+            (ti_id,) = db.execute(
+                f"SELECT id FROM task_instance {where}", (dag_id, run_id, task_id)
+            ).fetchone()
+            db.execute(f"UPDATE task_instance SET state = 'deferred' {where}", (dag_id, run_id, task_id))
+            db.execute(
+                "INSERT INTO hitl_detail "
+                "(ti_id, options, subject, multiple, params, created_at, params_input) "
+                "VALUES (?, ?, ?, 0, '{}', ?, '{}')",
+                (ti_id, json.dumps(["Approve", "Reject"]), "Approve?", datetime.now(UTC).isoformat(" ")),
+            )
+
+    def native_answer(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """Return who answered a Required Action in Airflow's own table, or None."""
+        with sqlite3.connect(self.home / "airflow.db", timeout=30) as db:
+            (answer,) = db.execute(
+                "SELECT h.responded_by FROM hitl_detail h JOIN task_instance t ON t.id = h.ti_id "
+                "WHERE t.dag_id = ? AND t.run_id = ? AND t.task_id = ?",
+                (dag_id, run_id, task_id),
+            ).fetchone()
+        return None if answer in (None, "null") else json.loads(answer)
+
+    def release(self, version: str = "1.1.0", quorum: int = 1) -> Any:
+        """Start a run, open its release in the ledger and let it wait at its gate; return the record."""
+        run_id = self.trigger("release__checkout", version=version)
+        record = self.ledger.open_release(
+            plan=ReleasePlan(shape=SHAPE, options=Options(version=version, changes="faster checkout")),
+            dag_id="release__checkout",
+            run_id=run_id,
+            started_by=Actor(kind="person", id="admin", name="admin", via="airflow"),
+            conf={"version": version},
+        )
+        self.ledger.votes.open_gate(
+            record.release_id,
+            GATE,
+            subject=subject(record),
+            people=PEOPLE,
+            quorum=quorum,
+            timeout_s=600,
+            on_timeout="reject",
+        )
+        self.ask_people("release__checkout", run_id, GATE)
+        return record
+
+
+def subject(record: Any) -> dict[str, Any]:
+    """Return what an approval of this release is about."""
+    return {
+        "release_id": record.release_id,
+        "pipeline": record.pipeline,
+        "version": record.version,
+        "artifact_digest": "sha256:" + "a" * 64,
+        "plan_hash": record.plan_hash,
+        "spec_digest": record.spec_digest,
+        "environment": "production",
+        "changes": "faster checkout",
+        "tests": [{"suite": "api", "tests": 7, "failures": 0, "skipped": 1}],
+    }
+
+
+SHAPE = Shape(
+    pipeline="checkout",
+    owner="team-payments",
+    description="Card payments",
+    service="checkout",
+    spec_digest="sha256:" + "b" * 64,
+    steps=(
+        Step(id="open", kind=StepKind.OPEN),
+        Step(
+            id=GATE,
+            kind=StepKind.APPROVAL,
+            stage="production",
+            environment="production",
+            needs=("open",),
+            args={
+                "gate": GATE,
+                "group": "release-managers",
+                "quorum": 1,
+                "people": [p.model_dump(mode="json") for p in PEOPLE],
+                "timeout_s": 600,
+                "on_timeout": "reject",
+            },
+        ),
+        Step(
+            id="production.deploy",
+            kind=StepKind.DEPLOY,
+            stage="production",
+            environment="production",
+            needs=(GATE,),
+            gates=(GATE,),
+            changes=True,
+            args={"weight": 100},
+        ),
+        Step(id="close", kind=StepKind.CLOSE, needs=("production.deploy",)),
+    ),
+    environments=(
+        EnvironmentPlan(
+            name="production", platform="sandbox", connection="relman_sandbox", replicas=2, ephemeral=False
+        ),
+    ),
+    slack_channel="#rel-checkout",
+)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@cache
+def running() -> Server:
+    """Return the one server of this test process, started at the first call."""
+    home = Path(tempfile.mkdtemp(prefix="relman-airflow-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    server = Server(home)
+    server.prepare()
+    server.start()
+    return server
