@@ -151,8 +151,8 @@ class Database:
             if "no such table" in str(error) or "no such column" in str(error):
                 raise self._unusable(error) from error
             raise LedgerUnavailable(
-                f"ledger {self.label} does not answer: {_first_line(error)}; check that the database is up and "
-                "that this machine may reach and write it"
+                f"ledger {self.label} does not answer: {_first_line(error)}; check that the database is up "
+                "and that this machine may reach and write it"
             ) from error
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise LedgerError(f"ledger {self.label} refused a statement: {_first_line(error)}") from error

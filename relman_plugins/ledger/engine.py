@@ -84,15 +84,15 @@ class Ledger:
     def releases(
         self, pipeline: str | None = None, limit: int = 50, active: bool | None = None
     ) -> list[ReleaseRecord]:
-        """Return releases, newest first; ``active`` asks for those without (True) or with (False) an outcome."""
+        """Return releases, newest first; ``active``: only those without (True) or with (False) an outcome."""
         with self._db.read() as conn:
             return releases.list_releases(conn, pipeline, limit, active)
 
     def record(self, release_id: str, event: NewEvent) -> Event | None:
         """Record an event, and put it in the outbox if Slack is to be told, in one transaction.
 
-        Idempotent by ``event.key``: None when the key is known, and then nothing was written. A release closes
-        once: a second ``release.closed`` is dropped too, whatever its key. Raises LedgerError for an unknown
+        Idempotent by ``event.key``: None when the key is known, and then nothing was written. A release
+        closes once: a second ``release.closed`` is dropped too, whatever its key. Raises LedgerError for an unknown
         release and for the kinds that only the ledger's own calls write (gates, locks, ``release.opened``).
         """
         check_recordable(event)
@@ -150,5 +150,5 @@ class Ledger:
         leases.end(self._db, name, holder)
 
     def expired_environments(self, now: datetime | None = None) -> list[Ephemeral]:
-        """Return the ephemeral environments that should be gone at ``now`` and aren't, longest overdue first."""
+        """Return the ephemeral environments that outlived their time at ``now``, longest overdue first."""
         return ephemerals.expired(self._db, now)

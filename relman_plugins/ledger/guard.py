@@ -101,12 +101,13 @@ def _check_gate(
     if not gate.opened_at <= gate.decided_at < gate.expires_at or gate.decided_at > now:
         raise _refuse(record, step, f"the approval at {gate.gate} lies outside the time it was asked for")
     people = {p.id for p in record.plan.people(gate.gate)}
-    approvals = {v.person for v in gate.votes if v.decision is Decision.APPROVE} & people
-    if len(approvals) < gate_step.args["quorum"]:
+    approvals = len({v.person for v in gate.votes if v.decision is Decision.APPROVE} & people)
+    quorum = gate_step.args["quorum"]
+    if approvals < quorum:
         raise _refuse(
             record,
             step,
-            f"gate {gate.gate} has {len(approvals)} valid approvals, the plan asks for {gate_step.args['quorum']}",
+            f"gate {gate.gate} has {approvals} valid approvals, the plan asks for {quorum}",
         )
     _check_subject(record, step, gate, artifact)
 

@@ -96,12 +96,10 @@ class Locks:
         with self._db.write(_name(lock.environment, lock.service)) as conn:
             held = _held(conn, lock.environment, lock.service)
             if held is None or held.token != lock.token:
-                now_by = (
-                    f"held by {held.release_id} with token {held.token}" if held else "not held by anybody"
-                )
+                now = f"{held.release_id} holds it with token {held.token}" if held else "nobody holds it"
                 raise LedgerConflict(
-                    f"lock of {lock.service} in {lock.environment}: {lock.release_id} lost token {lock.token}, "
-                    f"it is {now_by}; stop changing the environment"
+                    f"lock of {lock.service} in {lock.environment}: {lock.release_id} lost token "
+                    f"{lock.token}, now {now}; stop changing the environment"
                 )
             return _extend(conn, held, self._db.now() + timedelta(seconds=ttl_s))
 

@@ -67,8 +67,8 @@ class Votes:
         """Open a gate, or return it as it is when it was opened before: idempotent.
 
         ``gate`` is the id of the gate's step. ``timeout_s`` counts from ``at`` (aware; None means now). A new
-        round begins only when ``subject`` is another one than before and nobody has said no: what was asked or
-        approved is not what would ship any more. A rejected or expired gate stays so. Raises LedgerError when
+        round begins only when ``subject`` is another one than before and nobody has said no: what was asked
+        or approved is not what would ship any more. A rejected or expired gate stays so. Raises LedgerError when
         there is no such release.
         """
         if not 1 <= quorum <= len(people):
@@ -213,7 +213,7 @@ def _refusal_of(
     if state.state != "open":
         return _refusal(
             "decided",
-            f"{where} is {state.state} by {state.decided_by} since {_when(state.decided_at)}: a decision stands",
+            f"{where} is {state.state} by {state.decided_by} since {_when(state.decided_at)}; that stands",
             state,
         )
     if is_closed(conn, state.release_id):

@@ -194,5 +194,5 @@ def _protect_sqlite() -> None:
         op.execute(
             f'CREATE TRIGGER relman_{table}_replace BEFORE INSERT ON "{table}" '
             f'WHEN EXISTS (SELECT 1 FROM "{table}" WHERE {_SAME[table]}) '
-            f"BEGIN SELECT RAISE(ABORT, 'relman: {table} is append-only, REPLACE refused'); END"
+            f"BEGIN SELECT RAISE(ABORT, 'relman: {table} is append-only, REPLACE refused'); END"  # noqa: S608
         )
