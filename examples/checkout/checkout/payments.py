@@ -16,7 +16,7 @@ AUTHORISE_S = 0.004
 """How long the card processor takes to say yes."""
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """No connection became free in time."""
 
 
@@ -27,9 +27,9 @@ class Pool:
         self._free = threading.BoundedSemaphore(size)
 
     def acquire(self) -> None:
-        """Take a connection; raise Unavailable when none becomes free within `WAIT_S`."""
+        """Take a connection; raise UnavailableError when none becomes free within `WAIT_S`."""
         if not self._free.acquire(timeout=WAIT_S):
-            raise Unavailable("no connection to the card processor became free")
+            raise UnavailableError("no connection to the card processor became free")
 
     def release(self) -> None:
         """Give a connection back."""
@@ -43,7 +43,7 @@ class Processor:
         self._pool = pool or Pool()
 
     def pay(self, cents: int) -> str:
-        """Authorise and capture an amount; return the payment's id. Raises Unavailable."""
+        """Authorise and capture an amount; return the payment's id. Raises UnavailableError."""
         self._pool.acquire()
         try:
             time.sleep(AUTHORISE_S)

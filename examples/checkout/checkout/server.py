@@ -48,9 +48,9 @@ class Handler(BaseHTTPRequestHandler):
                 self._answer(200, quote)
             else:
                 self._answer(201, {**quote, "payment": self.processor.pay(quote["total"])})
-        except pricing.Invalid as e:
+        except pricing.InvalidError as e:
             self._answer(422, {"error": str(e)})
-        except payments.Unavailable as e:
+        except payments.UnavailableError as e:
             self._answer(503, {"error": str(e)})
 
     def log_message(self, format: str, *args: Any) -> None:

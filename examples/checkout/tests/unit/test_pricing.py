@@ -31,14 +31,14 @@ def test_the_total_is_its_parts(country):
 
 @pytest.mark.parametrize("quantity", [0, -1, 100, 1.5, "2", True])
 def test_a_strange_quantity_is_refused(quantity):
-    with pytest.raises(pricing.Invalid, match="whole number"):
+    with pytest.raises(pricing.InvalidError, match="whole number"):
         pricing.price([{"article": "mug", "quantity": quantity}], "DE")
 
 
 def test_an_unknown_article_or_country_is_refused():
-    with pytest.raises(pricing.Invalid, match="unknown article"):
+    with pytest.raises(pricing.InvalidError, match="unknown article"):
         pricing.price([{"article": "boat"}], "DE")
-    with pytest.raises(pricing.Invalid, match="unknown country"):
+    with pytest.raises(pricing.InvalidError, match="unknown country"):
         pricing.price([{"article": "mug"}], "XX")
-    with pytest.raises(pricing.Invalid, match="empty"):
+    with pytest.raises(pricing.InvalidError, match="empty"):
         pricing.price([], "DE")

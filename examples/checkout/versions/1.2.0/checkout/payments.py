@@ -19,7 +19,7 @@ SETTLE_S = 5.0
 """How long a capture in the background keeps its connection: few at a time are fine, traffic is not."""
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """No connection became free in time."""
 
 
@@ -30,9 +30,9 @@ class Pool:
         self._free = threading.BoundedSemaphore(size)
 
     def acquire(self) -> None:
-        """Take a connection; raise Unavailable when none becomes free within `WAIT_S`."""
+        """Take a connection; raise UnavailableError when none becomes free within `WAIT_S`."""
         if not self._free.acquire(timeout=WAIT_S):
-            raise Unavailable("no connection to the card processor became free")
+            raise UnavailableError("no connection to the card processor became free")
 
     def release(self) -> None:
         """Give a connection back."""
@@ -46,7 +46,7 @@ class Processor:
         self._pool = pool or Pool()
 
     def pay(self, cents: int) -> str:
-        """Authorise an amount, capture it after the answer; return the payment's id. Raises Unavailable."""
+        """Authorise an amount, capture it after the answer; return the payment's id. Raises UnavailableError."""
         self._pool.acquire()
         time.sleep(AUTHORISE_S)
         payment = f"pay_{uuid.uuid4().hex[:12]}_{cents}"
