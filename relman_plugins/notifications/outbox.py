@@ -1,0 +1,290 @@
+"""Delivers what the ledger's outbox holds to Slack: in order, once, and without ever getting in the way.
+
+One parent message per release, edited in place; everything else goes into its thread. Before a message is
+posted, the outbox notes the attempt; a message with an earlier attempt is looked for by the key in its
+metadata, so that neither a lost answer nor a killed process makes it appear twice. What cannot be delivered
+stays in the outbox, and with it everything later of the same release.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.errors import ClientUnavailable, LedgerError
+from relman_plugins.ledger.api import Ledger, Message, Thread
+from relman_plugins.notifications.blocks import Message as Told
+from relman_plugins.notifications.release import release_message
+from relman_plugins.notifications.slack import EVENT_TYPE, Posted, RateLimited, SlackLike, SlackRefused
+from relman_plugins.notifications.thread import thread_message
+
+CHANNEL = "slack"
+"""The kind of channel that this drains."""
+
+LEASE = "notifications.outbox"
+LEASE_S = 120.0
+
+UNSURE_S = 30.0
+"""After how long a message that was being posted when its process died is looked for."""
+
+FIRST_PAUSE_S = 5.0
+LONGEST_PAUSE_S = 300.0
+"""Pauses after failures double from the first to the longest."""
+
+WORKSPACE_PAUSE_S = 300.0
+"""How long to wait when somebody has to repair the connection or the channel."""
+
+GIVE_UP_AFTER = 8
+"""Noted attempts (each try notes its start and its failure) after which a message that Slack itself refuses is
+given up, so that later ones arrive."""
+
+FAILURES_PER_DRAIN = 3
+"""Calls without an answer after which a drain ends: each may have cost a time-out."""
+
+_WORKSPACE = frozenset(
+    {
+        "access_denied", "account_inactive", "invalid_auth", "missing_scope", "not_allowed_token_type",
+        "not_authed", "team_access_not_granted", "token_expired", "token_revoked",
+    }
+)  # fmt: skip
+_CHANNEL = frozenset(
+    {
+        "channel_not_found", "is_archived", "not_in_channel", "posting_to_general_channel_denied",
+        "restricted_action", "restricted_action_read_only_channel",
+    }
+)  # fmt: skip
+_PARENT_GONE = frozenset({"message_not_found", "thread_not_found", "cannot_reply_to_message"})
+_PARENT_FIXED = frozenset({"cant_update_message", "edit_window_closed"})
+
+_log = logging.getLogger(__name__)
+
+
+class DrainResult(Frozen):
+    """What a drain did."""
+
+    sent: int = 0
+    """Messages that have arrived by now; those found to have arrived before are counted too."""
+    failed: int = 0
+    """Messages that were tried, and will be tried again."""
+    given_up: int = 0
+    """Messages that Slack refuses for good; they stay in the ledger with the reason."""
+    pending: int = 0
+    """Messages that still wait."""
+    busy: bool = False
+    """Somebody else is draining; nothing was done."""
+    again_at: datetime | None = None
+    """Not worth draining before (UTC); None when nothing stands in the way."""
+    errors: tuple[str, ...] = ()
+    """What went wrong, each thing once."""
+
+
+def drain(
+    ledger: Ledger, slack: SlackLike, now: datetime | None = None, limit: int = 50, holder: str | None = None
+) -> DrainResult:
+    """Deliver what is due, as far as Slack lets us.
+
+    One drain at a time, by a lease in the ledger. Never raises because of Slack.
+
+    Args:
+        ledger: Where the outbox is.
+        slack: Where it goes.
+        now: What is due is decided by this (aware); None is the present.
+        limit: How many messages at most.
+        holder: Who drains, in the ledger's lease; None makes up a name.
+
+    Raises:
+        LedgerUnavailable: The ledger does not answer.
+    """
+    holder = holder or f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    if not ledger.lease(LEASE, holder, LEASE_S):
+        return DrainResult(busy=True, pending=ledger.outbox.pending())
+    try:
+        work = _Drain(ledger, slack, now or datetime.now(UTC), lambda: ledger.lease(LEASE, holder, LEASE_S))
+        work.run(limit)
+        return work.result()
+    finally:
+        ledger.end_lease(LEASE, holder)
+
+
+class _Stop(Exception):  # noqa: N818 - ends a drain, is no error
+    """Nothing more is to be tried in this drain."""
+
+
+class _Drain:
+    """One drain: its counters, and what it has learnt about channels on the way."""
+
+    def __init__(
+        self, ledger: Ledger, slack: SlackLike, now: datetime, keep_lease: Callable[[], bool]
+    ) -> None:
+        self.ledger, self.slack, self.now, self.keep_lease = ledger, slack, now, keep_lease
+        self.sent = self.failed = self.given_up = self.unanswered = 0
+        self.again_at: datetime | None = None
+        self.errors: dict[str, None] = {}
+        self.closed: dict[str, str] = {}
+        """Addresses that take nothing in this drain, and why."""
+
+    def run(self, limit: int) -> None:
+        groups: dict[tuple[str, str], list[Message]] = {}
+        for row in self.ledger.outbox.due(self.now, limit):
+            if row.channel == CHANNEL:
+                groups.setdefault((row.event.release_id, row.address), []).append(row)
+        try:
+            for (release_id, address), rows in groups.items():
+                if not self.keep_lease():
+                    return
+                if address in self.closed:
+                    self.put_off(rows[0], self.closed[address], WORKSPACE_PAUSE_S)
+                else:
+                    _Conversation(self, release_id, address).deliver(rows)
+        except _Stop:
+            return
+
+    def result(self) -> DrainResult:
+        return DrainResult(
+            sent=self.sent,
+            failed=self.failed,
+            given_up=self.given_up,
+            pending=self.ledger.outbox.pending(),
+            again_at=self.again_at,
+            errors=tuple(self.errors),
+        )
+
+    def put_off(self, row: Message, error: str, seconds: float) -> None:
+        self.note(error)
+        self.failed += 1
+        self.ledger.outbox.failed(row.id, error, self.now + timedelta(seconds=seconds))
+
+    def give_up(self, row: Message, error: str) -> None:
+        self.note(f"given up: {error}")
+        self.given_up += 1
+        self.ledger.outbox.failed(row.id, error, None)
+
+    def stop_all(self, seconds: float) -> None:
+        """Leave Slack alone for a while."""
+        self.again_at = self.now + timedelta(seconds=seconds)
+        self.ledger.outbox.delay(CHANNEL, self.again_at)
+        raise _Stop
+
+    def note(self, error: str) -> None:
+        if error not in self.errors:
+            _log.warning("Slack was not told: %s", error)
+        self.errors[error] = None
+
+
+class _Conversation:
+    """One release in one channel."""
+
+    def __init__(self, drain: _Drain, release_id: str, address: str) -> None:
+        self.drain, self.release_id, self.address = drain, release_id, address
+        self.thread = drain.ledger.outbox.thread(release_id, address)
+        self.parent_is_new = False
+
+    def deliver(self, rows: list[Message]) -> None:
+        """Deliver in order; the first that cannot be delivered ends it."""
+        drain = self.drain
+        for row in rows:
+            drain.ledger.outbox.failed(row.id, "being posted", drain.now + timedelta(seconds=UNSURE_S))
+            try:
+                ts = self.tell(row, last=row is rows[-1])
+            except RateLimited as error:
+                drain.put_off(row, str(error), error.pause_s)
+                drain.stop_all(error.pause_s)
+            except SlackRefused as error:
+                self.refused(row, error)
+                if row.attempts < GIVE_UP_AFTER or error.code in _WORKSPACE | _CHANNEL:
+                    return
+            except ClientUnavailable as error:
+                pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(row.attempts // 2, 10))
+                drain.put_off(row, str(error), pause)
+                drain.unanswered += 1
+                if drain.unanswered >= FAILURES_PER_DRAIN:
+                    raise _Stop from error
+                return
+            else:
+                drain.ledger.outbox.sent(row.id, ts)
+                drain.sent += 1
+
+    def refused(self, row: Message, error: SlackRefused) -> None:
+        drain = self.drain
+        if error.code in _WORKSPACE:
+            drain.put_off(row, str(error), WORKSPACE_PAUSE_S)
+            drain.stop_all(WORKSPACE_PAUSE_S)
+        if error.code in _CHANNEL:
+            drain.closed[self.address] = str(error)
+            drain.put_off(row, str(error), WORKSPACE_PAUSE_S)
+        elif row.attempts >= GIVE_UP_AFTER:
+            drain.give_up(row, str(error))
+        else:
+            drain.put_off(row, str(error), FIRST_PAUSE_S)
+
+    def tell(self, row: Message, *, last: bool) -> str:
+        """Bring one event to Slack and return the id of the message that shows it.
+
+        The parent is brought up to date before the last message counts as sent: if that fails, the message is
+        tried again, found to be there, and the parent gets its second chance.
+        """
+        before = row.attempts > 0
+        thread = self.thread or self.open_thread(look_first=before)
+        said = thread_message(row.event)
+        ts = thread.ts
+        if said is not None:
+            key = row.event.key
+            found = self.drain.slack.find(thread.channel_id, thread.ts, key) if before else None
+            ts = (found or self.reply(said, key)).ts
+        if last and not self.parent_is_new:
+            self.update_parent()
+        return ts
+
+    def reply(self, said: Told, key: str) -> Posted:
+        thread = self.thread or self.open_thread(look_first=False)
+        try:
+            return self.post(thread.channel_id, said, key, thread.ts)
+        except SlackRefused as error:
+            if error.code not in _PARENT_GONE:
+                raise
+        # Somebody deleted the parent: the release gets another one, and its thread goes on there.
+        thread = self.open_thread(look_first=False)
+        return self.post(thread.channel_id, said, key, thread.ts)
+
+    def open_thread(self, *, look_first: bool) -> Thread:
+        key = f"relman:parent:{self.release_id}"
+        found = self.drain.slack.find(self.address, None, key) if look_first else None
+        if found is None:
+            found = self.post(self.address, self.parent(), key, None)
+            self.parent_is_new = True
+        self.drain.ledger.outbox.set_thread(self.release_id, self.address, found.ts, found.channel_id)
+        self.thread = Thread(ts=found.ts, channel_id=found.channel_id)
+        return self.thread
+
+    def update_parent(self) -> None:
+        if self.thread is None:
+            return
+        told = self.parent()
+        try:
+            self.drain.slack.update(self.thread.channel_id, self.thread.ts, told.text, told.blocks)
+        except SlackRefused as error:
+            if error.code in _PARENT_GONE:
+                self.open_thread(look_first=False)
+            elif error.code not in _PARENT_FIXED:
+                raise
+
+    def parent(self) -> Told:
+        release = self.drain.ledger.release(self.release_id)
+        if release is None:
+            raise LedgerError(f"the outbox speaks of release {self.release_id!r}, which the ledger has not")
+        return release_message(self.release_id, release.plan, self.drain.ledger.events(self.release_id))
+
+    def post(self, channel: str, told: Told, key: str, thread_ts: str | None) -> Posted:
+        """Post; what Slack finds malformed is posted again as words alone, so that it is not lost."""
+        metadata = {"event_type": EVENT_TYPE, "event_payload": {"key": key, "release": self.release_id}}
+        try:
+            return self.drain.slack.post(channel, told.text, told.blocks, thread_ts, metadata)
+        except SlackRefused as error:
+            if not error.code.startswith(("invalid_blocks", "msg_blocks_too_long", "msg_too_long")):
+                raise
+            self.drain.note(str(error))
+        return self.drain.slack.post(channel, told.text, [], thread_ts, metadata)

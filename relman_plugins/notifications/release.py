@@ -1,0 +1,60 @@
+"""The message that stands for a release in the channel: edited in place, the details are in its thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.notifications.blocks import Message, context, header, message, section
+from relman_plugins.notifications.progress import Mark, stages
+from relman_plugins.notifications.text import code, digest, moment, one_line, person, plain
+from relman_plugins.notifications.thread import OUTCOME_MARKS
+from relman_plugins.plan.model import ReleasePlan
+
+
+def release_message(release_id: str, plan: ReleasePlan, events: Iterable[Event]) -> Message:
+    """Return the parent message: what is released, how it stands, and a list of stages with marks.
+
+    ``events`` are all of the release's, oldest first. The result depends on nothing else, so that two writers
+    make the same message.
+    """
+    seen = list(events)
+    pipeline, options = plan.shape.pipeline, plan.options
+    mark, standing = _standing(plan, seen)
+    lines = [
+        f"{s.mark} *{plain(s.name, 80)}*{' – ' + s.detail if s.detail else ''}" for s in stages(plan, seen)
+    ]
+    small = [code(release_id), f"plan {digest(plan.hash)}"]
+    small += [f"opened by {person(e.actor)}" for e in seen if e.kind is Kind.RELEASE_OPENED][:1]
+    small += [f"since {moment(seen[0].at)}"] if seen else []
+    flags = [word for word, on in (("emergency", options.emergency), ("dry run", options.dry_run)) if on]
+    if flags:
+        standing += f" – *{' and '.join(flags)}*"
+    return message(
+        f"{mark} {plain(pipeline, 80)} {code(options.version)}: {standing}",
+        [
+            header(f"{mark} {one_line(pipeline, 60)} {one_line(options.version, 70)}"),
+            section(standing),
+            section(*lines),
+            context(*small),
+        ],
+    )
+
+
+def _standing(plan: ReleasePlan, events: list[Event]) -> tuple[str, str]:
+    for event in reversed(events):
+        if event.kind is Kind.RELEASE_CLOSED:
+            outcome = str(event.data.get("outcome", "closed"))
+            reason = f": {plain(event.data['reason'], 300)}" if event.data.get("reason") else ""
+            return OUTCOME_MARKS.get(outcome, "•"), f"*{plain(outcome.replace('_', ' '))}*{reason}"
+    for event in reversed(events):
+        if event.kind is Kind.ABORT_REQUESTED:
+            return "🛑", f"abort asked for by {person(event.actor)}"
+        if event.kind is Kind.RELEASE_HELD:
+            return "⏸️", f"held by {person(event.actor)}"
+        if event.kind is Kind.RELEASE_RESUMED:
+            break
+    waiting = [s for s in stages(plan, events) if s.mark is Mark.WAITING]
+    if waiting:
+        return Mark.WAITING.value, f"{plain(waiting[0].name)} {waiting[0].detail}"
+    return Mark.RUNNING.value, "on its way"

@@ -1,0 +1,96 @@
+"""Text for Slack that does what it says and nothing else.
+
+Three characters mean something to Slack everywhere (``&``, ``<``, ``>``: links and mentions), four more
+inside ``mrkdwn`` (``*``, ``_``, ``~`` and the backtick). Whatever people or programs wrote passes through
+``plain`` or ``code`` before it stands in ``mrkdwn``; longer passages go into ``blocks.quote``, which Slack
+does not parse.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from relman_plugins.domain.identity import Actor
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_MARKUP = re.compile(r"([*_~`])")
+_MEMBER = re.compile(r"[UW][A-Z0-9]{2,20}")
+_ZERO_WIDTH = "\u200b"
+
+
+def escape(text: str) -> str:
+    """Escape what Slack gives a meaning to everywhere, so that no link or mention can appear."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def clean(text: Any) -> str:
+    """Drop control characters and those that change the direction of writing."""
+    return _CONTROL.sub("", str(text))
+
+
+def one_line(text: Any, limit: int = 200) -> str:
+    """Return text in one line, cut with an ellipsis."""
+    return cut(" ".join(clean(text).split()), limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return at most ``limit`` characters, the last one an ellipsis when something is missing."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def plain(text: Any, limit: int = 200) -> str:
+    """Return one line for ``mrkdwn`` in which nothing is formatted, linked or mentioned."""
+    line = escape(one_line(text, limit))
+    # A mark only formats next to a letter; "@here" and the like only reach people as one word.
+    line = _MARKUP.sub(rf"{_ZERO_WIDTH}\1{_ZERO_WIDTH}", line)
+    return re.sub(r"@(?=\w)", f"@{_ZERO_WIDTH}", line)
+
+
+def code(text: Any, limit: int = 100) -> str:
+    """Return one line as code, for versions, digests and names of things."""
+    line = one_line(text, limit).replace("`", "'")
+    return f"`{escape(line)}`" if line else "`–`"
+
+
+def person(actor: Actor) -> str:
+    """Return who did something, and the way they came."""
+    name = plain(actor.name or actor.id, 80)
+    return f"{name} (via {plain(actor.via, 20)})" if actor.via and actor.kind == "person" else name
+
+
+def mention(slack: Any, name: Any) -> str:
+    """Return a mention that notifies, or the name when ``slack`` is no member id."""
+    return f"<@{slack}>" if isinstance(slack, str) and _MEMBER.fullmatch(slack) else plain(name, 80)
+
+
+def digest(value: Any) -> str:
+    """Return a digest short enough to compare by eye."""
+    algorithm, _, rest = str(value).partition(":")
+    return code(f"{algorithm}:{rest[:12]}" if rest else algorithm[:12])
+
+
+def duration(seconds: Any) -> str:
+    """Return seconds as people say them: ``0.4 s``, ``12 s``, ``3 min``, ``2 h 5 min``."""
+    s = float(seconds or 0)
+    if s < 10:
+        return f"{s:.1f} s"
+    if s < 90:
+        return f"{s:.0f} s"
+    minutes = round(s / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(value: Any) -> str:
+    """Return a time as each reader's own clock shows it, with UTC for clients that cannot."""
+    try:
+        at = datetime.fromisoformat(str(value)).astimezone(UTC)
+    except ValueError:
+        return plain(value, 40)
+    return f"<!date^{int(at.timestamp())}^{{date_short_pretty}} {{time}}|{at:%Y-%m-%d %H:%M} UTC>"
+
+
+def count(number: Any, one: str, many: str = "") -> str:
+    """Return a number with its noun."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,229 @@
+"""What is said in a release's thread: one message for each event that people want to know of.
+
+Pure: an event in, a message out. Data that an event should have and has not is left out of the message; it
+never costs the message, since another version of relman may have written the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.notifications.blocks import Block, Message, context, message, quote, section
+from relman_plugins.notifications.text import code, count, digest, duration, mention, moment, person, plain
+
+SHOWN_FAILURES = 10
+"""How many failed tests are named in a message; the rest is counted."""
+
+
+def thread_message(event: Event) -> Message | None:
+    """Return what the thread says about an event; None when it only shows in the parent message."""
+    write = _WRITERS.get(event.kind)
+    if write is None:
+        return None
+    try:
+        text, *more = write(event, event.data)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # Data of another shape than this version knows must not stop the thread.
+        text, more = f"• {_where(event)}: {plain(event.kind.value)}", []
+    return message(text, [section(text), *more])
+
+
+_Written = tuple[Any, ...]
+"""The sentence, escaped, and the blocks below it."""
+
+
+def _opened(event: Event, data: dict[str, Any]) -> _Written:
+    marks = [word for word in ("emergency", "dry_run") if data.get(word)]
+    mark = f" – *{' and '.join(m.replace('_', ' ') for m in marks)}*" if marks else ""
+    text = f"🚀 {person(event.actor)} opened {code(event.release_id)}{mark}"
+    plan = context(f"plan {digest(data['plan_hash'])}") if data.get("plan_hash") else None
+    return (text, *_quoted(data.get("changes")), *([plan] if plan else []))
+
+
+def _built(event: Event, data: dict[str, Any]) -> _Written:
+    revision = data.get("revision") or {}
+    size = f", {float(data['size']) / 1024:.0f} KB" if data.get("size") is not None else ""
+    files = f", {count(data['files'], 'file')}" if data.get("files") is not None else ""
+    return (
+        f"📦 Built {code(revision.get('version', '?'))}: {digest(revision.get('digest', '?'))}{files}{size}",
+    )
+
+
+def _suite(event: Event, data: dict[str, Any]) -> _Written:
+    failed = data.get("failed") or []
+    mark = "✅" if data.get("passed") else "❌"
+    counts = ", ".join(
+        f"{data[k]} {k if k != 'errors' else 'broken'}"
+        for k in ("failures", "errors", "skipped")
+        if data.get(k)
+    )
+    text = (
+        f"{mark} {code(data.get('suite', '?'))} in {_where(event)}: {count(data.get('tests', 0), 'test')}"
+        f"{', ' + counts if counts else ''} in {duration(data.get('seconds'))}"
+    )
+    if not failed:
+        return (text,)
+    lines = [
+        f"• {code(test.get('name', '?'), 120)} {plain(test.get('message', ''), 120)}"
+        for test in failed[:SHOWN_FAILURES]
+    ]
+    bad = max(len(failed), int(data.get("failures", 0)) + int(data.get("errors", 0)))
+    if bad > SHOWN_FAILURES:
+        lines.append(f"… and {bad - SHOWN_FAILURES} more")
+    return (text, section(*lines))
+
+
+def _gate_opened(event: Event, data: dict[str, Any]) -> _Written:
+    subject = data.get("subject") or {}
+    people = [mention(p.get("slack"), p.get("name") or p.get("id")) for p in data.get("people") or []]
+    shown = people[:20] + ([f"{len(people) - 20} more"] if len(people) > 20 else [])
+    quorum = data.get("quorum", 1)
+    until = f" until {moment(data['expires_at'])}" if data.get("expires_at") else ""
+    text = (
+        f"✋ {_where(event)} waits for {count(quorum, 'approval')} of {', '.join(shown) or 'nobody'}{until}"
+    )
+    tests = ", ".join(
+        f"{plain(s.get('suite', '?'), 60)} {s.get('tests', 0)} tests, {s.get('failures', 0)} failed"
+        for s in subject.get("tests") or []
+    )
+    what = [
+        f"{plain(subject.get('pipeline', ''), 80)} {code(subject.get('version', '?'))}",
+        f"artifact {digest(subject.get('artifact_digest', '?'))}",
+        f"plan {digest(subject.get('plan_hash', '?'))}",
+    ]
+    blocks: list[Block] = [section("*What is approved*", " · ".join(what), tests)]
+    hint = context(f"Answer under Required Actions, or {code(f'relman approve {event.release_id}')}")
+    return (text, *blocks, *_quoted(subject.get("changes")), hint)
+
+
+def _voted(event: Event, data: dict[str, Any]) -> _Written:
+    mark, did = ("👍", "approved") if data.get("decision") == "approve" else ("👎", "rejected")
+    who = plain(event.actor.name or data.get("person") or event.actor.id, 80)
+    via = f" (via {plain(data['via'], 20)})" if data.get("via") else ""
+    return (f"{mark} {who} {did} {_where(event)}{via}", *_quoted(data.get("comment")))
+
+
+def _decided(event: Event, data: dict[str, Any]) -> _Written:
+    state = str(data.get("state", "?"))
+    mark = {"approved": "✅", "rejected": "⛔", "expired": "⌛"}.get(state, "•")
+    return (f"{mark} {_where(event)}: {plain(state, 40)}",)
+
+
+def _bypassed(event: Event, data: dict[str, Any]) -> _Written:
+    return (f"🚨 *A gate of {_where(event)} was passed without a decision*", *_quoted(data.get("message")))
+
+
+def _window(event: Event, data: dict[str, Any]) -> _Written:
+    waited = data.get("waited_s") or 0
+    return (f"🕒 {_where(event)}: the window is open" + (f", after {duration(waited)}" if waited else ""),)
+
+
+def _changed(event: Event, data: dict[str, Any]) -> _Written:
+    desired = data.get("desired") or {}
+    candidate, stable = desired.get("candidate"), desired.get("stable")
+    took = f" in {duration(data['seconds'])}" if data.get("seconds") is not None else ""
+    if data.get("promoted") and data.get("stable"):
+        return (f"🏁 {_where(event)}: {code(data['stable'].get('version', '?'))} is live{took}",)
+    if candidate:
+        weight = desired.get("candidate_weight", 0)
+        rest = f", {code(stable.get('version', '?'))} the rest" if stable and weight < 100 else ""
+        return (f"↗️ {_where(event)}: {code(candidate.get('version', '?'))} gets {weight} %{rest}{took}",)
+    if stable:
+        return (f"• {_where(event)}: {code(stable.get('version', '?'))} gets 100 %{took}",)
+    return (f"🧹 {_where(event)} was emptied{took}",)
+
+
+def _analysis(event: Event, data: dict[str, Any]) -> _Written:
+    verdict = str(data.get("verdict", "?"))
+    mark = {"pass": "📈", "fail": "📉"}.get(verdict, "❔")
+    weight = f" at {data['weight']} %" if data.get("weight") is not None else ""
+    name = code(data.get("analysis", "?"))
+    looks = f" after {count(data['looks'], 'look')}" if isinstance(data.get("looks"), int) else ""
+    text = f"{mark} {name} in {_where(event)}{weight}: *{plain(verdict.replace('_', ' '), 20)}*{looks}"
+    return (text, *([context(plain(data["reason"], 600))] if data.get("reason") else []))
+
+
+def _withdrawn(event: Event, data: dict[str, Any]) -> _Written:
+    took = f" after {duration(data['seconds'])}" if data.get("seconds") is not None else ""
+    text = f"⏪ *{_where(event)}: traffic is back at the old version*{took}{_served(data)}"
+    return (text, *_quoted(data.get("reason")))
+
+
+def _rolled_back(event: Event, data: dict[str, Any]) -> _Written:
+    to = data.get("to")
+    where = code(to.get("version", "?")) if to else "nothing: there was no version before"
+    return (f"↩️ {_where(event)} is rolled back to {where}{_served(data)}",)
+
+
+def _closed(event: Event, data: dict[str, Any]) -> _Written:
+    outcome = str(data.get("outcome", "?"))
+    mark = OUTCOME_MARKS.get(outcome, "•")
+    text = f"{mark} {code(event.release_id)} is closed: *{plain(outcome.replace('_', ' '), 40)}*"
+    return (text, *_quoted(data.get("reason")))
+
+
+def _stopped(mark: str, what: str) -> Callable[[Event, dict[str, Any]], _Written]:
+    def write(event: Event, data: dict[str, Any]) -> _Written:
+        told = data.get("message") or data.get("reason")
+        return (f"{mark} {code(event.step or '?')} {what}", *_quoted(told))
+
+    return write
+
+
+def _by(mark: str, did: str) -> Callable[[Event, dict[str, Any]], _Written]:
+    def write(event: Event, data: dict[str, Any]) -> _Written:
+        return (f"{mark} {person(event.actor)} {did}", *_quoted(data.get("reason")))
+
+    return write
+
+
+def _where(event: Event) -> str:
+    return plain(event.environment or event.step or event.release_id, 80)
+
+
+def _served(data: dict[str, Any]) -> str:
+    served = data.get("served") or {}
+    if not served.get("total"):
+        return ""
+    return f"; the new version served {served.get('candidate', 0)} of {count(served['total'], 'request')}"
+
+
+def _quoted(text: Any) -> tuple[Block, ...]:
+    return (quote(str(text)),) if text else ()
+
+
+OUTCOME_MARKS = {
+    "succeeded": "✅",
+    "rolled_back": "↩️",
+    "rejected": "⛔",
+    "failed": "❌",
+    "aborted": "🛑",
+    "superseded": "⏭️",
+    "expired": "⌛",
+}
+"""The mark of each outcome."""
+
+_WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
+    Kind.RELEASE_OPENED: _opened,
+    Kind.RELEASE_CLOSED: _closed,
+    Kind.RELEASE_HELD: _by("⏸️", "holds the release"),
+    Kind.RELEASE_RESUMED: _by("▶️", "lets the release go on"),
+    Kind.ABORT_REQUESTED: _by("🛑", "asked for an abort"),
+    Kind.STEP_FAILED: _stopped("❌", "failed"),
+    Kind.STEP_REFUSED: _stopped("⛔", "was refused"),
+    Kind.ARTIFACT_BUILT: _built,
+    Kind.CHANGE_FINISHED: _changed,
+    Kind.SUITE_FINISHED: _suite,
+    Kind.GATE_OPENED: _gate_opened,
+    Kind.GATE_VOTED: _voted,
+    Kind.GATE_DECIDED: _decided,
+    Kind.GATE_BYPASSED: _bypassed,
+    Kind.WINDOW_WAITED: _window,
+    Kind.ANALYSIS_FINISHED: _analysis,
+    Kind.TRAFFIC_WITHDRAWN: _withdrawn,
+    Kind.ROLLBACK_FINISHED: _rolled_back,
+    Kind.LOCK_BROKEN: _by("🔓", "broke the lock"),
+}
+"""The events that make a message. The others change only the parent's stage list."""
