@@ -1,1 +1,1 @@
-"""Room `calendars`."""
+"""Calendars: when changes are allowed, and why."""

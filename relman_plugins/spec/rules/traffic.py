@@ -47,10 +47,8 @@ def blind(bundle: Bundle) -> Iterator[Diagnostic]:
             message = (
                 f"the canary of {holder(bundle.pipeline, path)} has no analysis: nothing stops a bad version"
             )
-            yield finding(
-                bundle.pipeline, (*path, "strategy", "canary"), "RM303", message, key=True, severity="warning",
-                hint="add analysis: and name one of analyses:",
-            )  # fmt: skip
+            hint, place = "add analysis: and name one of analyses:", (*path, "strategy", "canary")
+            yield finding(bundle.pipeline, place, "RM303", message, key=True, hint=hint, severity="warning")
 
 
 def ephemeral(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -62,10 +60,9 @@ def ephemeral(bundle: Bundle) -> Iterator[Diagnostic]:
             message = (
                 f"the canary of {holder(bundle.pipeline, path)} never runs: its environment is ephemeral"
             )
-            yield finding(
-                bundle.pipeline, (*path, "strategy", "canary"), "RM304", message, key=True, severity="warning",
-                hint="a first deployment takes all traffic at once; use strategy: recreate",
-            )  # fmt: skip
+            hint = "a first deployment takes all traffic at once; use strategy: recreate"
+            place = (*path, "strategy", "canary")
+            yield finding(bundle.pipeline, place, "RM304", message, key=True, hint=hint, severity="warning")
 
 
 def watching(bundle: Bundle) -> Iterator[Diagnostic]:
