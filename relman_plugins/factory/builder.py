@@ -1,0 +1,104 @@
+"""From a plan's shape to a DAG. Deterministic: the same shape and texts serialise to the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, TaskGroup, TriggerRule
+
+from relman_plugins.domain.identity import dag_id_of
+from relman_plugins.factory.catalog import OPERATORS, Catalog, operator_type
+from relman_plugins.factory.docs import dag_docs, stage_tooltip, task_docs
+from relman_plugins.factory.params import release_params
+from relman_plugins.plan import words
+from relman_plugins.plan.model import Shape, Step, StepKind
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+"""Schedules need a fixed beginning; nothing before now is ever caught up."""
+
+RETRIES = 3
+RETRY_DELAY = timedelta(seconds=3)
+_NEVER_RETRIED = (StepKind.BUILD, StepKind.SUITE)
+"""What runs the user's own code says no for a reason."""
+
+MAX_ACTIVE_RUNS = 16
+"""Releases of one pipeline overlap: a parked one must not hold up the next, and the lock in the ledger lets
+one at a time change an environment. The number only keeps a mistake from starting hundreds."""
+
+
+def build_dag(shape: Shape, texts: Mapping[str, str], *, catalog: Catalog = OPERATORS) -> DAG:
+    """Build and validate the DAG of a pipeline.
+
+    Args:
+        shape: What the spec decides.
+        texts: The spec's documents for the DAG's docs, by path.
+        catalog: The operator of each kind of step.
+
+    Raises:
+        ImportError: An operator of the catalogue cannot be imported.
+        AirflowException: Airflow would refuse the DAG.
+    """
+    dag = DAG(
+        dag_id_of(shape.pipeline),
+        description=shape.description or None,
+        schedule=_schedule(shape),
+        start_date=START,
+        catchup=False,
+        max_active_runs=MAX_ACTIVE_RUNS,
+        is_paused_upon_creation=False,
+        default_args={"owner": shape.owner},
+        tags=["relman", shape.owner[:100]],
+        doc_md=dag_docs(shape, texts),
+    )
+    _connect(shape, _tasks(shape, dag, catalog))
+    # Params that exist before the tasks are copied into each of them and validated there again.
+    dag.params = release_params(shape)
+    dag.validate()
+    dag.check_cycle()
+    return dag
+
+
+def _tasks(shape: Shape, dag: DAG, catalog: Catalog) -> dict[str, BaseOperator]:
+    groups = {
+        name: TaskGroup(name, dag=dag, tooltip=stage_tooltip(shape, steps))
+        for name, steps in words.stages(shape)
+    }
+    return {
+        step.id: operator_type(catalog[step.kind])(
+            task_id=words.short_id(step),
+            task_group=groups[step.stage] if step.stage else dag.task_group,
+            dag=dag,
+            step_id=step.id,
+            shape=shape,
+            doc_md=task_docs(shape, step),
+            **_behaviour(step),
+        )
+        for step in shape.steps
+    }
+
+
+def _behaviour(step: Step) -> dict[str, Any]:
+    kwargs: dict[str, Any] = {"retries": 0 if step.kind in _NEVER_RETRIED else RETRIES}
+    if kwargs["retries"]:
+        kwargs["retry_delay"] = RETRY_DELAY
+    if step.kind is StepKind.ROLLBACK:
+        kwargs["trigger_rule"] = TriggerRule.ONE_FAILED
+    return kwargs
+
+
+def _connect(shape: Shape, tasks: dict[str, BaseOperator]) -> None:
+    for step in shape.steps:
+        if step.needs:
+            tasks[step.id].set_upstream([tasks[need] for need in step.needs])
+        if step.kind is StepKind.TEARDOWN:
+            tasks[step.id].as_teardown(setups=tasks[f"{step.stage}.provision"])
+        elif step.kind is StepKind.CLOSE:
+            tasks[step.id].as_teardown(setups=tasks["open"], on_failure_fail_dagrun=True)
+
+
+def _schedule(shape: Shape) -> CronTriggerTimetable | None:
+    if not shape.schedule:
+        return None
+    return CronTriggerTimetable(shape.schedule["cron"], timezone=shape.schedule["timezone"])

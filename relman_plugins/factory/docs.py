@@ -1,0 +1,98 @@
+"""What Airflow's pages say about a pipeline: Markdown made from the plan and the spec's text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from relman_plugins.plan import words
+from relman_plugins.plan.model import Shape, Step, StepKind
+from relman_plugins.plan.text import render_mermaid, timing
+
+
+def dag_docs(shape: Shape, texts: Mapping[str, str]) -> str:
+    """Return the DAG's documentation: what it is, its steps, its gates, its graph, its spec.
+
+    Args:
+        shape: What the spec decides.
+        texts: The spec's documents, by path relative to the spec folder.
+    """
+    return "\n".join(_dag(shape, texts)) + "\n"
+
+
+def task_docs(shape: Shape, step: Step) -> str:
+    """Return a task's documentation: what it does, and what holds it up or what it holds up."""
+    lines = [_sentence(words.describe(shape, step))]
+    if step.environment:
+        lines += ["", _sentence(words.environment(shape, step.environment))]
+    if step.gates:
+        gates = ", ".join(f"`{gate}`" for gate in step.gates)
+        lines += ["", f"Acts only when the ledger holds a valid decision for {gates}, whatever their colour."]
+    if step.kind in _NEVER_BLOCKED:
+        lines += ["", "Never held up by gates, windows or a changed spec."]
+    return "\n".join(lines) + "\n"
+
+
+def stage_tooltip(shape: Shape, steps: Iterable[Step]) -> str:
+    """Return what a stage's task group shows when pointed at."""
+    names = [str(s.environment) for s in steps]
+    return _sentence(words.environment(shape, names[0]))
+
+
+def fenced(text: str, language: str = "") -> list[str]:
+    """Return ``text`` as a code block that its own backticks cannot end."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return [f"{fence}{language}", text.rstrip("\n"), fence]
+
+
+_NEVER_BLOCKED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE)
+
+
+def _dag(shape: Shape, texts: Mapping[str, str]) -> Iterator[str]:
+    if shape.description:
+        yield from (_sentence(shape.description), "")
+    yield f"Takes one version of **{shape.service}** through {_names(shape)}. Owner: {_cell(shape.owner)}."
+    if shape.schedule:
+        yield f"Starts by itself at `{shape.schedule['cron']}` ({shape.schedule['timezone']})."
+    yield from ("", "### Plan", "", "| stage | step | what it does |", "|---|---|---|")
+    for step in shape.steps:
+        what = _cell(words.describe(shape, step))
+        yield f"| {step.stage or ''} | `{words.short_id(step)}` | {what} |"
+    yield ""
+    for label, sentence in timing(shape):
+        yield f"- {label}: {sentence}"
+    yield from _gates(shape)
+    yield from ("", "### Environments", "")
+    for env in shape.environments:
+        yield f"- {_sentence(words.environment(shape, env.name))}"
+    yield from ("", "### Graph", "", *fenced(render_mermaid(shape), "mermaid"), "", "### Spec")
+    for path, text in texts.items():
+        # The gates above name who may answer here; the rest of the file is about other pipelines.
+        if path == "people.yaml":
+            continue
+        yield from ("", f"`{path}`", "", *fenced(text, "yaml"))
+    yield from ("", f"Shape `{shape.hash}`, spec `{shape.spec_digest}`.")
+
+
+def _gates(shape: Shape) -> Iterator[str]:
+    gates = words.gates(shape)
+    if not gates:
+        return
+    yield from ("", "### Gates", "", "| gate | what it waits for |", "|---|---|")
+    for step in gates:
+        yield f"| `{step.id}` | {_cell(words.describe(shape, step))} |"
+
+
+def _names(shape: Shape) -> str:
+    names = [f"**{name}**" for name, _ in words.stages(shape)]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", r"\|").split())

@@ -1,0 +1,132 @@
+"""From a folder of specs to DAGs in a module: what ``dags/relman_releases.py`` calls.
+
+One broken spec hurts nobody else: nothing is raised for a spec. When Airflow runs a task it says which DAG
+it wants, and then only that one is built, from the one file that its id names.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, get_parsing_context
+from airflow.sdk.configuration import conf
+
+from relman_plugins.domain.identity import dag_id_of
+from relman_plugins.errors import PlanError, SpecError
+from relman_plugins.factory import maintenance
+from relman_plugins.factory.builder import build_dag
+from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS, Catalog, OperatorType
+from relman_plugins.factory.sentinel import build_sentinel, sentinel_id
+from relman_plugins.plan.compile import compile_shape
+from relman_plugins.spec.api import Loaded, load_pipeline, pipeline_files
+from relman_plugins.spec.render import render_text
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What a load found, for tests and the log."""
+
+    valid: tuple[str, ...]
+    """Ids of the DAGs of valid specs."""
+    invalid: tuple[str, ...]
+    """Ids of the sentinels."""
+
+
+def specs_folder(default: Path) -> Path:
+    """Return the folder of the specs: ``[relman] specs_folder``, else ``RELMAN_SPECS``, else ``default``."""
+    configured = conf.get("relman", "specs_folder", fallback="") or os.environ.get("RELMAN_SPECS")
+    return Path(configured).expanduser() if configured else default
+
+
+def load_dags(
+    namespace: MutableMapping[str, Any],
+    folder: Path,
+    *,
+    catalog: Catalog = OPERATORS,
+    maintenance_operator: str | OperatorType = MAINTENANCE,
+) -> LoadResult:
+    """Build the DAG of every spec in ``folder``, and ``relman_maintenance``, into ``namespace`` by their ids.
+
+    With a parsing context only the wanted DAG is built. A spec with errors gives a sentinel. Writes one line
+    to the log.
+
+    Args:
+        namespace: The globals of a module in Airflow's DAG folder.
+        folder: Where the specs are; a missing folder means none.
+        catalog: The operator of each kind of step.
+        maintenance_operator: The operator of ``relman_maintenance``.
+    """
+    began = time.perf_counter()
+    wanted = get_parsing_context().dag_id
+    valid: list[str] = []
+    invalid: list[str] = []
+    for file in _files(folder, wanted):
+        dag, ok = _guarded(file.stem, lambda file=file: _from_file(file, catalog))  # type: ignore[misc]
+        namespace[dag.dag_id] = dag
+        (valid if ok else invalid).append(dag.dag_id)
+    if wanted in (None, maintenance.DAG_ID):
+        dag, _ = _guarded(maintenance.DAG_ID, lambda: maintenance.build_maintenance(maintenance_operator))
+        namespace[dag.dag_id] = dag
+    milliseconds = (time.perf_counter() - began) * 1000
+    specs = len(valid) + len(invalid)
+    log.info("relman: %d specs, %d valid, %d invalid, %.0f ms", specs, len(valid), len(invalid), milliseconds)
+    return LoadResult(tuple(valid), tuple(invalid))
+
+
+def _files(folder: Path, wanted: str | None) -> list[Path]:
+    if wanted is None:
+        files = pipeline_files(folder)
+        if not files:
+            log.warning(
+                "relman: no release specs in %s; put <pipeline>.yaml there, or set RELMAN_SPECS", folder
+            )
+        return files
+    prefix = dag_id_of("")
+    if wanted.startswith(prefix):
+        file = folder / f"{wanted.removeprefix(prefix)}.yaml"
+        return [file] if file.parent == folder and file.is_file() else []
+    return [f for f in pipeline_files(folder) if sentinel_id(f.stem) == wanted]
+
+
+def _from_file(file: Path, catalog: Catalog) -> DAG:
+    loaded = load_pipeline(file)
+    if loaded.documents is None:
+        raise SpecError(_rendered(loaded, file.parent.parent), loaded.diagnostics)
+    if loaded.diagnostics:
+        log.warning("relman: %s", _rendered(loaded, file.parent.parent))
+    try:
+        shape = compile_shape(loaded.documents)
+    except PlanError as error:
+        raise SpecError(f"{file.name}: {error}") from error
+    return build_dag(shape, loaded.documents.texts, catalog=catalog)
+
+
+def _rendered(loaded: Loaded, base: Path) -> str:
+    """Write the diagnostics with paths as people know them, not where this machine keeps the folder."""
+
+    def short(path: str) -> str:
+        return path.removeprefix(f"{base}{os.sep}")
+
+    shown = [replace(d, path=short(d.path)) for d in loaded.diagnostics]
+    return render_text(shown, {short(path): text for path, text in loaded.sources.items()})
+
+
+def _guarded(stem: str, build: Callable[[], DAG]) -> tuple[DAG, bool]:
+    try:
+        return build(), True
+    except SpecError as error:
+        log.error("relman: %s.yaml is not valid:\n%s", stem, error)
+        return build_sentinel(stem, str(error)), False
+    except Exception as error:
+        # Whatever goes wrong with one spec, an exception here would take its siblings' DAGs away.
+        log.exception("relman: %s could not be built", stem)
+        what = f"{stem}: relman itself failed: {type(error).__name__}: {error}"
+        return build_sentinel(stem, f"{what}\nThe log of the DAG processor has more."), False

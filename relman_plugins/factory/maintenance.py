@@ -1,0 +1,44 @@
+"""The DAG that keeps house: delivers what is due, expires what is over."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from relman_plugins.factory.builder import START
+from relman_plugins.factory.catalog import MAINTENANCE, OperatorType, operator_type
+
+DAG_ID = "relman_maintenance"
+
+_DOCS = """\
+Keeps house for every release, once a minute:
+
+- delivers Slack messages that are due
+- expires locks and environments that nobody renewed
+- ends releases whose run was deleted, marked or timed out
+
+A lease in the ledger makes sure that one run works at a time. Pausing this DAG stops no release, but what is
+listed above waits.
+"""
+
+
+def build_maintenance(operator: str | OperatorType = MAINTENANCE) -> DAG:
+    """Build the ``relman_maintenance`` DAG.
+
+    Raises:
+        ImportError: The operator cannot be imported.
+    """
+    dag = DAG(
+        DAG_ID,
+        description="Keeps house for every release",
+        schedule=CronTriggerTimetable("* * * * *", timezone="UTC"),
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        default_args={"owner": "relman"},
+        tags=["relman"],
+        doc_md=_DOCS,
+    )
+    # The next run is a minute away and does what this one could not.
+    operator_type(operator)(task_id="maintain", retries=0, dag=dag)
+    return dag

@@ -1,0 +1,52 @@
+"""The fields of the trigger form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Param
+from airflow.sdk.definitions.param import ParamsDict
+
+from relman_plugins.domain.identity import VERSION_PATTERN
+from relman_plugins.plan.model import Shape
+
+
+def release_params(shape: Shape) -> ParamsDict:
+    """Return the form of a pipeline: its fields are those of :class:`relman_plugins.plan.model.Options`.
+
+    A pipeline that starts by itself gets its version from a file, so there the field may stay empty;
+    otherwise the version is required. An empty text arrives as null.
+    """
+    return ParamsDict(
+        {
+            "version": _version(shape),
+            "changes": Param(
+                "",
+                "What changed, in words; the approvers and Slack are shown it.",
+                type=["null", "string"],
+                format="multiline",
+                maxLength=4000,
+                title="What changed",
+            ),
+            "emergency": Param(
+                False,
+                "Marks the release as an emergency in the record and in Slack. It opens no gate.",
+                type="boolean",
+                title="Emergency",
+            ),
+            "dry_run": Param(
+                False,
+                "Goes through the plan without changing any environment.",
+                type="boolean",
+                title="Dry run",
+            ),
+        }
+    )
+
+
+def _version(shape: Shape) -> Param:
+    rules: dict[str, Any] = {"pattern": VERSION_PATTERN, "title": "Version"}
+    if shape.schedule:
+        text = f"Version to release, for example 1.4.0; empty: what {shape.schedule['version_file']} says."
+        return Param(None, text, type=["null", "string"], **rules)
+    return Param(description="Version to release, for example 1.4.0.", type="string", **rules)

@@ -1,0 +1,63 @@
+"""The DAG that stands where a broken spec's DAG would be, under another id, and says what is wrong."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from relman_plugins.factory.docs import fenced
+
+PREFIX = "relman_invalid__"
+
+
+class InvalidSpecOperator(BaseOperator):
+    """Fails with the diagnostics of a broken spec, at once and without a retry."""
+
+    def __init__(self, *, diagnostics: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.diagnostics = diagnostics
+
+    def execute(self, context: Any) -> None:
+        """Raise AirflowFailException with the diagnostics."""
+        raise AirflowFailException(
+            f"this spec is not valid, so there is nothing to release:\n{self.diagnostics}"
+        )
+
+
+def sentinel_id(stem: str) -> str:
+    """Return the id of the sentinel of a spec file: ``relman_invalid__<stem>``, odd characters as ``_``."""
+    return PREFIX + re.sub(r"[^A-Za-z0-9_.-]", "_", stem)[:200]
+
+
+def build_sentinel(stem: str, diagnostics: str) -> DAG:
+    """Build the paused DAG that shows ``diagnostics`` in its docs and fails with them when it is run.
+
+    The broken pipeline's own id stays free: a release can then neither start from a spec that does not
+    hold, nor does the broken text become a version of its DAG.
+    """
+    stem, diagnostics = _storable(stem), _storable(diagnostics)
+    docs = [
+        f"**`{stem}.yaml` is not valid**, so its pipeline is not here. Others are not affected. "
+        "Correct the file; `relman validate` shows the same:",
+        "",
+        *fenced(diagnostics, "text"),
+    ]
+    dag = DAG(
+        sentinel_id(stem),
+        description=f"{stem}.yaml is not valid: see the docs",
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=True,
+        tags=["relman", "relman-invalid"],
+        doc_md="\n".join(docs) + "\n",
+    )
+    InvalidSpecOperator(task_id="invalid_spec", diagnostics=diagnostics, retries=0, dag=dag)
+    return dag
+
+
+def _storable(text: str) -> str:
+    """Replace what no database stores: file names need not be Unicode."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")

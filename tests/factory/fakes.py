@@ -1,0 +1,27 @@
+"""Operators that do nothing, constructed as the real ones are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import BaseOperator
+
+from relman_plugins.plan.model import Shape, StepKind
+
+
+class FakeStep(BaseOperator):
+    def __init__(self, *, step_id: str, shape: Shape, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.step_id = step_id
+        self.shape = shape
+
+    def execute(self, context: Any) -> None:
+        return None
+
+
+class FakeMaintenance(BaseOperator):
+    def execute(self, context: Any) -> None:
+        return None
+
+
+CATALOG = dict.fromkeys(StepKind, FakeStep)
