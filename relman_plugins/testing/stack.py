@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from typing import Any, Self
 
 from relman_plugins.clients.http import client, request
 from relman_plugins.errors import ClientError
+from relman_plugins.platforms.sandbox.process import HOME as SANDBOX_HOME
 from relman_plugins.testing.stack_config import (
     SLACK_TOKEN,
     Addresses,
@@ -33,6 +35,7 @@ from relman_plugins.testing.stack_config import (
 )
 from relman_plugins.testing.stack_lock import HomeLock
 from relman_plugins.testing.stack_process import Managed, Processes, StackError
+from relman_plugins.testing.stack_signals import unstoppable
 
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 """Airflow's processes, by name, in the order in which they start."""
@@ -41,7 +44,17 @@ _HEALTH = "/api/v2/monitor/health"
 
 
 class Stack:
-    """Owns the processes; a context manager."""
+    """Owns the processes; a context manager.
+
+    Args:
+        home: Folder for everything that is written.
+        repo: Checkout with ``dags/`` and ``release_specs/``.
+        say: Told what is being started.
+        port: Port of the API server, if it is free; 0 for any.
+        reparse_s: Seconds after which an edited spec is seen.
+        fresh: Begin with an empty folder; what was there is kept beside it, in ``before``.
+        ready_timeout_s: How long the start may take.
+    """
 
     def __init__(
         self,
@@ -51,14 +64,18 @@ class Stack:
         say: Callable[[str], None] = lambda _text: None,
         port: int = 0,
         reparse_s: int = 30,
+        fresh: bool = False,
         ready_timeout_s: float = 120.0,
     ) -> None:
         self.folders = Folders(home.resolve())
         self.repo = repo.resolve()
         self.processes = Processes(self.folders.logs)
+        # Replicas get an environment of their own, without the stack's mark; they outlive a killed daemon.
+        self.processes.marks[SANDBOX_HOME] = str(self.folders.sandbox)
         self._say = say
         self._port = port
         self._reparse_s = reparse_s
+        self._fresh = fresh
         self._timeout_s = ready_timeout_s
         self._addresses: Addresses | None = None
         self._env: dict[str, str] = {}
@@ -79,6 +96,8 @@ class Stack:
     def __enter__(self) -> Self:
         self._lock.acquire()
         try:
+            if self._fresh:
+                self._put_aside()
             self.start()
         except BaseException:
             self.stop()
@@ -141,9 +160,17 @@ class Stack:
         """Stop everything; idempotent. Returns what could not be stopped."""
         try:
             # Traffic and Airflow first: what they watch should not vanish under them.
-            return self.processes.stop(first=("traffic", *AIRFLOW), grace_s=8.0)
+            with unstoppable():
+                return self.processes.stop(first=("traffic", *AIRFLOW), grace_s=8.0)
         finally:
             self._lock.release()
+
+    def _put_aside(self) -> None:
+        """Keep what the last stack in this folder wrote, once: its ledger is a record."""
+        before = self.folders.home.with_name("before")
+        if self.folders.home.exists():
+            shutil.rmtree(before, ignore_errors=True)
+            self.folders.home.rename(before)
 
     def _start_helpers(self) -> tuple[dict[str, Any], dict[str, Any]]:
         self.folders.sandbox.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,11 @@
 """Processes that the stack owns: started in sessions of their own, stopped for certain.
 
-A process is found again, whatever became of its parent, by any of three marks: its session, an environment
-variable that all of them inherit, or being a descendant of this process (which on Linux adopts orphans).
+A process is found again, whatever became of its parent, by either of two marks: its session, or an
+environment variable that all of them inherit.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import secrets
 import signal
@@ -23,8 +22,6 @@ from relman_plugins.errors import RelmanError
 
 MARK = "RELMAN_STACK"
 """Environment variable that every process of a stack inherits; its value is the stack's own."""
-
-_PR_SET_CHILD_SUBREAPER = 36
 
 
 class StackError(RelmanError):
@@ -53,13 +50,10 @@ class Processes:
     """The processes of one stack, in the order in which they were started."""
 
     logs: Path
-    mark: str = field(default_factory=lambda: secrets.token_hex(8))
+    marks: dict[str, str] = field(default_factory=lambda: {MARK: secrets.token_hex(8)})
+    """Environment variables, any one of which shows that a process is of this stack."""
     running: list[Managed] = field(default_factory=list)
     _sessions: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> Managed:
         """Start a command in a session of its own; its output goes to ``<logs>/<name>.log``."""
@@ -69,7 +63,7 @@ class Processes:
         with log.open("ab") as output:
             popen = subprocess.Popen(  # noqa: S603 - commands of the stack only, no shell
                 child,
-                env={**env, MARK: self.mark},
+                env={**env, MARK: self.marks[MARK]},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -127,34 +121,20 @@ class Processes:
 
     def members(self) -> list[psutil.Process]:
         """Find every living process of the stack, direct, orphaned or in a session of its own."""
-        own = psutil.Process()
-        descendants = {process.pid for process in own.children(recursive=True)}
-        return [
-            process
-            for process in psutil.process_iter()
-            if process.pid != own.pid and self._is_member(process, descendants)
-        ]
+        own = os.getpid()
+        return [p for p in psutil.process_iter() if p.pid != own and self._is_member(p)]
 
-    def _is_member(self, process: psutil.Process, descendants: set[int]) -> bool:
+    def _is_member(self, process: psutil.Process) -> bool:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
-            if process.pid in descendants:
-                return self._marked(process)
+            # A title that a process gives itself may overwrite its environment; its session stays.
             if os.getsid(process.pid) in self._sessions:
                 return True
-            return process.environ().get(MARK) == self.mark
+            env = process.environ()
+            return any(env.get(name) == value for name, value in self.marks.items())
         except (psutil.Error, OSError):
             return False
-
-    def _marked(self, process: psutil.Process) -> bool:
-        """Tell the stack's descendants from others that the same Python process may have started."""
-        if os.getsid(process.pid) in self._sessions:
-            return True
-        if process.environ().get(MARK) == self.mark:
-            return True
-        # An adopted orphan that changed its session and whose title overwrote its environment.
-        return process.ppid() == os.getpid() and os.getsid(process.pid) == process.pid
 
     def _end(self, managed: list[Managed], grace_s: float) -> None:
         for each in managed:

@@ -20,6 +20,16 @@ class Stopped(BaseException):
 
 
 @contextmanager
+def unstoppable() -> Iterator[None]:
+    """Hold the signals back for a while: what must be done completely is done in here."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _NUMBERS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def stoppable() -> Iterator[None]:
     """Raise Stopped at the first signal; ignore the ones after it, so that stopping is not interrupted.
 

@@ -1,0 +1,70 @@
+"""The demo's Airflow, kept running: ``python -m relman_plugins.testing.up``, or ``make up``.
+
+Goes on where ``make demo`` left off. Ends with Ctrl-C or SIGTERM (exit code 0: that is how it is meant to
+end), or with 1 when one of its processes ends by itself; no process is left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from relman_plugins.errors import RelmanError
+from relman_plugins.testing.demo import REPO
+from relman_plugins.testing.demo_found import RATE, SERVICE, deploy_as_found, start_traffic
+from relman_plugins.testing.demo_screen import Screen, screen_for
+from relman_plugins.testing.stack import Stack
+from relman_plugins.testing.stack_config import USERS
+from relman_plugins.testing.stack_signals import Stopped, stoppable
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until stopped; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m relman_plugins.testing.up", description=__doc__)
+    parser.add_argument(
+        "--home", type=Path, default=REPO / ".relman" / "now", help="folder for everything written"
+    )
+    parser.add_argument("--port", type=int, default=8080, help="port of Airflow; another one if it is taken")
+    given = parser.parse_args(argv)
+    screen = screen_for(sys.stdout.isatty())
+    stack = Stack(
+        given.home, REPO, say=lambda text: screen.say(f"starting   {text}"), port=given.port, reparse_s=10
+    )
+    try:
+        with stoppable():
+            _run(stack, screen)
+    except Stopped as stopped:
+        screen.say(f"stopped by {stopped}; no process is left")
+    except RelmanError as error:
+        screen.say(str(error))
+        return 1
+    return 0
+
+
+def _run(stack: Stack, screen: Screen) -> None:
+    with stack:
+        if found := deploy_as_found(stack):
+            screen.say(f"as found   production runs {SERVICE} {found.version}")
+        traffic = start_traffic(stack)
+        screen.heading(f"Airflow is at {stack.addresses.airflow}")
+        screen.table("Log in as", ("user", "password", "may"), [(u, u, role) for u, role in USERS.items()])
+        screen.say(
+            f"release    {stack.addresses.airflow}/dags/release__{SERVICE}: Trigger, version 1.1.0 to 1.3.0"
+        )
+        screen.say(f"approve    {stack.addresses.airflow}/required_actions, as alice or bob")
+        screen.say(f"service    {stack.addresses.production(SERVICE)}, {RATE} requests per second")
+        screen.say(f"slack      {stack.addresses.slack}/_transcript")
+        screen.say(f"logs       {stack.folders.logs}")
+        screen.say("stop       Ctrl-C")
+        while True:
+            if traffic.popen.poll() == 0:
+                stack.processes.running.remove(traffic)
+                traffic = start_traffic(stack)
+            stack.processes.check()
+            time.sleep(1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
