@@ -1,0 +1,67 @@
+"""The same server when its settings are unsafe or its ledger is gone: closed, and it says why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.plugin.airflow_server import GATE, Server
+from tests.plugin.test_native import APPROVE, gate_path
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+API = "/relman/api/v1"
+
+
+@pytest.fixture(scope="module")
+def all_admins(server: Server) -> Iterator[Server]:
+    other = Server(server.home, {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True"})
+    other.start()
+    yield other
+    other.stop()
+
+
+@pytest.fixture(scope="module")
+def no_ledger(server: Server) -> Iterator[Server]:
+    other = Server(server.home, {"AIRFLOW__RELMAN__LEDGER_CONN_ID": "there_is_no_such_connection"})
+    other.start()
+    yield other
+    other.stop()
+
+
+def test_when_everybody_is_the_same_admin_nobody_votes(server: Server, all_admins: Server) -> None:
+    record = server.release("2.0.0")
+    vote = f"{API}/releases/{record.release_id}/gates/{GATE}/votes"
+    answer = all_admins.ask("POST", vote, json={"decision": "approve"})
+    assert (answer.status_code, "all_admins" in answer.json()["detail"]) == (403, True)
+    assert all_admins.ask("PATCH", gate_path(record), json=APPROVE).status_code == 403
+    assert all_admins.ask("GET", f"{API}/health").json()["all_admins"] is True
+    assert server.ledger.votes.gate(record.release_id, GATE).votes == ()
+    assert server.native_answer(record.dag_id, record.run_id, GATE) is None
+
+
+def test_the_token_that_the_server_adds_is_no_proof_of_intent(server: Server, all_admins: Server) -> None:
+    record = server.release("2.0.1")
+    abort = f"{API}/releases/{record.release_id}/abort"
+    foreign = {"Origin": "http://127.0.0.1:9099"}
+    body = {"reason": "forged"}
+    assert all_admins.ask("POST", abort, json=body, headers=foreign).status_code == 403
+    assert all_admins.ask("POST", abort, json=body, headers={"Origin": all_admins.url}).status_code == 200
+
+
+def test_without_the_ledger_no_answer_is_taken_or_forwarded(server: Server, no_ledger: Server) -> None:
+    record = server.release("2.0.2")
+    answer = no_ledger.ask("PATCH", gate_path(record), "alice", json=APPROVE)
+    assert (answer.status_code, "there_is_no_such_connection" in answer.json()["detail"]) == (503, True)
+    assert server.native_answer(record.dag_id, record.run_id, GATE) is None
+    assert no_ledger.ask("GET", f"{API}/releases", "vera").status_code == 503
+    health = no_ledger.ask("GET", f"{API}/health", "vera").json()
+    assert (health["ledger"]["ok"], health["outbox"]["pending"]) == (False, None)
+
+
+def test_without_the_ledger_other_required_actions_go_on(server: Server, no_ledger: Server) -> None:
+    run_id = server.trigger("other")
+    server.ask_people("other", run_id, "ask")
+    path = f"/api/v2/dags/other/dagRuns/{run_id}/taskInstances/ask/-1/hitlDetails"
+    assert no_ledger.ask("PATCH", path, "uma", json=APPROVE).status_code == 200
