@@ -23,9 +23,23 @@ PATIENCE_S = 10.0
 """How long a call waits for another writer, in seconds, before it gives up with LedgerUnavailable."""
 
 
+_HOLD = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+
+
 def utc_now() -> datetime:
     """Return the present, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def serialise(conn: Connection, *names: str) -> None:
+    """Wait until no other transaction holds any of ``names``, then hold them until this one ends.
+
+    Names are taken in one order everywhere (``lock:``, then ``release:``, then ``ids``; sorted within a call),
+    so that two writers never wait for each other in a ring. SQLite has one writer at a time anyway.
+    """
+    if conn.dialect.name == "postgresql":
+        for name in sorted(set(names)):
+            conn.execute(_HOLD, {"name": f"relman:{name}"})
 
 
 class Database:
@@ -79,18 +93,8 @@ class Database:
         On SQLite there is one writer at a time anyway.
         """
         with self._translated(), self._begun(write=True) as conn:
-            self.serialise(conn, *names)
+            serialise(conn, *names)
             yield conn
-
-    def serialise(self, conn: Connection, *names: str) -> None:
-        """Wait until no other transaction holds any of ``names``, then hold them until this one ends."""
-        if conn.dialect.name != "postgresql":
-            return
-        # Sorted, so that two writers never wait for each other in a ring.
-        for name in sorted(set(names)):
-            conn.execute(
-                text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"relman:{name}"}
-            )
 
     def use_wal(self) -> None:
         """Let readers of a SQLite file never wait for its writer: a property of the file, set once."""

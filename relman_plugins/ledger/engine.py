@@ -92,8 +92,9 @@ class Ledger:
         """Record an event, and put it in the outbox if Slack is to be told, in one transaction.
 
         Idempotent by ``event.key``: None when the key is known, and then nothing was written. A release
-        closes once: a second ``release.closed`` is dropped too, whatever its key. Raises LedgerError for an unknown
-        release and for the kinds that only the ledger's own calls write (gates, locks, ``release.opened``).
+        closes once: a second ``release.closed`` is dropped too, whatever its key. Raises LedgerError for an
+        unknown release and for the kinds that only the ledger's own calls write (gates, locks,
+        ``release.opened``).
         """
         check_recordable(event)
         with self._db.write(release_name(release_id)) as conn:
@@ -104,13 +105,16 @@ class Ledger:
     ) -> list[Event]:
         """Return a release's events with an id above ``after``, oldest first.
 
-        Ids of one release become visible in their order: reading on after the last one seen misses nothing.
+        Ids become visible in their order: reading on after the last one seen misses nothing.
         """
         with self._db.read() as conn:
             return select_events(conn, release_id, kinds=kinds, after=after)
 
     def last_event_id(self) -> int:
-        """Return the id of the newest event of any release, 0 in an empty ledger: one cheap question for pollers."""
+        """Return the id of the newest event of any release, 0 in an empty ledger.
+
+        One cheap question for pollers: while it stays the same, nothing was recorded.
+        """
         with self._db.read() as conn:
             return int(conn.execute(select(func.max(t.event.c.id))).scalar() or 0)
 

@@ -12,7 +12,7 @@ from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
 from relman_plugins.errors import LedgerConflict, Refused
 from relman_plugins.ledger import tables as t
-from relman_plugins.ledger.database import Database
+from relman_plugins.ledger.database import Database, serialise
 from relman_plugins.ledger.record import insert_event, release_name
 
 
@@ -60,9 +60,7 @@ class Locks:
             now = self._db.now()
             until = now + timedelta(seconds=ttl_s)
             held = _held(conn, environment, service)
-            self._db.serialise(
-                conn, release_name(release_id), release_name(held.release_id if held else release_id)
-            )
+            serialise(conn, release_name(release_id), release_name(held.release_id if held else release_id))
             if held is not None and held.release_id == release_id:
                 return _extend(conn, held, until)
             if held is not None and held.expires_at > now:
@@ -109,7 +107,7 @@ class Locks:
             held = _held(conn, environment, service)
             if held is None or held.release_id != release_id:
                 return False
-            self._db.serialise(conn, release_name(release_id))
+            serialise(conn, release_name(release_id))
             _drop(conn, held, Kind.LOCK_RELEASED, Actor(), self._db.now())
             return True
 
@@ -127,7 +125,7 @@ class Locks:
             held = _held(conn, environment, service)
             if held is None:
                 return None
-            self._db.serialise(conn, release_name(held.release_id))
+            serialise(conn, release_name(held.release_id))
             _drop(conn, held, Kind.LOCK_BROKEN, actor, self._db.now(), {"reason": reason})
             return held
 
@@ -140,7 +138,7 @@ class Locks:
                 held = _held(conn, lock.environment, lock.service)
                 # It may have been renewed, or have changed hands, since it was listed.
                 if held is not None and held.token == lock.token and held.expires_at <= now:
-                    self._db.serialise(conn, release_name(held.release_id))
+                    serialise(conn, release_name(held.release_id))
                     _drop(conn, held, Kind.LOCK_EXPIRED, Actor(), self._db.now())
                     gone.append(held)
         return gone

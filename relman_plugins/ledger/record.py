@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.database import serialise
 
 EVENT_SCHEMA = 1
 """Version of the shapes of ``Event.data``, stored with every event."""
@@ -46,11 +47,7 @@ SLACK_KINDS = frozenset(Kind) - {
 
 
 def release_name(release_id: str) -> str:
-    """Return the name under which writers of one release exclude each other.
-
-    It also makes the ids of a release's events grow in the order in which they become visible, so that a
-    reader who asks for what came after an id misses nothing.
-    """
+    """Return the name under which writers of one release exclude each other."""
     return f"release:{release_id}"
 
 
@@ -109,6 +106,9 @@ def insert_event(conn: Connection, release_id: str, new: NewEvent, now: datetime
         "data": clean_json(new.data),
         "schema_version": EVENT_SCHEMA,
     }
+    # Ids are drawn when a row is inserted but seen when it is committed. One at a time, so that a reader who
+    # asks for what came after an id misses nothing.
+    serialise(conn, "ids")
     if conn.dialect.name == "postgresql":
         # Another release may bring the same key at this moment, under another lock.
         statement = pg_insert(t.event).on_conflict_do_nothing(index_elements=["key"])

@@ -11,7 +11,7 @@ from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, release_id_of
 from relman_plugins.ledger import tables as t
-from relman_plugins.ledger.database import Database
+from relman_plugins.ledger.database import Database, serialise
 from relman_plugins.ledger.record import clean_json, insert_event, release_name
 from relman_plugins.plan.model import ReleasePlan
 
@@ -80,7 +80,7 @@ def open_release(
                 "dry_run": options.dry_run,
             },
         )
-        db.serialise(conn, release_name(release_id))
+        serialise(conn, release_name(release_id))
         insert_event(conn, release_id, opened, now)
         return record_of(conn.execute(query).mappings().one())
 

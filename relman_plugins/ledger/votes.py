@@ -68,8 +68,8 @@ class Votes:
 
         ``gate`` is the id of the gate's step. ``timeout_s`` counts from ``at`` (aware; None means now). A new
         round begins only when ``subject`` is another one than before and nobody has said no: what was asked
-        or approved is not what would ship any more. A rejected or expired gate stays so. Raises LedgerError when
-        there is no such release.
+        or approved is not what would ship any more. A rejected or expired gate stays so. Raises LedgerError
+        when there is no such release.
         """
         if not 1 <= quorum <= len(people):
             raise LedgerError(

@@ -1,0 +1,99 @@
+"""Fixtures that every room's tests may use."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+
+@dataclass
+class Postgres:
+    """A PostgreSQL server of this test session; it listens on a socket in its own folder, on no port."""
+
+    bin: Path
+    home: Path
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://postgres@/{database}?host={self.home}"
+
+    def database(self, template: str = "template1") -> str:
+        """Create an empty database, or a copy of another, and return its URL."""
+        name = f"test_{next(self._numbers)}"
+        self._run("createdb", "--template", template, name)
+        return self.url(name)
+
+    def named(self, name: str) -> str:
+        self._run("createdb", name)
+        return self.url(name)
+
+    def _run(self, program: str, *args: str) -> None:
+        command = [str(self.bin / program), "--host", str(self.home), "--username", "postgres", *args]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+def missing(what: str, command: str) -> None:
+    """Skip a test that needs a program which isn't here; fail when everything has to run."""
+    message = f"{what} is not installed; `{command}` adds it"
+    if os.environ.get("RELMAN_TEST_ALL") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def _postgres_bin() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[4]))
+    on_path = shutil.which("initdb")
+    if found:
+        return found[-1].parent
+    return Path(on_path).parent if on_path else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A private PostgreSQL server, started once."""
+    binaries = _postgres_bin()
+    if binaries is None:
+        missing("PostgreSQL", "apt-get install -y postgresql")
+    assert binaries is not None
+    # Not below tmp_path: its parents are closed to the user that PostgreSQL has to run as.
+    home = Path(tempfile.mkdtemp(prefix="relman-pg-"))
+    # PostgreSQL refuses to run as root.
+    user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    if user:
+        shutil.chown(home, "postgres", "postgres")
+    data = home / "data"
+
+    def run(*args: str) -> None:
+        done = subprocess.run(args, cwd=home, capture_output=True, text=True, **user)  # type: ignore[call-overload]
+        assert done.returncode == 0, done.stderr
+
+    pg_ctl = (str(binaries / "pg_ctl"), "--pgdata", str(data), "--wait")
+    try:
+        run(
+            str(binaries / "initdb"),
+            "--pgdata",
+            str(data),
+            "--username",
+            "postgres",
+            "--no-sync",
+            "-E",
+            "UTF8",
+        )
+        options = (
+            f"-c listen_addresses= -c unix_socket_directories={home} -c fsync=off -c max_connections=200"
+        )
+        run(*pg_ctl, "--log", str(home / "log"), "--options", options, "start")
+        try:
+            yield Postgres(binaries, home)
+        finally:
+            run(*pg_ctl, "--mode", "immediate", "stop")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
