@@ -13,7 +13,7 @@ from relman_plugins.spec.models import Documents, Environment, People, ReleasePi
 from relman_plugins.spec.models.base import SpecModel
 from relman_plugins.spec.position import Document
 from relman_plugins.spec.rules import check
-from relman_plugins.spec.shape import validated
+from relman_plugins.spec.shape import OTHER_KIND, validated
 from relman_plugins.spec.source import read
 
 ENVIRONMENTS = "environments"
@@ -53,6 +53,8 @@ class _Loading:
         self.texts[path.relative_to(self.folder).as_posix()] = result.text
         value, wrong = validated(result.document, model)
         self.found += wrong
+        if any(d.code == OTHER_KIND for d in wrong):
+            return None, None
         return result.document, value
 
 
@@ -75,7 +77,10 @@ def load_pipeline(path: Path) -> Loaded:
     if document is None:
         return Loaded(None, arrange(loading.found), loading.sources)
     bundle, models = _referenced(loading, document)
-    diagnostics = arrange([*loading.found, *check(bundle)])
+    # A warning in a document with the wrong shape is most often a consequence of that.
+    shapeless = {d.path for d in loading.found}
+    ruled = [d for d in check(bundle) if d.is_error or d.path not in shapeless]
+    diagnostics = arrange([*loading.found, *ruled])
     if pipeline is None or any(d.is_error for d in diagnostics):
         return Loaded(None, diagnostics, loading.sources)
     documents = Documents.model_construct(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -81,11 +81,13 @@ class _Reader:
                 holder.children[top.key] = node
                 holder.keys[top.key] = top.key_span
                 holder.value[top.key] = node.value
+            else:
+                holder.partial = True
             top.key = top.key_span = None
         holder.size += node.size
         holder.height = max(holder.height, node.height + 1)
         if holder.size > LARGEST:
-            raise Bad("RM005", f"more than {LARGEST} values", node.span, "split the file")
+            raise Bad("RM005", f"more than {LARGEST} values, those behind aliases included", node.span)
         if len(self.stack) + node.height > DEEPEST:
             raise _too_deep(node.span)
 
@@ -125,16 +127,7 @@ class _Reader:
         target = self.anchors[name]
         if target is None:
             raise Bad("RM004", f"alias {quoted('*' + name)} contains itself", span)
-        node = Node(
-            target.value,
-            span,
-            target.text,
-            target.plain,
-            target.children,
-            target.keys,
-            target.size,
-            target.height,
-        )
+        node = replace(target, span=span)
         self.add(node)
 
 

@@ -31,6 +31,8 @@ class Node:
     """What is inside: by key, or by index."""
     keys: dict[str, Span] = field(default_factory=dict)
     """Where the keys of a mapping stand."""
+    partial: bool = False
+    """Whether keys that cannot be used were dropped from a mapping."""
     size: int = 1
     """Number of values in it, aliases counted every time they are used."""
     height: int = 1

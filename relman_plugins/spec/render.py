@@ -56,7 +56,7 @@ def _snippet(found: Diagnostic, source: str, margin: str) -> str:
     before, marked, after = line[left:start], line[start : min(end, right)], line[min(end, right) : right]
     marker = " " * _width(before) + "^" + "~" * max(0, _width(marked) - 1)
     shown = "".join(_shown(part) for part in (before, marked, after)).rstrip()
-    return f"{margin}|\n{found.line} | {shown}\n{margin}| {marker}\n"
+    return f"{margin}|\n{f'{found.line} | {shown}'.rstrip()}\n{margin}| {marker}\n"
 
 
 def _shown(text: str) -> str:

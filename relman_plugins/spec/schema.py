@@ -29,8 +29,13 @@ def keys_at(model: type[SpecModel], path: Sequence[str | int]) -> tuple[str, ...
     schemas = [definitions[model.__name__]]
     for part in path:
         schemas = [inner for s in schemas for inner in _inside(_resolved(s, definitions), part, definitions)]
-    found = [_resolved(s, definitions).get("properties", {}) for s in schemas]
-    return tuple(sorted({key for properties in found for key in properties}))
+    return tuple(sorted({key for s in schemas for key in _properties(s, definitions)}))
+
+
+def _properties(schema: dict[str, Any], definitions: dict[str, Any]) -> set[str]:
+    schema = _resolved(schema, definitions)
+    own = set(schema.get("properties", {}))
+    return own.union(*(_properties(s, definitions) for s in schema.get("anyOf", ())))
 
 
 @cache

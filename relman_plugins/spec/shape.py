@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -18,6 +19,8 @@ from relman_plugins.spec.values import expectation, got, hint_for
 from relman_plugins.spec.words import listed, quoted, suggestion
 
 API_VERSION = "relman/v1"
+OTHER_KIND = "RM101"
+"""Code for a file that is no document of the kind it should be: nothing else is said about it."""
 _STRATEGY_TYPES = frozenset({"strategy", "strategy_kind", "strategy_settings", "strategy_kind_key"})
 
 M = TypeVar("M", bound=SpecModel)
@@ -32,7 +35,15 @@ def validated(document: Document, model: type[M]) -> tuple[M | None, list[Diagno
         return model.model_validate(document.root.value), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-    return None, [_translated(document, model, detail) for detail in details]
+    missing = [d for d in details if d["type"] == "missing"]
+    others = [d for d in details if d["type"] != "missing" and not _echo(document, d)]
+    found = [_translated(document, model, detail) for detail in others]
+    return None, found + list(_missing(document, missing))
+
+
+def _echo(document: Document, detail: ErrorDetails) -> bool:
+    """Say whether a list is only called too short because its items, reported themselves, don't count."""
+    return detail["type"] == "too_short" and bool(document.nearest(detail["loc"])[1].value)
 
 
 def _header(document: Document, model: type[SpecModel]) -> Diagnostic | None:
@@ -40,15 +51,17 @@ def _header(document: Document, model: type[SpecModel]) -> Diagnostic | None:
     value, kind = document.root.value, model.__name__
     if not isinstance(value, dict):
         message = f"a spec must be a mapping with apiVersion, kind, …, got {got(document.root)}"
-        return finding(document, (), "RM101", message)
+        return finding(document, (), OTHER_KIND, message)
     for key, wanted in (("apiVersion", API_VERSION), ("kind", kind)):
         node = document.root.child(key)
         if node is None:
             hint = f"start the file with apiVersion: {API_VERSION} and kind: {kind}"
-            return finding(document, (), "RM101", f'missing key "{key}" in {holder(document, ())}', hint=hint)
+            return finding(
+                document, (), OTHER_KIND, f'missing key "{key}" in {holder(document, ())}', hint=hint
+            )
         if node.value != wanted:
             message = f'"{key}" must be "{wanted}" in this file, got {got(node)}'
-            return finding(document, (key,), "RM101", message, hint=f"write {key}: {wanted}")
+            return finding(document, (key,), OTHER_KIND, message, hint=f"write {key}: {wanted}")
     return None
 
 
@@ -56,8 +69,6 @@ def _translated(document: Document, model: type[SpecModel], detail: ErrorDetails
     kind, loc = detail["type"], detail["loc"]
     if kind == "extra_forbidden":
         return _unknown_key(document, model, loc)
-    if kind == "missing":
-        return _missing(document, loc)
     if kind in _STRATEGY_TYPES:
         return _strategy(document, kind, detail)
     if loc and loc[-1] == "[key]":
@@ -77,10 +88,18 @@ def _unknown_key(document: Document, model: type[SpecModel], loc: tuple[str | in
     return finding(document, path, "RM102", message, key=True, hint=suggestion(path[-1], allowed))
 
 
-def _missing(document: Document, loc: tuple[str | int, ...]) -> Diagnostic:
-    path, _ = document.nearest(loc[:-1])
-    message = f"missing key {quoted(loc[-1])} in {holder(document, path)}"
-    return finding(document, path, "RM103", message, hint=_EXAMPLES.get(str(loc[-1]), ""))
+def _missing(document: Document, details: list[ErrorDetails]) -> Iterator[Diagnostic]:
+    """Yield one finding for each mapping that lacks keys, unless keys were dropped from it."""
+    lacking: dict[tuple[str | int, ...], list[str]] = {}
+    for detail in details:
+        path, node = document.nearest(detail["loc"][:-1])
+        if not node.partial:
+            lacking.setdefault(path, []).append(str(detail["loc"][-1]))
+    for path, keys in lacking.items():
+        noun = "missing key" if len(keys) == 1 else "missing keys"
+        message = f"{noun} {', '.join(map(quoted, keys))} in {holder(document, path)}"
+        hint = "; ".join(_EXAMPLES[key] for key in keys if key in _EXAMPLES)
+        yield finding(document, path, "RM103", message, hint=hint)
 
 
 _EXAMPLES = {

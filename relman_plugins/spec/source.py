@@ -14,6 +14,8 @@ from relman_plugins.spec.position import Document, Span
 LARGEST = 1_000_000
 """Bytes a spec may have."""
 
+_START = "start with apiVersion: relman/v1 and kind: ReleasePipeline"
+
 # The last three end a line for YAML but not for editors: every line number after them would be wrong.
 _REFUSED = {
     "\x00": "NUL",
@@ -48,7 +50,7 @@ def read(path: Path, root: Path) -> Read:
     node, found = parse(text)
     diagnostics = [_diagnostic(bad, name) for bad in found]
     if node is None and not found:
-        diagnostics.append(_diagnostic(Bad("RM007", "the file is empty", Span(), "see the reference"), name))
+        diagnostics.append(_diagnostic(Bad("RM007", "the file is empty", Span(), _START), name))
     if node is None:
         return Read(None, tuple(diagnostics), text)
     return Read(Document(name, text, node), tuple(diagnostics), text)

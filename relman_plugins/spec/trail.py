@@ -57,6 +57,8 @@ def subject(document: Document, path: Sequence[str | int]) -> str:
     if named:
         return crumb
     if isinstance(path[-1], int):
+        if len(path) > 1 and path[-2] in _BY_INDEX:
+            return holder(document, path)
         return f"{crumb} of {subject(document, path[:-1])}"
     return crumb if len(path) == 1 else f"{crumb} in {holder(document, path[:-1])}"
 

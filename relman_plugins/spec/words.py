@@ -43,5 +43,5 @@ def listed(names: Iterable[str], empty: str = "there are none") -> str:
 def suggestion(name: object, names: Iterable[str]) -> str:
     """Return ``did you mean "…"?`` for the nearest of ``names``, or nothing if none is near."""
     by_fold = {n.casefold(): n for n in sorted(names, reverse=True)}
-    near = difflib.get_close_matches(str(name)[:100].casefold(), list(by_fold), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(name)[:100].casefold(), list(by_fold), n=1, cutoff=0.65)
     return f"did you mean {quoted(by_fold[near[0]])}?" if near else ""

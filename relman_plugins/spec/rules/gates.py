@@ -82,7 +82,7 @@ def accounts(bundle: Bundle) -> Iterator[Diagnostic]:
     for path, person in entries(bundle.people, "people"):
         account = text_at(person, "airflow")
         if account in seen:
-            message = f"Airflow user {quoted(account)} belongs to {quoted(seen[account])} already"
+            message = f"Airflow user {quoted(account)} already belongs to person {quoted(seen[account])}"
             hint = "one person must not be counted as two"
             yield finding(bundle.people, (*path, "airflow"), "RM507", message, hint=hint)
         elif account is not None:

@@ -45,10 +45,8 @@ def samples(bundle: Bundle) -> Iterator[Diagnostic]:
             yield finding(bundle.pipeline, (*path, "min_samples"), "RM308", message, hint="add samples:")
         elif query is not None and not least:
             message = f"{where} counts samples, but wants none"
-            yield finding(
-                bundle.pipeline, (*path, "samples"), "RM308", message, key=True, severity="warning",
-                hint="add min_samples:, or remove samples:",
-            )  # fmt: skip
+            hint, place = "add min_samples:, or remove samples:", (*path, "samples")
+            yield finding(bundle.pipeline, place, "RM308", message, key=True, hint=hint, severity="warning")
 
 
 def variables(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -95,10 +93,8 @@ def templates(bundle: Bundle) -> Iterator[Diagnostic]:
         for path, node in entries(bundle.pipeline, *command):
             if isinstance(node.value, str) and ("{{" in node.value or "{%" in node.value):
                 message = f"{quoted(node.value)} in {holder(bundle.pipeline, command)} is passed on as it is"
-                yield finding(
-                    bundle.pipeline, path, "RM312", message, severity="warning",
-                    hint="there are no templates; read RELMAN_VERSION and its like from the environment",
-                )  # fmt: skip
+                hint = "there are no templates; read RELMAN_VERSION and its like from the environment"
+                yield finding(bundle.pipeline, path, "RM312", message, hint=hint, severity="warning")
 
 
 def lifetimes(bundle: Bundle) -> Iterator[Diagnostic]:

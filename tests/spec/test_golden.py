@@ -1,0 +1,51 @@
+"""Bad specs and the exact text they get; good specs and silence.
+
+A case in ``err/`` is ``<case>.yaml``, or a folder ``<case>/`` with a pipeline of that name; ``<case>.out`` is
+what ``relman validate`` prints. ``RELMAN_UPDATE_GOLDEN=1 pytest tests/spec/test_golden.py`` writes them anew.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from relman_plugins.spec.api import load_pipeline, pipeline_files
+from relman_plugins.spec.render import render_text
+
+HERE = Path(__file__).parent
+ERR = HERE / "err"
+OK = HERE / "ok"
+
+
+def cases() -> list[str]:
+    folders = [p.name for p in ERR.iterdir() if (p / f"{p.name}.yaml").is_file()]
+    return sorted([*(p.stem for p in pipeline_files(ERR)), *folders])
+
+
+@pytest.mark.parametrize("case", cases())
+def test_bad_specs_get_this_text(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = ERR / case if (ERR / case).is_dir() else ERR
+    monkeypatch.chdir(folder)
+    loaded = load_pipeline(Path(f"{case}.yaml"))
+    text = render_text(loaded.diagnostics, loaded.sources)
+    assert (loaded.documents is None) == any(d.is_error for d in loaded.diagnostics)
+    golden = ERR / f"{case}.out"
+    if os.environ.get("RELMAN_UPDATE_GOLDEN") == "1":
+        golden.write_text(text)
+    assert loaded.diagnostics
+    assert text == golden.read_text()
+
+
+@pytest.mark.parametrize("case", [p.stem for p in pipeline_files(OK)])
+def test_good_specs_are_silent(case: str) -> None:
+    loaded = load_pipeline(OK / f"{case}.yaml")
+    assert render_text(loaded.diagnostics, loaded.sources) == ""
+    assert loaded.documents is not None
+    assert loaded.documents.pipeline.metadata.name == case
+
+
+def test_every_golden_file_has_its_case() -> None:
+    assert sorted(p.stem for p in ERR.glob("*.out")) == cases()
+    assert len(cases()) >= 30
