@@ -11,12 +11,13 @@ from pathlib import Path
 from aiohttp import web
 
 from relman_plugins.errors import PlatformRejected
-from relman_plugins.platforms.sandbox import control, process, state
+from relman_plugins.platforms.sandbox import control, process, query, state
 from relman_plugins.platforms.sandbox.counters import Counters
 from relman_plugins.platforms.sandbox.front import FrontDoor, make_request
 from relman_plugins.platforms.sandbox.home import Home, write_json
 from relman_plugins.platforms.sandbox.metrics import Metrics
 from relman_plugins.platforms.sandbox.replica import TERM_S
+from relman_plugins.platforms.sandbox.samples import Samples
 from relman_plugins.platforms.sandbox.supervisor import Supervisor
 
 DAEMON_END_S = 10.0
@@ -50,6 +51,9 @@ async def run(home: Home, port: int, front_port: int, ready_file: Path | None) -
     front = FrontDoor(supervisor.deployments, metrics)
     app = web.Application(middlewares=[control.guard], client_max_size=1024 * 1024)
     control.add_routes(app, supervisor)
+    samples = Samples()
+    query.add_routes(app, samples)
+    sampling = asyncio.create_task(query.keep_sampling(samples, metrics))
     runners: list[web.BaseRunner] = [
         web.ServerRunner(web.Server(front.handle, request_factory=make_request, access_log=None)),
         web.AppRunner(app, access_log=None),
@@ -62,6 +66,7 @@ async def run(home: Home, port: int, front_port: int, ready_file: Path | None) -
         urls = {"control_url": control_url, "front_url": supervisor.front_url, "metrics_url": control_url}
         write_json(ready_file, {**urls, "pid": os.getpid()})
     await _until_told()
+    sampling.cancel()
     for runner in runners:
         await runner.cleanup()
     await supervisor.stop()
