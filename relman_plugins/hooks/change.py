@@ -52,7 +52,9 @@ def converge(
     return finish(change, platform, record, prefix, timeout_s)
 
 
-def finish(change: Change, platform: Platform, record: Record, prefix: str, timeout_s: float) -> ObservedState:
+def finish(
+    change: Change, platform: Platform, record: Record, prefix: str, timeout_s: float
+) -> ObservedState:
     """Converge and record what came of it: for callers that can't wait for the first record."""
     began = time.monotonic()
     at = datetime.now(UTC)

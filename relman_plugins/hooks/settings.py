@@ -96,7 +96,9 @@ def sqlalchemy_url(connection: object) -> str:
     """Turn an Airflow connection to PostgreSQL into an address for psycopg 3."""
     from sqlalchemy import URL
 
-    fields = {name: getattr(connection, name, None) for name in ("login", "password", "host", "port", "schema")}
+    fields = {
+        name: getattr(connection, name, None) for name in ("login", "password", "host", "port", "schema")
+    }
     url = URL.create(
         "postgresql+psycopg",
         username=fields["login"],

@@ -167,12 +167,14 @@ class AnalysisTrigger(ReleaseTrigger):
                 platform = await async_platform_of(watch.environment)
                 await in_platform_thread(self._withdraw_once, change, platform, recorder, reason, began)
             except RelmanError as error:
-                self.log.error("could not take the traffic back, trying again: %s", error)  # noqa: TRY400
+                self.log.error("could not take the traffic back, trying again: %s", error)
                 await asyncio.sleep(WITHDRAW_PAUSE_S)
             else:
                 return
 
-    def _withdraw_once(self, change: Change, platform: Any, recorder: Recorder, reason: str, began: float) -> None:
+    def _withdraw_once(
+        self, change: Change, platform: Any, recorder: Recorder, reason: str, began: float
+    ) -> None:
         # The traffic does not wait for the ledger: what is recorded before it is only recorded after it.
         begun = started(change, self.watch.release_id).model_copy(update={"at": datetime.now(UTC)})
         late: list[NewEvent] = [begun]

@@ -19,7 +19,9 @@ _PLATFORM_THREADS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="relma
 
 async def in_ledger_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a blocking ledger call off the triggerer's loop, in a bounded pool of its own."""
-    return await asyncio.get_running_loop().run_in_executor(_LEDGER_THREADS, lambda: function(*args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(
+        _LEDGER_THREADS, lambda: function(*args, **kwargs)
+    )
 
 
 async def in_platform_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -47,7 +49,7 @@ class ReleaseTrigger(BaseTrigger):
     """
 
     def __init__(self, *, deferred_at: float, minimum_s: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.deferred_at = deferred_at
         self.minimum_s = minimum_s
 
@@ -66,7 +68,7 @@ class ReleaseTrigger(BaseTrigger):
     async def event(self, payload: dict[str, Any]) -> TriggerEvent:
         """Wait until the event may be yielded, then return it."""
         await asyncio.sleep(max(0.0, self.deferred_at + self.minimum_s - time.time()))
-        return TriggerEvent(payload)
+        return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
 
 def deferral(minimum_s: float) -> dict[str, float]:

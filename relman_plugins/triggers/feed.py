@@ -43,8 +43,7 @@ class LedgerFeed:
         deadline = None if at_most_s is None else loop.time() + at_most_s
         self._waiters += 1
         try:
-            if self._poller is None or self._poller.done():
-                self._poller = asyncio.create_task(self._poll())
+            self._start_polling()
             while True:
                 seen = self._last
                 answer, failed = await self._ask(question)
@@ -57,6 +56,19 @@ class LedgerFeed:
                 await self._wait(seen, patience if left is None else min(left, patience or left))
         finally:
             self._waiters -= 1
+
+    async def grown(self, at_most_s: float) -> None:
+        """Wait until the ledger grows, at most so many seconds."""
+        self._waiters += 1
+        try:
+            self._start_polling()
+            await self._wait(self._last, at_most_s)
+        finally:
+            self._waiters -= 1
+
+    def _start_polling(self) -> None:
+        if self._poller is None or self._poller.done():
+            self._poller = asyncio.create_task(self._poll())
 
     async def _ask(self, question: Callable[[Ledger], T | None]) -> tuple[T | None, bool]:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +27,9 @@ class WindowTrigger(ReleaseTrigger):
     :param expires_at: when to give up, ISO 8601.
     """
 
-    def __init__(self, *, release_id: str, windows: list[dict[str, Any]], expires_at: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, release_id: str, windows: list[dict[str, Any]], expires_at: str, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.release_id = release_id
         self.windows = windows
@@ -121,5 +122,3 @@ class HoldTrigger(ReleaseTrigger):
         if flags.aborted_by or flags.closed:
             return "aborted"
         return None if flags.held_by else "resumed"
-
-

@@ -48,7 +48,9 @@ class Command:
         argv = [sys.executable if self.argv[0] == "python" else self.argv[0], *self.argv[1:]]
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         # Airflow runs from a virtual environment whose programs the command may name by themselves.
-        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+        environment["PATH"] = os.pathsep.join(
+            [str(Path(sys.executable).parent), environment.get("PATH", os.defpath)]
+        )
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         expired = False
         try:

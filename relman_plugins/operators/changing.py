@@ -1,0 +1,239 @@
+"""What steps that change an environment share: the lock, what was there before, and the judgement afterwards."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from relman_plugins.calendars.weekly import Window, answer
+from relman_plugins.domain.event import Kind
+from relman_plugins.domain.identity import Person
+from relman_plugins.domain.state import DesiredState, ObservedState, Revision
+from relman_plugins.domain.status import Verdict
+from relman_plugins.errors import LedgerUnavailable
+from relman_plugins.hooks import settings
+from relman_plugins.hooks.change import Change, converge
+from relman_plugins.hooks.platform import platform_of
+from relman_plugins.plan.model import StepKind
+from relman_plugins.steps.asking import AskingOperator
+from relman_plugins.steps.base import LOCK_TTL_S, StepFailed
+from relman_plugins.steps.run import StepRun
+from relman_plugins.steps.subjects import question_of
+from relman_plugins.strategies.api import promoted, same_revision, withdrawn
+from relman_plugins.triggers.analysis import AnalysisTrigger, Watch
+from relman_plugins.triggers.base import deferral
+from relman_plugins.triggers.waits import LockTrigger, WindowTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from relman_plugins.ledger.api import GateState, Lock
+    from relman_plugins.platforms.base import Platform
+
+ASK_TIMEOUT_S = 24 * 3600.0
+"""How long people have to say what an undecided analysis means."""
+
+
+class ChangingOperator(AskingOperator):
+    """A step that changes an environment, or watches a change."""
+
+    def take_lock(self, run: StepRun) -> Lock:
+        """Return the release's lock on the step's environment; wait while another release has it."""
+        from relman_plugins.ledger.api import Busy
+
+        lock = run.ledger.locks.acquire(run.environment.name, run.service, run.release_id, LOCK_TTL_S)
+        if isinstance(lock, Busy):
+            self.log.info(
+                "%s of %s is locked by %s since %s", lock.environment, lock.service, lock.holder, lock.since
+            )
+            self.defer(
+                trigger=LockTrigger(
+                    release_id=run.release_id,
+                    environment=run.environment.name,
+                    service=run.service,
+                    **deferral(settings.minimum_deferral()),
+                ),
+                method_name="resume",
+            )
+        return lock
+
+    def wait_for_window(self, run: StepRun) -> None:
+        """Look at the release window at the moment of the first change; a change that has begun is finished."""
+        if run.plan.options.emergency or changes_so_far(run):
+            return
+        for gate in (run.shape.step(g) for g in run.step.gates):
+            if gate.kind is not StepKind.WINDOW:
+                continue
+            now = datetime.now(UTC)
+            if not answer([Window.model_validate(w) for w in gate.args["windows"]], now).open:
+                self.log.info("the release window closed before the first change; waiting for the next one")
+                self.defer(
+                    trigger=WindowTrigger(
+                        release_id=run.release_id,
+                        windows=gate.args["windows"],
+                        expires_at=(now + timedelta(seconds=gate.args["timeout_s"])).isoformat(),
+                        **deferral(settings.minimum_deferral()),
+                    ),
+                    method_name="resume",
+                )
+
+    def change(
+        self, run: StepRun, platform: Platform, desired: DesiredState, lock: Lock, **about: Any
+    ) -> ObservedState:
+        """Converge on behalf of this step, recorded before and after."""
+        attempt = f"{run.attempt}:{about.pop('label', 'change')}"
+        change = Change(
+            environment=run.environment.name,
+            service=run.service,
+            step=run.step.id,
+            desired=desired,
+            token=lock.token,
+            attempt=attempt,
+            **about,
+        )
+        return converge(change, platform, run.recorder.record, run.release_id)
+
+    def promote(self, run: StepRun, lock: Lock, previous: Revision | None) -> None:
+        """Make the release's version the stable one."""
+        environment = run.environment
+        desired = promoted(run.artifact, environment.replicas, environment.config)
+        self.change(
+            run, platform_of(environment), desired, lock, previous=previous, promoted=True, label="promote"
+        )
+
+    def watch(self, run: StepRun, lock: Lock, previous: Revision | None, *, weight: int, count: int) -> None:
+        """Wait for the judgement of the numbers."""
+        args, environment = run.step.args, run.environment
+        watch = Watch(
+            release_id=run.release_id,
+            step=run.step.id,
+            attempt=run.attempt,
+            environment=environment,
+            service=run.service,
+            analysis=run.shape.analysis(args["analysis"]),
+            candidate=run.artifact,
+            stable=previous,
+            weight=weight,
+            interval_s=args["interval_s"],
+            count=count,
+            started_at=time.time(),
+            withdraw=withdrawn(previous, environment.replicas, environment.config),
+            token=lock.token,
+        )
+        self.defer(
+            trigger=AnalysisTrigger(
+                watch=watch.model_dump(mode="json"), **deferral(settings.minimum_deferral())
+            ),
+            method_name="judged",
+        )
+
+    def judged(self, context: Context, event: dict[str, Any]) -> Any:
+        """Go on by the verdict that the ledger has."""
+        return self._framed(context, lambda run: self.finish(run, self._judged(context, run, event)))
+
+    def passed(self, run: StepRun, reason: str) -> str:
+        """Do what follows a good judgement; return what was done."""
+        raise NotImplementedError
+
+    def decided(self, context: Context, run: StepRun, gate: GateState) -> str:
+        """A person took the undecided analysis for good."""
+        who = ", ".join(v.name or v.person for v in gate.votes)
+        return self.passed(run, f"undecided by the numbers, accepted by {who}")
+
+    def settled(self, context: Context, run: StepRun) -> str | None:
+        """Return what was done when an earlier try already had a verdict; None when there is nothing yet.
+
+        A try that Airflow lost after its numbers were bad must not bring the candidate back.
+
+        Raises:
+            StepFailed: the numbers were bad, or the traffic was taken back for another reason.
+        """
+        withdrawn_for = [
+            e for e in run.events(Kind.TRAFFIC_WITHDRAWN) if e.environment == run.step.environment
+        ]
+        if withdrawn_for:
+            raise StepFailed(f"{withdrawn_for[-1].data['reason']}; the traffic is back at the old version")
+        found = run.mine(Kind.ANALYSIS_FINISHED)
+        if not found:
+            return None
+        verdict, reason = Verdict(found[-1].data["verdict"]), str(found[-1].data["reason"])
+        if verdict is Verdict.FAIL:
+            raise StepFailed(f"the numbers are bad: {reason}")
+        if verdict is Verdict.PASS:
+            return self.passed(run, reason)
+        return self._ask_what_it_means(context, run, verdict, reason)
+
+    def _judged(self, context: Context, run: StepRun, event: dict[str, Any]) -> str:
+        if event.get("aborted") or event.get("verdict") == Verdict.FAIL:
+            raise StepFailed(f"{event.get('reason')}; the traffic is back at the old version")
+        self._hold(run)
+        self._check(run)
+        done = self.settled(context, run)
+        if done is None:
+            # The trigger's record waits in a spool: the next try measures again rather than trust the event.
+            raise LedgerUnavailable("the ledger has no verdict of this analysis yet")
+        return done
+
+    def _ask_what_it_means(self, context: Context, run: StepRun, verdict: Verdict, reason: str) -> str:
+        people = all_approvers(run)
+        if not people:
+            raise StepFailed(
+                f"the analysis is undecided ({verdict}: {reason}) and the pipeline names nobody to ask; "
+                "add an approval gate so that its people can be asked"
+            )
+        subject, body = question_of(run, verdict, reason, people)
+        gate = self.ask(
+            context,
+            run,
+            subject=subject,
+            people=people,
+            quorum=1,
+            timeout_s=ASK_TIMEOUT_S,
+            on_timeout="reject",
+            headline=f"{run.shape.pipeline} {run.plan.options.version}: the numbers say {verdict}. Go on?",
+            body=body,
+        )
+        return self.settle(context, run, gate)
+
+
+def changes_so_far(run: StepRun) -> list[Any]:
+    """Return the release's own changes of the step's environment, oldest first."""
+    return [e for e in run.events(Kind.CHANGE_STARTED) if e.environment == run.step.environment]
+
+
+def previous_of(run: StepRun, platform: Platform) -> Revision | None:
+    """Return what was stable before the release touched the environment.
+
+    Its first change recorded that; before it, the platform is asked.
+    """
+    if changes := changes_so_far(run):
+        found = changes[0].data.get("previous")
+        return Revision.model_validate(found) if found else None
+    observed = platform.observe(run.environment.name, run.service)
+    return observed.stable.revision if observed.stable else None
+
+
+def is_first_deploy(previous: Revision | None, new: Revision) -> bool:
+    """Say whether there is no other version to share traffic with."""
+    return previous is None or same_revision(previous, new)
+
+
+def all_approvers(run: StepRun) -> tuple[Person, ...]:
+    """Return everybody who may approve anything in this pipeline, each once."""
+    gates = [s.id for s in run.shape.steps if s.kind is StepKind.APPROVAL]
+    return tuple({p.id: p for g in gates for p in run.plan.people(g)}.values())
+
+
+def unlock_if_done(run: StepRun) -> None:
+    """Release the environment's lock when every step that ends its use has ended."""
+    if not run.step.unlocks:
+        return
+    finished = {e.step for e in run.events(Kind.STEP_FINISHED)} | {run.step.id}
+    mine = [
+        s
+        for s in run.shape.steps
+        if s.stage == run.step.stage and s.unlocks and s.kind is not StepKind.ROLLBACK
+    ]
+    if all(s.id in finished for s in mine):
+        run.ledger.locks.release(run.environment.name, run.service, run.release_id)

@@ -1,0 +1,61 @@
+"""The last step: the release gets its outcome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from relman_plugins.domain.event import Kind
+from relman_plugins.domain.status import Outcome
+from relman_plugins.steps.base import ReleaseStepOperator
+from relman_plugins.steps.outcome import left_behind, outcome_of
+from relman_plugins.steps.run import StepRun
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CloseReleaseOperator(ReleaseStepOperator):
+    """Record how the release ended, give back its locks, and fail the run for every outcome but ``succeeded``.
+
+    A teardown of ``open``, so that it runs whatever became of the other steps, also when somebody marks the run.
+    """
+
+    ui_color = "#e8e8e8"
+    forward = False
+
+    def execute(self, context: Context) -> Any:
+        """Close the release, once."""
+        from relman_plugins.hooks import settings
+        from relman_plugins.hooks.ledger import ledger
+        from relman_plugins.ledger import spool
+
+        # Steps that could not reach the ledger left their events here; the outcome rests on them.
+        spool.replay(settings.spool_folder(), ledger())
+        return super().execute(context)
+
+    def act(self, context: Context, run: StepRun) -> str:
+        """Record the outcome."""
+        return close(run)
+
+    def finish(self, run: StepRun, message: str, **data: Any) -> dict[str, Any]:
+        """End the run as the release ended."""
+        closed = run.events(Kind.RELEASE_CLOSED)[-1].data
+        if closed["outcome"] != Outcome.SUCCEEDED:
+            raise AirflowFailException(f"{run.release_id} {closed['outcome']}: {closed['reason']}")
+        return super().finish(run, message, **data)
+
+
+def close(run: StepRun, outcome: Outcome | None = None, reason: str = "") -> str:
+    """Record an outcome (by the events, when none is given) and give back the release's locks. Idempotent."""
+    events = run.events()
+    if outcome is None:
+        outcome, reason = outcome_of(run.shape, events)
+    left = left_behind(run.shape, events)
+    if left:
+        reason = f"{reason}; {', '.join(left)} was left in the middle of a change: look at it now"
+    run.record(Kind.RELEASE_CLOSED, "closed", {"outcome": outcome.value, "reason": reason})
+    for lock in run.ledger.locks.held(run.release_id):
+        run.ledger.locks.release(lock.environment, lock.service, run.release_id)
+    return f"{run.release_id} {outcome}: {reason}"

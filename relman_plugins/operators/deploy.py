@@ -1,0 +1,77 @@
+"""Bringing a version in: all at once, or by one weight of a canary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relman_plugins.hooks.platform import platform_of
+from relman_plugins.operators.changing import (
+    ChangingOperator,
+    changes_so_far,
+    is_first_deploy,
+    previous_of,
+    unlock_if_done,
+)
+from relman_plugins.plan.model import StepKind
+from relman_plugins.strategies.api import promoted, state_for_weight
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from relman_plugins.ledger.api import Lock
+    from relman_plugins.steps.run import StepRun
+
+
+class DeployOperator(ChangingOperator):
+    """Converge the environment to the step's weight, then wait for the analysis when the plan has one.
+
+    Idempotent: a second try converges to the same state under the same lock, and does not bring a candidate back
+    whose numbers were bad. The first deploy of a service skips the weights: there is nobody to share traffic with.
+    """
+
+    ui_color = "#d3ecd0"
+
+    def act(self, context: Context, run: StepRun) -> str:
+        """Move the traffic; the judgement comes later."""
+        done = self.settled(context, run)
+        if done is not None:
+            return done
+        self.wait_for_window(run)
+        lock = self.take_lock(run)
+        platform = platform_of(run.environment)
+        previous = previous_of(run, platform)
+        args, environment, new = run.step.args, run.environment, run.artifact
+        weight = int(args["weight"])
+        first = is_first_deploy(previous, new)
+        if run.step.kind is StepKind.DEPLOY:
+            desired = promoted(new, environment.replicas, environment.config)
+        else:
+            desired = state_for_weight(previous, new, weight, environment.replicas, environment.config)
+        if first and weight < 100 and changes_so_far(run):
+            return f"skipped: {new.version} is the first version here and has all the traffic already"
+        is_promotion = desired.candidate is None
+        # For a rollback that has to do without the ledger: what was there, and the token to go back with.
+        context["ti"].xcom_push(
+            key="change",
+            value={
+                "release": run.release_id,
+                "previous": previous.model_dump(mode="json") if previous else None,
+                "token": lock.token,
+            },
+        )
+        self.change(run, platform, desired, lock, previous=previous, promoted=is_promotion)
+        if args.get("analysis") and not (first and weight < 100):
+            self.watch(run, lock, previous, weight=weight, count=int(args["count"]))
+        if args.get("promotes") and not is_promotion:
+            self.promote(run, lock, previous)
+        unlock_if_done(run)
+        share = "all the traffic" if is_promotion else f"{weight} % of the traffic"
+        return f"{new.version} has {share} of {environment.name}"
+
+    def passed(self, run: StepRun, reason: str) -> str:
+        """Let the release go on; make the version the stable one at the last weight without a monitor."""
+        if run.step.args.get("promotes"):
+            lock: Lock = self.take_lock(run)
+            self.promote(run, lock, previous_of(run, platform_of(run.environment)))
+        unlock_if_done(run)
+        return f"good at {run.step.args['weight']} %: {reason}"

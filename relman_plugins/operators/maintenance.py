@@ -1,0 +1,73 @@
+"""The one task of ``relman_maintenance``."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from relman_plugins.hooks import settings
+from relman_plugins.steps.housekeeping import Housekeeper
+from relman_plugins.triggers.base import deferral
+from relman_plugins.triggers.deliver import DeliverTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+LEASE = "maintenance"
+LEASE_S = 90.0
+DELIVER_S = 45.0
+"""How long one run delivers messages as they come; the next one begins a minute after it."""
+
+
+class MaintenanceOperator(BaseOperator):
+    """Keep house for every release, then deliver messages in the triggerer until the next run is due.
+
+    One at a time by a lease in the ledger, also with several schedulers.
+    """
+
+    def execute(self, context: Context) -> None:
+        """Replay the spool, expire what is over, end what is orphaned; then deliver."""
+        from relman_plugins.hooks.ledger import ledger
+        from relman_plugins.ledger import spool
+
+        book = ledger()
+        holder = f"{os.uname().nodename}:{os.getpid()}"
+        if not book.lease(LEASE, holder, LEASE_S):
+            self.log.info("another process is keeping house")
+            return
+        try:
+            replayed = spool.replay(settings.spool_folder(), book)
+            if replayed:
+                self.log.info("%d events from the spool are in the ledger now", replayed)
+            for line in Housekeeper(book, _AirflowRuns(context["ti"])).round():
+                self.log.info("%s", line)
+        finally:
+            book.end_lease(LEASE, holder)
+        self.defer(
+            trigger=DeliverTrigger(until=time.time() + DELIVER_S, **deferral(settings.minimum_deferral())),
+            method_name="delivered",
+        )
+
+    def delivered(self, context: Context, event: dict[str, Any]) -> None:
+        """Say what was delivered."""
+        self.log.info("%(sent)s messages delivered, %(failed)s tries failed, %(pending)s wait", event)
+
+
+class _AirflowRuns:
+    """Asks Airflow through the task's own connection to it."""
+
+    def __init__(self, ti: Any) -> None:
+        self._ti = ti
+
+    def exists(self, dag_id: str, run_id: str) -> bool:
+        return bool(self._ti.get_dr_count(dag_id, run_ids=[run_id]))
+
+    def ended(self, dag_id: str, run_id: str) -> bool:
+        return bool(self._ti.get_dr_count(dag_id, run_ids=[run_id], states=["success", "failed"]))
+
+    def succeeded(self, dag_id: str, run_id: str, task_ids: list[str]) -> set[str]:
+        states = self._ti.get_task_states(dag_id, task_ids=task_ids, run_ids=[run_id]).get(run_id, {})
+        return {task for task, state in states.items() if state == "success"}

@@ -1,0 +1,43 @@
+"""Watching a version after it has all the traffic."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING
+
+from relman_plugins.hooks.platform import platform_of
+from relman_plugins.operators.changing import ChangingOperator, previous_of, unlock_if_done
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from relman_plugins.steps.run import StepRun
+
+
+class MonitorOperator(ChangingOperator):
+    """Look at the numbers for the plan's time after 100 %, then let the old version go.
+
+    Until then the old version stands by with all its replicas, so that going back is a matter of weights.
+    """
+
+    ui_color = "#e2dcf2"
+
+    def act(self, context: Context, run: StepRun) -> str:
+        """Start to watch; the judgement comes later."""
+        done = self.settled(context, run)
+        if done is not None:
+            return done
+        args = run.step.args
+        lock = self.take_lock(run)
+        previous = previous_of(run, platform_of(run.environment))
+        count = max(1, ceil(args["for_s"] / args["interval_s"]))
+        self.watch(run, lock, previous, weight=100, count=count)
+        raise AssertionError("watch defers")
+
+    def passed(self, run: StepRun, reason: str) -> str:
+        """Make the version the stable one; the old one is let go."""
+        if run.step.args["promotes"]:
+            lock = self.take_lock(run)
+            self.promote(run, lock, previous_of(run, platform_of(run.environment)))
+        unlock_if_done(run)
+        return f"good for {run.step.args['for_s']:g} s at 100 %: {reason}"

@@ -1,0 +1,93 @@
+"""The first step: the release gets its id, and its plan is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from relman_plugins.domain.identity import Actor, is_version
+from relman_plugins.plan.compile import plan_release
+from relman_plugins.plan.model import Options
+from relman_plugins.steps.base import ReleaseStepOperator
+from relman_plugins.steps.paths import spec_path
+from relman_plugins.steps.run import StepRun
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+VERSION_FILE_LIMIT = 1024
+
+
+class OpenReleaseOperator(ReleaseStepOperator):
+    """Open the release of this run: derive its id, store the whole plan in the ledger. Takes no lock.
+
+    Idempotent by run: a second try finds the release that the first one opened, with the plan it stored then.
+    """
+
+    def start(self, context: Context) -> StepRun:
+        """Open the release, or find it when it is open already."""
+        from relman_plugins.hooks.ledger import ledger
+
+        ti, dag_run = context["ti"], context["dag_run"]
+        book = ledger()
+        if book.release_of_run(ti.dag_id, ti.run_id) is None:
+            scheduled = str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "scheduled"
+            user = getattr(dag_run, "triggering_user_name", None)
+            actor = (
+                Actor(kind="person", id=user, name=user, via="airflow")
+                if user
+                else Actor(
+                    id="schedule" if scheduled else "airflow", via="schedule" if scheduled else "airflow"
+                )
+            )
+            conf = {
+                name: context["params"].get(name) for name in ("version", "changes", "emergency", "dry_run")
+            }
+            book.open_release(
+                plan=plan_release(self.shape, self._options(conf)),
+                dag_id=ti.dag_id,
+                run_id=ti.run_id,
+                started_by=actor,
+                conf=conf,
+            )
+        return super().start(context)
+
+    def act(self, context: Context, run: StepRun) -> str:
+        """Nothing is left to do."""
+        self.log.info("plan %s", run.release.plan_hash)
+        return f"release {run.release_id} of {run.plan.options.version} is open"
+
+    def _options(self, conf: dict[str, Any]) -> Options:
+        version = conf["version"] or self._next_version()
+        if not is_version(version):
+            raise AirflowFailException(
+                f"{version!r} is not a version: expected letters, digits and . _ + -, at most 64 of them, as in 1.4.0"
+            )
+        return Options(
+            version=version,
+            changes=conf["changes"] or "",
+            emergency=bool(conf["emergency"]),
+            dry_run=bool(conf["dry_run"]),
+        )
+
+    def _next_version(self) -> str:
+        """Return the version that a scheduled run releases; skip the run when it was released before."""
+        from relman_plugins.hooks.ledger import ledger
+
+        file = (self.shape.schedule or {}).get("version_file")
+        if not file:
+            raise AirflowFailException(
+                "no version was given, and the pipeline has no schedule that names one"
+            )
+        path: Path = spec_path(file, self.dag.fileloc)
+        try:
+            with path.open(encoding="utf-8") as text:
+                version = text.read(VERSION_FILE_LIMIT).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise AirflowFailException(f"cannot read the version to release from {file}: {error}") from error
+        known = ledger().releases(pipeline=self.shape.pipeline, limit=200)
+        if any(r.version == version for r in known):
+            raise AirflowSkipException(f"nothing new: {version} in {file} was released before")
+        return version

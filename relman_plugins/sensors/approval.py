@@ -1,0 +1,46 @@
+"""The gate that asks for approval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relman_plugins.steps.asking import AskingOperator
+from relman_plugins.steps.run import StepRun
+from relman_plugins.steps.subjects import body_of, subject_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from relman_plugins.ledger.api import GateState
+
+
+class ApprovalSensor(AskingOperator):
+    """Wait until the people named in the plan have approved exactly what would ship.
+
+    The approval is bound to the digest of its subject: version, artifact digest, plan hash, spec digest. A "no", or
+    nobody's answer in time, fails the step and with it the way into the stage.
+    """
+
+    ui_color = "#f6d9a8"
+
+    def act(self, context: Context, run: StepRun) -> str:
+        """Ask, or use the decision that is already there."""
+        args = run.step.args
+        people = run.plan.people(run.step.id)
+        subject = subject_of(run)
+        gate = self.ask(
+            context,
+            run,
+            subject=subject,
+            people=people,
+            quorum=args["quorum"],
+            timeout_s=args["timeout_s"],
+            on_timeout=args["on_timeout"],
+            headline=f"{run.shape.pipeline} {run.plan.options.version} → {run.step.environment}: approve?",
+            body=body_of(run, subject, people, args["quorum"]),
+        )
+        return self.settle(context, run, gate)
+
+    def decided(self, context: Context, run: StepRun, gate: GateState) -> str:
+        """Return who approved."""
+        return f"approved by {', '.join(v.name or v.person for v in gate.votes)}"

@@ -1,0 +1,149 @@
+"""Asking people: a gate in the ledger, a Required Action as its doorbell, a trigger that waits for the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from relman_plugins.domain.event import Kind
+from relman_plugins.domain.identity import Person
+from relman_plugins.domain.status import Decision
+from relman_plugins.errors import Refused
+from relman_plugins.hooks import settings
+from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
+from relman_plugins.steps.run import StepRun
+from relman_plugins.triggers.approval import APPROVE, REJECT, ApprovalTrigger
+from relman_plugins.triggers.base import deferral
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from relman_plugins.ledger.api import GateState
+
+
+class AskingOperator(ReleaseStepOperator):
+    """A step that may have to ask people. Its gate has the step's own id.
+
+    Votes count only in the ledger. An answer on Airflow's page that did not pass through relman's middleware arrives
+    here as the resume event, which only the server can make, and is handed to the vote service.
+    """
+
+    def ask(
+        self,
+        context: Context,
+        run: StepRun,
+        *,
+        subject: dict[str, Any],
+        people: Sequence[Person],
+        quorum: int,
+        timeout_s: float,
+        on_timeout: Any,
+        headline: str,
+        body: str,
+    ) -> GateState:
+        """Open the gate if it is not open yet; return it when it is decided, wait for that otherwise."""
+        gate = run.ledger.votes.open_gate(
+            run.release_id,
+            run.step.id,
+            subject=subject,
+            people=people,
+            quorum=quorum,
+            timeout_s=timeout_s,
+            on_timeout=on_timeout,
+        )
+        if gate.state != "open":
+            return gate
+        from airflow.sdk.execution_time.hitl import HITLUser, upsert_hitl_detail
+
+        upsert_hitl_detail(
+            ti_id=context["ti"].id,
+            options=[APPROVE, REJECT],
+            subject=headline,
+            body=body,
+            multiple=False,
+            assigned_users=[HITLUser(id=p.airflow, name=p.name or p.airflow) for p in people],
+        )
+        self.park(context, run, gate)
+
+    def park(self, context: Context, run: StepRun, gate: GateState) -> NoReturn:
+        """Wait for the gate's decision; its time has been running since it was opened."""
+        self.log.info("waiting for %s of %s", gate.quorum, ", ".join(p.name or p.id for p in gate.people))
+        self.defer(
+            trigger=ApprovalTrigger(
+                release_id=run.release_id,
+                gate=run.step.id,
+                ti_id=str(context["ti"].id),
+                expires_at=gate.expires_at.isoformat(),
+                **deferral(settings.minimum_deferral()),
+            ),
+            method_name="answered",
+        )
+
+    def answered(self, context: Context, event: dict[str, Any]) -> Any:
+        """Go on when the trigger saw a decision, or Airflow took an answer: the ledger is read again either way."""
+        return self._framed(context, lambda run: self.finish(run, self._answered(context, run, event)))
+
+    def decided(self, context: Context, run: StepRun, gate: GateState) -> str:
+        """Go on after an approval; return what was done."""
+        raise NotImplementedError
+
+    def _answered(self, context: Context, run: StepRun, event: dict[str, Any]) -> str:
+        from relman_plugins.hooks.ledger import flags_of
+
+        if event.get("chosen_options"):
+            self._hand_over(run, event)
+        gate = run.ledger.votes.expire_gate(run.release_id, run.step.id)
+        flags = flags_of(run.ledger, run.release_id)
+        if flags.aborted_by:
+            raise StepFailed(f"aborted by {flags.aborted_by}: {flags.abort_reason}")
+        if gate is None:
+            raise Refused(
+                f"gate {run.step.id} is not in the ledger; clear the task so that it is opened again"
+            )
+        if gate.state == "open":
+            self._reopen(context, gate)
+            self.park(context, run, gate)
+        return self.settle(context, run, gate)
+
+    def settle(self, context: Context, run: StepRun, gate: GateState) -> str:
+        """Act on a decided gate."""
+        if gate.state == "approved":
+            self._hold(run)
+            return self.decided(context, run, gate)
+        if gate.state == "rejected" and gate.decided_by != "timeout":
+            comment = f": {gate.comment}" if gate.comment else ""
+            raise StepFailed(f"rejected by {gate.decided_by}{comment}")
+        raise StepFailed(f"nobody decided in time ({gate.state} by {gate.decided_by}): {gate.comment}")
+
+    def _hand_over(self, run: StepRun, event: dict[str, Any]) -> None:
+        """Give an answer that Airflow took itself to the vote service."""
+        user = event.get("responded_by_user") or {}
+        if not user.get("id"):
+            return
+        result = run.ledger.votes.cast(
+            run.release_id,
+            run.step.id,
+            airflow_user=str(user["id"]),
+            name=str(user.get("name") or ""),
+            decision=Decision.APPROVE if event["chosen_options"] == [APPROVE] else Decision.REJECT,
+            comment="",
+            via="airflow",
+        )
+        self.log.info("answer of %s on Airflow's page: %s", user["id"], result.reason)
+        if not result.accepted:
+            run.record(
+                Kind.STEP_REFUSED,
+                f"{run.attempt}:vote:{user['id']}",
+                {"message": f"an answer did not count: {result.reason}", "final": False},
+            )
+
+    def _reopen(self, context: Context, gate: GateState) -> None:
+        from airflow.sdk.execution_time.hitl import HITLUser, upsert_hitl_detail
+
+        # The row exists: this clears its answer, and Airflow keeps subject and body as they were.
+        upsert_hitl_detail(
+            ti_id=context["ti"].id,
+            options=[APPROVE, REJECT],
+            subject="",
+            assigned_users=[HITLUser(id=p.airflow, name=p.name or p.airflow) for p in gate.people],
+        )

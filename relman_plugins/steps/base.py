@@ -1,0 +1,182 @@
+"""The frame around every step: find the release, check that it may go on, act, record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+
+from relman_plugins.domain.event import Kind
+from relman_plugins.errors import Refused, RelmanError
+from relman_plugins.hooks import settings
+from relman_plugins.plan.model import Shape, StepKind
+from relman_plugins.steps.run import StepRun
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+LOCK_TTL_S = 24 * 3600.0
+GATES = (StepKind.APPROVAL, StepKind.WINDOW)
+
+
+class StepFailed(RelmanError):
+    """The step did its work and the answer is no: red tests, bad numbers, a rejection. Not worth a retry."""
+
+
+class ReleaseStepOperator(BaseOperator):
+    """A step of a release plan.
+
+    Subclasses say in ``act`` what the step does. A forward step goes on only when the ledger says it may: the release
+    is open, nobody aborted or holds it, the plan is the one it was opened with, every step before it has a recorded
+    end, and every gate before it a recorded decision. The state of tasks in Airflow decides nothing.
+
+    Safe to run again: a step with a recorded end returns at once.
+
+    :param step_id: id of the step in the plan.
+    :param shape: the plan's shape that the DAG was built from; kept out of the serialised DAG.
+    """
+
+    template_fields: Sequence[str] = ()
+    forward = True
+    """Whether the step moves the release on. Others (rollback, teardown, close) are never blocked."""
+
+    def __init__(self, *, step_id: str, shape: Shape, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.step_id = step_id
+        self.shape = shape
+
+    def execute(self, context: Context) -> Any:
+        """Run the step; called again after a wait, a retry or a clear."""
+        return self._framed(context, lambda run: self._begin(context, run))
+
+    def resume(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Go on after a wait for a lock, a window or a hold: everything is checked again."""
+        if event and event.get("state") == "expired":
+            return self._framed(
+                context, lambda run: self._fail(run, "the time to wait for the window is over")
+            )
+        return self.execute(context)
+
+    def act(self, context: Context, run: StepRun) -> str:
+        """Do the step's work; return what was done, in one sentence.
+
+        Raises:
+            StepFailed: the answer is no.
+            Refused: a rule says no.
+            RelmanError: it could not be done; Airflow tries again.
+        """
+        raise NotImplementedError
+
+    def dry(self, run: StepRun) -> str:
+        """Say what the step would do, for a dry run."""
+        return f"dry run: {run.step.kind} {run.step.args or ''} would run here"
+
+    def _begin(self, context: Context, run: StepRun) -> Any:
+        if run.mine(Kind.STEP_FINISHED):
+            self.log.info("%s has a recorded end; nothing to do", self.step_id)
+            return None
+        if self.forward:
+            self._hold(run)
+            self._check(run)
+        run.record(
+            Kind.STEP_STARTED, f"{run.attempt}:started", {"kind": run.step.kind.value, "try": run.attempt}
+        )
+        if run.plan.options.dry_run and run.step.kind not in (StepKind.OPEN, StepKind.CLOSE):
+            return self.finish(run, self.dry(run))
+        return self.finish(run, self.act(context, run))
+
+    def finish(self, run: StepRun, message: str, **data: Any) -> dict[str, Any]:
+        """Record the step's end and return what goes into XCom; only people read it there."""
+        self.log.info("%s", message)
+        run.record(Kind.STEP_FINISHED, "finished", {"kind": run.step.kind.value, "message": message, **data})
+        return {"release": run.release_id, "message": message, **data}
+
+    def _framed(self, context: Context, work: Any) -> Any:
+        """Run ``work`` and record how it did not end well."""
+        run = self.start(context)
+        try:
+            return work(run)
+        except (TaskDeferred, AirflowSkipException, AirflowFailException):
+            raise
+        except (StepFailed, Refused) as error:
+            self._fail(run, str(error), Kind.STEP_REFUSED if isinstance(error, Refused) else Kind.STEP_FAILED)
+        except RelmanError as error:
+            run.record(
+                Kind.STEP_FAILED,
+                f"{run.attempt}:failed",
+                {"message": str(error), "try": run.attempt, "final": False},
+            )
+            raise
+
+    def _fail(self, run: StepRun, message: str, kind: Kind = Kind.STEP_FAILED) -> Any:
+        run.record(kind, f"{run.attempt}:ended", {"message": message, "try": run.attempt, "final": True})
+        raise AirflowFailException(message)
+
+    def start(self, context: Context) -> StepRun:
+        """Find the release of this run, and the step in its stored plan.
+
+        Raises:
+            LedgerUnavailable: the ledger does not answer: a forward step stops, and Airflow tries again.
+            AirflowFailException: the run has no release.
+        """
+        from relman_plugins.hooks.ledger import ledger
+        from relman_plugins.hooks.recorder import Recorder
+
+        ti, book = context["ti"], ledger()
+        release = book.release_of_run(ti.dag_id, ti.run_id)
+        if release is None:
+            raise AirflowFailException(
+                f"run {ti.run_id!r} of {ti.dag_id} has no release in the ledger: its first step, open, must run first"
+            )
+        recorder = Recorder(
+            release.release_id,
+            ledger,
+            spool=None if self.forward else settings.spool_folder(),
+            warn=lambda text: self.log.warning("%s", text),
+        )
+        try:
+            step = release.plan.shape.step(self.step_id)
+        except KeyError:
+            raise AirflowFailException(
+                f"the plan of release {release.release_id} has no step {self.step_id!r}: the pipeline changed under it; "
+                "start another release"
+            ) from None
+        return StepRun(book, release, step, recorder, f"try{ti.try_number}")
+
+    def _hold(self, run: StepRun) -> None:
+        from relman_plugins.hooks.ledger import flags_of
+
+        flags = flags_of(run.ledger, run.release_id)
+        if flags.held_by and not flags.aborted_by and not flags.closed:
+            from relman_plugins.triggers.base import deferral
+            from relman_plugins.triggers.waits import HoldTrigger
+
+            self.log.info("held by %s: %s", flags.held_by, flags.hold_reason)
+            self.defer(
+                trigger=HoldTrigger(release_id=run.release_id, **deferral(settings.minimum_deferral())),
+                method_name="resume",
+            )
+
+    def _check(self, run: StepRun) -> None:
+        """Raise Refused unless everything before this step has its record."""
+        from datetime import UTC, datetime
+
+        from relman_plugins.ledger.api import check_forward
+
+        finished = {e.step for e in run.events(Kind.STEP_FINISHED)}
+        for needed in run.step.needs:
+            if needed in finished:
+                continue
+            if run.shape.step(needed).kind in GATES:
+                text = f"gate {needed} was passed in Airflow without a decision in the ledger"
+                run.record(Kind.GATE_BYPASSED, f"bypassed:{needed}", {"gate": needed, "message": text})
+                raise Refused(
+                    f"{text}; nothing goes past it. Approve it with `relman approve {run.release_id}`"
+                )
+            raise Refused(
+                f"step {needed} has no recorded end: it was marked or skipped in Airflow, which does not count; "
+                "clear it so that it runs"
+            )
+        check_forward(run.ledger, run.release_id, run.step, shape_hash=self.shape.hash, now=datetime.now(UTC))
