@@ -116,7 +116,7 @@ def _rendered(loaded: Loaded, base: Path) -> str:
         return path.removeprefix(f"{base}{os.sep}")
 
     shown = [replace(d, path=short(d.path)) for d in loaded.diagnostics]
-    return render_text(shown, {short(path): text for path, text in loaded.sources.items()})
+    return render_text(shown, {short(path): text for path, text in loaded.sources.items()}).rstrip()
 
 
 def _guarded(stem: str, build: Callable[[], DAG]) -> tuple[DAG, bool]:
