@@ -131,9 +131,13 @@ def _indented(message: Message, margin: str, mark: str) -> list[str]:
 def plain(message: Message) -> str:
     """Return the words of a message without markup: those of its blocks, or else of its text."""
     parts = [_words(block) for block in message.get("blocks") or []]
-    text = "\n".join(p for p in parts if p) or str(message.get("text", ""))
+    return "\n".join(p for p in parts if p) or _unmarked(str(message.get("text", "")))
+
+
+def _unmarked(text: str) -> str:
     text = re.sub(r"<(@[A-Z0-9]+)>", r"\1", text)
     text = re.sub(r"<[^|>]*\|([^>]*)>", r"\1", text)
+    text = re.sub(r"(?<!\w)\*([^*\n]+)\*(?!\w)", r"\1", text).replace("`", "")
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
@@ -153,6 +157,6 @@ def _words(block: Any) -> str:
         case "text" | "plain_text":
             return str(block["text"])
         case "mrkdwn":
-            return re.sub(r"(?<!\w)\*([^*\n]+)\*(?!\w)", r"\1", str(block["text"])).replace("`", "")
+            return _unmarked(str(block["text"]))
     own = _words(block["text"]) if "text" in block else ""
     return "\n".join(p for p in (own, *(_words(f) for f in block.get("fields", []))) if p)

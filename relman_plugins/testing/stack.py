@@ -161,7 +161,7 @@ class Stack:
         try:
             # Traffic and Airflow first: what they watch should not vanish under them.
             with unstoppable():
-                return self.processes.stop(first=("traffic", *AIRFLOW), grace_s=8.0)
+                return self.processes.stop(first=("traffic", *AIRFLOW), grace_s=5.0)
         finally:
             self._lock.release()
 

@@ -1,6 +1,6 @@
-"""Steady HTTP traffic against a service on this machine, for demos, rehearsals and tests.
+r"""Steady HTTP traffic against a service on this machine, for demos, rehearsals and tests.
 
-    python -m relman_plugins.testing.traffic --url http://127.0.0.1:…/production/checkout/checkout \\
+    python -m relman_plugins.testing.traffic --url http://127.0.0.1:…/production/checkout/checkout \
         --rate 40 --body '{"items": [{"article": "mug"}]}' --report traffic.json
 
 Requests leave at fixed times, whether or not earlier ones were answered: a slow service gets no less traffic.

@@ -1,0 +1,134 @@
+"""The Makefile, the set-up and the commands in the documentation."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.repo import markdown, tree
+
+_PAGES = tree.texts(".md")
+_MAKE = (tree.ROOT / "Makefile").read_text()
+_TARGETS = set(re.findall(r"^([a-z]+):", _MAKE, re.MULTILINE))
+_SHELL = {"bash", "console", "sh", "shell"}
+_COMMANDS = [b for page in _PAGES for b in markdown.blocks(page) if b.lang in _SHELL]
+_RUN = [b for b in _COMMANDS if b.mark.startswith("run")]
+_ENV = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "PYTHONPATH": str(tree.ROOT),
+    "COLUMNS": "100",
+    "NO_COLOR": "1",
+}
+
+
+@pytest.mark.parametrize("target", sorted(_TARGETS))
+def test_every_target_can_be_made(target: str) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", target], cwd=tree.ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_make_alone_lists_every_target() -> None:
+    listed = subprocess.run(["make"], cwd=tree.ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"^  make (\w+)", listed, re.MULTILINE)) == _TARGETS
+
+
+def test_scripts_can_be_executed_and_are_valid_shell() -> None:
+    for path in (tree.ROOT / ".ci" / "run", *(tree.ROOT / "scripts").iterdir()):
+        assert path.stat().st_mode & stat.S_IXUSR, path
+        subprocess.run(["bash", "-n", path], check=True)
+
+
+def test_set_up_says_what_to_do_when_there_is_no_python_that_fits(tmp_path: Path) -> None:
+    old = tmp_path / "bin" / "python3"
+    old.parent.mkdir()
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" && exit 0\nexit 1\n')
+    old.chmod(0o755)
+    for program in ("bash", "dirname", "env"):
+        (old.parent / program).symlink_to(f"/usr/bin/{program}")
+    done = subprocess.run(
+        [tree.ROOT / "scripts" / "setup"],
+        env={"PATH": str(old.parent), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "no Python 3.11, 3.12 or 3.13" in done.stderr
+    assert "Found: Python 3.9.2" in done.stderr
+    assert "RELMAN_PYTHON=" in done.stderr
+
+
+@pytest.mark.parametrize("block", _COMMANDS, ids=lambda b: b.place)
+def test_every_command_in_the_documentation_exists(block: markdown.Block) -> None:
+    for line in block.text.splitlines():
+        words = line.removeprefix("$ ").split()
+        if words[:1] == ["make"]:
+            unknown = [w for w in words[1:] if "=" not in w and w not in _TARGETS]
+            assert not unknown, f"{block.place}: make has no target {unknown}"
+        if words[:1] == ["relman"] and len(words) > 1 and not words[1].startswith("-"):
+            assert words[1] in _relman_commands(), f"{block.place}: relman has no command {words[1]!r}"
+
+
+@pytest.mark.parametrize("block", _RUN, ids=lambda b: b.place)
+def test_commands_that_are_marked_do_what_the_page_says(block: markdown.Block) -> None:
+    wanted = re.search(r"exit=(\d+)", block.mark)
+    script = "\n".join(line.removeprefix("$ ") for line in block.text.splitlines())
+    done = subprocess.run(
+        ["bash", "-e", "-c", script], cwd=tree.ROOT, env=_ENV, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (int(wanted[1]) if wanted else 0), done.stdout + done.stderr
+    if (after := _block_after(block)) and after.mark == "prints":
+        assert (done.stdout + done.stderr).strip() == after.text.strip()
+
+
+def test_the_documentation_has_commands_that_are_run() -> None:
+    assert _RUN
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b for page in _PAGES for b in markdown.blocks(page) if b.mark == "spec"],
+    ids=lambda b: b.place,
+)
+def test_specs_in_the_documentation_are_valid(block: markdown.Block, tmp_path: Path) -> None:
+    name = re.search(r"name:\s*([\w-]+)", block.text)
+    assert name
+    specs = tmp_path / "release_specs"
+    (specs / "environments").mkdir(parents=True)
+    for path in (tree.ROOT / "release_specs").rglob("*.yaml"):
+        if path.name == "people.yaml" or path.parent.name == "environments":
+            (specs / path.relative_to(tree.ROOT / "release_specs")).write_text(path.read_text())
+    (specs / f"{name[1]}.yaml").write_text(block.text)
+    (tmp_path / "examples").symlink_to(tree.ROOT / "examples")
+    done = subprocess.run(
+        [sys.executable, "-m", "relman_plugins.cli", "validate", specs / f"{name[1]}.yaml"],
+        cwd=tree.ROOT,
+        env=_ENV,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _block_after(block: markdown.Block) -> markdown.Block | None:
+    of_page = markdown.blocks(block.page)
+    index = of_page.index(block) + 1
+    return of_page[index] if index < len(of_page) else None
+
+
+def _relman_commands() -> set[str]:
+    command = [sys.executable, "-m", "relman_plugins.cli", "--help"]
+    shown = subprocess.run(
+        command, cwd=tree.ROOT, env=_ENV, capture_output=True, text=True, check=True
+    ).stdout
+    return set(re.findall(r"^[│ ]*\s*([a-z]+)\s", shown.partition("Commands")[2], re.MULTILINE))
