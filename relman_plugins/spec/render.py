@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
+from relman_plugins.spec import secrets
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.words import visible
 
@@ -19,9 +20,15 @@ def render_text(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str]) -
 
     Args:
         diagnostics: what to write, in this order.
-        sources: text of the files by path; without a file's text its lines are not shown.
+        sources: text of the files by path; without a file's text its lines are not shown. Nor are lines that
+            hold a secret.
     """
-    return "\n".join(_block(found, sources.get(found.path, "")) for found in diagnostics)
+    listed = tuple(diagnostics)
+    secret = {(found.path, found.line) for found in listed if found.code == secrets.CODE}
+    return "\n".join(
+        _block(found, "" if (found.path, found.line) in secret else sources.get(found.path, ""))
+        for found in listed
+    )
 
 
 def render_json(diagnostics: Iterable[Diagnostic]) -> str:

@@ -14,6 +14,7 @@ from relman_plugins.spec.models.base import SpecModel
 from relman_plugins.spec.models.strategy import KINDS
 from relman_plugins.spec.position import Document, Node
 from relman_plugins.spec.schema import keys_at
+from relman_plugins.spec.secrets import looks_secret
 from relman_plugins.spec.trail import finding, holder, subject
 from relman_plugins.spec.values import expectation, got, hint_for
 from relman_plugins.spec.words import listed, quoted, suggestion
@@ -36,7 +37,7 @@ def validated(document: Document, model: type[M]) -> tuple[M | None, list[Diagno
     except ValidationError as error:
         details = error.errors(include_url=False)
     missing = [d for d in details if d["type"] == "missing"]
-    others = [d for d in details if d["type"] != "missing" and not _echo(document, d)]
+    others = [d for d in details if d["type"] != "missing" and not _echo(document, d) and not _secret(d)]
     found = [_translated(document, model, detail) for detail in others]
     return None, found + list(_missing(document, missing))
 
@@ -86,6 +87,12 @@ def _unknown_key(document: Document, model: type[SpecModel], loc: tuple[str | in
         f"unknown key {quoted(path[-1])} in {holder(document, path[:-1])}; expected one of {listed(allowed)}"
     )
     return finding(document, path, "RM102", message, key=True, hint=suggestion(path[-1], allowed))
+
+
+def _secret(detail: ErrorDetails) -> bool:
+    """Say whether the message would quote a secret; a rule says that it stands there."""
+    *above, name = detail["loc"] or ("",)
+    return looks_secret(name) and above[-1:] in (["config"], ["env"])
 
 
 def _missing(document: Document, details: list[ErrorDetails]) -> Iterator[Diagnostic]:

@@ -73,6 +73,7 @@ class _Written:
     def __get_pydantic_json_schema__(schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         union = handler(schema)
         by_kind = dict(zip(KINDS, _alternatives(union), strict=True))
+        by_kind["recreate"] = {"anyOf": [by_kind["recreate"], {"type": "null"}]}
         return {
             "anyOf": [
                 {"type": "string", "enum": ["recreate"]},

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from relman_plugins.spec.bundle import Bundle, Path_, entries, number_at, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.position import Document, Node
+from relman_plugins.spec.secrets import CODE as SECRET
+from relman_plugins.spec.secrets import looks_secret
 from relman_plugins.spec.trail import finding, holder
 from relman_plugins.spec.words import listed, quoted, suggestion
 
 VARIABLES = ("environment", "service", "stable", "version")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
-_SECRET = re.compile(r"(^|_)(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY|CREDENTIALS?)$", re.IGNORECASE)
 
 
 def _metrics(bundle: Bundle) -> Iterator[tuple[Path_, Node]]:
@@ -69,10 +70,10 @@ def secrets(bundle: Bundle) -> Iterator[Diagnostic]:
     """Secrets stay in connections, and relman's own variables stay relman's."""
     for document, path, _ in _settings(bundle):
         name = str(path[-1])
-        if _SECRET.search(name):
+        if looks_secret(name):
             message = f"{quoted(name)} in {holder(document, path[:-1])} looks like a secret"
             hint = "specs are printed, stored and sent to Slack; keep secrets in Airflow connections"
-            yield finding(document, path, "RM310", message, key=True, hint=hint)
+            yield finding(document, path, SECRET, message, key=True, hint=hint)
         elif name.upper().startswith("RELMAN_"):
             message = f"{quoted(name)} in {holder(document, path[:-1])} is set by relman itself"
             yield finding(document, path, "RM311", message, key=True, hint="choose another name")
