@@ -39,7 +39,7 @@ WORKSPACE_PAUSE_S = 300.0
 """How long to wait when somebody has to repair the connection or the channel."""
 
 GIVE_UP_AFTER = 8
-"""Noted attempts (each try notes its start and its failure) after which a message that Slack itself refuses is
+"""Noted attempts (a try notes its start and its failure) after which a message that Slack itself refuses is
 given up, so that later ones arrive."""
 
 FAILURES_PER_DRAIN = 3

@@ -15,7 +15,8 @@ from typing import Any
 from relman_plugins.domain.identity import Actor
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_MARKUP = re.compile(r"([*_~`])")
+_INERT = {"*": "∗", "~": "∼", "`": "'"}
+_EDGE = re.compile(r"(?<!\w)_|_(?!\w)")
 _MEMBER = re.compile(r"[UW][A-Z0-9]{2,20}")
 _ZERO_WIDTH = "\u200b"
 
@@ -42,10 +43,12 @@ def cut(text: str, limit: int) -> str:
 
 def plain(text: Any, limit: int = 200) -> str:
     """Return one line for ``mrkdwn`` in which nothing is formatted, linked or mentioned."""
-    line = escape(one_line(text, limit))
-    # A mark only formats next to a letter; "@here" and the like only reach people as one word.
-    line = _MARKUP.sub(rf"{_ZERO_WIDTH}\1{_ZERO_WIDTH}", line)
-    return re.sub(r"@(?=\w)", f"@{_ZERO_WIDTH}", line)
+    line = one_line(text, limit)
+    for mark, like in _INERT.items():
+        line = line.replace(mark, like)
+    # Underscores inside words are common, and inert. "@here" and the like reach people only as one word.
+    line = re.sub(r"@(?=\w)", f"@{_ZERO_WIDTH}", _EDGE.sub("ˍ", line))
+    return escape(line)
 
 
 def code(text: Any, limit: int = 100) -> str:
