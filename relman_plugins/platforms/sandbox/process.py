@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 
 import psutil
@@ -133,6 +134,18 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
+
+
+def exposed(pid: int | None) -> str:
+    """Return an address beyond loopback that a process listens on; empty when there is none."""
+    try:
+        sockets = psutil.Process(pid).net_connections(kind="tcp") if pid else []
+    except (psutil.Error, OSError):
+        return ""
+    for s in sockets:
+        if s.status == psutil.CONN_LISTEN and not ip_address(s.laddr.ip).is_loopback:
+            return f"{s.laddr.ip}:{s.laddr.port}"
+    return ""
 
 
 def tail(log: Path, size: int = 600) -> str:

@@ -232,6 +232,9 @@ class Replica:
                 body = await answer.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as e:
             return Wrong(f"{self._health} gives no answer: {str(e) or type(e).__name__}")
+        exposed = "" if self.record.ready else await asyncio.to_thread(process.exposed, self.record.pid)
+        if exposed:
+            return Wrong(f"it listens on {exposed}; a replica may listen on 127.0.0.1 only", final=True)
         found = (body.get("version"), body.get("digest")) if isinstance(body, dict) else (None, None)
         wanted = (self.work.revision.version, self.work.revision.digest)
         if found == wanted:

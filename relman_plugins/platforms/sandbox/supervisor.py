@@ -33,9 +33,14 @@ class Supervisor:
 
     def restore(self) -> None:
         """Take over what the daemon before this one left: adopt, start again, or end."""
-        remembered = {r.id for s in self.memory.services for slot in s.slots for r in slot.replicas}
-        for pid, env in process.find(self.home.root):
-            if env[process.REPLICA] not in remembered:
+        remembered = {
+            r.id: r.pid for s in self.memory.services for slot in s.slots for r in slot.replicas if r.pid
+        }
+        found = list(process.find(self.home.root))
+        alive = {env[process.REPLICA] for pid, env in found if remembered.get(env[process.REPLICA]) == pid}
+        for pid, env in found:
+            # Not written down: it was being ended, or was started an instant before the daemon died.
+            if env[process.REPLICA] not in alive:
                 process.kill(pid)
         for record in self.memory.services:
             name = (record.environment, record.service)
