@@ -22,7 +22,6 @@ from relman_plugins.errors import LedgerConflict, LedgerError, LedgerUnavailable
 PATIENCE_S = 10.0
 """How long a call waits for another writer, in seconds, before it gives up with LedgerUnavailable."""
 
-
 _HOLD = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
@@ -34,8 +33,8 @@ def utc_now() -> datetime:
 def serialise(conn: Connection, *names: str) -> None:
     """Wait until no other transaction holds any of ``names``, then hold them until this one ends.
 
-    Names are taken in one order everywhere (``lock:``, then ``release:``, then ``ids``; sorted within a call),
-    so that two writers never wait for each other in a ring. SQLite has one writer at a time anyway.
+    Names are taken in one order everywhere (``lock:``, then ``release:``, then ``ids``; sorted within a
+    call), so that two writers never wait for each other in a ring. SQLite has one writer at a time anyway.
     """
     if conn.dialect.name == "postgresql":
         for name in sorted(set(names)):

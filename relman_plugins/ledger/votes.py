@@ -71,9 +71,10 @@ class Votes:
         or approved is not what would ship any more. A rejected or expired gate stays so. Raises LedgerError
         when there is no such release.
         """
-        if not 1 <= quorum <= len(people):
+        voters = len({p.airflow for p in people})
+        if not 1 <= quorum <= voters:
             raise LedgerError(
-                f"gate {gate} of {release_id}: a quorum of {quorum} can't be reached by {len(people)} people"
+                f"gate {gate} of {release_id}: a quorum of {quorum} can't be reached by {voters} people"
             )
         subject = clean_json(subject)
         digest = digest_of(subject)
