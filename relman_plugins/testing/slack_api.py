@@ -202,7 +202,8 @@ async def _arguments(request: Request) -> dict[str, Any]:
     given: dict[str, Any] = dict(request.query_params)
     if "application/json" in request.headers.get("content-type", ""):
         try:
-            body = await request.json()
+            # slack_sdk announces JSON for calls without arguments, too.
+            body = json.loads(await request.body() or b"{}")
         except ValueError:
             raise Refusal("invalid_json") from None
         given |= body if isinstance(body, dict) else {}
