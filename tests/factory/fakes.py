@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 
 from relman_plugins.plan.model import Shape, StepKind
 
@@ -19,9 +20,18 @@ class FakeStep(BaseOperator):
         return None
 
 
+class FailingStep(FakeStep):
+    """Fails when the release's ``changes`` name it."""
+
+    def execute(self, context: Any) -> None:
+        if self.step_id == context["params"]["changes"]:
+            raise AirflowFailException("told to fail")
+
+
 class FakeMaintenance(BaseOperator):
     def execute(self, context: Any) -> None:
         return None
 
 
 CATALOG = dict.fromkeys(StepKind, FakeStep)
+FAILING = dict.fromkeys(StepKind, FailingStep)

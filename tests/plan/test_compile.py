@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.compile import compile_shape, plan_release
-from relman_plugins.plan.model import Options, ReleasePlan, Shape, Step, StepKind
+from relman_plugins.plan.model import Options, ReleasePlan, Shape, StepKind
 from relman_plugins.plan.text import render_mermaid, render_text
 from tests.plan.make import GATE, WINDOW, any_documents, documents, environment, pipeline
+from tests.plan.rules import settle
 
 FORWARD = {StepKind.PROVISION, StepKind.DEPLOY, StepKind.SHIFT}
 
@@ -111,36 +112,6 @@ def test_the_next_stage_waits_for_success_but_not_for_the_teardown(docs):
         }
         assert must <= above(shape, first.id)
         assert f"{before}.teardown" not in above(shape, first.id)
-
-
-def settle(shape: Shape, failed: str, running: str) -> dict[str, str]:
-    """Play Airflow's trigger rules: one step fails, one never ends, all others succeed when they may."""
-    state: dict[str, str] = {}
-
-    def next_state(step: Step) -> str | None:
-        seen = [state.get(n) for n in step.needs]
-        bad = any(s in ("failed", "upstream_failed") for s in seen)
-        done = all(s is not None and s != "running" for s in seen)
-        if step.kind is StepKind.ROLLBACK:
-            ready = bad or (None if not done else False)
-            if ready is not True:
-                return "skipped" if ready is False else None
-        elif step.kind in (StepKind.TEARDOWN, StepKind.CLOSE):
-            if not done:
-                return None
-        elif bad:
-            return "upstream_failed"
-        elif not done:
-            return None
-        return {failed: "failed", running: "running"}.get(step.id, "success")
-
-    moved = True
-    while moved:
-        moved = False
-        for step in shape.steps:
-            if step.id not in state and (new := next_state(step)):
-                state[step.id], moved = new, True
-    return state
 
 
 @given(any_documents(), st.data())
