@@ -55,7 +55,7 @@ def build_dag(shape: Shape, texts: Mapping[str, str], *, catalog: Catalog = OPER
     _connect(shape, _tasks(shape, dag, catalog))
     # Params that exist before the tasks are copied into each of them and validated there again.
     dag.params = release_params(shape)
-    dag.validate()
+    dag.validate()  # type: ignore[no-untyped-call]
     dag.check_cycle()
     return dag
 

@@ -30,7 +30,7 @@ def release_params(shape: Shape) -> ParamsDict:
             ),
             "emergency": Param(
                 False,
-                "Marks the release as an emergency in the record and in Slack. It opens no gate.",
+                "Does not wait for release windows, and says so to the approvers and in the record. Approvals stay.",
                 type="boolean",
                 title="Emergency",
             ),
