@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,6 +25,9 @@ REPLICA = "RELMAN_REPLICA"
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE")
 """What a replica gets of the daemon's own environment; anything more could be a secret."""
+
+KILLED_S = 5.0
+"""How long the system may take to end a process that was killed."""
 
 POLL_S = 0.2
 """How often a process is looked at where the system cannot tell when it ends."""
@@ -92,16 +96,25 @@ def signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def end(pids: list[int], term_s: float) -> None:
-    """Ask processes to end, end those that have not after so many seconds, and wait until all are gone."""
-    processes = []
-    for pid in pids:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            processes.append(psutil.Process(pid))
-    for number, patience in ((signal.SIGTERM, term_s), (signal.SIGKILL, None)):
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-        _, processes = psutil.wait_procs(processes, timeout=patience)
+    """Ask processes to end, end those that have not after so many seconds, and wait until all are gone.
+
+    A process that only its parent has not taken notice of is gone.
+    """
+    left = pids
+    for number, patience in ((signal.SIGTERM, term_s), (signal.SIGKILL, KILLED_S)):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + patience
+        while (left := [p for p in left if not _is_gone(p)]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return True
 
 
 async def wait(pid: int) -> None:
@@ -112,7 +125,7 @@ async def wait(pid: int) -> None:
     except ProcessLookupError:
         return
     except (AttributeError, OSError):
-        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        while not _is_gone(pid):
             await asyncio.sleep(POLL_S)
         return
     ended = loop.create_future()
