@@ -17,6 +17,8 @@ def describe(event: Event) -> str | None:
 def mark_of(event: Event) -> str | None:
     """Return the state of an event's step: ``running``, ``done``, ``failed``, ``waiting``, or None."""
     kind, data = str(event["kind"]), event["data"]
+    if kind == "step.failed" and data.get("final") is False:
+        return "running"
     if kind == "suite.finished":
         return "done" if data.get("passed") else "failed"
     if kind == "gate.decided":
@@ -107,7 +109,8 @@ def _rolled_back(data: Event, _event: Event) -> str:
 
 
 def _failed(data: Event, _event: Event) -> str:
-    return str(data.get("message") or "failed")
+    message = str(data.get("message") or "failed")
+    return f"try {data.get('try')} failed, trying again: {message}" if data.get("final") is False else message
 
 
 def _waited(data: Event, _event: Event) -> str:

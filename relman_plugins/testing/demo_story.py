@@ -122,6 +122,8 @@ class Teller:
     def _answer(self, act: Act, release_id: str, run_id: str, gate: str, data: Mapping[str, Any]) -> None:
         while self.alice.required_action(DAG, run_id, gate) is None:
             self._tick(f"the gate {gate} of {release_id} is not under Required Actions")
+            if self.admin.run_state(DAG, run_id) == "failed":
+                raise StoryError(f"the gate {gate} of {release_id} did not open\n{self._log(run_id)}")
         subject = data.get("subject") or {}
         question = Question(
             release_id,
