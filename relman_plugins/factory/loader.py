@@ -100,7 +100,7 @@ def _from_file(file: Path, catalog: Catalog) -> DAG:
     loaded = load_pipeline(file)
     if loaded.documents is None:
         raise SpecError(_rendered(loaded, file.parent.parent), loaded.diagnostics)
-    if loaded.diagnostics:
+    if loaded.diagnostics and get_parsing_context().dag_id is None:  # said once, not in every task's log
         log.warning("relman: %s", _rendered(loaded, file.parent.parent))
     try:
         shape = compile_shape(loaded.documents)

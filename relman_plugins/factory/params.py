@@ -30,7 +30,7 @@ def release_params(shape: Shape) -> ParamsDict:
             ),
             "emergency": Param(
                 False,
-                "Does not wait for release windows, and says so to the approvers and in the record. Approvals stay.",
+                "Does not wait for release windows; the approvers and the record are told. Approvals stay.",
                 type="boolean",
                 title="Emergency",
             ),
