@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,14 +26,19 @@ class Postgres:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.home}"
 
-    def database(self, template: str = "template1") -> str:
-        """Create an empty database, or a copy of another, and return its URL."""
+    @contextmanager
+    def database(self, template: str = "template1") -> Iterator[str]:
+        """Make an empty database, or a copy of another; give its URL, then remove it."""
         name = f"test_{next(self._numbers)}"
-        self._run("createdb", "--template", template, name)
-        return self.url(name)
+        self.create(name, template)
+        try:
+            yield self.url(name)
+        finally:
+            self._run("dropdb", "--force", name)
 
-    def named(self, name: str) -> str:
-        self._run("createdb", name)
+    def create(self, name: str, template: str = "template1") -> str:
+        """Make a database that stays, and return its URL."""
+        self._run("createdb", "--template", template, name)
         return self.url(name)
 
     def _run(self, program: str, *args: str) -> None:

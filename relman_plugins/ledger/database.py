@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from relman_plugins.domain.base import canonical_json
@@ -150,15 +157,15 @@ class Database:
             ) from error
         except ProgrammingError as error:
             raise self._unusable(error) from error
-        except (OperationalError, PoolTimeout, sqlite3.OperationalError) as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             if "no such table" in str(error) or "no such column" in str(error):
                 raise self._unusable(error) from error
+            if not _is_absence(error):
+                raise LedgerError(f"ledger {self.label} refused a statement: {_first_line(error)}") from error
             raise LedgerUnavailable(
                 f"ledger {self.label} does not answer: {_first_line(error)}; check that the database is up "
                 "and that this machine may reach and write it"
             ) from error
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            raise LedgerError(f"ledger {self.label} refused a statement: {_first_line(error)}") from error
 
     def _unusable(self, error: Exception) -> LedgerUnavailable:
         return LedgerUnavailable(
@@ -244,6 +251,15 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(conn: Connection) -> None:
     conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("relman_write") else "BEGIN")
+
+
+def _is_absence(error: Exception) -> bool:
+    """Say whether the database is away or broken, rather than the statement wrong."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout | sqlite3.OperationalError):
+        return True
+    # A file that is damaged, or no database at all, has no class of its own.
+    orig = getattr(error, "orig", None) or error
+    return type(orig) is sqlite3.DatabaseError or bool(getattr(error, "connection_invalidated", False))
 
 
 def _first_line(error: Exception) -> str:

@@ -29,28 +29,32 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: Any) -> str:
-    ledger = Ledger(postgres.named("relman_template"))
+    ledger = Ledger(postgres.create("relman_template"))
     ledger.migrate()
     ledger.close()
     return "relman_template"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without a schema."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return str(request.getfixturevalue("postgres").database())
+        yield f"sqlite:///{tmp_path}/ledger.db"
+        return
+    with request.getfixturevalue("postgres").database() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a migrated database with nothing in it."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "ledger.db")
-        return f"sqlite:///{tmp_path}/ledger.db"
+        yield f"sqlite:///{tmp_path}/ledger.db"
+        return
     template = request.getfixturevalue("postgres_template")
-    return str(request.getfixturevalue("postgres").database(template))
+    with request.getfixturevalue("postgres").database(template) as url:
+        yield url
 
 
 @pytest.fixture
