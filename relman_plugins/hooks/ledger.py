@@ -1,4 +1,4 @@
-"""Airflow configuration and connection → the ledger, and what steps and triggers ask of it again and again."""
+"""Airflow configuration and connection → the ledger, and what steps and triggers ask of it often."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ledger() -> Ledger:
 
 
 async def async_ledger_source() -> LedgerSource:
-    """Return where to get the ledger from, for a trigger: the connection is read here, without blocking the loop.
+    """Return where a trigger gets the ledger from: the connection is read here, the loop not blocked.
 
     Never raises: an unreadable connection is reported each time the ledger is asked for.
     """

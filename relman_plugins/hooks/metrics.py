@@ -25,8 +25,8 @@ async def async_prometheus(conn_id: str) -> Prometheus:
         connection = await BaseHook.aget_connection(conn_id)
     except Exception as error:
         raise ClientUnavailable(
-            f"cannot read connection {conn_id!r} of the metrics server: {error}; create it in Airflow (type HTTP), "
-            "or name another in the analysis"
+            f"cannot read connection {conn_id!r} of the metrics server: {error}; create it in Airflow (type "
+            "HTTP), or name another in the analysis"
         ) from error
     return _client(connection)
 

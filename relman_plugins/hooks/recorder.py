@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Recorder:
     """Records the events of one release.
 
-    A forward step gives no ``spool``: when the ledger does not answer, its events raise and it stops. Rollback,
-    abort and teardown give one: what the ledger can't take now is written there and replayed later, once.
+    A forward step gives no ``spool``: when the ledger does not answer, its events raise and it stops.
+    Rollback, abort and teardown give one: what the ledger can't take now is written there and replayed
+    later, once.
     """
 
     def __init__(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.hooks import settings
-from relman_plugins.platforms.archive import pack
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
 from relman_plugins.steps.paths import spec_path
 from relman_plugins.steps.process import Command
@@ -22,14 +21,16 @@ if TYPE_CHECKING:
 class BuildArtifactOperator(ReleaseStepOperator):
     """Run the pipeline's build on a copy of its source, archive what it made, and record the digest.
 
-    The archive is deterministic and its place in the store is its digest: the same output is the same artifact.
-    Without a build command the source itself is archived.
+    The archive is deterministic and its place in the store is its digest: the same output is the same
+    artifact. Without a build command the source itself is archived.
     """
 
     ui_color = "#e9e4d4"
 
     def act(self, context: Context, run: StepRun) -> str:
         """Build, archive, record."""
+        from relman_plugins.platforms.archive import pack
+
         args = run.step.args
         source = spec_path(args["source"], self.dag.fileloc)
         if not source.is_dir():

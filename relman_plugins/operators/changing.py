@@ -1,4 +1,4 @@
-"""What steps that change an environment share: the lock, what was there before, and the judgement afterwards."""
+"""What steps that change an environment share: the lock, what was there before, the judgement after."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ChangingOperator(AskingOperator):
         return lock
 
     def wait_for_window(self, run: StepRun) -> None:
-        """Look at the release window at the moment of the first change; a change that has begun is finished."""
+        """Look at the release window at the first change; a change that has begun is finished."""
         if run.plan.options.emergency or changes_so_far(run):
             return
         for gate in (run.shape.step(g) for g in run.step.gates):

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class CloseReleaseOperator(ReleaseStepOperator):
-    """Record how the release ended, give back its locks, and fail the run for every outcome but ``succeeded``.
+    """Record how the release ended, give back its locks, fail the run for every outcome but ``succeeded``.
 
-    A teardown of ``open``, so that it runs whatever became of the other steps, also when somebody marks the run.
+    A teardown of ``open``, so that it runs whatever became of the other steps, also when somebody marks the
+    run.
     """
 
     ui_color = "#e8e8e8"

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 class DeployOperator(ChangingOperator):
     """Converge the environment to the step's weight, then wait for the analysis when the plan has one.
 
-    Idempotent: a second try converges to the same state under the same lock, and does not bring a candidate back
-    whose numbers were bad. The first deploy of a service skips the weights: there is nobody to share traffic with.
+    Idempotent: a second try converges to the same state under the same lock, and does not bring a candidate
+    back whose numbers were bad. The first deploy of a service skips the weights: there is nobody to share
+    traffic with.
     """
 
     ui_color = "#d3ecd0"

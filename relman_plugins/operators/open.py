@@ -63,7 +63,7 @@ class OpenReleaseOperator(ReleaseStepOperator):
         version = conf["version"] or self._next_version()
         if not is_version(version):
             raise AirflowFailException(
-                f"{version!r} is not a version: expected letters, digits and . _ + -, at most 64 of them, as in 1.4.0"
+                f"{version!r} is not a version: expected letters, digits and . _ + -, at most 64, as in 1.4.0"
             )
         return Options(
             version=version,

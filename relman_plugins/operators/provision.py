@@ -59,9 +59,8 @@ class TeardownOperator(ChangingOperator):
             raise PlatformUnavailable(
                 f"{name} is not gone: {'; '.join(observed.messages) or 'something is left of it'}"
             )
-        proof = [
-            f"{run.environment.platform} was asked at {datetime.now(UTC):%H:%M:%S} UTC: nothing of {name} exists"
-        ]
+        asked = f"{run.environment.platform} was asked at {datetime.now(UTC):%H:%M:%S} UTC"
+        proof = [f"{asked}: nothing of {name} exists"]
         run.record(Kind.ENVIRONMENT_REMOVED, f"{run.attempt}:removed", {"proof": proof})
         run.ledger.locks.release(name, run.service, run.release_id)
         return f"{name} is gone: no process, port, route or data directory is left"

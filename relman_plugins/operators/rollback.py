@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 class RollbackOperator(ChangingOperator):
     """Converge to the last stable state, whatever else is the matter.
 
-    Nothing blocks it: no window, no hold, no missing approval, no changed spec. Without the ledger it goes on from
-    what the deploying steps left in XCom and this task's own copy of the plan, and its events wait in the spool. The
-    platform refuses it only when another release has taken the environment since (a newer fencing token).
+    Nothing blocks it: no window, no hold, no missing approval, no changed spec. Without the ledger it goes
+    on from what the deploying steps left in XCom and this task's own copy of the plan, and its events wait
+    in the spool. The platform refuses it only when another release has taken the environment since (a newer
+    fencing token).
 
     Skipped when the release changed nothing here.
     """

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from relman_plugins.clients.reports import junit
 from relman_plugins.domain.event import Kind
 from relman_plugins.errors import ClientRejected
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.operators.changing import unlock_if_done
-from relman_plugins.platforms.archive import unpack
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
 from relman_plugins.steps.process import Command
 from relman_plugins.steps.run import StepRun
@@ -26,14 +24,17 @@ FAILED_TESTS_KEPT = 50
 class SuiteOperator(ReleaseStepOperator):
     """Run one suite in the unpacked artifact and read its JUnit report.
 
-    Green means: the command ended by itself, with exit code 0 or with no more failures than the plan tolerates, and a
-    whole report says that enough tests ran. Anything else is red, and what is known of it is recorded.
+    Green means: the command ended by itself, with exit code 0 or with no more failures than the plan
+    tolerates, and a whole report says that enough tests ran. Anything else is red, and what is known of it
+    is recorded.
     """
 
     ui_color = "#fdf1c7"
 
     def act(self, context: Context, run: StepRun) -> str:
         """Run, read, record."""
+        from relman_plugins.platforms.archive import unpack
+
         args = run.step.args
         environment, artifact = run.environment, run.artifact
         url = platform_of(environment).observe(environment.name, run.service).url
@@ -70,6 +71,8 @@ class SuiteOperator(ReleaseStepOperator):
         return f"suite {args['suite']}: {data['tests']} tests, {data['skipped']} skipped, none failed"
 
     def _read(self, report: Path, args: dict[str, Any]) -> tuple[bool, str, dict[str, Any]]:
+        from relman_plugins.clients.reports import junit
+
         try:
             read = junit.read(report)
         except ClientRejected as error:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class ApprovalSensor(AskingOperator):
     """Wait until the people named in the plan have approved exactly what would ship.
 
-    The approval is bound to the digest of its subject: version, artifact digest, plan hash, spec digest. A "no", or
-    nobody's answer in time, fails the step and with it the way into the stage.
+    The approval is bound to the digest of its subject: version, artifact digest, plan hash, spec digest. A
+    "no", or nobody's answer in time, fails the step and with it the way into the stage.
     """
 
     ui_color = "#f6d9a8"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class WindowSensor(ReleaseStepOperator):
     """Wait until the environment's release window is open: deferred to the exact opening, no polling.
 
-    An emergency release does not wait; that it is one stands in what its approvers approve. The first step that
-    changes the environment looks at the window again, at the moment it acts.
+    An emergency release does not wait; that it is one stands in what its approvers approve. The first step
+    that changes the environment looks at the window again, at the moment it acts.
     """
 
     ui_color = "#cfe3f5"
@@ -41,7 +41,7 @@ class WindowSensor(ReleaseStepOperator):
         until = since + timedelta(seconds=args["timeout_s"])
         run.record(Kind.WINDOW_WAITED, "waited", _waiting(said, until))
         self.log.info("closed: %s; next opening %s", "; ".join(said.reasons), said.next_open)
-        self.defer(
+        return self.defer(
             trigger=WindowTrigger(
                 release_id=run.release_id,
                 windows=args["windows"],

@@ -1,4 +1,4 @@
-"""Asking people: a gate in the ledger, a Required Action as its doorbell, a trigger that waits for the decision."""
+"""Asking people: a gate in the ledger, a Required Action as its doorbell, a trigger that waits."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 class AskingOperator(ReleaseStepOperator):
     """A step that may have to ask people. Its gate has the step's own id.
 
-    Votes count only in the ledger. An answer on Airflow's page that did not pass through relman's middleware arrives
-    here as the resume event, which only the server can make, and is handed to the vote service.
+    Votes count only in the ledger. An answer on Airflow's page that did not pass through relman's
+    middleware arrives here as the resume event, which only the server can make, and is handed to the vote
+    service.
     """
 
     def ask(
@@ -61,9 +62,10 @@ class AskingOperator(ReleaseStepOperator):
             subject=headline,
             body=body,
             multiple=False,
+            params={},
             assigned_users=[HITLUser(id=p.airflow, name=p.name or p.airflow) for p in people],
         )
-        self.park(context, run, gate)
+        return self.park(context, run, gate)
 
     def park(self, context: Context, run: StepRun, gate: GateState) -> NoReturn:
         """Wait for the gate's decision; its time has been running since it was opened."""
@@ -80,7 +82,7 @@ class AskingOperator(ReleaseStepOperator):
         )
 
     def answered(self, context: Context, event: dict[str, Any]) -> Any:
-        """Go on when the trigger saw a decision, or Airflow took an answer: the ledger is read again either way."""
+        """Go on when the trigger saw a decision or Airflow took an answer: the ledger is read again."""
         return self._framed(context, lambda run: self.finish(run, self._answered(context, run, event)))
 
     def decided(self, context: Context, run: StepRun, gate: GateState) -> str:
@@ -145,5 +147,6 @@ class AskingOperator(ReleaseStepOperator):
             ti_id=context["ti"].id,
             options=[APPROVE, REJECT],
             subject="",
+            params={},
             assigned_users=[HITLUser(id=p.airflow, name=p.name or p.airflow) for p in gate.people],
         )

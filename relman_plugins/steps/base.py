@@ -21,16 +21,17 @@ LOCK_TTL_S = 24 * 3600.0
 GATES = (StepKind.APPROVAL, StepKind.WINDOW)
 
 
-class StepFailed(RelmanError):
+class StepFailed(RelmanError):  # noqa: N818 - an answer, not an error
     """The step did its work and the answer is no: red tests, bad numbers, a rejection. Not worth a retry."""
 
 
 class ReleaseStepOperator(BaseOperator):
     """A step of a release plan.
 
-    Subclasses say in ``act`` what the step does. A forward step goes on only when the ledger says it may: the release
-    is open, nobody aborted or holds it, the plan is the one it was opened with, every step before it has a recorded
-    end, and every gate before it a recorded decision. The state of tasks in Airflow decides nothing.
+    Subclasses say in ``act`` what the step does. A forward step goes on only when the ledger says it may:
+    the release is open, nobody aborted or holds it, the plan is the one it was opened with, every step
+    before it has a recorded end, and every gate before it a recorded decision. The state of tasks in
+    Airflow decides nothing.
 
     Safe to run again: a step with a recorded end returns at once.
 
@@ -102,12 +103,10 @@ class ReleaseStepOperator(BaseOperator):
             raise
         except (StepFailed, Refused) as error:
             self._fail(run, str(error), Kind.STEP_REFUSED if isinstance(error, Refused) else Kind.STEP_FAILED)
-        except RelmanError as error:
-            run.record(
-                Kind.STEP_FAILED,
-                f"{run.attempt}:failed",
-                {"message": str(error), "try": run.attempt, "final": False},
-            )
+        except Exception as error:
+            # Recorded, so that the record says why a try ended, and raised, so that Airflow tries again.
+            data = {"message": str(error) or type(error).__name__, "try": run.attempt, "final": False}
+            run.record(Kind.STEP_FAILED, f"{run.attempt}:failed", data)
             raise
 
     def _fail(self, run: StepRun, message: str, kind: Kind = Kind.STEP_FAILED) -> Any:
@@ -128,7 +127,7 @@ class ReleaseStepOperator(BaseOperator):
         release = book.release_of_run(ti.dag_id, ti.run_id)
         if release is None:
             raise AirflowFailException(
-                f"run {ti.run_id!r} of {ti.dag_id} has no release in the ledger: its first step, open, must run first"
+                f"run {ti.run_id!r} of {ti.dag_id} has no release in the ledger: its step open must run first"
             )
         recorder = Recorder(
             release.release_id,
@@ -140,8 +139,8 @@ class ReleaseStepOperator(BaseOperator):
             step = release.plan.shape.step(self.step_id)
         except KeyError:
             raise AirflowFailException(
-                f"the plan of release {release.release_id} has no step {self.step_id!r}: the pipeline changed under it; "
-                "start another release"
+                f"the plan of release {release.release_id} has no step {self.step_id!r}: the spec changed "
+                "under it; start another release"
             ) from None
         return StepRun(book, release, step, recorder, f"try{ti.try_number}")
 
@@ -176,7 +175,7 @@ class ReleaseStepOperator(BaseOperator):
                     f"{text}; nothing goes past it. Approve it with `relman approve {run.release_id}`"
                 )
             raise Refused(
-                f"step {needed} has no recorded end: it was marked or skipped in Airflow, which does not count; "
-                "clear it so that it runs"
+                f"step {needed} has no recorded end: it was marked or skipped in Airflow, which does not "
+                "count; clear it so that it runs"
             )
         check_forward(run.ledger, run.release_id, run.step, shape_hash=self.shape.hash, now=datetime.now(UTC))

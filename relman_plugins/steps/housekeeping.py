@@ -82,7 +82,7 @@ class Housekeeper:
         return done
 
     def end_orphans(self) -> list[str]:
-        """End releases whose run was deleted, marked or timed out; take their candidates' traffic back first."""
+        """End releases whose run was deleted, marked or timed out; take their candidates back first."""
         done = []
         for release in self.ledger.releases(active=True, limit=200):
             if release.opened_at > datetime.now(UTC) - GRACE:

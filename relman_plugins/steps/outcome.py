@@ -14,8 +14,8 @@ _NOT_COUNTED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE)
 def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
     """Return a release's outcome and why, from all its events, oldest first.
 
-    A person's word comes first: aborted, rejected. Then what happened to the environments: rolled back. It succeeded
-    only when every step has a recorded end; the states of Airflow's tasks are not asked.
+    A person's word comes first: aborted, rejected. Then what happened to the environments: rolled back. It
+    succeeded only when every step has a recorded end; the states of Airflow's tasks are not asked.
     """
     aborted = _last(events, Kind.ABORT_REQUESTED)
     if aborted:
@@ -42,7 +42,7 @@ def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
 
 
 def left_behind(shape: Shape, events: Sequence[Event]) -> list[str]:
-    """Return the environments where a candidate was left between two states: neither promoted nor taken back."""
+    """Return the environments where a candidate is neither promoted nor taken back."""
     last: dict[str, Event] = {}
     for event in events:
         if event.kind in (Kind.CHANGE_STARTED, Kind.CHANGE_FINISHED) and event.environment:

@@ -8,7 +8,7 @@ from relman_plugins.hooks import settings
 
 
 def specs_folder(dag_file: str) -> Path:
-    """Return the folder of the release specs: the configured one, or ``release_specs`` beside the DAG folder."""
+    """Return the folder of the specs: the configured one, or ``release_specs`` beside the DAG folder."""
     return settings.specs_base() or Path(dag_file).resolve().parent.parent / "release_specs"
 
 

@@ -73,7 +73,7 @@ class StepRun:
         built = self.events(Kind.ARTIFACT_BUILT)
         if not built:
             raise Refused(
-                f"release {self.release_id} has no recorded artifact; the build step must have ended well first"
+                f"release {self.release_id} has no recorded artifact; its build must have ended well first"
             )
         return Revision.model_validate(built[-1].data["revision"])
 

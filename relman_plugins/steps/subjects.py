@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Kind
@@ -57,12 +58,14 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
         if subject["emergency"]
         else ""
     )
+    starter = _one_line(run.release.started_by.name or "Airflow")
+    page = f"{settings.base_url()}/dags/{run.release.dag_id}/runs/{quote(run.release.run_id)}"
     return (
-        f"{emergency}Release **{run.release_id}** started by {_one_line(run.release.started_by.name or 'Airflow')}.\n\n"
+        f"{emergency}Release **{run.release_id}** started by {starter}.\n\n"
         f"Who may answer: {names}; {need}. One rejection ends the release.\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
         f"What is approved has the digest `{digest_of(subject)}`. "
-        f"Live state: [{run.release_id}]({settings.base_url()}/dags/{run.release.dag_id}/runs/{run.release.run_id})\n"
+        f"Live state: [{run.release_id}]({page})\n"
     )
 
 
@@ -75,9 +78,10 @@ def question_of(
     weight = run.step.args.get("weight")
     where = f"{weight} % of the traffic of" if weight else "all the traffic of"
     body = (
-        f"`{subject['version']}` has {where} `{run.step.environment}`. The numbers neither say that it is good nor that "
-        f"it is bad: **{verdict.value}**.\n\n> {_one_line(reason)}\n\n"
-        f"**Approve** to go on as if they were good, **Reject** to roll back. Nothing moves until somebody answers.\n\n"
+        f"`{subject['version']}` has {where} `{run.step.environment}`. The numbers neither say that it is "
+        f"good nor that it is bad: **{verdict.value}**.\n\n> {_one_line(reason)}\n\n"
+        "**Approve** to go on as if they were good, **Reject** to roll back. "
+        "Nothing moves until somebody answers.\n\n"
         f"Who may answer: {names}.\n"
     )
     return subject, body

@@ -61,9 +61,10 @@ class Watch(Frozen):
 class AnalysisTrigger(ReleaseTrigger):
     """Look at a candidate's metrics ``count`` times, one ``interval_s`` apart, and yield the verdict.
 
-    On ``fail``, and when a person aborts, the process that sees it converges to the state without the candidate
-    before it does anything else. A look is recorded with the judge's state, so that another triggerer goes on where
-    this one was killed. While a person holds the release, a good end waits for the resumption; a bad one does not.
+    On ``fail``, and when a person aborts, the process that sees it converges to the state without the
+    candidate before it does anything else. A look is recorded with the judge's state, so that another
+    triggerer goes on where this one was killed. While a person holds the release, a good end waits for the
+    resumption; a bad one does not.
 
     The event is ``{"verdict", "reason", "aborted": bool}``.
     """
@@ -108,7 +109,7 @@ class AnalysisTrigger(ReleaseTrigger):
         yield await self.event({"verdict": state.verdict.value, "reason": state.reason, "aborted": False})
 
     def _state_so_far(self, recorder: Recorder) -> State:
-        """Return what an earlier process of this watch knew; a fresh start when the ledger does not answer."""
+        """Return what an earlier process of this watch knew; a fresh start without the ledger."""
         ledger = recorder.ledger_or_none()
         if ledger is None:
             return State()

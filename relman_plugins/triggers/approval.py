@@ -22,8 +22,9 @@ PAUSE_S = 60.0
 class ApprovalTrigger(ReleaseTrigger):
     """Wait until a gate is decided, its time is over, or somebody aborts the release.
 
-    Before it yields it closes the gate's Required Action, so that nobody answers a question that is settled. The
-    event is ``{"state": "approved" | "rejected" | "expired" | "aborted"}``; whoever gets it reads the ledger again.
+    Before it yields it closes the gate's Required Action, so that nobody answers a question that is
+    settled. The event is ``{"state": "approved" | "rejected" | "expired" | "aborted"}``; whoever gets it
+    reads the ledger again.
 
     :param ti_id: the task instance whose Required Action is closed.
     :param expires_at: end of the gate's time, ISO 8601.

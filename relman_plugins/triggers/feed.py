@@ -23,8 +23,9 @@ T = TypeVar("T")
 class LedgerFeed:
     """Tells its waiters when the ledger has grown.
 
-    However many releases wait, the database is asked one question a second: the id of the newest event. Nobody
-    asks while nobody waits. A ledger that does not answer is asked again; those who wait go on waiting.
+    However many releases wait, the database is asked one question a second: the id of the newest event.
+    Nobody asks while nobody waits. A ledger that does not answer is asked again; those who wait go on
+    waiting.
     """
 
     def __init__(self, source: LedgerSource) -> None:
