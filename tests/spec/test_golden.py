@@ -7,6 +7,7 @@ what ``relman validate`` prints. ``RELMAN_UPDATE_GOLDEN=1 pytest tests/spec/test
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,10 @@ def test_good_specs_are_silent(case: str) -> None:
 def test_every_golden_file_has_its_case() -> None:
     assert sorted(p.stem for p in ERR.glob("*.out")) == cases()
     assert len(cases()) >= 30
+
+
+def test_every_code_has_an_example() -> None:
+    package = Path(load_pipeline.__code__.co_filename).parent
+    written = {code for p in package.rglob("*.py") for code in re.findall(r'"(RM\d{3})"', p.read_text())}
+    shown = {code for p in ERR.glob("*.out") for code in re.findall(r"\[(RM\d{3})\]", p.read_text())}
+    assert written - shown == {"RM008"}  # files that cannot be read: test_hostile.py makes them
