@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.clients.http import client, shown
+from relman_plugins.errors import ClientRejected
 
 if TYPE_CHECKING:
     import httpx
@@ -22,11 +23,13 @@ class Api:
     """
 
     def __init__(self, url: str, user: str = "", password: str = "", token: str = "") -> None:
-        self.url = url.rstrip("/")
         self._user, self._password, self._token = user, password, token
-        self._http: httpx.Client = client(
-            self.url, headers={"X-Relman-Via": "cli", "Accept": "application/json"}
-        )
+        headers = {"X-Relman-Via": "cli", "Accept": "application/json"}
+        try:
+            self._http: httpx.Client = client(url.rstrip("/"), headers=headers)
+        except ClientRejected as error:
+            raise Stop(Exit.USAGE, f"--url: {error}") from error
+        self.url = shown(url).rstrip("/")
 
     def __enter__(self) -> Api:
         return self
@@ -78,7 +81,7 @@ class Api:
             )
             raise Stop(
                 Exit.ENVIRONMENT,
-                f"no answer from {shown(self.url)} ({said}); is Airflow's API server running there? "
+                f"no answer from {self.url} ({said}); is Airflow's API server running there? "
                 "--url or RELMAN_URL names another address",
             ) from error
 
@@ -89,10 +92,10 @@ class Api:
         if answer.status_code == 401:
             raise Stop(
                 Exit.ENVIRONMENT,
-                f"not logged in at {shown(self.url)}: {reason}; give --user and --password, or --token",
+                f"not logged in at {self.url}: {reason}; give --user and --password, or --token",
             )
         if answer.status_code >= 500:
-            raise Stop(Exit.ENVIRONMENT, f"{shown(self.url)} answered {answer.status_code}: {reason}")
+            raise Stop(Exit.ENVIRONMENT, f"{self.url} answered {answer.status_code}: {reason}")
         raise Refusal(answer.status_code, reason)
 
 

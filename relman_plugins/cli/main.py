@@ -60,12 +60,6 @@ def main() -> None:
         _end(stop.code, str(stop))
     except RelmanError as error:
         _end(code_of(error), str(error))
-    except KeyboardInterrupt:
-        _end(130, "interrupted")
-    except BrokenPipeError:
-        # The reader went away: writing the rest, also at interpreter exit, would only fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         if os.environ.get("RELMAN_DEBUG"):
             raise

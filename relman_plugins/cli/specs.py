@@ -56,7 +56,7 @@ def plan(
         raise Stop(Exit.USAGE, f"--version {version!r}: expected letters, digits and . _ + -, at most 64")
     loaded = load_pipeline(file)
     if loaded.documents is None or _has_errors(loaded.diagnostics):
-        _print(loaded.diagnostics, ValidateFormat.TEXT)
+        _print(loaded.diagnostics, ValidateFormat.TEXT, err=True)
         raise typer.Exit(Exit.FINDINGS)
     release = plan_release(compile_shape(loaded.documents), Options(version=version))
     if form is PlanFormat.JSON:
@@ -64,7 +64,7 @@ def plan(
             {"plan_hash": release.hash, "shape_hash": release.shape.hash, **release.model_dump(mode="json")}
         )
     else:
-        typer.echo(render_text(release) if form is PlanFormat.TEXT else render_mermaid(release))
+        typer.echo(render_text(release) if form is PlanFormat.TEXT else render_mermaid(release), nl=False)
 
 
 def echo_json(value: Any) -> None:
@@ -78,15 +78,15 @@ def _has_errors(findings: tuple[Diagnostic, ...]) -> bool:
     return any(finding.severity == "error" for finding in findings)
 
 
-def _print(findings: tuple[Diagnostic, ...], form: ValidateFormat) -> None:
+def _print(findings: tuple[Diagnostic, ...], form: ValidateFormat, *, err: bool = False) -> None:
     from relman_plugins.spec import render
 
     if form is ValidateFormat.JSON:
-        typer.echo(render.render_json(findings))
+        typer.echo(render.render_json(findings), nl=False)
     elif form is ValidateFormat.GITHUB:
         typer.echo(render.render_github(findings), nl=False)
     elif findings:
-        typer.echo(render.render_text(findings, _sources(findings)), err=True)
+        typer.echo(render.render_text(findings, _sources(findings)), err=err)
 
 
 def _sources(findings: tuple[Diagnostic, ...]) -> dict[str, str]:
