@@ -128,5 +128,7 @@ def _text(value: float) -> str:
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
     text = repr(value)
-    text = format(Decimal(text), "f") if "e" in text else text
+    # Python turns to exponents earlier than Prometheus does.
+    if "e" in text and 1e-6 <= abs(value) < 1e21:
+        text = format(Decimal(text), "f")
     return text.removesuffix(".0")
