@@ -23,23 +23,15 @@ class Postgres:
     home: Path
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def url(self, database: str) -> str:
-        return f"postgresql+psycopg://postgres@/{database}?host={self.home}"
-
     @contextmanager
-    def database(self, template: str = "template1") -> Iterator[str]:
-        """Make an empty database, or a copy of another; give its URL, then remove it."""
+    def database(self) -> Iterator[str]:
+        """Make an empty database, give its URL, then remove it."""
         name = f"test_{next(self._numbers)}"
-        self.create(name, template)
+        self._run("createdb", name)
         try:
-            yield self.url(name)
+            yield f"postgresql+psycopg://postgres@/{name}?host={self.home}"
         finally:
             self._run("dropdb", "--force", name)
-
-    def create(self, name: str, template: str = "template1") -> str:
-        """Make a database that stays, and return its URL."""
-        self._run("createdb", "--template", template, name)
-        return self.url(name)
 
     def _run(self, program: str, *args: str) -> None:
         command = [str(self.bin / program), "--host", str(self.home), "--username", "postgres", *args]
