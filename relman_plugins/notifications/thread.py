@@ -55,8 +55,8 @@ def _suite(event: Event, data: dict[str, Any]) -> _Written:
     failed = data.get("failed") or []
     mark = "✅" if data.get("passed") else "❌"
     counts = ", ".join(
-        f"{data[k]} {k if k != 'errors' else 'broken'}"
-        for k in ("failures", "errors", "skipped")
+        f"{data[k]} {word}"
+        for k, word in (("failures", "failed"), ("errors", "broken"), ("skipped", "skipped"))
         if data.get(k)
     )
     text = (

@@ -89,7 +89,7 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
             "passed": False,
             "failed": [{"name": "t.a", "message": "boom"}],
         },
-        ["❌ unit", "3 tests, 1 failures, 1 skipped", "t.a", "boom"],
+        ["❌ unit", "3 tests, 1 failed, 1 skipped", "t.a", "boom"],
     ),
     (
         Kind.GATE_OPENED,
