@@ -66,7 +66,9 @@ def _changed(data: Event, event: Event) -> str:
     if candidate.get("version"):
         weight = desired.get("candidate_weight")
         return f"{where}: {candidate['version']} gets {weight} % of the traffic"
-    return f"{where}: {stable.get('version') or 'nothing'} runs, proven by digest"
+    if stable.get("version"):
+        return f"{where}: {stable['version']} runs, proven by digest"
+    return f"{where}: nothing runs"
 
 
 def _opened(data: Event, _event: Event) -> str:

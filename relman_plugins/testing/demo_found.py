@@ -17,6 +17,9 @@ from relman_plugins.testing.stack_process import Managed, StackError
 
 SERVICE = "checkout"
 VERSION = "1.0.0"
+BASKET = '{"items": [{"article": "mug"}]}'
+"""What every user buys."""
+
 RATE = 40
 """Requests per second that the users of production make."""
 
@@ -49,7 +52,8 @@ def start_traffic(stack: Stack) -> Managed:
     return stack.relman(
         "traffic",
         "relman_plugins.testing.traffic",
-        *("--url", stack.addresses.production(SERVICE), "--rate", str(RATE), "--report", str(report)),
+        *("--url", f"{stack.addresses.production(SERVICE)}/checkout", "--body", BASKET),
+        *("--rate", str(RATE), "--report", str(report)),
     )
 
 
