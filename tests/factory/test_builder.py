@@ -6,7 +6,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from relman_plugins.factory.builder import build_dag
 from relman_plugins.factory.params import release_params
@@ -81,7 +81,7 @@ def test_rollback_follows_any_failure_of_its_stage_and_only_that(example):
     assert rollback.downstream_task_ids == {"close"}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(any_documents())
 def test_any_plan_is_a_valid_dag_with_the_plans_edges(docs):
     shape = compile_shape(docs)
