@@ -89,7 +89,8 @@ class Api:
         if answer.is_success:
             return answer
         reason = _reason(answer)
-        if answer.status_code == 401:
+        # Airflow says 401 to nobody and to an expired token, but 403 to a token that it can't read.
+        if answer.status_code == 401 or reason == "Invalid JWT token":
             raise Stop(
                 Exit.ENVIRONMENT,
                 f"not logged in at {self.url}: {reason}; give --user and --password, or --token",

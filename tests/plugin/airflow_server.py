@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import json
 import os
 import shutil
@@ -108,6 +109,7 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_die_with_parent,
             )
         atexit.register(self.stop)
         pause = threading.Event()
@@ -268,6 +270,11 @@ SHAPE = Shape(
     ),
     slack_channel="#rel-checkout",
 )
+
+
+def _die_with_parent() -> None:
+    # A test run that is killed runs no clean-up: Linux then ends the server (1 is PR_SET_PDEATHSIG).
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _free_port() -> int:
