@@ -109,15 +109,13 @@ class Replica:
         try:
             await self._adopt()
             while not self.retiring:
-                if self.record.pid is None and not await self._start():
-                    await self._back_off()
-                    continue
-                began = time.monotonic()
-                proven = await self._watch()
+                try:
+                    await self._live()
+                except Exception as e:  # whatever it is, the next attempt may fare better, and people see it
+                    self.failures += 1
+                    self.trouble = f"unexpected {type(e).__name__}: {e}"
                 if not self.retiring:
                     await self._end_process()
-                    self.failures = 1 if time.monotonic() - began > STEADY_S else self.failures + 1
-                    self.false_starts = 0 if proven else self.false_starts + 1
                     await self._back_off()
             await self._drain()
         finally:
@@ -125,6 +123,15 @@ class Replica:
             if self.retiring:
                 await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
             self._changed()
+
+    async def _live(self) -> None:
+        """Run one process from its start, or from where it is, to its end."""
+        if self.record.pid is None and not await self._start():
+            return
+        began = time.monotonic()
+        proven = await self._watch()
+        self.failures = 1 if time.monotonic() - began > STEADY_S else self.failures + 1
+        self.false_starts = 0 if proven else self.false_starts + 1
 
     async def _adopt(self) -> None:
         pid = self.record.pid
