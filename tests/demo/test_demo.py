@@ -1,0 +1,139 @@
+"""The demo as a user runs it: real processes, from start to the last of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.demo import living
+from tests.repo import tree
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).resolve().parents[2]
+MOMENTS = ["Airflow: database", "Airflow: api-server", "as found", "artifact sha256", "10 % of the traffic"]
+
+
+@contextmanager
+def demo(home: Path, repo: Path = ROOT, module: str = "demo") -> Iterator[subprocess.Popen[str]]:
+    """Start the demo in a session of its own, as a terminal would."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", f"relman_plugins.testing.{module}", "--home", str(home / "now")],
+        cwd=repo,
+        env={**os.environ, "PYTHONPATH": str(repo)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+def until(process: subprocess.Popen[str], text: str) -> str:
+    """Read what the demo says until it says the text."""
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if text in line:
+            return "".join(said)
+    raise AssertionError(f"the demo ended with {process.wait()} and never said {text!r}:\n{''.join(said)}")
+
+
+def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
+    with demo(tmp_path) as process:
+        said, _ = process.communicate(timeout=580)
+    assert process.returncode == 0, said
+    for release, outcome, run in (
+        ("checkout-1.1.0-1", "succeeded", "success"),
+        ("checkout-1.2.0-1", "rolled_back", "failed"),
+        ("checkout-1.3.0-1", "rejected", "failed"),
+    ):
+        assert f"{release}: {outcome}; its run is {run}; production runs 1.1.0" in said
+    cost = re.search(
+        r"1\.2\.0 served (\d+) of (\d+) requests in production; .* (\d+) ms after the failing poll", said
+    )
+    assert cost, said
+    assert 0 < int(cost[1]) < int(cost[2])
+    assert int(cost[3]) < 2000
+    assert "#rel-checkout" in said
+    assert "checkout 1.1.0" in said.partition("What Slack was told")[2]
+    assert (tmp_path / "now" / "relman" / "ledger.db").exists()
+    assert living.of(tmp_path) == []
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_ctrl_c_leaves_nothing(moment: str, tmp_path: Path) -> None:
+    with demo(tmp_path) as process:
+        until(process, moment)
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "stopped by SIGINT; no process is left" in said
+    assert living.of(tmp_path) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_the_demo_alone_leaves_nothing(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    with demo(tmp_path) as process:
+        until(process, "as found")
+        process.send_signal(number)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    assert living.of(tmp_path) == []
+
+
+def test_a_step_that_fails_ends_the_demo_with_the_log_that_matters(tmp_path: Path) -> None:
+    repo = copy(tmp_path / "repo")
+    build = repo / "examples" / "checkout" / "build.py"
+    before = '    overlay = source / "versions" / version\n'
+    broken = '    if version != "1.0.0":\n        raise SystemExit("the compiler is on holiday")\n'
+    assert before in build.read_text()
+    build.write_text(build.read_text().replace(before, broken + before))
+    with demo(tmp_path, repo) as process:
+        said, _ = process.communicate(timeout=400)
+    assert process.returncode == 1, said
+    assert "checkout-1.1.0-1 ended failed, expected succeeded" in said
+    assert "the compiler is on holiday" in said.partition("The demo failed")[2]
+    assert living.of(tmp_path) == []
+
+
+def test_up_runs_until_it_is_stopped_and_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
+    with demo(tmp_path, module="up") as process:
+        said = until(process, "Ctrl-C")
+        assert "as found" in said
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert living.of(tmp_path) == []
+    with demo(tmp_path, module="up") as process:
+        assert "as found" not in until(process, "Ctrl-C")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert living.of(tmp_path) == []
+
+
+def copy(to: Path) -> Path:
+    """Copy the repository as git would hand it out."""
+    for path in tree.files():
+        target = to / path.relative_to(tree.ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    return to
