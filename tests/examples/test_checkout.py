@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.platforms.living import BASKET, CHECKOUT, call
+from tests.platforms.living import BASKET, CHECKOUT, call, until
 
 VERSIONS = ["1.0.0", "1.1.0", "1.2.0", "1.3.0"]
 HEALTHY = [v for v in VERSIONS if v != "1.2.0"]
@@ -70,6 +71,39 @@ def test_the_bad_version_runs_out_of_connections_under_traffic(shared, revisions
     assert call(url + "/healthz")[0] == 200
     assert call(url + "/quote", BASKET)[0] == 200
     assert shared.observe("busy-1-2-0").stable.ready == 1
+
+
+def test_an_analysis_sees_the_bad_canary_and_only_that(shared, revisions):
+    """What the demo asks, on the demo's traffic: ten per cent of forty requests a second."""
+    environment = "canary"
+    url = shared.converge(
+        environment,
+        stable=revisions["1.1.0"],
+        candidate=revisions["1.2.0"],
+        candidate_weight=10,
+        stable_replicas=2,
+        candidate_replicas=1,
+    ).url
+    command = [sys.executable, "-m", "relman_plugins.testing.traffic", "--url", url + "/checkout"]
+    traffic = subprocess.Popen([*command, "--body", json.dumps(BASKET)], stdout=subprocess.PIPE)
+
+    def ratio(version: str) -> float:
+        who = f'environment="{environment}",version="{version}"'
+        bad = f'sum(increase(relman_requests_total{{{who},code=~"5.."}}[10s]))'
+        found = shared.query(f"{bad} / sum(increase(relman_requests_total{{{who}}}[10s]))")["data"]["result"]
+        return float(found[0]["value"][1]) if found else 0.0
+
+    try:
+        until(lambda: ratio("1.2.0") > 0.2, "more than a fifth of the canary's answers are errors")
+        assert ratio("1.1.0") == 0
+        seen = shared.converge(environment, stable=revisions["1.1.0"], stable_replicas=2)
+        assert (seen.candidate, seen.stable.weight) == (None, 100)
+    finally:
+        traffic.terminate()
+        report = json.loads(traffic.communicate()[0])
+    assert report["failed"] == {}
+    assert report["versions"]["1.1.0"]["errors"] == 0
+    assert 0 < report["versions"]["1.2.0"]["requests"] <= report["sent"] / 9
 
 
 def test_versions_price_differently(shared, revisions):

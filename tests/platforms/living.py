@@ -18,7 +18,8 @@ from typing import Any
 
 import psutil
 
-from relman_plugins.domain.state import DesiredState, ObservedState
+from relman_plugins.domain.state import DesiredState, ObservedState, Revision
+from relman_plugins.platforms import archive
 from relman_plugins.platforms.registry import platform
 
 CHECKOUT = Path(__file__).parents[2] / "examples" / "checkout"
@@ -110,3 +111,25 @@ class Daemon:
     def query(self, promql: str) -> Any:
         quoted = urllib.parse.quote(promql)
         return call(f"{self.urls['metrics_url']}/api/v1/query?query={quoted}")[1]
+
+
+EXPOSED = """
+import http.server, json, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(
+            {"version": os.environ["RELMAN_VERSION"], "digest": os.environ["RELMAN_DIGEST"]}).encode())
+http.server.HTTPServer((HOST, int(os.environ["RELMAN_PORT"])), Handler).serve_forever()
+"""
+"""A program for `made`; HOST is where it listens."""
+
+
+def made(tmp_path: Path, version: str, program: str, manifest: str | None = None) -> Revision:
+    """Return an artifact whose program is a few lines of Python."""
+    folder = tmp_path / version
+    folder.mkdir()
+    (folder / "main.py").write_text(program)
+    (folder / "relman.json").write_text(manifest or '{"command": ["python", "main.py"]}')
+    return archive.pack(folder, tmp_path / "store").revision(version)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.platforms.living import BASKET, call, until
+from tests.platforms.living import BASKET, EXPOSED, call, made, until
 
 
 def listening(pid: int) -> set[str]:
@@ -85,8 +85,6 @@ def test_what_is_not_deployed_is_not_found(shared):
 
 
 def test_a_replica_without_an_answer_is_a_502_of_its_version(shared, revisions, tmp_path):
-    from tests.platforms.test_converge import EXPOSED, made
-
     hangs_up = EXPOSED.replace("HOST", '"127.0.0.1"').replace(
         "        self.send_response(200)\n",
         "        if self.path == '/x': return\n        self.send_response(200)\n",
@@ -97,6 +95,34 @@ def test_a_replica_without_an_answer_is_a_502_of_its_version(shared, revisions, 
     assert "gave no answer" in body["error"]
     labels = '{code="502",environment="silent",service="checkout",version="5.0.0"}'
     assert f"relman_requests_total{labels} 1\n" in call(shared.urls["metrics_url"] + "/metrics")[1]
+
+
+SLOW = EXPOSED.replace("HOST", '"127.0.0.1"').replace(
+    "http.server.HTTPServer", "http.server.ThreadingHTTPServer"
+)
+SLOW = SLOW.replace(
+    "        self.send_response(200)\n",
+    """        if self.path == "/slow":
+            open(os.environ["RELMAN_DATA_DIR"] + "/asked", "w").close()
+            while not os.path.exists(os.environ["RELMAN_DATA_DIR"] + "/go"):
+                __import__("threading").Event().wait(0.01)
+        self.send_response(200)
+""",
+)
+
+
+def test_a_request_under_way_is_answered_by_a_replica_that_was_let_go(shared, revisions, tmp_path):
+    slow, new = made(tmp_path, "6.0.0", SLOW), revisions["1.1.0"]
+    url = shared.converge("draining", stable=slow, stable_replicas=1).url
+    data = shared.home / "environments" / "draining" / "checkout" / "data"
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(call, url + "/slow")
+        until((data / "asked").exists, "the request is under way")
+        shared.converge("draining", stable=new, stable_replicas=1)
+        assert shared.served(url, 3) == {"1.1.0": 3}
+        (data / "go").touch()
+        status, _, headers = answer.result()
+    assert (status, headers["X-Relman-Version"]) == (200, "6.0.0")
 
 
 def test_no_request_is_lost_while_the_traffic_moves(shared, revisions):

@@ -10,10 +10,9 @@ import pytest
 
 from relman_plugins.domain.state import Revision
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable, StaleToken
-from relman_plugins.platforms import archive
 from relman_plugins.platforms.base import Platform
 from relman_plugins.platforms.registry import names, platform
-from tests.platforms.living import BASKET, call, until
+from tests.platforms.living import BASKET, EXPOSED, call, made, until
 
 
 def test_nothing_is_there_before(shared):
@@ -152,15 +151,6 @@ def test_a_version_that_answers_as_another_is_refused(shared, revisions):
     assert shared.converge("identity", stable=old, stable_replicas=1) == before
 
 
-def made(tmp_path: Path, version: str, program: str, manifest: str | None = None) -> Revision:
-    """Return an artifact whose program is a few lines of Python."""
-    folder = tmp_path / version
-    folder.mkdir()
-    (folder / "main.py").write_text(program)
-    (folder / "relman.json").write_text(manifest or '{"command": ["python", "main.py"]}')
-    return archive.pack(folder, tmp_path / "store").revision(version)
-
-
 def test_a_version_that_does_not_start_is_refused_with_its_last_words(shared, revisions, tmp_path):
     before = shared.converge("crash", stable=revisions["1.0.0"], stable_replicas=1)
     broken = made(tmp_path, "2.0.0", "raise SystemExit('no database configured')")
@@ -176,18 +166,6 @@ def test_a_version_that_does_not_start_is_refused_with_its_last_words(shared, re
     assert shared.served(before.url, 10) == {"1.0.0": 10}
     assert "no database configured" in " ".join(shared.observe("crash").messages)
     assert shared.converge("crash", stable=revisions["1.0.0"], stable_replicas=1) == before
-
-
-EXPOSED = """
-import http.server, json, os
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(
-            {"version": os.environ["RELMAN_VERSION"], "digest": os.environ["RELMAN_DIGEST"]}).encode())
-http.server.HTTPServer((HOST, int(os.environ["RELMAN_PORT"])), Handler).serve_forever()
-"""
 
 
 def test_a_replica_that_listens_beyond_loopback_is_refused(shared, tmp_path):
