@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Connection, create_engine, func, select, text
+from sqlalchemy import Connection, NullPool, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from relman_plugins.domain.status import Decision
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.api import Ledger, ReleaseRecord
+from tests.conftest import Postgres
 from tests.ledger.make import GATE, open_gate
 
 STATEMENTS = [
@@ -63,8 +64,18 @@ def test_the_ways_round_are_closed_too(full: Ledger, url: str, table: str) -> No
         else:
             refused(conn, f'TRUNCATE "{table}" CASCADE')
             refused(conn, f'UPDATE "{table}" SET release_id = release_id WHERE false')
-            refused(conn, f'SET session_replication_role = replica; DELETE FROM "{table}"')
     assert rows(url) == before
+
+
+def test_a_replication_role_does_not_switch_the_protection_off(postgres: Postgres) -> None:
+    # A database of its own: the shared one's triggers are switched off and on again between tests.
+    with postgres.database() as url:
+        ledger = Ledger(url)
+        ledger.migrate()
+        ledger.close()
+        with create_engine(url, poolclass=NullPool).connect() as conn:
+            for table in t.APPEND_ONLY:
+                refused(conn, f'SET LOCAL session_replication_role = replica; DELETE FROM "{table}"')
 
 
 def test_working_tables_may_change(full: Ledger, release: ReleaseRecord) -> None:

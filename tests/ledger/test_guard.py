@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
@@ -210,6 +210,35 @@ def test_a_decision_forged_in_the_database_after_the_end_is_refused(
         conn.execute(statement, {"release": release.release_id, "at": at, "gate": GATE, "data": data})
     with pytest.raises(Refused, match="outside the time it was asked for"):
         go(ledger, release, clock)
+
+
+def tamper(url: str, table: str, column: str, old: str, new: str) -> None:
+    """Change the record as somebody could who owns the database and switches its protection off."""
+    sqlite = url.startswith("sqlite")
+    off = f"DROP TRIGGER relman_{table}_update" if sqlite else f"ALTER TABLE {table} DISABLE TRIGGER USER"
+    value = f"replace(CAST({column} AS text), :old, :new)"
+    if not sqlite and column in ("data", "plan"):
+        value = f"CAST({value} AS json)"
+    with create_engine(url, poolclass=NullPool).begin() as conn:
+        conn.execute(text(off))
+        changed = conn.execute(text(f"UPDATE {table} SET {column} = {value}"), {"old": old, "new": new})
+        assert changed.rowcount
+
+
+def test_a_stored_plan_changed_in_the_database_is_refused(
+    ledger: Ledger, url: str, approved: ReleaseRecord, clock: Clock
+) -> None:
+    tamper(url, "release", "plan", '"replicas":2', '"replicas":9')
+    with pytest.raises(Refused, match="the stored plan is not the one it was opened with"):
+        go(ledger, approved, clock)
+
+
+def test_a_subject_changed_in_the_database_is_refused(
+    ledger: Ledger, url: str, approved: ReleaseRecord, clock: Clock
+) -> None:
+    tamper(url, "event", "data", '"tests":[]', '"tests":["all green"]')
+    with pytest.raises(Refused, match="doesn't match its own digest"):
+        go(ledger, approved, clock)
 
 
 def test_without_a_ledger_nothing_goes_forward(approved: ReleaseRecord, clock: Clock) -> None:
