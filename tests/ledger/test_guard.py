@@ -229,7 +229,7 @@ def test_a_stored_plan_changed_in_the_database_is_refused(
     ledger: Ledger, url: str, approved: ReleaseRecord, clock: Clock
 ) -> None:
     tamper(url, "release", "plan", '"replicas":2', '"replicas":9')
-    with pytest.raises(Refused, match="the stored plan is not the one it was opened with"):
+    with pytest.raises(Refused, match="the stored plan is not the one the release was opened with"):
         go(ledger, approved, clock)
 
 
