@@ -1,0 +1,188 @@
+"""A whole Airflow, real in every part, on pipelines that are made for being broken."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from relman_plugins.clients.http import client, request
+from relman_plugins.domain.state import DesiredState, ObservedState, Revision
+from relman_plugins.ledger.api import Ledger, open_ledger
+from relman_plugins.platforms.archive import pack
+from relman_plugins.platforms.base import Platform
+from relman_plugins.platforms.registry import platform
+from relman_plugins.testing.demo_api import AirflowUser
+from relman_plugins.testing.stack import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+SPECS = Path(__file__).parent / "specs"
+PATIENCE_S = 150.0
+T = TypeVar("T")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.real)
+            item.add_marker(pytest.mark.timeout(400))
+
+
+def eventually(question: Callable[[], T | None], what: str, within_s: float = PATIENCE_S) -> T:
+    """Ask until there is an answer; every wait of these tests is on something that another process does."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if answer := question():
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not come within {within_s:.0f} s")
+
+
+@dataclass
+class World:
+    """The running system, and what tests do with it."""
+
+    stack: Stack
+    admin: AirflowUser
+    people: dict[str, AirflowUser]
+    revisions: dict[str, Revision] = field(default_factory=dict)
+
+    @property
+    def ledger(self) -> Ledger:
+        return open_ledger(f"sqlite:///{self.stack.folders.ledger}")
+
+    def ledger_now(self) -> datetime:
+        return datetime.now(UTC)
+
+    @property
+    def specs(self) -> Path:
+        return self.stack.repo / "release_specs"
+
+    def sandbox(self) -> Platform:
+        host, _, port = self.stack.addresses.sandbox.removeprefix("http://").rstrip("/").partition(":")
+        return platform("sandbox", host=host, port=int(port))
+
+    def seen(self, environment: str, service: str) -> ObservedState:
+        return self.sandbox().observe(environment, service)
+
+    def found(self, environment: str, service: str, version: str = "1.0.0") -> None:
+        """Bring an environment to a version, as if it had been there before relman."""
+        if version not in self.revisions:
+            tree = self.stack.folders.home / "built" / version
+            subprocess.run(
+                [sys.executable, "build.py"],
+                cwd=self.stack.repo / "checkout",
+                env={**os.environ, "RELMAN_VERSION": version, "RELMAN_OUTPUT": str(tree)},
+                check=True,
+            )
+            self.revisions[version] = pack(tree, self.stack.folders.artifacts).revision(version)
+        observed = self.seen(environment, service)
+        desired = DesiredState(stable=self.revisions[version], stable_replicas=1)
+        self.sandbox().converge(environment, service, desired, token=max(1, observed.token))
+
+    def users(self, environment: str, service: str, rate: int = 30) -> None:
+        """Send traffic to an environment until the stack stops."""
+        self.stack.relman(
+            f"traffic-{service}",
+            "relman_plugins.testing.traffic",
+            *("--url", f"{self.stack.addresses.front}/{environment}/{service}/checkout"),
+            *("--body", '{"items": [{"article": "mug"}]}', "--rate", str(rate)),
+            *("--report", str(self.stack.folders.home / f"traffic-{service}.json")),
+        )
+
+    def start(self, pipeline: str, version: str = "1.1.0", **conf: Any) -> Run:
+        dag_id = f"release__{pipeline}"
+        run_id = self.admin.trigger(dag_id, {"version": version, **conf})
+        release = eventually(lambda: self.ledger.release_of_run(dag_id, run_id), f"release of {run_id}")
+        return Run(self, dag_id, run_id, release.release_id)
+
+    def call(self, user: str, method: str, path: str, **json: Any) -> tuple[int, Any]:
+        """Send a request as a user; return status and body, whatever they are."""
+        token = self.people[user]._http.headers["Authorization"]
+        with client(self.stack.addresses.airflow, headers={"Authorization": token}, timeout=30) as http:
+            answer = http.request(method, path, json=json or None)
+        return answer.status_code, answer.json() if answer.content else None
+
+
+@dataclass
+class Run:
+    """One release, and its run."""
+
+    world: World
+    dag_id: str
+    run_id: str
+    release_id: str
+
+    @property
+    def path(self) -> str:
+        return f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}"
+
+    def kinds(self) -> list[str]:
+        return [e.kind.value for e in self.world.ledger.events(self.release_id)]
+
+    def events(self, kind: str) -> list[Any]:
+        return [e for e in self.world.ledger.events(self.release_id) if e.kind.value == kind]
+
+    def until(self, kind: str, step: str | None = None, within_s: float = PATIENCE_S) -> Any:
+        """Wait for an event."""
+        return eventually(
+            lambda: next((e for e in self.events(kind) if step is None or e.step == step), None),
+            f"{kind} of {step or 'any step'} in {self.release_id} ({self.kinds()[-5:]})",
+            within_s,
+        )
+
+    def outcome(self, within_s: float = PATIENCE_S) -> str:
+        """Wait for the end; return the outcome."""
+        return str(self.until("release.closed", within_s=within_s).data["outcome"])
+
+    def state(self) -> str:
+        """Wait for the run's end in Airflow; return its state."""
+        return eventually(
+            lambda: s if (s := self.world.admin.run_state(self.dag_id, self.run_id)) in ("success", "failed") else None,
+            f"end of {self.run_id}",
+        )
+
+    def task(self, task_id: str) -> str | None:
+        return {t["task_id"]: t["state"] for t in self.world.admin.tasks(self.dag_id, self.run_id)}[task_id]
+
+    def parked(self, task_id: str) -> None:
+        eventually(lambda: self.task(task_id) == "deferred", f"{task_id} waiting")
+
+    def answer(self, user: str, gate: str, option: str) -> tuple[int, Any]:
+        path = f"{self.path}/taskInstances/{gate}/-1/hitlDetails"
+        return self.world.call(user, "PATCH", path, chosen_options=[option], params_input={})
+
+    def asked(self, gate: str) -> None:
+        """Wait until the gate is there for people to answer."""
+        eventually(lambda: self.world.admin.required_action(self.dag_id, self.run_id, gate), f"question {gate}")
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    repo = tmp_path_factory.mktemp("repo")
+    shutil.copytree(ROOT / "dags", repo / "dags")
+    shutil.copytree(SPECS, repo / "release_specs")
+    shutil.copytree(ROOT / "examples" / "checkout", repo / "checkout")
+    with Stack(repo / "state", repo, reparse_s=2) as stack:
+        people = {user: AirflowUser(stack.addresses.airflow, user, user) for user in ("admin", "alice", "bob", "vera")}
+        found = World(stack, people["admin"], people)
+        dags = [f"release__{p.stem}" for p in SPECS.glob("*.yaml") if p.stem != "people"]
+        for dag_id in dags:
+            eventually(lambda dag_id=dag_id: found.admin.has_dag(dag_id), dag_id)
+        yield found
+        for user in people.values():
+            user.close()
+
+
+def slack_transcript(world: World) -> list[Any]:
+    with client(world.stack.addresses.slack) as http:
+        return list(request(http, "GET", "/_transcript").json()["channels"])

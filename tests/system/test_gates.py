@@ -1,0 +1,133 @@
+"""What was approved is what ships: every way round a gate that Airflow 3.3.2 offers, tried on a real one."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.system.conftest import Run, World, eventually
+
+GATE, DEPLOY = "live.approval", "live.deploy"
+
+
+@pytest.fixture
+def run(world: World) -> Run:
+    """A release that waits at its gate."""
+    run = world.start("gated")
+    run.asked(GATE)
+    return run
+
+
+def nothing_shipped(run: Run) -> None:
+    assert "change.started" not in run.kinds()
+    assert run.state() == "failed"
+
+
+def ended_as_failed(run: Run) -> None:
+    assert run.outcome() == "failed"
+    nothing_shipped(run)
+
+
+def mark(run: Run, state: str) -> int:
+    path = f"{run.path}/taskInstances/{GATE}"
+    return run.world.call("bob", "PATCH", path, new_state=state)[0]
+
+
+def test_a_gate_marked_success_opens_nothing_and_is_told(run: Run) -> None:
+    run.parked(GATE)
+    assert mark(run, "success") == 200
+    ended_as_failed(run)
+    assert run.until("gate.bypassed").data["gate"] == GATE
+
+
+def test_a_gate_marked_success_in_bulk_with_a_forged_xcom_opens_nothing(run: Run) -> None:
+    run.parked(GATE)
+    entry = {"key": "return_value", "value": {"chosen_options": ["Approve"]}, "map_index": -1}
+    status, said = run.world.call("bob", "POST", f"{run.path}/taskInstances/{GATE}/xcomEntries", **entry)
+    assert status == 201, said
+    entities = [
+        {"task_id": GATE, "dag_id": run.dag_id, "dag_run_id": run.run_id, "map_index": -1, "new_state": "success"}
+    ]
+    action = {"action": "update", "entities": entities, "action_on_non_existence": "fail"}
+    status, said = run.world.call("bob", "PATCH", f"{run.path}/taskInstances", actions=[action])
+    assert status == 200, said
+    ended_as_failed(run)
+
+
+def test_a_run_marked_success_ships_nothing_and_is_not_a_success(run: Run) -> None:
+    run.parked(GATE)
+    status, said = run.world.call("bob", "PATCH", run.path, state="success")
+    assert status == 200, said
+    assert run.outcome() == "failed"
+    assert "change.started" not in run.kinds()
+
+
+def test_an_answer_of_somebody_who_may_not_is_refused_and_the_gate_goes_on(run: Run) -> None:
+    for user in ("admin", "vera"):
+        assert run.answer(user, GATE, "Approve")[0] == 403
+    assert "gate.voted" not in run.kinds()
+    status, said = run.answer("alice", GATE, "Approve")
+    assert status == 200, said
+    assert run.outcome() == "succeeded"
+    assert run.world.seen("live", "gated").stable is not None
+
+
+def test_approve_and_reject_in_the_same_instant_give_one_decision_that_both_are_told(run: Run) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(run.answer, user, GATE, option) for user, option in (("alice", "Approve"), ("bob", "Reject"))]
+    statuses = sorted(a.result()[0] for a in answers)
+    assert statuses == [200, 409]
+    decided = run.until("gate.decided").data["state"]
+    assert run.outcome() == {"approved": "succeeded", "rejected": "rejected"}[decided]
+
+
+def test_a_rejection_ends_the_release_and_nothing_ships(run: Run) -> None:
+    status, said = run.world.call(
+        "alice", "POST", f"/relman/api/v1/releases/{run.release_id}/gates/{GATE}/votes", decision="reject", comment="no"
+    )
+    assert status == 201, said
+    assert run.outcome() == "rejected"
+    nothing_shipped(run)
+
+
+def test_an_answer_at_any_moment_after_the_gate_opened_counts(world: World) -> None:
+    """Airflow 3.3.2 fails a task that is resumed within seconds of deferring; the trigger's delay prevents it."""
+    delays = (0.0, 0.5, 1.0, 3.0, 5.0, 8.0)
+    runs = [world.start("gated") for _ in delays]
+
+    def answered(run: Run, delay: float) -> int:
+        opened = run.until("gate.opened").at
+        run.asked(GATE)
+        eventually(lambda: (world.ledger_now() - opened).total_seconds() >= delay, "the moment to answer", 20)
+        return run.answer("alice", GATE, "Approve")[0]
+
+    with ThreadPoolExecutor(len(runs)) as pool:
+        assert list(pool.map(answered, runs, delays)) == [200] * len(runs)
+    assert [r.outcome() for r in runs] == ["succeeded"] * len(runs)
+    tries = [t["try_number"] for r in runs for t in world.admin.tasks(r.dag_id, r.run_id) if t["task_id"] == GATE]
+    assert tries == [1] * len(runs)
+
+
+def test_an_edited_spec_stops_the_step_after_the_gate(run: Run) -> None:
+    spec = run.world.specs / "gated.yaml"
+    before = spec.read_text()
+    try:
+        spec.write_text(before.replace("timeout: 10m", "timeout: 11m"))
+        assert run.answer("alice", GATE, "Approve")[0] == 200
+        ended_as_failed(run)
+        assert "changed under the release" in run.events("release.closed")[0].data["reason"]
+    finally:
+        spec.write_text(before)
+
+
+def test_clearing_the_deploy_of_a_closed_release_deploys_nothing(run: Run) -> None:
+    run.answer("alice", GATE, "Approve")
+    assert run.outcome() == "succeeded"
+    assert run.state() == "success"
+    changes = run.kinds().count("change.started")
+    body = {"dry_run": False, "task_ids": [DEPLOY], "dag_run_id": run.run_id, "include_downstream": True}
+    status, said = run.world.call("bob", "POST", f"/api/v2/dags/{run.dag_id}/clearTaskInstances", **body)
+    assert status == 200, said
+    run.state()
+    assert run.kinds().count("change.started") == changes
