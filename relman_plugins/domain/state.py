@@ -70,14 +70,27 @@ class ObservedState(Frozen):
     """Address of the front door for this service, if it has one."""
     token: int = 0
     """The highest fencing token the platform has accepted."""
+    served: dict[str, int] = Field(default_factory=dict)
+    """Requests answered so far by version, where the platform counts them; only differences mean something."""
     messages: tuple[str, ...] = ()
     """What the platform wants people to know: crash loops, refused artifacts."""
 
     def matches(self, desired: DesiredState) -> bool:
         """Say whether the world is as desired: the same revisions, all replicas ready, the same weights."""
-        return _same(self.stable, desired.stable, desired.stable_replicas, 100 - desired.candidate_weight) and _same(
-            self.candidate, desired.candidate, desired.candidate_replicas, desired.candidate_weight
-        )
+        return _same(
+            self.stable, desired.stable, desired.stable_replicas, 100 - desired.candidate_weight
+        ) and _same(self.candidate, desired.candidate, desired.candidate_replicas, desired.candidate_weight)
+
+
+def served_since(before: ObservedState, now: ObservedState, candidate: Revision) -> dict[str, int]:
+    """Return how many requests a version answered between two looks, and how many were answered in all.
+
+    ``{"candidate", "total"}``; empty when the platform does not count.
+    """
+    if not now.served:
+        return {}
+    grown = {version: count - before.served.get(version, 0) for version, count in now.served.items()}
+    return {"candidate": grown.get(candidate.version, 0), "total": sum(grown.values())}
 
 
 def _same(seen: ObservedRevision | None, wanted: Revision | None, replicas: int, weight: int) -> bool:

@@ -120,6 +120,7 @@ class ChangingOperator(AskingOperator):
             started_at=time.time(),
             withdraw=withdrawn(previous, environment.replicas, environment.config),
             token=lock.token,
+            before=seen_at_first(run),
         )
         self.defer(
             trigger=AnalysisTrigger(
@@ -212,6 +213,12 @@ def previous_of(run: StepRun, platform: Platform) -> Revision | None:
         return Revision.model_validate(found) if found else None
     observed = platform.observe(run.environment.name, run.service)
     return observed.stable.revision if observed.stable else None
+
+
+def seen_at_first(run: StepRun) -> ObservedState:
+    """Return what the platform saw when the release's first change of the environment was done."""
+    done = [e for e in run.events(Kind.CHANGE_FINISHED) if e.environment == run.step.environment]
+    return ObservedState.model_validate(done[0].data["observed"]) if done else ObservedState()
 
 
 def is_first_deploy(previous: Revision | None, new: Revision) -> bool:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from relman_plugins.domain.event import Kind, NewEvent
-from relman_plugins.domain.state import ObservedState, Revision
+from relman_plugins.domain.state import ObservedState, Revision, served_since
 from relman_plugins.errors import LedgerError
 from relman_plugins.hooks import settings
 from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.hooks.recorder import Recorder
-from relman_plugins.operators.changing import ChangingOperator, changes_so_far
+from relman_plugins.operators.changing import ChangingOperator, changes_so_far, seen_at_first
 from relman_plugins.steps.run import StepRun
 from relman_plugins.strategies.api import withdrawn
 
@@ -63,7 +63,7 @@ class RollbackOperator(ChangingOperator):
         previous = Revision.model_validate(found) if found else None
         token = max(int(e.data["token"]) for e in changes)
         observed = self._converge(
-            run.recorder, run.environment, run.service, run.step, run.attempt, previous, token
+            run.recorder, run.environment, run.service, run.step, run.attempt, previous, token, costs_of=run
         )
         run.ledger.locks.release(run.environment.name, run.service, run.release_id)
         return _told(previous, observed)
@@ -99,6 +99,7 @@ class RollbackOperator(ChangingOperator):
         attempt: str,
         previous: Revision | None,
         token: int,
+        costs_of: StepRun | None = None,
     ) -> ObservedState:
         change = Change(
             environment=environment.name,
@@ -110,6 +111,7 @@ class RollbackOperator(ChangingOperator):
             previous=previous,
         )
         observed = converge(change, platform_of(environment), recorder.record, recorder.release_id)
+        cost = served_since(seen_at_first(costs_of), observed, costs_of.artifact) if costs_of else {}
         recorder.record(
             NewEvent(
                 kind=Kind.ROLLBACK_FINISHED,
@@ -119,6 +121,7 @@ class RollbackOperator(ChangingOperator):
                 data={
                     "to": previous.model_dump(mode="json") if previous else None,
                     "observed": observed.model_dump(mode="json"),
+                    "served": cost,
                 },
                 at=datetime.now(UTC),
             )

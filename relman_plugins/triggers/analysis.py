@@ -13,7 +13,7 @@ from airflow.triggers.base import TriggerEvent
 from relman_plugins.clients.prometheus import Prometheus, fill
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Kind, NewEvent
-from relman_plugins.domain.state import DesiredState, Revision
+from relman_plugins.domain.state import DesiredState, ObservedState, Revision, served_since
 from relman_plugins.domain.status import Verdict
 from relman_plugins.errors import ClientError, LedgerError, RelmanError
 from relman_plugins.hooks import settings
@@ -51,6 +51,8 @@ class Watch(Frozen):
     withdraw: DesiredState
     """Where to converge when the numbers are bad: the candidate at 0 %."""
     token: int
+    before: ObservedState
+    """What the platform saw when the candidate came: what was served since then is the release's cost."""
 
     @property
     def prefix(self) -> str:
@@ -179,7 +181,7 @@ class AnalysisTrigger(ReleaseTrigger):
         # The traffic does not wait for the ledger: what is recorded before it is only recorded after it.
         begun = started(change, self.watch.release_id).model_copy(update={"at": datetime.now(UTC)})
         late: list[NewEvent] = [begun]
-        finish(change, platform, late.append, self.watch.release_id, WITHDRAW_TIMEOUT_S)
+        now = finish(change, platform, late.append, self.watch.release_id, WITHDRAW_TIMEOUT_S)
         seconds = round(time.monotonic() - began, 3)
         self.log.warning("the candidate's traffic is withdrawn after %s s: %s", seconds, reason)
         late.append(
@@ -188,7 +190,12 @@ class AnalysisTrigger(ReleaseTrigger):
                 key=f"{self.watch.prefix}:withdrawn",
                 step=self.watch.step,
                 environment=self.watch.environment.name,
-                data={"reason": reason, "seconds": seconds, "version": self.watch.candidate.version},
+                data={
+                    "reason": reason,
+                    "seconds": seconds,
+                    "version": self.watch.candidate.version,
+                    "served": served_since(self.watch.before, now, self.watch.candidate),
+                },
                 at=datetime.now(UTC),
             )
         )

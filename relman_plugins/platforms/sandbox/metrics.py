@@ -60,6 +60,14 @@ class Metrics:
                 return
         add(buckets[-1])
 
+    def served(self, environment: str, service: str) -> dict[str, int]:
+        """Return how many requests each version has answered, errors included."""
+        found: dict[str, int] = {}
+        for (name, at, what, version, _), value in self._counters.items().items():
+            if name == REQUESTS and (at, what) == (environment, service):
+                found[version] = found.get(version, 0) + int(value)
+        return found
+
     def drop(self, environment: str, service: str) -> None:
         """Forget a removed deployment."""
         self._counters.drop(environment, service)

@@ -56,7 +56,8 @@ class Supervisor:
         token = self.memory.tokens.get(f"{environment}/{service}", 0)
         deployment = self.deployments.get((environment, service))
         if deployment is not None:
-            return deployment.observe(self._url(environment, service), token)
+            seen = deployment.observe(self._url(environment, service), token)
+            return seen.model_copy(update={"served": self.metrics.served(environment, service)})
         left = await asyncio.to_thread(self._left, environment, service)
         return ObservedState(exists=bool(left), token=token, messages=tuple(left))
 
