@@ -10,19 +10,25 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "relman",
         "name": "relman",
-        "description": "Release management: specs in YAML, gates, progressive delivery, rollback, and a record.",
+        "description": "Release management: specs, gates, progressive delivery, rollback, and a record.",
         "config": {
             "relman": {
                 "description": "Settings of relman.",
                 "options": {
-                    "home": _option("Folder for the embedded ledger, artifacts and the spool.", "", "/var/lib/relman"),
+                    "home": _option(
+                        "Folder for the embedded ledger, artifacts, spool; empty for $AIRFLOW_HOME/relman.",
+                        "",
+                        "/var/lib/relman",
+                    ),
                     "ledger_conn_id": _option(
-                        "Connection of the ledger's PostgreSQL database; empty for the embedded SQLite ledger.",
+                        "Connection of the ledger's PostgreSQL database; empty for the embedded SQLite one.",
                         "",
                         "relman_ledger",
                     ),
                     "base_url": _option(
-                        "Public address of Airflow for links; empty for [api] base_url.", "", "https://airflow.example"
+                        "Public address of Airflow for links; empty for [api] base_url.",
+                        "",
+                        "https://airflow.example",
                     ),
                     "specs_folder": _option(
                         "Folder of the release specs; empty for release_specs beside the DAG folder.",
@@ -30,8 +36,8 @@ def get_provider_info() -> dict[str, Any]:
                         "/opt/airflow/release_specs",
                     ),
                     "minimum_deferral": _option(
-                        "Seconds between a task's deferral and the earliest event of its trigger. Airflow 3.3.2 can "
-                        "fail a task that is resumed sooner.",
+                        "Seconds between a task's deferral and the earliest event of its trigger. Airflow "
+                        "3.3.2 can fail a task that is resumed sooner.",
                         "8",
                         "8",
                     ),

@@ -18,7 +18,7 @@ class Exit(IntEnum):
     """The server or the ledger is unreachable, or nobody is logged in."""
 
 
-class Stop(Exception):  # noqa: N818 - ends a command, not always an error
+class Stop(Exception):
     """Ends the command with a code and one message on standard error."""
 
     def __init__(self, code: Exit, message: str = "") -> None:

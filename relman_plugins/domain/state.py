@@ -71,7 +71,7 @@ class ObservedState(Frozen):
     token: int = 0
     """The highest fencing token the platform has accepted."""
     served: dict[str, int] = Field(default_factory=dict)
-    """Requests answered so far by version, where the platform counts them; only differences mean something."""
+    """Requests answered so far by version, if the platform counts them; only differences mean something."""
     messages: tuple[str, ...] = ()
     """What the platform wants people to know: crash loops, refused artifacts."""
 

@@ -110,7 +110,7 @@ def drain(
         ledger.end_lease(LEASE, holder)
 
 
-class _Stop(Exception):  # noqa: N818 - ends a drain, is no error
+class _Stop(Exception):
     """Nothing more is to be tried in this drain."""
 
 

@@ -33,7 +33,7 @@ _BIGGEST = 2**53
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Bad(Exception):  # noqa: N818 - a finding about the text, not a failure of the program
+class Bad(Exception):
     """The text is not YAML that relman reads."""
 
     def __init__(self, code: str, message: str, span: Span, hint: str = "") -> None:

@@ -21,7 +21,7 @@ LOCK_TTL_S = 24 * 3600.0
 GATES = (StepKind.APPROVAL, StepKind.WINDOW)
 
 
-class StepFailed(RelmanError):  # noqa: N818 - an answer, not an error
+class StepFailed(RelmanError):
     """The step did its work and the answer is no: red tests, bad numbers, a rejection. Not worth a retry."""
 
 

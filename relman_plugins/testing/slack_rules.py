@@ -25,7 +25,7 @@ _EVENT_TYPE = re.compile(r"[a-zA-Z0-9_]{1,80}")
 _RICH = frozenset({"rich_text_section", "rich_text_quote", "rich_text_preformatted", "rich_text_list"})
 
 
-class Refusal(Exception):  # noqa: N818 - an answer of the protocol, not a fault of the server
+class Refusal(Exception):
     """An answer with ``ok: false``: Slack's error code, and what it is about."""
 
     def __init__(self, code: str, *messages: str) -> None:

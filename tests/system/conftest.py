@@ -147,7 +147,11 @@ class Run:
     def state(self) -> str:
         """Wait for the run's end in Airflow; return its state."""
         return eventually(
-            lambda: s if (s := self.world.admin.run_state(self.dag_id, self.run_id)) in ("success", "failed") else None,
+            lambda: (
+                s
+                if (s := self.world.admin.run_state(self.dag_id, self.run_id)) in ("success", "failed")
+                else None
+            ),
             f"end of {self.run_id}",
         )
 
@@ -163,7 +167,9 @@ class Run:
 
     def asked(self, gate: str) -> None:
         """Wait until the gate is there for people to answer."""
-        eventually(lambda: self.world.admin.required_action(self.dag_id, self.run_id, gate), f"question {gate}")
+        eventually(
+            lambda: self.world.admin.required_action(self.dag_id, self.run_id, gate), f"question {gate}"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -173,7 +179,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     shutil.copytree(SPECS, repo / "release_specs")
     shutil.copytree(ROOT / "examples" / "checkout", repo / "checkout")
     with Stack(repo / "state", repo, reparse_s=2) as stack:
-        people = {user: AirflowUser(stack.addresses.airflow, user, user) for user in ("admin", "alice", "bob", "vera")}
+        people = {
+            user: AirflowUser(stack.addresses.airflow, user, user)
+            for user in ("admin", "alice", "bob", "vera")
+        }
         found = World(stack, people["admin"], people)
         dags = [f"release__{p.stem}" for p in SPECS.glob("*.yaml") if p.stem != "people"]
         for dag_id in dags:

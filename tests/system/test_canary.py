@@ -36,7 +36,9 @@ def test_a_bad_version_is_withdrawn_by_the_process_that_sees_it_and_rolled_back(
 def test_an_abort_takes_the_traffic_back_and_ends_as_aborted(world: World) -> None:
     run = world.start("canary", "1.3.0")
     run.until("analysis.measured")
-    status, said = world.call("bob", "POST", f"/relman/api/v1/releases/{run.release_id}/abort", reason="wrong day")
+    status, said = world.call(
+        "bob", "POST", f"/relman/api/v1/releases/{run.release_id}/abort", reason="wrong day"
+    )
     assert status < 300, said
     assert run.outcome() == "aborted"
     assert "wrong day" in run.events("release.closed")[0].data["reason"]
@@ -58,7 +60,9 @@ def test_a_held_release_waits_and_goes_on_when_it_is_resumed(world: World) -> No
     other.answer("bob", "live.approval", "Reject")
 
 
-@pytest.mark.parametrize(("option", "outcome", "version"), [("Approve", "succeeded", "1.1.0"), ("Reject", "rolled_back", "1.0.0")])
+@pytest.mark.parametrize(
+    ("option", "outcome", "version"), [("Approve", "succeeded", "1.1.0"), ("Reject", "rolled_back", "1.0.0")]
+)
 def test_no_data_holds_and_asks_a_person(world: World, option: str, outcome: str, version: str) -> None:
     world.found("blind", "blind")
     run = world.start("blind")

@@ -47,7 +47,13 @@ def test_a_gate_marked_success_in_bulk_with_a_forged_xcom_opens_nothing(run: Run
     status, said = run.world.call("bob", "POST", f"{run.path}/taskInstances/{GATE}/xcomEntries", **entry)
     assert status == 201, said
     entities = [
-        {"task_id": GATE, "dag_id": run.dag_id, "dag_run_id": run.run_id, "map_index": -1, "new_state": "success"}
+        {
+            "task_id": GATE,
+            "dag_id": run.dag_id,
+            "dag_run_id": run.run_id,
+            "map_index": -1,
+            "new_state": "success",
+        }
     ]
     action = {"action": "update", "entities": entities, "action_on_non_existence": "fail"}
     status, said = run.world.call("bob", "PATCH", f"{run.path}/taskInstances", actions=[action])
@@ -75,7 +81,10 @@ def test_an_answer_of_somebody_who_may_not_is_refused_and_the_gate_goes_on(run: 
 
 def test_approve_and_reject_in_the_same_instant_give_one_decision_that_both_are_told(run: Run) -> None:
     with ThreadPoolExecutor(2) as pool:
-        answers = [pool.submit(run.answer, user, GATE, option) for user, option in (("alice", "Approve"), ("bob", "Reject"))]
+        answers = [
+            pool.submit(run.answer, user, GATE, option)
+            for user, option in (("alice", "Approve"), ("bob", "Reject"))
+        ]
     statuses = sorted(a.result()[0] for a in answers)
     assert statuses == [200, 409]
     decided = run.until("gate.decided").data["state"]
@@ -84,7 +93,11 @@ def test_approve_and_reject_in_the_same_instant_give_one_decision_that_both_are_
 
 def test_a_rejection_ends_the_release_and_nothing_ships(run: Run) -> None:
     status, said = run.world.call(
-        "alice", "POST", f"/relman/api/v1/releases/{run.release_id}/gates/{GATE}/votes", decision="reject", comment="no"
+        "alice",
+        "POST",
+        f"/relman/api/v1/releases/{run.release_id}/gates/{GATE}/votes",
+        decision="reject",
+        comment="no",
     )
     assert status == 201, said
     assert run.outcome() == "rejected"
@@ -92,7 +105,7 @@ def test_a_rejection_ends_the_release_and_nothing_ships(run: Run) -> None:
 
 
 def test_an_answer_at_any_moment_after_the_gate_opened_counts(world: World) -> None:
-    """Airflow 3.3.2 fails a task that is resumed within seconds of deferring; the trigger's delay prevents it."""
+    """Airflow 3.3.2 fails a task that is resumed within seconds of deferring; the trigger's delay helps."""
     delays = (0.0, 0.5, 1.0, 3.0, 5.0, 8.0)
     runs = [world.start("gated") for _ in delays]
 
@@ -105,7 +118,9 @@ def test_an_answer_at_any_moment_after_the_gate_opened_counts(world: World) -> N
     with ThreadPoolExecutor(len(runs)) as pool:
         assert list(pool.map(answered, runs, delays)) == [200] * len(runs)
     assert [r.outcome() for r in runs] == ["succeeded"] * len(runs)
-    tries = [t["try_number"] for r in runs for t in world.admin.tasks(r.dag_id, r.run_id) if t["task_id"] == GATE]
+    tries = [
+        t["try_number"] for r in runs for t in world.admin.tasks(r.dag_id, r.run_id) if t["task_id"] == GATE
+    ]
     assert tries == [1] * len(runs)
 
 
