@@ -41,7 +41,7 @@ def verify(ledger_url: LedgerUrl = "") -> None:
 
 
 def _configured() -> str:
-    from relman_plugins.hooks.settings import ledger_url
+    from relman_plugins.hooks.ledger import ledger_url
 
     return ledger_url()
 

@@ -13,7 +13,7 @@ from relman_plugins.factory.catalog import OPERATORS, Catalog, operator_type
 from relman_plugins.factory.docs import dag_docs, stage_tooltip, task_docs
 from relman_plugins.factory.params import release_params
 from relman_plugins.plan import words
-from relman_plugins.plan.model import Shape, Step, StepKind
+from relman_plugins.plan.model import INVALID_TAG, Shape, Step, StepKind
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 """Schedules need a fixed beginning; nothing before now is ever caught up."""
@@ -28,13 +28,16 @@ MAX_ACTIVE_RUNS = 16
 one at a time change an environment. The number only keeps a mistake from starting hundreds."""
 
 
-def build_dag(shape: Shape, texts: Mapping[str, str], *, catalog: Catalog = OPERATORS) -> DAG:
+def build_dag(
+    shape: Shape, texts: Mapping[str, str], *, catalog: Catalog = OPERATORS, in_flight_only: bool = False
+) -> DAG:
     """Build and validate the DAG of a pipeline.
 
     Args:
         shape: What the spec decides.
         texts: The spec's documents for the DAG's docs, by path.
         catalog: The operator of each kind of step.
+        in_flight_only: The spec is broken or gone: the DAG is there for releases in flight, and starts none.
 
     Raises:
         ImportError: An operator of the catalogue cannot be imported.
@@ -43,13 +46,13 @@ def build_dag(shape: Shape, texts: Mapping[str, str], *, catalog: Catalog = OPER
     dag = DAG(
         dag_id_of(shape.pipeline),
         description=shape.description or None,
-        schedule=_schedule(shape),
+        schedule=None if in_flight_only else _schedule(shape),
         start_date=START,
         catchup=False,
         max_active_runs=MAX_ACTIVE_RUNS,
         is_paused_upon_creation=False,
         default_args={"owner": shape.owner},
-        tags=["relman", shape.owner[:100]],
+        tags=["relman", shape.owner[:100], *([INVALID_TAG] if in_flight_only else [])],
         doc_md=dag_docs(shape, texts),
     )
     _connect(shape, _tasks(shape, dag, catalog))

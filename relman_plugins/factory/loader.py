@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, get_parsing_context
-from airflow.sdk.configuration import conf
 
+from relman_plugins import settings
 from relman_plugins.domain.identity import dag_id_of
 from relman_plugins.errors import PlanError, SpecError
 from relman_plugins.factory import maintenance
@@ -24,6 +24,7 @@ from relman_plugins.factory.builder import build_dag
 from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS, Catalog, OperatorType
 from relman_plugins.factory.sentinel import build_sentinel, sentinel_id
 from relman_plugins.plan.compile import compile_shape
+from relman_plugins.plan.remembered import pipelines, recall
 from relman_plugins.spec.api import Loaded, load_pipeline, pipeline_files
 from relman_plugins.spec.render import render_text
 
@@ -42,8 +43,7 @@ class LoadResult:
 
 def specs_folder(default: Path) -> Path:
     """Return the folder of the specs: ``[relman] specs_folder``, else ``RELMAN_SPECS``, else ``default``."""
-    configured = conf.get("relman", "specs_folder", fallback="") or os.environ.get("RELMAN_SPECS")
-    return Path(configured).expanduser() if configured else default
+    return settings.specs_base() or default
 
 
 def load_dags(
@@ -72,6 +72,8 @@ def load_dags(
         dag, ok = _guarded(file.stem, lambda file=file: _from_file(file, catalog))  # type: ignore[misc]
         namespace[dag.dag_id] = dag
         (valid if ok else invalid).append(dag.dag_id)
+    for dag in _in_flight(wanted, namespace, catalog):
+        namespace[dag.dag_id] = dag
     if wanted in (None, maintenance.DAG_ID):
         dag, _ = _guarded(maintenance.DAG_ID, lambda: maintenance.build_maintenance(maintenance_operator))
         namespace[dag.dag_id] = dag
@@ -79,6 +81,25 @@ def load_dags(
     specs = len(valid) + len(invalid)
     log.info("relman: %d specs, %d valid, %d invalid, %.0f ms", specs, len(valid), len(invalid), milliseconds)
     return LoadResult(tuple(valid), tuple(invalid))
+
+
+def _in_flight(wanted: str | None, namespace: MutableMapping[str, Any], catalog: Catalog) -> list[DAG]:
+    """Build the DAGs of pipelines with releases in flight whose specs are broken or gone."""
+    dags = []
+    remembered = settings.shapes_folder()
+    for pipeline in pipelines(remembered):
+        dag_id = dag_id_of(pipeline)
+        if wanted not in (None, dag_id) or dag_id in namespace:
+            continue
+        shape = recall(remembered, pipeline)
+        if shape is None:
+            log.error("relman: the remembered shape of %s cannot be read; its releases wait", pipeline)
+            continue
+        try:
+            dags.append(build_dag(shape, {}, catalog=catalog, in_flight_only=True))
+        except Exception:
+            log.exception("relman: the DAG for the releases of %s in flight could not be built", pipeline)
+    return dags
 
 
 def _files(folder: Path, wanted: str | None) -> list[Path]:

@@ -9,6 +9,7 @@ from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from relman_plugins.factory.docs import fenced
+from relman_plugins.plan.model import INVALID_TAG
 
 PREFIX = "relman_invalid__"
 
@@ -51,7 +52,7 @@ def build_sentinel(stem: str, diagnostics: str) -> DAG:
         schedule=None,
         catchup=False,
         is_paused_upon_creation=True,
-        tags=["relman", "relman-invalid"],
+        tags=["relman", INVALID_TAG],
         doc_md="\n".join(docs) + "\n",
     )
     InvalidSpecOperator(task_id="invalid_spec", diagnostics=diagnostics, retries=0, dag=dag)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from relman_plugins import settings
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Kind
 from relman_plugins.errors import LedgerUnavailable
-from relman_plugins.hooks import settings
 
 if TYPE_CHECKING:
     from relman_plugins.domain.event import Event
@@ -24,7 +24,47 @@ def ledger() -> Ledger:
     Raises:
         LedgerUnavailable: it does not answer, or its connection can't be read.
     """
-    return _open(settings.ledger_url())
+    return _open(ledger_url())
+
+
+def ledger_url() -> str:
+    """Return the SQLAlchemy address of the ledger.
+
+    Reads the connection when one is configured, so it may ask Airflow's secrets backends.
+
+    Raises:
+        LedgerUnavailable: the configured connection can't be read.
+    """
+    conn_id = settings.ledger_conn_id()
+    if not conn_id:
+        return f"sqlite:///{settings.home() / 'ledger.db'}"
+    from airflow.sdk import Connection
+
+    try:
+        return _sqlalchemy_url(Connection.get(conn_id))
+    except Exception as error:
+        raise LedgerUnavailable(
+            f"cannot read the connection {conn_id!r} named by [relman] ledger_conn_id ({error}); "
+            "create it (type Postgres), or empty the setting to use the embedded SQLite ledger"
+        ) from error
+
+
+def _sqlalchemy_url(connection: object) -> str:
+    """Turn an Airflow connection to PostgreSQL into an address for psycopg 3."""
+    from sqlalchemy import URL
+
+    fields = {
+        name: getattr(connection, name, None) for name in ("login", "password", "host", "port", "schema")
+    }
+    url = URL.create(
+        "postgresql+psycopg",
+        username=fields["login"],
+        password=fields["password"],
+        host=fields["host"],
+        port=fields["port"],
+        database=fields["schema"],
+    )
+    return url.render_as_string(hide_password=False)
 
 
 async def async_ledger_source() -> LedgerSource:
@@ -34,12 +74,12 @@ async def async_ledger_source() -> LedgerSource:
     """
     conn_id = settings.ledger_conn_id()
     if not conn_id:
-        url = settings.ledger_url()
+        url = ledger_url()
         return lambda: _open(url)
     from airflow.sdk import BaseHook
 
     try:
-        url = settings.sqlalchemy_url(await BaseHook.aget_connection(conn_id))
+        url = _sqlalchemy_url(await BaseHook.aget_connection(conn_id))
     except Exception as error:
         message = f"cannot read the connection {conn_id!r} named by [relman] ledger_conn_id: {error}"
 

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relman_plugins import settings
 from relman_plugins.domain.event import Kind
-from relman_plugins.hooks import settings
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
 from relman_plugins.steps.paths import spec_path
 from relman_plugins.steps.process import Command

@@ -6,13 +6,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from relman_plugins import settings
 from relman_plugins.calendars.weekly import Window, answer
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.domain.status import Verdict
 from relman_plugins.errors import LedgerUnavailable
-from relman_plugins.hooks import settings
 from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.plan.model import StepKind

@@ -28,7 +28,7 @@ class CloseReleaseOperator(ReleaseStepOperator):
 
     def execute(self, context: Context) -> Any:
         """Close the release, once."""
-        from relman_plugins.hooks import settings
+        from relman_plugins import settings
         from relman_plugins.hooks.ledger import ledger
         from relman_plugins.ledger import spool
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from relman_plugins.hooks import settings
+from relman_plugins import settings
 from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.deliver import DeliverTrigger

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from relman_plugins import settings
 from relman_plugins.domain.identity import Actor, is_version
 from relman_plugins.plan.compile import plan_release
-from relman_plugins.plan.model import Options
+from relman_plugins.plan.model import INVALID_TAG, Options
+from relman_plugins.plan.remembered import remember
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.paths import spec_path
 from relman_plugins.steps.run import StepRun
@@ -33,6 +35,11 @@ class OpenReleaseOperator(ReleaseStepOperator):
         ti, dag_run = context["ti"], context["dag_run"]
         book = ledger()
         if book.release_of_run(ti.dag_id, ti.run_id) is None:
+            if INVALID_TAG in self.dag.tags:
+                raise AirflowFailException(
+                    f"the spec of {self.shape.pipeline} is broken or gone: only releases in flight go on. "
+                    "Correct the file (`relman validate` shows what is wrong), then start the release again"
+                )
             scheduled = str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "scheduled"
             user = getattr(dag_run, "triggering_user_name", None)
             actor = (
@@ -52,6 +59,7 @@ class OpenReleaseOperator(ReleaseStepOperator):
                 started_by=actor,
                 conf=conf,
             )
+            remember(settings.shapes_folder(), self.shape)
         return super().start(context)
 
     def act(self, context: Context, run: StepRun) -> str:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from relman_plugins import settings
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.state import ObservedState, Revision, served_since
 from relman_plugins.errors import LedgerError
-from relman_plugins.hooks import settings
 from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.hooks.recorder import Recorder

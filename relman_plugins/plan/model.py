@@ -16,6 +16,9 @@ from pydantic import Field
 from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.domain.identity import Person
 
+INVALID_TAG = "relman-invalid"
+"""Tag of a DAG whose spec is broken or gone."""
+
 
 class StepKind(StrEnum):
     """What a step does; the factory's catalogue maps each kind to one operator."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import HTTPException
 
-from relman_plugins.hooks.settings import ledger_url
+from relman_plugins.hooks.ledger import ledger_url
 from relman_plugins.ledger.api import open_ledger
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from relman_plugins.hooks.settings import base_url
+from relman_plugins.settings import base_url
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import GateState, Ledger, ReleaseRecord

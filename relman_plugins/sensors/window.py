@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from relman_plugins import settings
 from relman_plugins.calendars.weekly import Window, answer
 from relman_plugins.domain.event import Kind
-from relman_plugins.hooks import settings
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.run import StepRun
 from relman_plugins.triggers.base import deferral

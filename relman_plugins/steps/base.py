@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
+from relman_plugins import settings
 from relman_plugins.domain.event import Kind
 from relman_plugins.errors import Refused, RelmanError
-from relman_plugins.hooks import settings
 from relman_plugins.plan.model import Shape, StepKind
 from relman_plugins.steps.run import StepRun
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from relman_plugins import settings
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.state import DesiredState, Revision
 from relman_plugins.domain.status import Outcome
 from relman_plugins.errors import RelmanError
 from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
+from relman_plugins.plan import remembered
 from relman_plugins.plan.model import EnvironmentPlan, StepKind
 from relman_plugins.steps.outcome import left_behind, outcome_of
 from relman_plugins.strategies.api import withdrawn
@@ -57,6 +59,7 @@ class Housekeeper:
             self.remove_environments,
             self.end_orphans,
             self.find_bypasses,
+            self.forget_shapes,
         ]
         for part in parts:
             try:
@@ -112,6 +115,15 @@ class Housekeeper:
                 if self.ledger.record(release.release_id, event) is not None:
                     done.append(f"{release.release_id}: {text}")
         return done
+
+    def forget_shapes(self) -> list[str]:
+        """Forget the shapes of pipelines without a release in flight."""
+        active = {r.pipeline for r in self.ledger.releases(active=True, limit=1000)}
+        folder = settings.shapes_folder()
+        gone = [p for p in remembered.pipelines(folder) if p not in active]
+        for pipeline in gone:
+            remembered.forget(folder, pipeline)
+        return [f"no release of {pipeline} is in flight; its shape is forgotten" for pipeline in gone]
 
     def _end(self, release: ReleaseRecord, gone: bool) -> str:
         events = self.ledger.events(release.release_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relman_plugins.hooks import settings
+from relman_plugins import settings
 
 
 def specs_folder(dag_file: str) -> Path:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from relman_plugins import settings
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Verdict
-from relman_plugins.hooks import settings
 
 if TYPE_CHECKING:
     from relman_plugins.domain.identity import Person

@@ -10,13 +10,13 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
+from relman_plugins import settings
 from relman_plugins.clients.prometheus import Prometheus, fill
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision, served_since
 from relman_plugins.domain.status import Verdict
 from relman_plugins.errors import ClientError, LedgerError, RelmanError
-from relman_plugins.hooks import settings
 from relman_plugins.hooks.change import Change, finish, started
 from relman_plugins.hooks.ledger import Flags, async_ledger_source, flags_of
 from relman_plugins.hooks.metrics import async_prometheus

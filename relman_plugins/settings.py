@@ -44,6 +44,11 @@ def spool_folder() -> Path:
     return home() / "spool"
 
 
+def shapes_folder() -> Path:
+    """Return the folder for the shapes of pipelines with releases in flight."""
+    return home() / "shapes"
+
+
 def specs_base() -> Path | None:
     """Return the configured folder of the release specs, or None for the default."""
     folder = _get("specs_folder") or os.environ.get("RELMAN_SPECS", "")
@@ -66,45 +71,3 @@ def base_url() -> str:
 def ledger_conn_id() -> str:
     """Return the connection id of the ledger's database, or an empty string for the embedded one."""
     return _get("ledger_conn_id")
-
-
-def ledger_url() -> str:
-    """Return the SQLAlchemy address of the ledger.
-
-    Reads the connection when one is configured, so it may ask Airflow's secrets backends.
-
-    Raises:
-        LedgerUnavailable: the configured connection can't be read.
-    """
-    conn_id = ledger_conn_id()
-    if not conn_id:
-        return f"sqlite:///{home() / 'ledger.db'}"
-    from airflow.sdk import Connection
-
-    from relman_plugins.errors import LedgerUnavailable
-
-    try:
-        return sqlalchemy_url(Connection.get(conn_id))
-    except Exception as error:
-        raise LedgerUnavailable(
-            f"cannot read the connection {conn_id!r} named by [relman] ledger_conn_id ({error}); "
-            "create it (type Postgres), or empty the setting to use the embedded SQLite ledger"
-        ) from error
-
-
-def sqlalchemy_url(connection: object) -> str:
-    """Turn an Airflow connection to PostgreSQL into an address for psycopg 3."""
-    from sqlalchemy import URL
-
-    fields = {
-        name: getattr(connection, name, None) for name in ("login", "password", "host", "port", "schema")
-    }
-    url = URL.create(
-        "postgresql+psycopg",
-        username=fields["login"],
-        password=fields["password"],
-        host=fields["host"],
-        port=fields["port"],
-        database=fields["schema"],
-    )
-    return url.render_as_string(hide_password=False)
