@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -178,6 +178,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     shutil.copytree(ROOT / "dags", repo / "dags")
     shutil.copytree(SPECS, repo / "release_specs")
     shutil.copytree(ROOT / "examples" / "checkout", repo / "checkout")
+    _train(repo / "release_specs" / "timed.yaml")
     with Stack(repo / "state", repo, reparse_s=2) as stack:
         people = {
             user: AirflowUser(stack.addresses.airflow, user, user)
@@ -195,3 +196,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def slack_transcript(world: World) -> list[Any]:
     with client(world.stack.addresses.slack) as http:
         return list(request(http, "GET", "/_transcript").json()["channels"])
+
+
+def _train(file: Path) -> None:
+    """Write a pipeline whose schedule comes round while the tests run."""
+    soon = datetime.now(UTC) + timedelta(minutes=4)
+    file.write_text(
+        "apiVersion: relman/v1\n"
+        "kind: ReleasePipeline\n"
+        "metadata: {name: timed, owner: tests}\n"
+        "artifact: {source: ../checkout, build: [python, build.py]}\n"
+        "stages: [{environment: live}]\n"
+        f'schedule: {{days: [{soon:%a}], at: "{soon:%H:%M}", zone: UTC, version_file: ../checkout/VERSION}}\n'.lower()
+        .replace("zone: utc", "zone: UTC")
+        .replace("/version}", "/VERSION}")
+    )
