@@ -67,7 +67,7 @@ def _run(stack: Stack, screen: Screen, approver: Approver, deadline: float) -> i
             for number, act in enumerate(ACTS, start=1):
                 screen.heading(f"{number}. {SERVICE} {act.version}: {act.title}")
                 release = teller.play(act)
-                if cost := cost_of_the_bad_version(stack, admin, release):
+                if cost := cost_of_the_bad_version(admin, release):
                     screen.say(cost)
             tell(stack, admin, screen)
         finally:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 from relman_plugins.clients.http import client, request
-from relman_plugins.clients.prometheus import Prometheus
 from relman_plugins.testing.demo_api import AirflowUser
-from relman_plugins.testing.demo_found import SERVICE
 from relman_plugins.testing.demo_screen import Screen
 from relman_plugins.testing.slack import render_transcript
 from relman_plugins.testing.stack import Stack
@@ -18,35 +15,18 @@ from relman_plugins.testing.stack import Stack
 MAINTENANCE = "relman_maintenance"
 
 
-def cost_of_the_bad_version(stack: Stack, admin: AirflowUser, release: Mapping[str, Any]) -> str | None:
-    """Say how many requests a withdrawn version served, and how fast it was withdrawn; None if it was not.
-
-    The counts are the front door's own, between the first change of production and the withdrawal.
-    """
+def cost_of_the_bad_version(admin: AirflowUser, release: Mapping[str, Any]) -> str | None:
+    """Say how many requests a withdrawn version served, and how fast it was withdrawn; None if it was not."""
     events = admin.events(str(release["release_id"]), 0)
-    withdrawn = next((e for e in events if e["kind"] == "traffic.withdrawn"), None)
+    withdrawn = next((e["data"] for e in events if e["kind"] == "traffic.withdrawn"), None)
     if withdrawn is None:
         return None
-    began = next(e for e in events if e["kind"] == "change.started" and e["environment"] == "production")
-    served = _served(stack, began["at"], withdrawn["at"], str(release["version"]))
-    total = _served(stack, began["at"], withdrawn["at"], ".*")
-    took_ms = float(withdrawn["data"]["seconds"]) * 1000
+    served = withdrawn["served"]
+    took_ms = float(withdrawn["seconds"]) * 1000
     return (
-        f"{release['version']} served {served} of {total} requests in production; "
+        f"{release['version']} served {served['candidate']} of {served['total']} requests in production; "
         f"traffic was back at the stable version {took_ms:.0f} ms after the failing poll"
     )
-
-
-def _served(stack: Stack, began: str, ended: str, version: str) -> int:
-    pattern = version if version == ".*" else version.replace(".", "[.]")
-    labels = f'environment="production",service="{SERVICE}",version=~"{pattern}"'
-    query = f"sum(relman_requests_total{{{labels}}}) or vector(0)"
-    base, _, _ = stack.addresses.metrics.partition("/metrics")
-    server = Prometheus(base)
-    # Counters are sampled every half second: the first sample after a moment holds all that came before it.
-    first, last = (datetime.fromisoformat(at) + timedelta(seconds=s) for at, s in ((began, 0), (ended, 0.5)))
-    before, after = (server.query(query, at=at) for at in (first, last))
-    return round((after or 0) - (before or 0))
 
 
 def deliver(stack: Stack, admin: AirflowUser, limit_s: float = 30.0) -> int:
