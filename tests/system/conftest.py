@@ -201,13 +201,12 @@ def slack_transcript(world: World) -> list[Any]:
 def _train(file: Path) -> None:
     """Write a pipeline whose schedule comes round while the tests run."""
     soon = datetime.now(UTC) + timedelta(minutes=4)
+    day = f"{soon:%a}".lower()
     file.write_text(
         "apiVersion: relman/v1\n"
         "kind: ReleasePipeline\n"
         "metadata: {name: timed, owner: tests}\n"
         "artifact: {source: ../checkout, build: [python, build.py]}\n"
         "stages: [{environment: live}]\n"
-        f'schedule: {{days: [{soon:%a}], at: "{soon:%H:%M}", zone: UTC, version_file: ../checkout/VERSION}}\n'.lower()
-        .replace("zone: utc", "zone: UTC")
-        .replace("/version}", "/VERSION}")
+        f'schedule: {{days: [{day}], at: "{soon:%H:%M}", zone: UTC, version_file: ../checkout/VERSION}}\n'
     )
