@@ -21,10 +21,11 @@ def cost_of_the_bad_version(admin: AirflowUser, release: Mapping[str, Any]) -> s
     withdrawn = next((e["data"] for e in events if e["kind"] == "traffic.withdrawn"), None)
     if withdrawn is None:
         return None
-    served = withdrawn["served"]
+    served = withdrawn.get("served") or {}
     took_ms = float(withdrawn["seconds"]) * 1000
     return (
-        f"{release['version']} served {served['candidate']} of {served['total']} requests in production; "
+        f"{release['version']} served {served.get('candidate', '?')} of {served.get('total', '?')} requests "
+        "in production; "
         f"traffic was back at the stable version {took_ms:.0f} ms after the failing poll"
     )
 
