@@ -23,15 +23,19 @@ _DECISIONS = {decision.value: decision for decision in Decision}
 
 
 def is_gate(wanted: Target) -> bool:
-    """Say whether the task is an approval gate of a release that the ledger knows.
+    """Say whether the task asks people on behalf of a release that the ledger knows.
+
+    Approval gates do, and so does any step whose analysis was undecided: its gate has the step's own id.
 
     Raises:
         LedgerError: nobody knows, so nothing may be forwarded.
     """
-    record = ledger().release_of_run(wanted.dag_id, wanted.run_id)
+    book = ledger()
+    record = book.release_of_run(wanted.dag_id, wanted.run_id)
     if record is None:
         return False
-    return any(s.id == wanted.task_id and s.kind is StepKind.APPROVAL for s in record.plan.shape.steps)
+    approvals = {s.id for s in record.plan.shape.steps if s.kind is StepKind.APPROVAL}
+    return wanted.task_id in approvals or book.votes.gate(record.release_id, wanted.task_id) is not None
 
 
 def answer(request: Request, user: Any, wanted: Target, body: bytes) -> dict[str, Any]:
