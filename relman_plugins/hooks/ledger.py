@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relman_plugins import settings
 from relman_plugins.domain.base import Frozen
@@ -49,20 +49,24 @@ def ledger_url() -> str:
         ) from error
 
 
-def _sqlalchemy_url(connection: object) -> str:
-    """Turn an Airflow connection to PostgreSQL into an address for psycopg 3."""
+def _sqlalchemy_url(connection: Any) -> str:
+    """Turn an Airflow connection to PostgreSQL into an address for psycopg 3.
+
+    A host that begins with a slash is the folder of a socket. The connection's extra fields (``sslmode``,
+    …) are passed on to libpq.
+    """
     from sqlalchemy import URL
 
-    fields = {
-        name: getattr(connection, name, None) for name in ("login", "password", "host", "port", "schema")
-    }
+    host = connection.host or ""
+    query = {k: str(v) for k, v in connection.extra_dejson.items() if isinstance(v, str | int)}
     url = URL.create(
         "postgresql+psycopg",
-        username=fields["login"],
-        password=fields["password"],
-        host=fields["host"],
-        port=fields["port"],
-        database=fields["schema"],
+        username=connection.login,
+        password=connection.password,
+        host=None if host.startswith("/") else host,
+        port=connection.port,
+        database=connection.schema,
+        query=query | ({"host": host} if host.startswith("/") else {}),
     )
     return url.render_as_string(hide_password=False)
 
