@@ -6,6 +6,7 @@
     ├── SpecError            a spec has diagnostics (carried as values)
     ├── PlanError            a valid spec cannot become a plan for these options
     ├── Refused              a rule says no: the message says which, and what to do
+    │   └── Held                 a person holds the release: it waits
     ├── LedgerError
     │   ├── LedgerUnavailable    the database does not answer
     │   └── LedgerConflict       another writer won; nothing was written
@@ -41,6 +42,10 @@ class PlanError(RelmanError):
 
 class Refused(RelmanError):
     """A rule says no. Trying again without a change of circumstances gives the same answer."""
+
+
+class Held(Refused):
+    """A person holds the release. It is no answer: the same is right again after the resumption."""
 
 
 class LedgerError(RelmanError):

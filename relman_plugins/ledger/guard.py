@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Decision
-from relman_plugins.errors import Refused
+from relman_plugins.errors import Held, Refused
 from relman_plugins.ledger.gates import GateState
 from relman_plugins.ledger.projections import is_held
 from relman_plugins.ledger.releases import ReleaseRecord
@@ -31,6 +31,7 @@ def check_forward(
 ) -> ReleaseRecord:
     """Return the release if ``step`` may go forward at ``now`` (aware); raise Refused with the reason if not.
 
+    Raises Held, a kind of Refused, when all there is to do is wait for the release to be resumed.
     ``shape_hash`` is that of the DAG which runs. What must hold is read from the stored plan, not from
     ``step``. Whether a window is open is the caller's to evaluate. Rollback, abort, teardown and close don't
     call this: nothing may block them. Raises LedgerUnavailable when the ledger can't be read: then nothing
@@ -45,8 +46,9 @@ def check_forward(
     events = ledger.events(release_id, kinds=_DECISIVE)
     _check_going_on(record, step, events)
     artifact = next((e for e in reversed(events) if e.kind is Kind.ARTIFACT_BUILT), None)
-    stored = record.plan.shape.step(step.id)
-    for gate_id in stored.gates:
+    # A dry run changes nothing, so it asks nobody.
+    gates = () if record.plan.options.dry_run else record.plan.shape.step(step.id).gates
+    for gate_id in gates:
         gate_step = record.plan.shape.step(gate_id)
         if gate_step.kind is StepKind.APPROVAL:
             digest = artifact.data["revision"]["digest"] if artifact else None
@@ -83,7 +85,7 @@ def _check_going_on(record: ReleaseRecord, step: Step, events: list[Event]) -> N
         why = abort.data.get("reason") or "no reason given"
         raise _refuse(record, step, f"{abort.actor.name or abort.actor.id} asked to abort the release: {why}")
     if is_held(events):
-        raise _refuse(record, step, "the release is held; resume it first")
+        raise Held(f"release {record.release_id}, step {step.id}: the release is held; resume it first")
 
 
 def _check_gate(

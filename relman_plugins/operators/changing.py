@@ -230,17 +230,3 @@ def all_approvers(run: StepRun) -> tuple[Person, ...]:
     """Return everybody who may approve anything in this pipeline, each once."""
     gates = [s.id for s in run.shape.steps if s.kind is StepKind.APPROVAL]
     return tuple({p.id: p for g in gates for p in run.plan.people(g)}.values())
-
-
-def unlock_if_done(run: StepRun) -> None:
-    """Release the environment's lock when every step that ends its use has ended."""
-    if not run.step.unlocks:
-        return
-    finished = {e.step for e in run.events(Kind.STEP_FINISHED)} | {run.step.id}
-    mine = [
-        s
-        for s in run.shape.steps
-        if s.stage == run.step.stage and s.unlocks and s.kind is not StepKind.ROLLBACK
-    ]
-    if all(s.id in finished for s in mine):
-        run.ledger.locks.release(run.environment.name, run.service, run.release_id)

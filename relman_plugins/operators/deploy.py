@@ -10,7 +10,6 @@ from relman_plugins.operators.changing import (
     changes_so_far,
     is_first_deploy,
     previous_of,
-    unlock_if_done,
 )
 from relman_plugins.plan.model import StepKind
 from relman_plugins.strategies.api import promoted, state_for_weight
@@ -65,7 +64,6 @@ class DeployOperator(ChangingOperator):
             self.watch(run, lock, previous, weight=weight, count=int(args["count"]))
         if args.get("promotes") and not is_promotion:
             self.promote(run, lock, previous)
-        unlock_if_done(run)
         share = "all the traffic" if is_promotion else f"{weight} % of the traffic"
         return f"{new.version} has {share} of {environment.name}"
 
@@ -74,5 +72,4 @@ class DeployOperator(ChangingOperator):
         if run.step.args.get("promotes"):
             lock: Lock = self.take_lock(run)
             self.promote(run, lock, previous_of(run, platform_of(run.environment)))
-        unlock_if_done(run)
         return f"good at {run.step.args['weight']} %: {reason}"

@@ -6,7 +6,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from relman_plugins.hooks.platform import platform_of
-from relman_plugins.operators.changing import ChangingOperator, previous_of, unlock_if_done
+from relman_plugins.operators.changing import ChangingOperator, previous_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,5 +39,4 @@ class MonitorOperator(ChangingOperator):
         if run.step.args["promotes"]:
             lock = self.take_lock(run)
             self.promote(run, lock, previous_of(run, platform_of(run.environment)))
-        unlock_if_done(run)
         return f"good for {run.step.args['for_s']:g} s at 100 %: {reason}"

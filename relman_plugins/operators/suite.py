@@ -10,7 +10,6 @@ from urllib.parse import unquote, urlsplit
 from relman_plugins.domain.event import Kind
 from relman_plugins.errors import ClientRejected
 from relman_plugins.hooks.platform import platform_of
-from relman_plugins.operators.changing import unlock_if_done
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
 from relman_plugins.steps.process import Command
 from relman_plugins.steps.run import StepRun
@@ -67,7 +66,6 @@ class SuiteOperator(ReleaseStepOperator):
         )
         if not passed:
             raise StepFailed(f"suite {args['suite']}: {reason}\n{result.tail}")
-        unlock_if_done(run)
         return f"suite {args['suite']}: {data['tests']} tests, {data['skipped']} skipped, none failed"
 
     def _read(self, report: Path, args: dict[str, Any]) -> tuple[bool, str, dict[str, Any]]:

@@ -98,6 +98,8 @@ class AskingOperator(ReleaseStepOperator):
         flags = flags_of(run.ledger, run.release_id)
         if flags.aborted_by:
             raise StepFailed(f"aborted by {flags.aborted_by}: {flags.abort_reason}")
+        if flags.closed:
+            raise StepFailed("the release was closed while this gate waited")
         if gate is None:
             raise Refused(
                 f"gate {run.step.id} is not in the ledger; clear the task so that it is opened again"
@@ -111,6 +113,7 @@ class AskingOperator(ReleaseStepOperator):
         """Act on a decided gate."""
         if gate.state == "approved":
             self._hold(run)
+            self._check(run)
             return self.decided(context, run, gate)
         if gate.state == "rejected" and gate.decided_by != "timeout":
             comment = f": {gate.comment}" if gate.comment else ""

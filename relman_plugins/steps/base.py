@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from relman_plugins import settings
 from relman_plugins.domain.event import Kind
-from relman_plugins.errors import Refused, RelmanError
+from relman_plugins.errors import Held, LedgerError, Refused, RelmanError
 from relman_plugins.plan.model import Shape, StepKind
 from relman_plugins.steps.run import StepRun
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from relman_plugins.ledger.api import Ledger
 
 LOCK_TTL_S = 24 * 3600.0
 GATES = (StepKind.APPROVAL, StepKind.WINDOW)
@@ -77,6 +79,7 @@ class ReleaseStepOperator(BaseOperator):
     def _begin(self, context: Context, run: StepRun) -> Any:
         if run.mine(Kind.STEP_FINISHED):
             self.log.info("%s has a recorded end; nothing to do", self.step_id)
+            self._unlock(run)
             return None
         if self.forward:
             self._hold(run)
@@ -92,6 +95,7 @@ class ReleaseStepOperator(BaseOperator):
         """Record the step's end and return what goes into XCom; only people read it there."""
         self.log.info("%s", message)
         run.record(Kind.STEP_FINISHED, "finished", {"kind": run.step.kind.value, "message": message, **data})
+        self._unlock(run)
         return {"release": run.release_id, "message": message, **data}
 
     def _framed(self, context: Context, work: Any) -> Any:
@@ -101,6 +105,9 @@ class ReleaseStepOperator(BaseOperator):
             return work(run)
         except (TaskDeferred, AirflowSkipException, AirflowFailException):
             raise
+        except Held as error:
+            # Somebody held the release between the look at it and the check.
+            self._wait_while_held(run, str(error))
         except (StepFailed, Refused) as error:
             self._fail(run, str(error), Kind.STEP_REFUSED if isinstance(error, Refused) else Kind.STEP_FAILED)
         except Exception as error:
@@ -124,6 +131,8 @@ class ReleaseStepOperator(BaseOperator):
         from relman_plugins.hooks.recorder import Recorder
 
         ti, book = context["ti"], ledger()
+        if self.forward:
+            self._replay(book)
         release = book.release_of_run(ti.dag_id, ti.run_id)
         if release is None:
             raise AirflowFailException(
@@ -144,19 +153,49 @@ class ReleaseStepOperator(BaseOperator):
             ) from None
         return StepRun(book, release, step, recorder, f"try{ti.try_number}")
 
+    def _replay(self, book: Ledger) -> None:
+        """Bring this machine's spool into the ledger: a withdrawal in it decides what is next."""
+        from relman_plugins.ledger import spool
+
+        try:
+            spool.replay(settings.spool_folder(), book)
+        except OSError as error:
+            self.log.warning("the spool %s can't be read: %s", settings.spool_folder(), error)
+
     def _hold(self, run: StepRun) -> None:
         from relman_plugins.hooks.ledger import flags_of
 
         flags = flags_of(run.ledger, run.release_id)
         if flags.held_by and not flags.aborted_by and not flags.closed:
-            from relman_plugins.triggers.base import deferral
-            from relman_plugins.triggers.waits import HoldTrigger
+            self._wait_while_held(run, f"held by {flags.held_by}: {flags.hold_reason}")
 
-            self.log.info("held by %s: %s", flags.held_by, flags.hold_reason)
-            self.defer(
-                trigger=HoldTrigger(release_id=run.release_id, **deferral(settings.minimum_deferral())),
-                method_name="resume",
-            )
+    def _wait_while_held(self, run: StepRun, why: str) -> NoReturn:
+        from relman_plugins.triggers.base import deferral
+        from relman_plugins.triggers.waits import HoldTrigger
+
+        self.log.info("%s", why)
+        self.defer(
+            trigger=HoldTrigger(release_id=run.release_id, **deferral(settings.minimum_deferral())),
+            method_name="resume",
+        )
+
+    def _unlock(self, run: StepRun) -> None:
+        """Give the environment's lock back when every step that ends its use has a recorded end.
+
+        Looked at after this step's own end is recorded: of two that end at once, the later one sees both.
+        """
+        if not run.step.unlocks or run.step.environment is None:
+            return
+        last = {
+            s.id
+            for s in run.shape.steps
+            if s.stage == run.step.stage and s.unlocks and s.kind is not StepKind.ROLLBACK
+        }
+        try:
+            if last <= {e.step for e in run.events(Kind.STEP_FINISHED)}:
+                run.ledger.locks.release(run.step.environment, run.service, run.release_id)
+        except LedgerError as error:
+            self.log.warning("the lock is kept until the release is closed: %s", error)
 
     def _check(self, run: StepRun) -> None:
         """Raise Refused unless everything before this step has its record."""

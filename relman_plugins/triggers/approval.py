@@ -60,7 +60,9 @@ class ApprovalTrigger(ReleaseTrigger):
         flags = flags_of(ledger, self.release_id)
         if flags.aborted_by or flags.closed:
             return "aborted"
-        gate = ledger.votes.expire_gate(self.release_id, self.gate)
+        gate = ledger.votes.gate(self.release_id, self.gate)
+        if gate is not None and gate.state == "open" and datetime.now(UTC) >= gate.expires_at:
+            gate = ledger.votes.expire_gate(self.release_id, self.gate)
         return gate.state if gate is not None and gate.state != "open" else None
 
     async def _close_required_action(self, option: str) -> None:

@@ -1,0 +1,70 @@
+"""What every step does around its own work."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
+from relman_plugins.domain.event import Kind
+from relman_plugins.triggers.approval import ApprovalTrigger
+from relman_plugins.triggers.waits import HoldTrigger
+from tests.steps.world import World
+
+
+def test_a_dry_run_passes_every_step_and_changes_nothing(world: World) -> None:
+    world.live("1.0.0")
+    release = world.open(dry_run=True)
+    for step in world.shape.steps:
+        if step.kind != "rollback":
+            release.run(step.id)
+    assert release.events(Kind.RELEASE_CLOSED)[0].data["outcome"] == "succeeded"
+    assert not {Kind.CHANGE_STARTED, Kind.GATE_OPENED, Kind.ARTIFACT_BUILT, Kind.LOCK_ACQUIRED} & set(
+        release.kinds()
+    )
+    assert world.weights() == {"1.0.0": 100}
+
+
+def test_a_hold_that_comes_between_the_look_and_the_check_holds(world: World) -> None:
+    release = world.open().approved()
+    task = release.task("production.canary_50")
+    looked = task._hold
+
+    def held_just_after(run):
+        looked(run)
+        release.person(Kind.RELEASE_HELD)
+
+    task._hold = held_just_after
+    try:
+        waiting = release.run("production.canary_50")
+    finally:
+        del task.__dict__["_hold"]
+    assert isinstance(waiting, TaskDeferred)
+    assert isinstance(waiting.trigger, HoldTrigger)
+    assert Kind.STEP_REFUSED not in release.kinds()
+
+
+def test_two_suites_that_end_at_once_give_the_lock_back(world: World) -> None:
+    release = world.open().finished("open", "build", "staging.deploy")
+    assert world.ledger.locks.acquire("staging", "checkout", release.id, 60)
+    first, second = (release.task(f"staging.{name}") for name in ("one", "two"))
+    runs = [task.start(release.context(task.task_id)) for task in (first, second)]
+    first.finish(runs[0], "green")
+    assert world.ledger.locks.held(release.id)
+    second.finish(runs[1], "green")
+    assert world.ledger.locks.held(release.id) == []
+
+
+def test_a_lock_that_a_killed_worker_kept_is_given_back_by_its_retry(world: World) -> None:
+    release = world.open().finished("open", "build", "staging.deploy", "staging.one", "staging.two")
+    assert world.ledger.locks.acquire("staging", "checkout", release.id, 60)
+    release.run("staging.two", try_number=2)
+    assert world.ledger.locks.held(release.id) == []
+
+
+def test_a_gate_of_a_closed_release_ends_and_does_not_wait_again(world: World) -> None:
+    release = world.open().at_the_gate()
+    waiting = release.run("production.approval")
+    assert isinstance(waiting.trigger, ApprovalTrigger)
+    release.says(Kind.RELEASE_CLOSED, outcome="aborted", reason="its run was deleted")
+    with pytest.raises(AirflowFailException, match="closed"):
+        release.resume("production.approval", waiting, {"state": "aborted"})
