@@ -48,6 +48,10 @@ class Bundle:
     pipeline: Document
     environments: dict[str, Document] = field(default_factory=dict)
     people: Document | None = None
+    policies: dict[str, Document] = field(default_factory=dict)
+    """What the pipeline extends; the pipeline has what they give already."""
+    incomplete: bool = False
+    """Whether a policy could not be used, so that what it gives may be missing."""
     unreadable: frozenset[str] = frozenset()
     """Documents that exist and were reported already: ``people.yaml``, or names of environments."""
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.spec.bundle import Bundle, is_name, text_at
 from relman_plugins.spec.diagnostic import Diagnostic, arrange
-from relman_plugins.spec.models import Documents, Environment, People, ReleasePipeline
+from relman_plugins.spec.merge import merged
+from relman_plugins.spec.models import Documents, Environment, People, Policy, ReleasePipeline
 from relman_plugins.spec.models.base import SpecModel
+from relman_plugins.spec.policies import Policies
 from relman_plugins.spec.position import Document
 from relman_plugins.spec.rules import check
-from relman_plugins.spec.shape import OTHER_KIND, validated
+from relman_plugins.spec.shape import OTHER_KIND, header, validated
 from relman_plugins.spec.source import read
 
 ENVIRONMENTS = "environments"
@@ -45,17 +47,31 @@ class _Loading:
 
     def document(self, path: Path, model: type[M]) -> tuple[Document | None, M | None]:
         """Read one document and check its shape; return it as read, and as a model if it is right."""
+        document = self.read(path)
+        return (None, None) if document is None else self.checked(document, model)
+
+    def read(self, path: Path) -> Document | None:
+        """Read one document."""
         result = read(path, self.folder)
         self.found += result.diagnostics
         self.sources[str(path)] = result.text
-        if result.document is None:
-            return None, None
-        self.texts[path.relative_to(self.folder).as_posix()] = result.text
-        value, wrong = validated(result.document, model)
+        if result.document is not None:
+            self.texts[path.relative_to(self.folder).as_posix()] = result.text
+        return result.document
+
+    def checked(self, document: Document, model: type[M]) -> tuple[Document | None, M | None]:
+        """Check a document's shape."""
+        value, wrong = validated(document, model)
         self.found += wrong
         if any(d.code == OTHER_KIND for d in wrong):
             return None, None
-        return result.document, value
+        return document, value
+
+    def policy(self, path: Path) -> tuple[Document | None, bool]:
+        """Read one policy; say whether there is nothing wrong with it."""
+        before = len(self.found)
+        document, _ = self.document(path, Policy)
+        return document, len(self.found) == before
 
 
 @dataclass(slots=True)
@@ -73,10 +89,16 @@ def load_pipeline(path: Path) -> Loaded:
     that is what the diagnostics are for. Pure but for reading: the same files give the same result.
     """
     loading = _Loading(path.parent)
-    document, pipeline = loading.document(path, ReleasePipeline)
+    document, pipeline = loading.read(path), None
+    policies = Policies(path.parent, loading.policy)
+    if document is not None:
+        if header(document, ReleasePipeline) is None:
+            policies.follow(document)
+            loading.found += policies.found
+        document, pipeline = loading.checked(merged(document, policies.ordered), ReleasePipeline)
     if document is None:
         return Loaded(None, arrange(loading.found), loading.sources)
-    bundle, models = _referenced(loading, document)
+    bundle, models = _referenced(loading, document, policies)
     # A warning in a document with the wrong shape is most often a consequence of that.
     shapeless = {d.path for d in loading.found}
     ruled = [d for d in check(bundle) if d.is_error or d.path not in shapeless]
@@ -93,7 +115,7 @@ def load_pipeline(path: Path) -> Loaded:
     return Loaded(documents, diagnostics, loading.sources)
 
 
-def _referenced(loading: _Loading, pipeline: Document) -> tuple[Bundle, _Models]:
+def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tuple[Bundle, _Models]:
     environments: dict[str, Document] = {}
     unreadable: set[str] = set()
     models = _Models()
@@ -116,7 +138,13 @@ def _referenced(loading: _Loading, pipeline: Document) -> tuple[Bundle, _Models]
     if any(True for _ in bundle.gates()) and _present(path):
         people, models.people = loading.document(path, People)
         unreadable |= {PEOPLE} if people is None else set()
-    return Bundle(loading.folder, pipeline, environments, people, frozenset(unreadable)), models
+    return replace(
+        bundle,
+        people=people,
+        policies=policies.documents,
+        incomplete=not policies.complete,
+        unreadable=frozenset(unreadable),
+    ), models
 
 
 def _present(path: Path) -> bool:

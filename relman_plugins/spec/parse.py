@@ -61,6 +61,7 @@ class _Reader:
     anchors: dict[str, Node | None] = field(default_factory=dict)
     aliases: int = 0
     root: Node | None = None
+    file: str = ""
 
     def add(self, node: Node) -> None:
         if not self.stack:
@@ -131,12 +132,12 @@ class _Reader:
         self.add(node)
 
 
-def parse(text: str) -> tuple[Node | None, list[Bad]]:
-    """Read ``text``; return the value with its places, and what is wrong with the text.
+def parse(text: str, file: str = "") -> tuple[Node | None, list[Bad]]:
+    """Read ``text``; return the value with its places in ``file``, and what is wrong with the text.
 
     The value is None when the text could not be read to its end or is empty.
     """
-    reader = _Reader()
+    reader = _Reader(file=file)
     loader = _LOADER(text)
     try:
         _read(loader, reader)
@@ -191,7 +192,7 @@ def _start(event: Any, reader: _Reader, empty: Any) -> None:
         raise _too_deep(span)
     if event.anchor is not None:
         reader.anchors[event.anchor] = None
-    reader.stack.append(_Open(Node(empty, span), event.anchor))
+    reader.stack.append(_Open(Node(empty, span, file=reader.file), event.anchor))
 
 
 def _too_deep(span: Span) -> Bad:
@@ -208,7 +209,7 @@ def _scalar(event: Any, reader: _Reader) -> None:
         value = _CONSTANTS[text]
     elif plain and text[0] in _MAY_BE_NUMBER:
         value = _number(text, span, reader)
-    node = Node(value, span, text, plain)
+    node = Node(value, span, text, plain, file=reader.file)
     if event.anchor is not None:
         reader.anchors[event.anchor] = node
     reader.add(node)

@@ -37,6 +37,8 @@ class Node:
     """Number of values in it, aliases counted every time they are used."""
     height: int = 1
     """How deep it nests."""
+    file: str = ""
+    """The file it stands in. What a policy gives keeps the policy's."""
 
     def child(self, *path: str | int) -> Node | None:
         """Return the value at ``path``, or None if there is none."""
@@ -75,6 +77,10 @@ class Document:
         if key or isinstance(node.value, (dict, list)):
             return self._key(real) or node.span
         return node.span
+
+    def file(self, path: Sequence[str | int]) -> str:
+        """Return the file in which the value at ``path`` stands, and its key; or what should hold it."""
+        return self.nearest(path)[1].file or self.path
 
     def _key(self, path: tuple[str | int, ...]) -> Span | None:
         if not path or not isinstance(path[-1], str):

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from relman_plugins.spec.models import Environment, People, ReleasePipeline
+from relman_plugins.spec.models import Environment, People, Policy, ReleasePipeline
 from relman_plugins.spec.models.base import SpecModel
 
-KINDS: tuple[type[SpecModel], ...] = (ReleasePipeline, Environment, People)
+KINDS: tuple[type[SpecModel], ...] = (ReleasePipeline, Policy, Environment, People)
 
 
 def json_schema() -> dict[str, Any]:

@@ -29,7 +29,7 @@ M = TypeVar("M", bound=SpecModel)
 
 def validated(document: Document, model: type[M]) -> tuple[M | None, list[Diagnostic]]:
     """Return the model, or every place where the document does not have the model's shape."""
-    wrong = _header(document, model)
+    wrong = header(document, model)
     if wrong is not None:
         return None, [wrong]
     try:
@@ -47,8 +47,8 @@ def _echo(document: Document, detail: ErrorDetails) -> bool:
     return detail["type"] == "too_short" and bool(document.nearest(detail["loc"])[1].value)
 
 
-def _header(document: Document, model: type[SpecModel]) -> Diagnostic | None:
-    """Check kind and version first: if they differ, everything else would only be noise."""
+def header(document: Document, model: type[SpecModel]) -> Diagnostic | None:
+    """Check kind and version, which come first: if they differ, everything else would only be noise."""
     value, kind = document.root.value, model.__name__
     if not isinstance(value, dict):
         message = f"a spec must be a mapping with apiVersion, kind, …, got {got(document.root)}"

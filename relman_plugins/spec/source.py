@@ -47,7 +47,7 @@ def read(path: Path, root: Path) -> Read:
         text = _decoded(raw)
     except Bad as bad:
         return Read(None, (_diagnostic(bad, name),))
-    node, found = parse(text)
+    node, found = parse(text, name)
     diagnostics = [_diagnostic(bad, name) for bad in found]
     if node is None and not found:
         diagnostics.append(_diagnostic(Bad("RM007", "the file is empty", Span(), _START), name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from relman_plugins.spec.diagnostic import Diagnostic, Severity
 from relman_plugins.spec.position import Document, Node
@@ -13,12 +14,14 @@ _BY_KEY = {
     "analyses": "analysis",
     "people": "person",
     "groups": "group",
+    "stages": "stage",
 }
 _BY_INDEX = {"stages": "stage", "metrics": "metric", "gates": "gate", "windows": "window"}
 _KINDS = {
     "ReleasePipeline": "the pipeline",
     "Environment": "the environment",
     "People": "the people document",
+    "Policy": "the policy",
 }
 
 
@@ -36,7 +39,11 @@ def finding(
     span = document.place(path, key=key)
     real, _ = document.nearest(path)
     crumbs = " > ".join(text for text, _ in _crumbs(document, real))
-    return Diagnostic(code, severity, message, document.path, *span, breadcrumb=crumbs, hint=hint)
+    file = document.file(path)
+    if file != document.path:  # a policy's: several pipelines may extend it, so say in which this was found
+        met = f"met in {PurePath(document.path).name}, {crumbs}"
+        hint = f"{hint} ({met})" if hint else met
+    return Diagnostic(code, severity, message, file, *span, breadcrumb=crumbs, hint=hint)
 
 
 def holder(document: Document, path: Sequence[str | int]) -> str:
@@ -78,7 +85,7 @@ def _crumbs(document: Document, path: Sequence[str | int]) -> list[tuple[str, bo
             else:
                 name = _name(node)
                 crumbs.append((f"{noun} {quoted(name)}" if name else f"{noun} {part + 1}", bool(name)))
-        elif depth == 1 and parent in _BY_KEY:
+        elif depth == 1 and parent in _BY_KEY:  # "stages" of a policy are named, not counted
             crumbs.append((f"{_BY_KEY[str(parent)]} {quoted(part)}", True))
         elif last or not (part in _BY_INDEX or (depth == 0 and part in _BY_KEY)):
             crumbs.append((quoted(part), False))

@@ -1,7 +1,9 @@
 """Bad specs and the exact text they get; good specs and silence.
 
 A case in ``err/`` is ``<case>.yaml``, or a folder ``<case>/`` with a pipeline of that name; ``<case>.out`` is
-what ``relman validate`` prints. ``RELMAN_UPDATE_GOLDEN=1 pytest tests/spec/test_golden.py`` writes them anew.
+what ``relman validate`` prints. A case in ``ok/`` is ``<case>.yaml``; ``<case>.json`` is the pipeline that
+other rooms get, with what its policies give.
+``RELMAN_UPDATE_GOLDEN=1 pytest tests/spec/test_golden.py`` writes them anew.
 """
 
 from __future__ import annotations
@@ -40,16 +42,22 @@ def test_bad_specs_get_this_text(case: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("case", [p.stem for p in pipeline_files(OK)])
-def test_good_specs_are_silent(case: str) -> None:
+def test_good_specs_give_this_pipeline(case: str) -> None:
     loaded = load_pipeline(OK / f"{case}.yaml")
     assert render_text(loaded.diagnostics, loaded.sources) == ""
     assert loaded.documents is not None
-    assert loaded.documents.pipeline.metadata.name == case
+    text = loaded.documents.pipeline.model_dump_json(indent=1, by_alias=True, exclude_unset=True) + "\n"
+    golden = OK / f"{case}.json"
+    if os.environ.get("RELMAN_UPDATE_GOLDEN") == "1":
+        golden.write_text(text)
+    assert text == golden.read_text()
 
 
 def test_every_golden_file_has_its_case() -> None:
     assert sorted(p.stem for p in ERR.glob("*.out")) == cases()
-    assert len(cases()) >= 30
+    assert sorted(p.stem for p in OK.glob("*.json")) == sorted(p.stem for p in pipeline_files(OK))
+    assert len(cases()) >= 60
+    assert len(pipeline_files(OK)) >= 15
 
 
 def test_every_code_has_an_example() -> None:

@@ -18,6 +18,7 @@ from relman_plugins.spec.models.pipeline import (
     Stage,
     Suite,
 )
+from relman_plugins.spec.models.policy import Policy, StagePolicy, SuitePolicy
 from relman_plugins.spec.models.strategy import Canary, Recreate, Strategy
 from relman_plugins.spec.models.window import Window
 
@@ -36,12 +37,15 @@ __all__ = [
     "Notify",
     "People",
     "PersonEntry",
+    "Policy",
     "Recreate",
     "ReleasePipeline",
     "Schedule",
     "SpecModel",
     "Stage",
+    "StagePolicy",
     "Strategy",
     "Suite",
+    "SuitePolicy",
     "Window",
 ]

@@ -120,6 +120,11 @@ class ReleasePipeline(SpecModel):
     """Kind of document."""
     metadata: Metadata
     """Name and owner. The name is the service's, and the file is `<name>.yaml`."""
+    extends: Annotated[tuple[Name, ...], Field(max_length=10)] = ()
+    """Policies from `policies/` that this pipeline builds on.
+
+    What it says itself wins; of several policies the last one's counts; gates add up and can't be removed.
+    """
     artifact: Artifact
     """How a version becomes something deployable."""
     suites: dict[Name, Suite] = Field(default_factory=dict)

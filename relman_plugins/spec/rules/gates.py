@@ -99,7 +99,7 @@ def twice(bundle: Bundle) -> Iterator[Diagnostic]:
             name = text_at(gate, "approval")
             if name is not None and name in asked:
                 message = f"group {quoted(name)} is asked twice before {holder(bundle.pipeline, path)}"
-                hint = "the gates of the environment apply as well; remove one, or raise its quorum"
+                hint = "the environment's gates and policies' add up; remove one, or raise its quorum"
                 yield finding(
                     bundle.pipeline, (*place, "approval"), "RM508", message, hint=hint, severity="warning"
                 )

@@ -43,6 +43,8 @@ def suites(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def analyses(bundle: Bundle) -> Iterator[Diagnostic]:
     """Every analysis of a canary or a monitor is defined."""
+    if bundle.incomplete:
+        return
     defined = [str(path[-1]) for path, _ in entries(bundle.pipeline, "analyses")]
     for place, name in _analyses_named(bundle):
         if name not in defined:

@@ -1,0 +1,149 @@
+"""A pipeline and the policies it extends → the pipeline as if everything were written in it.
+
+Works on values with their places, before any model is made: what a policy gives keeps its place in the
+policy's file, and every rule and message applies to it as if the pipeline said it. Of two that say the same
+thing differently the nearer one counts as a whole: the pipeline, then its policies from the last one named to
+the first, each before those it extends. Only gates add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from relman_plugins.spec.position import Document, Node, Span
+
+GATES = "gates"
+
+
+def merged(pipeline: Document, policies: Sequence[Document]) -> Document:
+    """Return the pipeline with what its policies give, who come farthest first. Changes none of them."""
+    roots = [policy.root for policy in policies]
+    if not roots:
+        return pipeline
+    root = _stages(pipeline.root, roots)
+    root = _suites(root, roots)
+    root = _analyses(root, roots)
+    notify = [(r, "notify") for r in roots if "notify" in r.children]
+    return Document(pipeline.path, pipeline.text, _defaults_below(root, "notify", notify))
+
+
+def _stages(root: Node, policies: Sequence[Node]) -> Node:
+    stages = root.children.get("stages")
+    if stages is None or not isinstance(stages.value, list):
+        return root
+    items = []
+    for index, stage in stages.children.items():
+        layers = _stage_layers(policies, stage, index == len(stages.children) - 1)
+        items.append(_stage(stage, list(layers)))
+    return _with(root, "stages", _list(stages, items), root.keys["stages"])
+
+
+def _stage_layers(policies: Sequence[Node], stage: Node, last: bool) -> Iterator[Node]:
+    own = stage.value if isinstance(stage.value, dict) else {}
+    name = own.get("name") or own.get("environment")
+    for policy in policies:
+        places = [("every_stage",), ("last_stage",)] if last else [("every_stage",)]
+        for place in (*places, ("stages", str(name))):
+            layer = policy.child(*place)
+            if layer is not None and isinstance(stage.value, dict):
+                yield layer
+
+
+def _stage(stage: Node, layers: Sequence[Node]) -> Node:
+    given = [(layer, key) for layer in layers for key in layer.children]
+    stage = _defaults(stage, [(layer, str(key)) for layer, key in given if key != GATES])
+    lists = [(layer.children[GATES], layer.keys[GATES]) for layer, key in given if key == GATES]
+    own = stage.children.get(GATES)
+    if not lists or (own is not None and not isinstance(own.value, list)):
+        return stage
+    if own is not None:
+        lists.append((own, stage.keys[GATES]))
+    gates: list[Node] = []
+    for gate in (gate for node, _ in lists for gate in node.children.values()):
+        same = next((n for n, other in enumerate(gates) if other.value == gate.value), None)
+        if same is None:
+            gates.append(gate)
+        elif gate.file == stage.file:
+            gates[same] = gate  # what is wrong with it is best said where the reader looks
+    holder, key = lists[-1]
+    return _with(stage, GATES, _list(holder, gates), key)
+
+
+def _suites(root: Node, policies: Sequence[Node]) -> Node:
+    suites = root.children.get("suites")
+    if suites is None or not isinstance(suites.value, dict):
+        return root
+    for name, suite in list(suites.children.items()):
+        if isinstance(suite.value, dict):
+            found = [p.child(*place) for p in policies for place in (("every_suite",), ("suites", name))]
+            layers = [(layer, str(key)) for layer in found if layer is not None for key in layer.children]
+            suites = _with(suites, str(name), _defaults(suite, layers), suites.keys[str(name)])
+    return _with(root, "suites", suites, root.keys["suites"])
+
+
+def _analyses(root: Node, policies: Sequence[Node]) -> Node:
+    """Take the analyses that stages name: others would only be noise in the plan."""
+    named = set(_named(root))
+    given: dict[str, tuple[Node, str]] = {}
+    for policy in policies:
+        analyses = policy.children.get("analyses")
+        if analyses is not None:
+            given |= {str(k): (analyses, str(k)) for k in analyses.children if k in named}
+    own = root.children.get("analyses")
+    if own is None and given:
+        holder, key = next(
+            (p.children["analyses"], p.keys["analyses"]) for p in reversed(policies) if "analyses" in p.keys
+        )
+        own = replace(holder, value={}, children={}, keys={})
+        root = _with(root, "analyses", own, key)
+    if own is None or not isinstance(own.value, dict):
+        return root
+    return _with(root, "analyses", _defaults(own, given.values()), root.keys["analyses"])
+
+
+def _named(root: Node) -> Iterator[str]:
+    stages = root.children.get("stages")
+    for stage in stages.children.values() if stages is not None else ():
+        strategy = stage.children.get("strategy")
+        holders = [*(strategy.children.values() if strategy is not None else ()), stage.child("monitor")]
+        for holder in holders:
+            name = holder.child("analysis") if holder is not None else None
+            if name is not None and isinstance(name.value, str):
+                yield name.value
+
+
+def _defaults_below(root: Node, key: str, layers: Sequence[tuple[Node, str]]) -> Node:
+    """Give the mapping at ``key`` what it lacks. If there is none, the nearest layer's takes its place."""
+    if not layers:
+        return root
+    own = root.children.get(key)
+    holder, place = (own, root.keys[key]) if own is not None else _found(*layers[-1])
+    inner = [(layer.children[key], str(k)) for layer, key in layers for k in layer.children[key].children]
+    return _with(root, key, _defaults(holder, inner), place) if isinstance(holder.value, dict) else root
+
+
+def _defaults(node: Node, given: Iterable[tuple[Node, str]]) -> Node:
+    """Return the mapping with keys that it lacks; of several for one key the last counts."""
+    nearest = {key: layer for layer, key in given if key not in node.children}
+    for key, layer in nearest.items():
+        node = _with(node, key, *_found(layer, key))
+    return node
+
+
+def _found(layer: Node, key: str) -> tuple[Node, Span]:
+    return layer.children[key], layer.keys[key]
+
+
+def _with(node: Node, key: str, child: Node, place: Span) -> Node:
+    """Return a copy of the mapping with ``key`` set: nodes may stand in several places, through aliases."""
+    return replace(
+        node,
+        value={**node.value, key: child.value},
+        children={**node.children, key: child},
+        keys={**node.keys, key: place},
+    )
+
+
+def _list(node: Node, items: Sequence[Node]) -> Node:
+    return replace(node, value=[item.value for item in items], children=dict(enumerate(items)))

@@ -1,0 +1,66 @@
+"""The policy document: a way of working that pipelines share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from relman_plugins.spec.models.analysis import Analysis
+from relman_plugins.spec.models.base import ApiVersion, Metadata, Name, SpecModel, Whole
+from relman_plugins.spec.models.duration import Duration
+from relman_plugins.spec.models.gate import Gate
+from relman_plugins.spec.models.pipeline import Monitor, Notify
+from relman_plugins.spec.models.strategy import Recreate, Strategy
+
+Extends = Annotated[tuple[Name, ...], Field(max_length=10)]
+"""Names of policies. Of what several of them say the last one's counts."""
+
+
+class StagePolicy(SpecModel):
+    """What stages get that don't say otherwise."""
+
+    gates: Annotated[tuple[Gate, ...], Field(max_length=10)] = ()
+    """What must hold before anything changes here. Added to the stage's own gates, never removable."""
+    strategy: Strategy = Field(default=Recreate(), json_schema_extra={"default": "recreate"})
+    """How traffic moves, unless the stage has a `strategy` of its own."""
+    monitor: Monitor | None = None
+    """Watching after all traffic has moved, unless the stage has a `monitor` of its own."""
+
+
+class SuitePolicy(SpecModel):
+    """What suites get that don't say otherwise."""
+
+    timeout: Duration = Duration(600)
+    """Time limit of the suite."""
+    min_tests: Whole = 1
+    """With fewer tests than this the suite fails, even if none of them does."""
+    max_failures: Whole = 0
+    """How many tests may fail."""
+
+
+class Policy(SpecModel):
+    """A way of working: what pipelines get that extend it. What a pipeline says itself wins; gates add up."""
+
+    api_version: ApiVersion = Field(alias="apiVersion")
+    """Version of this format."""
+    kind: Literal["Policy"]
+    """Kind of document."""
+    metadata: Metadata
+    """Name and owner; the file is `policies/<name>.yaml`."""
+    extends: Extends = ()
+    """Policies that this one builds on, from `policies/`; what this one says itself wins."""
+    every_stage: StagePolicy = StagePolicy()
+    """For every stage."""
+    last_stage: StagePolicy = StagePolicy()
+    """For the last stage of a pipeline, where it reaches its users; wins over `every_stage`."""
+    stages: Annotated[dict[Name, StagePolicy], Field(max_length=50)] = Field(default_factory=dict)
+    """For stages by name, if the pipeline has them; wins over `last_stage` and `every_stage`."""
+    every_suite: SuitePolicy = SuitePolicy()
+    """For every suite that a pipeline defines."""
+    suites: Annotated[dict[Name, SuitePolicy], Field(max_length=50)] = Field(default_factory=dict)
+    """For suites by name, if the pipeline defines them; wins over `every_suite`."""
+    analyses: Annotated[dict[Name, Analysis], Field(max_length=50)] = Field(default_factory=dict)
+    """Analyses by name. One of the same name in the pipeline replaces it as a whole."""
+    notify: Notify | None = None
+    """Who is told, key by key, unless the pipeline says so."""
