@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,16 @@ def test_the_state_of_everything_can_be_listed(shared, revisions):
     status, body, _ = call(shared.urls["control_url"] + "/v1/state")
     assert status == 200
     assert body["listed/checkout"] == json.loads(shared.observe("listed").model_dump_json())
+
+
+def test_removing_one_environment_takes_no_artifact_from_another_that_is_just_being_made(daemon, revisions):
+    """The release's own case: qa is torn down while staging is deployed from the same artifact."""
+    revision = revisions["1.0.0"]
+    with ThreadPoolExecutor(2) as pool:
+        for n in range(8):
+            daemon.converge("qa", stable=revision, stable_replicas=1, token=n + 1)
+            made_one = pool.submit(daemon.converge, f"staging{n}", stable=revision, stable_replicas=1)
+            removed = pool.submit(daemon.converge, "qa", token=n + 1)
+            assert made_one.result().stable.ready == 1
+            assert not removed.result().exists
+            daemon.converge(f"staging{n}", token=1)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -24,6 +27,7 @@ class Supervisor:
 
     def __init__(self, home: Home, memory: state.SandboxState, metrics: Metrics) -> None:
         self.home, self.memory, self.metrics = home, memory, metrics
+        self._pins: Counter[str] = Counter()
         self.deployments: dict[Name, Deployment] = {}
         self.front_url = ""
         self._client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True))
@@ -68,20 +72,31 @@ class Supervisor:
         name = (environment, service)
         async with self._changing.setdefault(name, asyncio.Lock()):
             self._check_token(f"{environment}/{service}", token)
-            await self._check(name, desired)
-            deployment = self.deployments.get(name)
-            if deployment is None:
-                if not _wants_anything(desired):
-                    self.home.remove_service(environment, service)
-                    return await self.observe(environment, service)
-                deployment = self._create(name)
-            deployment.apply(desired)
+            with self._pinned(desired):
+                await self._check(name, desired)
+                deployment = self.deployments.get(name)
+                if deployment is None:
+                    if not _wants_anything(desired):
+                        self.home.remove_service(environment, service)
+                        return await self.observe(environment, service)
+                    deployment = self._create(name)
+                deployment.apply(desired)
             self.metrics.prepare(deployment)
             self.save()
         await deployment.reached(timeout_s)
         if not _wants_anything(desired):
             self._forget(name)
         return await self.observe(environment, service)
+
+    @contextmanager
+    def _pinned(self, desired: DesiredState) -> Iterator[None]:
+        """Keep the artifacts of a desired state from being cleared away before a slot holds them."""
+        digests = Counter(r.digest for r in (desired.stable, desired.candidate) if r)
+        self._pins += digests
+        try:
+            yield
+        finally:
+            self._pins -= digests
 
     def save(self) -> None:
         """Write everything down."""
@@ -164,11 +179,8 @@ class Supervisor:
         self.metrics.drop(*name)
         self.home.remove_service(*name)
         self.save()
-        kept = {
-            archive.store_path(self.home.artifacts, s.record.revision.digest)
-            for d in self.deployments.values()
-            for s in d.slots.values()
-        }
+        deployed = {s.record.revision.digest for d in self.deployments.values() for s in d.slots.values()}
+        kept = {archive.store_path(self.home.artifacts, digest) for digest in deployed | set(self._pins)}
         for path in self.home.artifacts.glob("sha256-*.tar.gz"):
             if path not in kept:
                 path.unlink(missing_ok=True)
