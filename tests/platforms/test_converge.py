@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from relman_plugins.domain.state import Revision
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable, StaleToken
+from relman_plugins.platforms.archive import pack
 from relman_plugins.platforms.base import Platform
 from relman_plugins.platforms.registry import names, platform
 from tests.platforms.living import BASKET, EXPOSED, call, made, until
@@ -260,14 +263,19 @@ def test_the_state_of_everything_can_be_listed(shared, revisions):
     assert body["listed/checkout"] == json.loads(shared.observe("listed").model_dump_json())
 
 
-def test_removing_one_environment_takes_no_artifact_from_another_that_is_just_being_made(daemon, revisions):
-    """The release's own case: qa is torn down while staging is deployed from the same artifact."""
-    revision = revisions["1.0.0"]
+def test_removing_one_environment_takes_no_artifact_from_another_that_is_just_being_made(
+    daemon, builds, tmp_path
+):
+    """The release's own case: qa is torn down while staging is deployed from the same artifact.
+
+    The artifact is large, so that it is still being fetched when the other environment is gone.
+    """
+    tree = shutil.copytree(builds["1.0.0"], tmp_path / "large")
+    (tree / "ballast").write_bytes(os.urandom(60_000_000))
+    revision = pack(tree, tmp_path / "store").revision("1.0.0")
+    daemon.converge("qa", stable=revision, stable_replicas=1)
     with ThreadPoolExecutor(2) as pool:
-        for n in range(8):
-            daemon.converge("qa", stable=revision, stable_replicas=1, token=n + 1)
-            made_one = pool.submit(daemon.converge, f"staging{n}", stable=revision, stable_replicas=1)
-            removed = pool.submit(daemon.converge, "qa", token=n + 1)
-            assert made_one.result().stable.ready == 1
-            assert not removed.result().exists
-            daemon.converge(f"staging{n}", token=1)
+        removed = pool.submit(daemon.converge, "qa")
+        made_one = pool.submit(daemon.converge, "staging", stable=revision, stable_replicas=1)
+        assert made_one.result().stable.ready == 1
+        assert not removed.result().exists
