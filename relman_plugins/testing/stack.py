@@ -17,7 +17,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -54,6 +54,7 @@ class Stack:
         reparse_s: Seconds after which an edited spec is seen.
         fresh: Begin with an empty folder; what was there is kept beside it, in ``before``.
         ready_timeout_s: How long the start may take.
+        extra: Environment variables of the Airflow processes beside the stack's own, such as a connection.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Stack:
         reparse_s: int = 30,
         fresh: bool = False,
         ready_timeout_s: float = 120.0,
+        extra: Mapping[str, str] | None = None,
     ) -> None:
         self.folders = Folders(home.resolve())
         self.repo = repo.resolve()
@@ -77,6 +79,7 @@ class Stack:
         self._reparse_s = reparse_s
         self._fresh = fresh
         self._timeout_s = ready_timeout_s
+        self._extra = dict(extra or {})
         self._addresses: Addresses | None = None
         self._env: dict[str, str] = {}
         self._lock = HomeLock(self.folders.home)
@@ -128,6 +131,7 @@ class Stack:
             slack=slack["url"],
         )
         self._env = environment(self.folders, self._addresses, self.repo, reparse_s=self._reparse_s)
+        self._env |= self._extra
         self._say("Airflow: database")
         self.processes.wait(self.airflow("db-migrate", "db", "migrate"), self._timeout_s)
         self._say("Airflow: " + ", ".join(AIRFLOW))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import URL, create_engine, make_url, text
 
 from relman_plugins.clients.http import client, request
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
@@ -23,6 +26,7 @@ from relman_plugins.platforms.base import Platform
 from relman_plugins.platforms.registry import platform
 from relman_plugins.testing.demo_api import AirflowUser
 from relman_plugins.testing.stack import Stack
+from tests.conftest import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = Path(__file__).parent / "specs"
@@ -52,13 +56,34 @@ class World:
     """The running system, and what tests do with it."""
 
     stack: Stack
+    ledger_url: str
     admin: AirflowUser
     people: dict[str, AirflowUser]
     revisions: dict[str, Revision] = field(default_factory=dict)
 
     @property
     def ledger(self) -> Ledger:
-        return open_ledger(f"sqlite:///{self.stack.folders.ledger}")
+        return open_ledger(self.ledger_url)
+
+    @contextmanager
+    def without_ledger(self) -> Iterator[None]:
+        """Let nobody reach the ledger's database: who is connected is thrown out."""
+        name = make_url(self.ledger_url).database
+        admin = create_engine(
+            make_url(self.ledger_url).set(database="postgres"), isolation_level="AUTOCOMMIT"
+        )
+        allow = text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        deny = text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        out = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        try:
+            with admin.connect() as conn:
+                conn.execute(deny)
+                conn.execute(out, {"name": name})
+            yield
+        finally:
+            with admin.connect() as conn:
+                conn.execute(allow)
+            admin.dispose()
 
     def ledger_now(self) -> datetime:
         return datetime.now(UTC)
@@ -173,18 +198,29 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def ledger_database(postgres: Postgres) -> Iterator[str]:
+    """The ledger of these tests is on PostgreSQL, through a connection, as in a real installation."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, ledger_database: str) -> Iterator[World]:
     repo = tmp_path_factory.mktemp("repo")
     shutil.copytree(ROOT / "dags", repo / "dags")
     shutil.copytree(SPECS, repo / "release_specs")
     shutil.copytree(ROOT / "examples" / "checkout", repo / "checkout")
     _train(repo / "release_specs" / "timed.yaml")
-    with Stack(repo / "state", repo, reparse_s=2) as stack:
+    extra = {
+        "AIRFLOW__RELMAN__LEDGER_CONN_ID": "relman_ledger",
+        "AIRFLOW_CONN_RELMAN_LEDGER": json.dumps(_connection(make_url(ledger_database))),
+    }
+    with Stack(repo / "state", repo, reparse_s=2, extra=extra) as stack:
         people = {
             user: AirflowUser(stack.addresses.airflow, user, user)
             for user in ("admin", "alice", "bob", "vera")
         }
-        found = World(stack, people["admin"], people)
+        found = World(stack, ledger_database, people["admin"], people)
         dags = [f"release__{p.stem}" for p in SPECS.glob("*.yaml") if p.stem != "people"]
         for dag_id in dags:
             eventually(lambda dag_id=dag_id: found.admin.has_dag(dag_id), dag_id)
@@ -196,6 +232,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def slack_transcript(world: World) -> list[Any]:
     with client(world.stack.addresses.slack) as http:
         return list(request(http, "GET", "/_transcript").json()["channels"])
+
+
+def _connection(url: URL) -> dict[str, Any]:
+    return {
+        "conn_type": "postgres",
+        "host": url.query["host"],
+        "login": url.username,
+        "schema": url.database,
+    }
 
 
 def _train(file: Path) -> None:
