@@ -11,6 +11,7 @@ from typing import Any
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.platforms.base import Platform
+from relman_plugins.strategies.api import same_revision
 
 CONVERGE_TIMEOUT_S = 120.0
 
@@ -84,6 +85,12 @@ def started(change: Change, prefix: str) -> NewEvent:
         "previous": _dump(change.previous),
     }
     return _event(change, Kind.CHANGE_STARTED, prefix, data)
+
+
+def serves(observed: ObservedState, revision: Revision) -> bool:
+    """Say whether a revision has traffic."""
+    sides = (observed.stable, observed.candidate)
+    return any(side and side.weight > 0 and same_revision(side.revision, revision) for side in sides)
 
 
 def _event(change: Change, kind: Kind, prefix: str, data: dict[str, Any]) -> NewEvent:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from relman_plugins import settings
 from relman_plugins.calendars.weekly import Window, answer
-from relman_plugins.domain.event import Kind
+from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.domain.status import Verdict
-from relman_plugins.errors import LedgerUnavailable
-from relman_plugins.hooks.change import Change, converge
+from relman_plugins.errors import LedgerUnavailable, Refused
+from relman_plugins.hooks.change import Change, converge, serves
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.plan.model import StepKind
 from relman_plugins.steps.asking import AskingOperator
@@ -39,10 +39,24 @@ class ChangingOperator(AskingOperator):
     """A step that changes an environment, or watches a change."""
 
     def take_lock(self, run: StepRun) -> Lock:
-        """Return the release's lock on the step's environment; wait while another release has it."""
+        """Return the release's lock on the step's environment; wait while another release has it.
+
+        Raises:
+            Refused: the lock was lost in the middle of the change. Somebody else may have changed the
+                environment since, and what they did must not be undone by going on.
+        """
         from relman_plugins.ledger.api import Busy
 
         lock = run.ledger.locks.acquire(run.environment.name, run.service, run.release_id, LOCK_TTL_S)
+        tokens = {int(e.data["token"]) for e in changes_so_far(run)}
+        if tokens and (isinstance(lock, Busy) or lock.token not in tokens):
+            if not isinstance(lock, Busy):
+                run.ledger.locks.release(lock.environment, lock.service, run.release_id)
+            whose = f"{lock.holder} has it now" if isinstance(lock, Busy) else "it was broken or expired"
+            raise Refused(
+                f"release {run.release_id} lost its lock of {lock.service} in {lock.environment} in the "
+                f"middle of its change ({whose}); nothing goes forward any more, start another release"
+            )
         if isinstance(lock, Busy):
             self.log.info(
                 "%s of %s is locked by %s since %s", lock.environment, lock.service, lock.holder, lock.since
@@ -131,7 +145,13 @@ class ChangingOperator(AskingOperator):
 
     def judged(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on by the verdict that the ledger has."""
-        return self._framed(context, lambda run: self.finish(run, self._judged(context, run, event)))
+
+        def go_on(run: StepRun) -> Any:
+            if run.mine(Kind.STEP_FINISHED):
+                return None
+            return self.finish(run, self._judged(context, run, event))
+
+        return self._framed(context, go_on)
 
     def passed(self, run: StepRun, reason: str) -> str:
         """Do what follows a good judgement; return what was done."""
@@ -140,7 +160,29 @@ class ChangingOperator(AskingOperator):
     def decided(self, context: Context, run: StepRun, gate: GateState) -> str:
         """A person took the undecided analysis for good."""
         who = ", ".join(v.name or v.person for v in gate.votes)
-        return self.passed(run, f"undecided by the numbers, accepted by {who}")
+        return self._go_on(run, f"undecided by the numbers, accepted by {who}")
+
+    def _go_on(self, run: StepRun, reason: str) -> str:
+        self.still_serves(run, platform_of(run.environment))
+        return self.passed(run, reason)
+
+    def still_serves(self, run: StepRun, platform: Platform) -> None:
+        """Raise StepFailed when the record says that the new version has traffic and the platform says no.
+
+        Whoever took it back had a reason, also one whose record is lost or waits in another machine's spool.
+        """
+        changes = changes_so_far(run, Kind.CHANGE_STARTED, Kind.CHANGE_FINISHED)
+        if not changes or changes[-1].kind is Kind.CHANGE_STARTED:
+            return
+        desired = DesiredState.model_validate(changes[-1].data["desired"])
+        mine = desired.candidate if desired.candidate_weight else desired.stable
+        if not same_revision(mine, run.artifact):
+            return
+        if not serves(platform.observe(run.environment.name, run.service), run.artifact):
+            raise StepFailed(
+                f"{run.artifact.version} has no traffic in {run.environment.name} any more, though this "
+                "release gave it some: it was taken back, and is not brought in again"
+            )
 
     def settled(self, context: Context, run: StepRun) -> str | None:
         """Return what was done when an earlier try already had a verdict; None when there is nothing yet.
@@ -150,11 +192,10 @@ class ChangingOperator(AskingOperator):
         Raises:
             StepFailed: the numbers were bad, or the traffic was taken back for another reason.
         """
-        withdrawn_for = [
-            e for e in run.events(Kind.TRAFFIC_WITHDRAWN) if e.environment == run.step.environment
-        ]
-        if withdrawn_for:
-            raise StepFailed(f"{withdrawn_for[-1].data['reason']}; the traffic is back at the old version")
+        for event in run.events(Kind.TRAFFIC_WITHDRAWN, Kind.ROLLBACK_FINISHED):
+            if event.environment == run.step.environment:
+                why = event.data.get("reason") or "rolled back"
+                raise StepFailed(f"{why}; the traffic is back at the old version")
         found = run.mine(Kind.ANALYSIS_FINISHED)
         if not found:
             return None
@@ -162,12 +203,14 @@ class ChangingOperator(AskingOperator):
         if verdict is Verdict.FAIL:
             raise StepFailed(f"the numbers are bad: {reason}")
         if verdict is Verdict.PASS:
-            return self.passed(run, reason)
+            return self._go_on(run, reason)
         return self._ask_what_it_means(context, run, verdict, reason)
 
     def _judged(self, context: Context, run: StepRun, event: dict[str, Any]) -> str:
         if event.get("aborted") or event.get("verdict") == Verdict.FAIL:
-            raise StepFailed(f"{event.get('reason')}; the traffic is back at the old version")
+            stuck = event.get("stuck")
+            where = f"NOT taken back: {stuck}" if stuck else "back at the old version"
+            raise StepFailed(f"{event.get('reason')}; the traffic is {where}")
         self._hold(run)
         self._check(run)
         done = self.settled(context, run)
@@ -198,13 +241,14 @@ class ChangingOperator(AskingOperator):
         return self.settle(context, run, gate)
 
 
-def changes_so_far(run: StepRun) -> list[Any]:
-    """Return the release's own changes of the step's environment, oldest first."""
-    return [e for e in run.events(Kind.CHANGE_STARTED) if e.environment == run.step.environment]
+def changes_so_far(run: StepRun, *kinds: Kind) -> list[Event]:
+    """Return the changes that the steps of this step's stage began (or events of ``kinds``), oldest first."""
+    stage = {s.id for s in run.shape.steps if s.stage == run.step.stage}
+    return [e for e in run.events(*(kinds or (Kind.CHANGE_STARTED,))) if e.step in stage]
 
 
 def previous_of(run: StepRun, platform: Platform) -> Revision | None:
-    """Return what was stable before the release touched the environment.
+    """Return what was stable before this stage of the release touched the environment.
 
     Its first change recorded that; before it, the platform is asked.
     """

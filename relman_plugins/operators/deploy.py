@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relman_plugins.domain.event import Kind
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.operators.changing import (
     ChangingOperator,
@@ -39,6 +40,7 @@ class DeployOperator(ChangingOperator):
         self.wait_for_window(run)
         lock = self.take_lock(run)
         platform = platform_of(run.environment)
+        self.still_serves(run, platform)
         previous = previous_of(run, platform)
         args, environment, new = run.step.args, run.environment, run.artifact
         weight = int(args["weight"])
@@ -47,7 +49,7 @@ class DeployOperator(ChangingOperator):
             desired = promoted(new, environment.replicas, environment.config)
         else:
             desired = state_for_weight(previous, new, weight, environment.replicas, environment.config)
-        if first and weight < 100 and changes_so_far(run):
+        if first and weight < 100 and changes_so_far(run, Kind.CHANGE_FINISHED):
             return f"skipped: {new.version} is the first version here and has all the traffic already"
         is_promotion = desired.candidate is None
         # For a rollback that has to do without the ledger: what was there, and the token to go back with.

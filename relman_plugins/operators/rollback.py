@@ -10,11 +10,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 from relman_plugins import settings
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.state import ObservedState, Revision, served_since
-from relman_plugins.errors import LedgerError
+from relman_plugins.errors import LedgerError, LedgerUnavailable
 from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.hooks.recorder import Recorder
-from relman_plugins.operators.changing import ChangingOperator, changes_so_far, seen_at_first
+from relman_plugins.operators.changing import ChangingOperator, seen_at_first
 from relman_plugins.steps.run import StepRun
 from relman_plugins.strategies.api import withdrawn
 
@@ -51,7 +51,7 @@ class RollbackOperator(ChangingOperator):
 
     def act(self, context: Context, run: StepRun) -> str:
         """Go back to what was stable before the release's first change."""
-        changes = changes_so_far(run)
+        changes = [e for e in run.events(Kind.CHANGE_STARTED) if e.environment == run.environment.name]
         if not changes:
             run.record(
                 Kind.STEP_FINISHED,
@@ -75,7 +75,7 @@ class RollbackOperator(ChangingOperator):
         step = self.shape.step(self.step_id)
         left = [v for v in (ti.xcom_pull(task_ids=s, key="change") for s in step.args["steps"]) if v]
         if not left:
-            raise AirflowSkipException("no step left a change behind, so there is nothing to roll back")
+            return self._by_what_runs(context)
         previous = Revision.model_validate(left[0]["previous"]) if left[0]["previous"] else None
         recorder = Recorder(
             left[0]["release"],
@@ -89,6 +89,31 @@ class RollbackOperator(ChangingOperator):
             recorder, environment, self.shape.service, step, f"try{ti.try_number}", previous, token
         )
         return {"release": left[0]["release"], "message": _told(previous, observed)}
+
+    def _by_what_runs(self, context: Context) -> dict[str, Any]:
+        """Take back a candidate of this release's version, found by asking the platform.
+
+        Airflow forgets what a step left in XCom when it tries the step again, so its absence proves nothing.
+        """
+        step, version = self.shape.step(self.step_id), context["params"].get("version")
+        environment = self.shape.environment(step.environment or "")
+        platform = platform_of(environment)
+        seen = platform.observe(environment.name, self.shape.service)
+        sides = [s.revision.version for s in (seen.stable, seen.candidate) if s]
+        if context["params"].get("dry_run") or (version and version not in sides):
+            raise AirflowSkipException("no step left a change behind, so there is nothing to roll back")
+        if seen.stable is None or seen.candidate is None or seen.candidate.revision.version != version:
+            raise LedgerUnavailable(
+                f"without the ledger nobody knows what ran in {environment.name} before this release; "
+                "the next try, or maintenance, rolls back when the ledger answers"
+            )
+        desired = withdrawn(seen.stable.revision, environment.replicas, environment.config)
+        observed = platform.converge(environment.name, self.shape.service, desired, token=seen.token)
+        self.log.warning("%s; it is recorded when the ledger answers", _told(seen.stable.revision, observed))
+        raise LedgerUnavailable(
+            f"{seen.stable.revision.version} has all the traffic of {environment.name} again; trying again "
+            "until the ledger can be told"
+        )
 
     def _converge(
         self,

@@ -12,52 +12,26 @@ from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import settings
 from relman_plugins.clients.prometheus import Prometheus, fill
-from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Kind, NewEvent
-from relman_plugins.domain.state import DesiredState, ObservedState, Revision, served_since
 from relman_plugins.domain.status import Verdict
-from relman_plugins.errors import ClientError, LedgerError, RelmanError
-from relman_plugins.hooks.change import Change, finish, started
-from relman_plugins.hooks.ledger import Flags, async_ledger_source, flags_of
+from relman_plugins.errors import ClientError, LedgerError
+from relman_plugins.hooks.change import serves
+from relman_plugins.hooks.ledger import LedgerSource, async_ledger_source
 from relman_plugins.hooks.metrics import async_prometheus
 from relman_plugins.hooks.platform import async_platform_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.judge.threshold import Judgement, Measurement, State, step
-from relman_plugins.plan.model import AnalysisPlan, EnvironmentPlan, MetricPlan
+from relman_plugins.plan.model import MetricPlan
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread, in_platform_thread
+from relman_plugins.triggers.watch import Known, Watch, known
+from relman_plugins.triggers.withdrawal import Withdrawal
 
-WITHDRAW_TIMEOUT_S = 30.0
-WITHDRAW_PAUSE_S = 1.0
+__all__ = ["AnalysisTrigger", "Watch"]
+
 HOLD_PAUSE_S = 1.0
-
-
-class Watch(Frozen):
-    """What is watched, and how its traffic is taken back."""
-
-    release_id: str
-    step: str
-    attempt: str
-    environment: EnvironmentPlan
-    service: str
-    analysis: AnalysisPlan
-    candidate: Revision
-    stable: Revision | None
-    """What has the rest of the traffic, and gets all of it back; None on a first deploy."""
-    weight: int
-    interval_s: float
-    count: int
-    started_at: float
-    """When the candidate got this weight, in seconds since the epoch."""
-    withdraw: DesiredState
-    """Where to converge when the numbers are bad: the candidate at 0 %."""
-    token: int
-    before: ObservedState
-    """What the platform saw when the candidate came: what was served since then is the release's cost."""
-
-    @property
-    def prefix(self) -> str:
-        """Return the start of the idempotency keys of this watch's events."""
-        return f"{self.release_id}:{self.step}:{self.attempt}"
+LEDGER_PATIENCE_S = 2.0
+"""How long a look waits for the ledger's word: bad numbers are acted on without it."""
+SPOOL_PAUSE_S = 3.0
 
 
 class AnalysisTrigger(ReleaseTrigger):
@@ -65,15 +39,21 @@ class AnalysisTrigger(ReleaseTrigger):
 
     On ``fail``, and when a person aborts, the process that sees it converges to the state without the
     candidate before it does anything else. A look is recorded with the judge's state, so that another
-    triggerer goes on where this one was killed. While a person holds the release, a good end waits for the
-    resumption; a bad one does not.
+    triggerer goes on where this one was killed. Two that have the same watch at once agree on what the
+    ledger took first, and one that outlived its watch does nothing. While a person holds the release, a good
+    end waits for the resumption; a bad one does not.
 
-    The event is ``{"verdict", "reason", "aborted": bool}``.
+    The event is ``{"verdict", "reason", "aborted": bool, "stuck"}``; ``stuck`` says why the traffic could not
+    be taken back, if so. It is yielded when the ledger has everything: a step that could not see there that
+    the traffic was taken back would bring the candidate back.
     """
+
+    _source: LedgerSource
 
     def __init__(self, *, watch: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.watch = Watch.model_validate(watch)
+        self._prometheus: Prometheus | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Return what is watched."""
@@ -81,58 +61,127 @@ class AnalysisTrigger(ReleaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the judge has a verdict."""
+        self._source = await async_ledger_source()
         recorder = Recorder(
             self.watch.release_id,
-            await async_ledger_source(),
+            lambda: self._source(),
             spool=settings.spool_folder(),
             warn=lambda text: self.log.warning("%s", text),
         )
+        try:
+            end = await self._end(recorder)
+        finally:
+            if self._prometheus is not None:
+                await self._prometheus.aclose()
+        if not end["stuck"]:
+            await self._until_recorded(recorder)
+        yield await self.event(end)
+
+    async def _end(self, recorder: Recorder) -> dict[str, Any]:
         state = await in_ledger_thread(self._state_so_far, recorder)
-        prometheus: Prometheus | None = None
+        if state.verdict is None and await self._is_gone():
+            reason = "its traffic was taken back before anybody could record why"
+            failed = state.model_copy(update={"verdict": Verdict.FAIL, "reason": reason})
+            return await self._failed(recorder, Judgement(failed, Verdict.FAIL, reason, ()))
         next_look = self.watch.started_at + self.watch.interval_s
         while state.verdict is None:
             await asyncio.sleep(max(0.0, next_look - time.time()))
             next_look = time.time() + self.watch.interval_s
-            flags = await in_ledger_thread(self._flags, recorder)
-            if flags.aborted_by:
-                await self._withdraw(recorder, f"aborted by {flags.aborted_by}: {flags.abort_reason}")
-                yield await self.event({"verdict": None, "reason": flags.abort_reason, "aborted": True})
-                return
-            measurements, prometheus = await self._measure_all(prometheus)
+            now, measurements = await asyncio.gather(self._known(recorder), self._measure_all())
+            if now.over:
+                return _event(None, now.over)
+            if now.flags.aborted_by:
+                return await self._aborted(recorder, now)
+            if now.verdict is not None:
+                state = state.model_copy(update={"verdict": now.verdict, "reason": now.reason})
+                break
             judgement = step(state, measurements, rules=self.watch.analysis.metrics, count=self.watch.count)
             state = judgement.state
             if judgement.verdict is Verdict.FAIL:
-                await self._withdraw(recorder, judgement.reason)
+                return await self._failed(recorder, judgement)
             await in_ledger_thread(self._record, recorder, judgement)
-        if prometheus is not None:
-            await prometheus.aclose()
-        while state.verdict is not Verdict.FAIL and (await in_ledger_thread(self._flags, recorder)).held_by:
+        await in_ledger_thread(self._record_end, recorder, state)
+        while state.verdict is not Verdict.FAIL:
+            now = await self._known(recorder)
+            if now.flags.aborted_by and not now.over:
+                return await self._aborted(recorder, now)
+            if now.over or not now.flags.held_by:
+                break
             await asyncio.sleep(HOLD_PAUSE_S)
-        yield await self.event({"verdict": state.verdict.value, "reason": state.reason, "aborted": False})
+        return _event(state.verdict, state.reason)
+
+    async def _failed(self, recorder: Recorder, judgement: Judgement) -> dict[str, Any]:
+        stuck = await Withdrawal(self.watch, recorder, judgement.reason, self.log).run()
+        await in_ledger_thread(self._record, recorder, judgement)
+        await in_ledger_thread(self._record_end, recorder, judgement.state)
+        return _event(Verdict.FAIL, judgement.reason, stuck=stuck)
+
+    async def _aborted(self, recorder: Recorder, now: Known) -> dict[str, Any]:
+        reason = f"aborted by {now.flags.aborted_by}: {now.flags.abort_reason}"
+        stuck = await Withdrawal(self.watch, recorder, reason, self.log).run()
+        return _event(None, now.flags.abort_reason, aborted=True, stuck=stuck)
 
     def _state_so_far(self, recorder: Recorder) -> State:
         """Return what an earlier process of this watch knew; a fresh start without the ledger."""
         ledger = recorder.ledger_or_none()
         if ledger is None:
             return State()
-        looks = ledger.events(self.watch.release_id, kinds=[Kind.ANALYSIS_MEASURED])
+        try:
+            looks = ledger.events(self.watch.release_id, kinds=[Kind.ANALYSIS_MEASURED])
+        except LedgerError as error:
+            self.log.warning("the looks so far can't be read, beginning anew: %s", error)
+            return State()
         mine = [e for e in looks if e.key.startswith(self.watch.prefix + ":")]
         return State.model_validate(mine[-1].data["state"]) if mine else State()
 
-    def _flags(self, recorder: Recorder) -> Flags:
+    async def _is_gone(self) -> bool:
+        """Say whether the candidate has no traffic any more: a process before this one took it back."""
+        watch = self.watch
         try:
-            return flags_of(recorder.ledger(), self.watch.release_id)
-        except LedgerError as error:
-            self.log.warning("can't see whether somebody aborted or holds this release: %s", error)
-            return Flags()
+            platform = await async_platform_of(watch.environment)
+            seen = await in_platform_thread(platform.observe, watch.environment.name, watch.service)
+        except Exception as error:
+            # Not knowing is no reason to do anything; the looks will tell.
+            self.log.warning("can't see whether the candidate still has its traffic: %s", error)
+            return False
+        return not serves(seen, watch.candidate)
 
-    async def _measure_all(self, client: Prometheus | None) -> tuple[list[Measurement], Prometheus | None]:
+    async def _known(self, recorder: Recorder) -> Known:
+        try:
+            reading = in_ledger_thread(lambda: known(recorder.ledger(), self.watch))
+            return await asyncio.wait_for(reading, LEDGER_PATIENCE_S)
+        except (LedgerError, TimeoutError) as error:
+            self.log.warning(
+                "can't see whether somebody aborted or holds this release: %s", error or "too slow"
+            )
+            self._source = await async_ledger_source()
+            return Known()
+
+    async def _until_recorded(self, recorder: Recorder) -> None:
+        """Wait until nothing waits in the spool: no step can go forward without the ledger anyway."""
+        from relman_plugins.ledger import spool
+
+        while True:
+            try:
+                await in_ledger_thread(lambda: spool.replay(settings.spool_folder(), recorder.ledger()))
+            except LedgerError as error:
+                self.log.warning("the verdict waits for the ledger: %s", error)
+                await asyncio.sleep(SPOOL_PAUSE_S)
+                self._source = await async_ledger_source()
+            except OSError as error:
+                self.log.error("the spool can't be read: %s", error)
+                return
+            else:
+                return
+
+    async def _measure_all(self) -> list[Measurement]:
         metrics = self.watch.analysis.metrics
         try:
-            client = client or await async_prometheus(self.watch.analysis.connection)
-        except ClientError as error:
-            return [Measurement(name=m.name, error=str(error)) for m in metrics], None
-        return list(await asyncio.gather(*(self._measure(client, m) for m in metrics))), client
+            client = self._prometheus or await async_prometheus(self.watch.analysis.connection)
+        except (ClientError, ValueError) as error:
+            return [Measurement(name=m.name, error=str(error)) for m in metrics]
+        self._prometheus = client
+        return list(await asyncio.gather(*(self._measure(client, m) for m in metrics)))
 
     async def _measure(self, client: Prometheus, metric: MetricPlan) -> Measurement:
         try:
@@ -152,75 +201,35 @@ class AnalysisTrigger(ReleaseTrigger):
             stable=watch.stable.version if watch.stable else None,
         )
 
-    async def _withdraw(self, recorder: Recorder, reason: str) -> None:
-        """Converge to the state without the candidate, until the platform has done it."""
-        watch = self.watch
-        began = time.monotonic()
-        change = Change(
-            environment=watch.environment.name,
-            service=watch.service,
-            step=watch.step,
-            desired=watch.withdraw,
-            token=watch.token,
-            attempt=f"{watch.attempt}:withdraw",
-            previous=watch.stable,
-        )
-        while True:
-            try:
-                platform = await async_platform_of(watch.environment)
-                await in_platform_thread(self._withdraw_once, change, platform, recorder, reason, began)
-            except RelmanError as error:
-                self.log.error("could not take the traffic back, trying again: %s", error)
-                await asyncio.sleep(WITHDRAW_PAUSE_S)
-            else:
-                return
-
-    def _withdraw_once(
-        self, change: Change, platform: Any, recorder: Recorder, reason: str, began: float
-    ) -> None:
-        # The traffic does not wait for the ledger: what is recorded before it is only recorded after it.
-        begun = started(change, self.watch.release_id).model_copy(update={"at": datetime.now(UTC)})
-        late: list[NewEvent] = [begun]
-        now = finish(change, platform, late.append, self.watch.release_id, WITHDRAW_TIMEOUT_S)
-        seconds = round(time.monotonic() - began, 3)
-        self.log.warning("the candidate's traffic is withdrawn after %s s: %s", seconds, reason)
-        late.append(
-            NewEvent(
-                kind=Kind.TRAFFIC_WITHDRAWN,
-                key=f"{self.watch.prefix}:withdrawn",
-                step=self.watch.step,
-                environment=self.watch.environment.name,
-                data={
-                    "reason": reason,
-                    "seconds": seconds,
-                    "version": self.watch.candidate.version,
-                    "served": served_since(self.watch.before, now, self.watch.candidate),
-                },
-                at=datetime.now(UTC),
-            )
-        )
-        for event in late:
-            recorder.record(event)
-
     def _record(self, recorder: Recorder, judgement: Judgement) -> None:
-        watch, rounds = self.watch, judgement.state.rounds
-        common = {"analysis": watch.analysis.name, "weight": watch.weight}
+        if not judgement.looks:
+            return
         measured = {
-            "look": rounds,
+            "look": judgement.state.rounds,
             "metrics": [look.data() for look in judgement.looks],
             "state": judgement.state.model_dump(mode="json"),
         }
-        recorder.record(self._event(Kind.ANALYSIS_MEASURED, f"look{rounds}", common | measured))
-        if judgement.verdict is not None:
-            ended = {"verdict": judgement.verdict.value, "reason": judgement.reason, "looks": rounds}
-            recorder.record(self._event(Kind.ANALYSIS_FINISHED, "finished", common | ended))
+        self._say(recorder, Kind.ANALYSIS_MEASURED, f"look{judgement.state.rounds}", measured)
 
-    def _event(self, kind: Kind, suffix: str, data: dict[str, Any]) -> NewEvent:
-        return NewEvent(
-            kind=kind,
-            key=f"{self.watch.prefix}:{suffix}",
-            step=self.watch.step,
-            environment=self.watch.environment.name,
-            data=data,
-            at=datetime.now(UTC),
+    def _record_end(self, recorder: Recorder, state: State) -> None:
+        verdict = state.verdict.value if state.verdict else None
+        ended = {"verdict": verdict, "reason": state.reason, "looks": state.rounds}
+        self._say(recorder, Kind.ANALYSIS_FINISHED, "finished", ended)
+
+    def _say(self, recorder: Recorder, kind: Kind, suffix: str, data: dict[str, Any]) -> None:
+        watch = self.watch
+        recorder.record(
+            NewEvent(
+                kind=kind,
+                key=f"{watch.prefix}:{suffix}",
+                step=watch.step,
+                environment=watch.environment.name,
+                data={"analysis": watch.analysis.name, "weight": watch.weight} | data,
+                at=datetime.now(UTC),
+            )
         )
+
+
+def _event(verdict: Verdict | None, reason: str, *, aborted: bool = False, stuck: str = "") -> dict[str, Any]:
+    said = verdict.value if verdict else None
+    return {"verdict": said, "reason": reason, "aborted": aborted, "stuck": stuck}

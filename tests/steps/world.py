@@ -22,7 +22,7 @@ from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.domain.status import Decision
 from relman_plugins.factory.builder import build_dag
-from relman_plugins.ledger.api import Ledger, ReleaseRecord
+from relman_plugins.ledger.api import Ledger, ReleaseRecord, open_ledger
 from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.model import Options, ReleasePlan, Shape
 from relman_plugins.spec.api import load_pipeline
@@ -293,8 +293,7 @@ class Release:
 def make_world(home: Path, platform: Any, revisions: dict[str, Revision]) -> World:
     """Make a world in ``home``, the folder that ``[relman] home`` names."""
     shape = shape_in(home / "specs" / "release_specs")
-    ledger = Ledger(f"sqlite:///{home / 'ledger.db'}")
-    ledger.migrate()
+    ledger = open_ledger(f"sqlite:///{home / 'ledger.db'}")
     made = World(home, ledger, shape, build_dag(shape, {}), platform, revisions)
     with sqlite3.connect(home / "ledger.db") as database:
         # The daemon outlives the test's ledger and never forgets a token.

@@ -1,0 +1,177 @@
+"""Watching the numbers: what happens when processes die, answer twice, or cannot reach anything."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from relman_plugins import settings
+from relman_plugins.domain.event import Kind
+from relman_plugins.domain.state import DesiredState
+from relman_plugins.hooks.change import Change, finish
+from relman_plugins.triggers import withdrawal
+from relman_plugins.triggers.analysis import AnalysisTrigger
+from tests.platforms.living import until
+from tests.steps.world import Numbers, Release, World
+
+STEP = "production.canary_50"
+
+
+@pytest.fixture
+def release(world: World) -> Release:
+    world.live("1.0.0")
+    return world.open().approved()
+
+
+async def _payload(trigger: AnalysisTrigger) -> dict[str, Any]:
+    async for event in trigger.run():
+        return dict(event.payload)
+    raise AssertionError("the trigger ended without an event")
+
+
+def ended(trigger: AnalysisTrigger, within_s: float = 60) -> dict[str, Any]:
+    """Run a trigger to its event."""
+    return asyncio.run(asyncio.wait_for(_payload(trigger), within_s))
+
+
+def copy_of(trigger: AnalysisTrigger) -> AnalysisTrigger:
+    """Make the trigger again from what Airflow keeps of it."""
+    return type(trigger)(**trigger.serialize()[1])
+
+
+def test_bad_numbers_take_the_traffic_back_and_are_on_record_before_the_event(
+    release: Release, numbers: Numbers
+) -> None:
+    waiting = release.run(STEP)
+    numbers.value = 1.0
+    assert ended(waiting.trigger)["verdict"] == "fail"
+    assert release.world.weights() == {"1.0.0": 100}
+    kinds = release.kinds(STEP)
+    assert kinds.index(Kind.TRAFFIC_WITHDRAWN) < kinds.index(Kind.ANALYSIS_FINISHED)
+
+
+def test_a_withdrawal_that_nobody_could_record_is_still_a_failure(release: Release, numbers: Numbers) -> None:
+    waiting = release.run(STEP)
+    watch = waiting.trigger.watch
+    change = Change("production", "checkout", STEP, watch.withdraw, watch.token, "killed")
+    finish(change, release.world.platform, lambda _: None, release.id, 30)
+    numbers.value = None
+    assert ended(copy_of(waiting.trigger))["verdict"] == "fail"
+    assert release.events(Kind.ANALYSIS_FINISHED)[0].data["verdict"] == "fail"
+    assert release.events(Kind.TRAFFIC_WITHDRAWN)
+
+
+def test_without_the_ledger_traffic_goes_back_and_the_verdict_waits_for_the_ledger(
+    release: Release, numbers: Numbers
+) -> None:
+    waiting = release.run(STEP)
+    numbers.value = 1.0
+    found: list[Any] = []
+    with release.world.without_ledger():
+        thread = threading.Thread(target=lambda: found.append(ended(waiting.trigger)))
+        thread.start()
+        until(lambda: release.world.weights() == {"1.0.0": 100}, "the traffic is back")
+        until((settings.spool_folder() / "events.jsonl").exists, "the spool has events")
+        thread.join(1)
+        assert found == []
+    thread.join(60)
+    assert found[0]["verdict"] == "fail"
+    assert len(release.events(Kind.TRAFFIC_WITHDRAWN)) == 1
+
+
+def test_an_abort_is_heard_while_the_release_is_held(release: Release) -> None:
+    waiting = release.run(STEP)
+    release.person(Kind.RELEASE_HELD)
+    release.person(Kind.ABORT_REQUESTED, "wrong day")
+    watch = waiting.trigger.watch
+    state = {"rounds": 2, "verdict": "pass", "reason": "fine", "metrics": {}}
+    release.says(Kind.ANALYSIS_MEASURED, STEP, key=f"{watch.prefix}:look2", state=state)
+    assert ended(waiting.trigger, 20)["aborted"] is True
+    assert release.world.weights() == {"1.0.0": 100}
+
+
+def test_a_copy_that_outlived_its_watch_does_nothing(release: Release, numbers: Numbers) -> None:
+    waiting = release.run(STEP)
+    late = copy_of(waiting.trigger)
+    late.watch = late.watch.model_copy(update={"started_at": time.time() + 5})
+
+    async def both() -> Any:
+        slower = asyncio.create_task(_payload(late))
+        assert (await _payload(waiting.trigger))["verdict"] == "pass"
+        release.finished(STEP)
+        numbers.value = 1.0
+        return await slower
+
+    assert asyncio.run(both())["reason"] == "the step has ended"
+    assert release.world.weights() == {"1.0.0": 50, "1.1.0": 50}
+
+
+def test_two_copies_at_once_agree_on_the_first_verdict(release: Release, numbers: Numbers) -> None:
+    waiting = release.run(STEP)
+    numbers.value = 1.0
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(_payload(waiting.trigger), _payload(copy_of(waiting.trigger)))
+
+    assert {e["verdict"] for e in asyncio.run(both())} == {"fail"}
+    assert len(release.events(Kind.TRAFFIC_WITHDRAWN)) == 1
+    assert len(release.events(Kind.ANALYSIS_FINISHED)) == 1
+
+
+def test_a_closed_release_is_not_watched_any_longer(release: Release, numbers: Numbers) -> None:
+    waiting = release.run(STEP)
+    release.says(Kind.RELEASE_CLOSED, outcome="aborted", reason="its run was deleted")
+    numbers.value = 1.0
+    assert ended(waiting.trigger)["reason"] == "the release is closed"
+    assert release.world.weights() == {"1.0.0": 50, "1.1.0": 50}
+
+
+def test_an_environment_that_another_release_has_taken_is_left_to_it(
+    release: Release, numbers: Numbers
+) -> None:
+    waiting = release.run(STEP)
+    world = release.world
+    theirs = DesiredState(stable=world.revisions["1.3.0"], stable_replicas=1)
+    numbers.value = 1.0
+    token = world.seen().token
+
+    def taken() -> None:
+        numbers.asked = lambda: None
+        world.platform.converge("production", "checkout", theirs, token=token + 1)
+
+    numbers.asked = taken
+    event = ended(waiting.trigger, 30)
+    assert event["verdict"] == "fail"
+    assert "newer" in event["stuck"] or "older" in event["stuck"]
+    assert world.weights() == {"1.3.0": 100}
+
+
+def test_a_platform_that_stays_away_does_not_hold_the_failure_back_for_ever(
+    release: Release, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = release.run(STEP)
+    monkeypatch.setenv("AIRFLOW_CONN_RELMAN_SANDBOX", "relman-sandbox://127.0.0.1:1")
+    monkeypatch.setattr(withdrawal, "PATIENCE_S", 0.5)
+    numbers.value = 1.0
+    event = ended(waiting.trigger, 30)
+    assert event["verdict"] == "fail"
+    assert "does not answer" in event["stuck"]
+
+
+def test_a_killed_watch_goes_on_where_it_was(release: Release, numbers: Numbers) -> None:
+    waiting = release.run(STEP)
+
+    async def killed() -> None:
+        task = asyncio.create_task(_payload(waiting.trigger))
+        while not release.events(Kind.ANALYSIS_MEASURED):
+            await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(killed())
+    assert ended(copy_of(waiting.trigger))["verdict"] == "pass"
+    assert [e.data["look"] for e in release.events(Kind.ANALYSIS_MEASURED)] == [1, 2]
