@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from relman_plugins.plan import words
 from relman_plugins.plan.model import Shape, Step, StepKind
-from relman_plugins.plan.text import render_mermaid, timing
+from relman_plugins.plan.text import timing
 
 
 def dag_docs(shape: Shape, texts: Mapping[str, str]) -> str:
-    """Return the DAG's documentation: what it is, its steps, its gates, its graph, its spec.
+    """Return the DAG's documentation: what it is, its steps by stage, its spec.
 
     Args:
         shape: What the spec decides.
@@ -50,38 +50,34 @@ _NEVER_BLOCKED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE)
 
 
 def _dag(shape: Shape, texts: Mapping[str, str]) -> Iterator[str]:
+    """Airflow shows this in a small window, without space between paragraphs and without Mermaid.
+
+    Hence two columns, and no drawing: the page behind the window has Airflow's own graph.
+    """
     if shape.description:
-        yield from (_sentence(shape.description), "")
+        yield from (f"### {_cell(shape.description)}", "")
     yield f"Takes one version of **{shape.service}** through {_names(shape)}. Owner: {_cell(shape.owner)}."
     if shape.schedule:
         yield f"Starts by itself at `{shape.schedule['cron']}` ({shape.schedule['timezone']})."
-    yield from ("", "### Plan", "", "| stage | step | what it does |", "|---|---|---|")
+    yield from ("", "### Plan", "", "| step | what it does |", "|---|---|")
+    stage = None
     for step in shape.steps:
-        what = _cell(words.describe(shape, step))
-        yield f"| {step.stage or ''} | `{words.short_id(step)}` | {what} |"
+        if step.stage and step.stage != stage:
+            where = _sentence(words.environment(shape, str(step.environment)))
+            yield f"| **{step.stage}** | **{_cell(where)}** |"
+        stage = step.stage
+        yield f"| `{words.short_id(step)}` | {_cell(words.describe(shape, step))} |"
     yield ""
     for label, sentence in timing(shape):
-        yield f"- {label}: {sentence}"
-    yield from _gates(shape)
-    yield from ("", "### Environments", "")
-    for env in shape.environments:
-        yield f"- {_sentence(words.environment(shape, env.name))}"
-    yield from ("", "### Graph", "", *fenced(render_mermaid(shape), "mermaid"), "", "### Spec")
+        yield f"- {_sentence(label).rstrip('.')}: {sentence}"
+    yield from ("", "### Spec")
     for path, text in texts.items():
         # The gates above name who may answer here; the rest of the file is about other pipelines.
         if path == "people.yaml":
             continue
         yield from ("", f"`{path}`", "", *fenced(text, "yaml"))
-    yield from ("", f"Shape `{shape.hash}`, spec `{shape.spec_digest}`.")
-
-
-def _gates(shape: Shape) -> Iterator[str]:
-    gates = words.gates(shape)
-    if not gates:
-        return
-    yield from ("", "### Gates", "", "| gate | what it waits for |", "|---|---|")
-    for step in gates:
-        yield f"| `{step.id}` | {_cell(words.describe(shape, step))} |"
+    yield from ("", f"- Digest of the spec: `{shape.spec_digest}`")
+    yield f"- Digest of the plan without a version: `{shape.hash}`"
 
 
 def _names(shape: Shape) -> str:

@@ -46,7 +46,9 @@ def release_params(shape: Shape) -> ParamsDict:
 
 def _version(shape: Shape) -> Param:
     rules: dict[str, Any] = {"pattern": VERSION_PATTERN, "title": "Version"}
+    # The form checks the pattern only when it is sent, and then shows the bare expression.
+    text = "Version to release, for example 1.4.0: letters, digits and . _ + -, at most 64 characters."
     if shape.schedule:
-        text = f"Version to release, for example 1.4.0; empty: what {shape.schedule['version_file']} says."
+        text += f" Empty: what {shape.schedule['version_file']} says."
         return Param(None, text, type=["null", "string"], **rules)
-    return Param(description="Version to release, for example 1.4.0.", type="string", **rules)
+    return Param(description=text, type="string", **rules)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -10,15 +11,26 @@ from relman_plugins import settings
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Verdict
+from relman_plugins.plan import words
+from relman_plugins.plan.model import StepKind
 
 if TYPE_CHECKING:
     from relman_plugins.domain.identity import Person
     from relman_plugins.steps.run import StepRun
 
+NARROW = "\u00a0"
+"""Joins the words of a table's first column, which is broken otherwise however much room there is."""
+
+_ADDRESS = re.compile(r"(https?://[^\s<>\"'`|\\^{}()\[\]]*[\w/])")
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+
 
 def subject_of(run: StepRun) -> dict[str, Any]:
-    """Return what exactly is approved; its digest is what a vote is bound to."""
-    suites = [e.data for e in run.events(Kind.SUITE_FINISHED)]
+    """Return what exactly is approved; its digest is what a vote is bound to.
+
+    Of a suite that ran again the last result counts.
+    """
+    suites = {e.step: e.data for e in run.events(Kind.SUITE_FINISHED)}
     return {
         "release_id": run.release_id,
         "pipeline": run.shape.pipeline,
@@ -30,42 +42,48 @@ def subject_of(run: StepRun) -> dict[str, Any]:
         "changes": run.plan.options.changes,
         "emergency": run.plan.options.emergency,
         "tests": [
-            {"suite": s["suite"], "tests": s["tests"], "failures": s["failures"], "skipped": s["skipped"]}
-            for s in suites
+            {
+                "step": step,
+                "suite": s["suite"],
+                "tests": s["tests"],
+                "failures": s["failures"] + s["errors"],
+                "skipped": s["skipped"],
+            }
+            for step, s in suites.items()
         ],
     }
 
 
 def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quorum: int) -> str:
-    """Return the Required Action's text: who may answer, and what exactly is approved."""
-    names = ", ".join(f"**{p.name or p.id}** (`{p.airflow}`)" for p in people)
+    """Return the Required Action's text: who may answer, until when, and what exactly is approved."""
+    args = run.step.args
     need = "one of them decides" if quorum == 1 else f"{quorum} of them must approve"
     rows = [
         ("Version", f"`{subject['version']}`"),
         ("Into", f"`{subject['environment']}`"),
+        *((f"Suite `{t['step']}`", _result(t)) for t in subject["tests"]),
         ("Artifact", f"`{subject['artifact_digest']}`"),
         ("Plan", f"`{subject['plan_hash']}`"),
         ("Spec", f"`{subject['spec_digest']}`"),
-        ("Changes", _one_line(subject["changes"]) or "*not said*"),
-        *(
-            (f"Tests: {t['suite']}", f"{t['tests']} run, {t['failures']} failed, {t['skipped']} skipped")
-            for t in subject["tests"]
-        ),
+        ("All of this", f"`{digest_of(subject)}`"),
     ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    table = "\n".join(f"| {name.replace(' ', NARROW)} | {value} |" for name, value in rows)
     emergency = (
         "**EMERGENCY: this release does not wait for the release window.**\n\n"
         if subject["emergency"]
         else ""
     )
-    starter = _one_line(run.release.started_by.name or "Airflow")
+    starter = one_line(run.release.started_by.name or run.release.started_by.id or "Airflow")
     page = f"{settings.base_url()}/dags/{run.release.dag_id}/runs/{quote(run.release.run_id)}"
     return (
-        f"{emergency}Release **{run.release_id}** started by {starter}.\n\n"
-        f"Who may answer: {names}; {need}. One rejection ends the release.\n\n"
-        f"| | |\n|---|---|\n{table}\n\n"
-        f"What is approved has the digest `{digest_of(subject)}`. "
-        f"Live state: [{run.release_id}]({page})\n"
+        f"{emergency}Release [{run.release_id}]({page}), started by {starter}.\n\n"
+        f"**Who may answer:** {_names(people)}; {need}, one rejection ends the release. "
+        "Everybody else is told *Access Denied*.\n\n"
+        f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; "
+        f"without an answer by then: {args['on_timeout']}.\n\n"
+        f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n"
+        f"**What is approved**\n\n| | |\n|---|---|\n{table}\n\n"
+        f"**What comes next**\n\n{_next(run)}\n"
     )
 
 
@@ -74,22 +92,46 @@ def question_of(
 ) -> tuple[dict[str, Any], str]:
     """Return the subject and the text of the question what an undecided analysis means."""
     subject = subject_of(run) | {"step": run.step.id, "verdict": verdict.value, "reason": reason}
-    names = ", ".join(f"**{p.name or p.id}** (`{p.airflow}`)" for p in people)
     weight = run.step.args.get("weight")
     where = f"{weight} % of the traffic of" if weight else "all the traffic of"
     body = (
         f"`{subject['version']}` has {where} `{run.step.environment}`. The numbers neither say that it is "
-        f"good nor that it is bad: **{verdict.value}**.\n\n> {_one_line(reason)}\n\n"
+        f"good nor that it is bad: **{verdict.value}**.\n\n> {one_line(reason)}\n\n"
         "**Approve** to go on as if they were good, **Reject** to roll back. "
         "Nothing moves until somebody answers.\n\n"
-        f"Who may answer: {names}.\n"
+        f"**Who may answer:** {_names(people)}. Everybody else is told *Access Denied*.\n"
     )
     return subject, body
 
 
-def _one_line(text: str) -> str:
-    """Keep user text from breaking out of its table cell or being read as markup."""
-    flat = " ".join(text.split())[:500]
-    for mark in "\\`*_[]<>|#!":
-        flat = flat.replace(mark, f"\\{mark}")
-    return flat
+def one_line(text: str) -> str:
+    """Return other people's text as one line that Markdown shows as it is, at most 500 characters of it."""
+    return _plain(" ".join(text.split())[:500])
+
+
+def quoted(text: str) -> str:
+    """Return other people's text as a Markdown quotation: whole, line by line, only links live."""
+    lines = ["\\\n> ".join(map(_plain, part.splitlines())) for part in re.split(r"\n\s*\n", text.strip())]
+    return "\n>\n".join(f"> {line}" for line in lines if line)
+
+
+def _plain(text: str) -> str:
+    """Escape all that Markdown could take for markup; addresses become links that show their target."""
+    parts = _ADDRESS.split(" ".join(text.split()))
+    return "".join(f"<{p}>" if n % 2 else _PUNCTUATION.sub(r"\\\g<0>", p) for n, p in enumerate(parts))
+
+
+def _names(people: Sequence[Person]) -> str:
+    return ", ".join(f"**{one_line(p.name or p.id)}** (`{p.airflow}`)" for p in people)
+
+
+def _result(suite: dict[str, Any]) -> str:
+    return f"{words.plural(suite['tests'], 'test')}, {suite['failures']} failed, {suite['skipped']} skipped"
+
+
+def _next(run: StepRun) -> str:
+    """Say what an approval lets happen in this stage: an emergency does not wait for the window."""
+    steps = run.shape.steps[run.shape.steps.index(run.step) + 1 :]
+    skipped = (StepKind.WINDOW,) if run.plan.options.emergency else ()
+    mine = [s for s in steps if s.stage == run.step.stage and s.kind not in skipped]
+    return "\n".join(f"- `{words.short_id(s)}`: {words.describe(run.shape, s)}" for s in mine)
