@@ -41,6 +41,7 @@ def root(
 
 app.command()(specs.validate)
 app.command()(specs.plan)
+app.command()(specs.schema)
 app.command()(release.release)
 app.command()(status.status)
 app.command()(decide.approve)

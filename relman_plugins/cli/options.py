@@ -33,6 +33,7 @@ class ValidateFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
     GITHUB = "github"
+    SARIF = "sarif"
 
 
 class PlanFormat(StrEnum):

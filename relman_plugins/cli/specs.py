@@ -67,6 +67,13 @@ def plan(
         typer.echo(render_text(release) if form is PlanFormat.TEXT else render_mermaid(release), nl=False)
 
 
+def schema() -> None:
+    """Print the JSON Schema of specs, for editors that complete and check while one writes."""
+    from relman_plugins.spec.schema import schema_text
+
+    typer.echo(schema_text(), nl=False)
+
+
 def echo_json(value: Any) -> None:
     """Print JSON for programs: indented, UTF-8."""
     import json
@@ -85,6 +92,10 @@ def _print(findings: tuple[Diagnostic, ...], form: ValidateFormat, *, err: bool 
         typer.echo(render.render_json(findings), nl=False)
     elif form is ValidateFormat.GITHUB:
         typer.echo(render.render_github(findings), nl=False)
+    elif form is ValidateFormat.SARIF:
+        from relman_plugins.spec.sarif import render_sarif
+
+        typer.echo(render_sarif(findings), nl=False)
     elif findings:
         typer.echo(render.render_text(findings, _sources(findings)), err=err)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -12,15 +13,22 @@ from pydantic.json_schema import models_json_schema
 from relman_plugins.spec.models import Environment, People, Policy, ReleasePipeline
 from relman_plugins.spec.models.base import SpecModel
 
+API_VERSION = "relman/v1"
 KINDS: tuple[type[SpecModel], ...] = (ReleasePipeline, Policy, Environment, People)
 
 
 def json_schema() -> dict[str, Any]:
     """Return the schema of a document of any kind (JSON Schema 2020-12).
 
-    What it can't say (references between documents, order, safety) the rules check.
+    The kind decides which definition a document is held against, so that an editor speaks of that kind only.
+    What the schema can't say (references between documents, order, safety) the rules check.
     """
     return copy.deepcopy(_schema())
+
+
+def schema_text() -> str:
+    """Return the schema as the text of a file, the same for the same version of relman."""
+    return json.dumps(_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def keys_at(model: type[SpecModel], path: Sequence[str | int]) -> tuple[str, ...]:
@@ -41,12 +49,35 @@ def _properties(schema: dict[str, Any], definitions: dict[str, Any]) -> set[str]
 @cache
 def _schema() -> dict[str, Any]:
     _, schema = models_json_schema([(kind, "validation") for kind in KINDS], by_alias=True)
+    names = [kind.__name__ for kind in KINDS]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "relman spec",
-        "oneOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in KINDS],
-        "$defs": schema["$defs"],
+        "description": "A document of a release spec.",
+        "type": "object",
+        "required": ["apiVersion", "kind"],
+        "properties": {
+            "apiVersion": {"const": API_VERSION, "description": "Version of this format."},
+            "kind": {"enum": names, "description": "Kind of document."},
+        },
+        "allOf": [
+            {
+                "if": {"required": ["kind"], "properties": {"kind": {"const": name}}},
+                "then": {"$ref": f"#/$defs/{name}"},
+            }
+            for name in names
+        ],
+        "$defs": {name: _untitled(definition) for name, definition in sorted(schema["$defs"].items())},
     }
+
+
+def _untitled(schema: Any) -> Any:
+    """Leave out the titles that pydantic makes of keys: editors would show them above the descriptions."""
+    if isinstance(schema, list):
+        return [_untitled(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    # A key of the format may itself be called title: then what it holds is a schema, not text.
+    return {k: _untitled(v) for k, v in schema.items() if not (k == "title" and isinstance(v, str))}
 
 
 def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

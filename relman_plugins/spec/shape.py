@@ -13,13 +13,12 @@ from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.models.base import SpecModel
 from relman_plugins.spec.models.strategy import KINDS
 from relman_plugins.spec.position import Document, Node
-from relman_plugins.spec.schema import keys_at
+from relman_plugins.spec.schema import API_VERSION, keys_at
 from relman_plugins.spec.secrets import looks_secret
 from relman_plugins.spec.trail import finding, holder, subject
 from relman_plugins.spec.values import expectation, got, hint_for
 from relman_plugins.spec.words import listed, quoted, suggestion
 
-API_VERSION = "relman/v1"
 OTHER_KIND = "RM101"
 """Code for a file that is no document of the kind it should be: nothing else is said about it."""
 _STRATEGY_TYPES = frozenset({"strategy", "strategy_kind", "strategy_settings", "strategy_kind_key"})
