@@ -10,6 +10,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Outcome
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.outcome import left_behind, outcome_of
+from relman_plugins.steps.restoring import bring_back
 from relman_plugins.steps.run import StepRun
 
 if TYPE_CHECKING:
@@ -51,12 +52,15 @@ class CloseReleaseOperator(ReleaseStepOperator):
 def close(run: StepRun, outcome: Outcome | None = None, reason: str = "") -> str:
     """Record an outcome (by the events, when none is given) and give back the release's locks. Idempotent."""
     events = run.events()
-    if outcome is None:
-        outcome, reason = outcome_of(run.shape, events)
-    left = left_behind(run.shape, events)
-    if left:
-        reason = f"{reason}; {', '.join(left)} was left in the middle of a change: look at it now"
-    run.record(Kind.RELEASE_CLOSED, "closed", {"outcome": outcome.value, "reason": reason})
+    if not any(e.kind is Kind.RELEASE_CLOSED for e in events):
+        if outcome is None:
+            outcome, reason = outcome_of(run.shape, events)
+        for name in left_behind(run.shape, events):
+            # Its rollback failed, or was skipped with the run that somebody marked. Not closed before it is
+            # done: what this step can't do, maintenance goes on trying.
+            reason = f"{reason}; {bring_back(run.ledger, run.release, name, run.step.id)}"
+        run.record(Kind.RELEASE_CLOSED, "closed", {"outcome": outcome.value, "reason": reason})
     for lock in run.ledger.locks.held(run.release_id):
         run.ledger.locks.release(lock.environment, lock.service, run.release_id)
-    return f"{run.release_id} {outcome}: {reason}"
+    closed = run.events(Kind.RELEASE_CLOSED)[-1].data
+    return f"{run.release_id} {closed['outcome']}: {closed['reason']}"

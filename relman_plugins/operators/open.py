@@ -96,6 +96,6 @@ class OpenReleaseOperator(ReleaseStepOperator):
         except (OSError, UnicodeDecodeError) as error:
             raise AirflowFailException(f"cannot read the version to release from {file}: {error}") from error
         known = ledger().releases(pipeline=self.shape.pipeline, limit=200)
-        if any(r.version == version for r in known):
+        if any(r.version == version and not r.plan.options.dry_run for r in known):
             raise AirflowSkipException(f"nothing new: {version} in {file} was released before")
         return version

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from relman_plugins import settings
 from relman_plugins.domain.event import Kind, NewEvent
-from relman_plugins.domain.state import DesiredState, Revision
+from relman_plugins.domain.state import DesiredState
 from relman_plugins.domain.status import Outcome
-from relman_plugins.errors import RelmanError
+from relman_plugins.errors import LedgerConflict, RelmanError
 from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.plan import remembered
-from relman_plugins.plan.model import EnvironmentPlan, StepKind
+from relman_plugins.plan.model import StepKind
+from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
 from relman_plugins.steps.outcome import left_behind, outcome_of
-from relman_plugins.strategies.api import withdrawn
+from relman_plugins.steps.restoring import LOCK_TTL_S, bring_back
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ephemeral, Ledger, ReleaseRecord
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 STEP = "maintenance"
 GRACE = timedelta(seconds=30)
 """How long after its opening a release is left alone: its run may not be visible yet."""
-LOCK_TTL_S = 600.0
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +55,10 @@ class Housekeeper:
         """Do what is due; return what was done, in sentences."""
         done: list[str] = []
         parts: list[Callable[[], list[str]]] = [
+            self.end_orphans,
+            self.keep_locks,
             self.expire_locks,
             self.remove_environments,
-            self.end_orphans,
             self.find_bypasses,
             self.forget_shapes,
         ]
@@ -66,7 +67,30 @@ class Housekeeper:
                 done += part()
             except RelmanError as error:
                 log.warning("%s: %s", part.__name__, error)
+            except Exception:
+                # Airflow's own errors too: the other parts and the messages must not wait for them.
+                log.exception("%s failed", part.__name__)
         return done
+
+    def keep_locks(self) -> list[str]:
+        """Renew the locks of releases whose run goes on, however long: only what is dead loses its lock."""
+        kept = []
+        soon = datetime.now(UTC) + timedelta(seconds=STEP_LOCK_TTL_S / 2)
+        for lock in self.ledger.locks.held():
+            release = self.ledger.release(lock.release_id)
+            if lock.expires_at > soon or release is None or self._has_ended(release):
+                continue
+            try:
+                self.ledger.locks.renew(lock, STEP_LOCK_TTL_S)
+            except LedgerConflict as error:
+                log.warning("%s", error)
+            else:
+                kept.append(f"the lock of {lock.service} in {lock.environment} is kept for {lock.release_id}")
+        return kept
+
+    def _has_ended(self, release: ReleaseRecord) -> bool:
+        run = (release.dag_id, release.run_id)
+        return not self.runs.exists(*run) or self.runs.ended(*run)
 
     def expire_locks(self) -> list[str]:
         """Remove locks whose time is over."""
@@ -80,8 +104,11 @@ class Housekeeper:
         done = []
         for left in self.ledger.expired_environments():
             release = self.ledger.release(left.release_id)
-            if release is not None and self._remove(release, left):
-                done.append(f"{left.environment} of {left.release_id} expired and was removed")
+            try:
+                if release is not None and self._remove(release, left):
+                    done.append(f"{left.environment} of {left.release_id} expired and was removed")
+            except RelmanError as error:
+                log.warning("%s of %s could not be removed: %s", left.environment, left.release_id, error)
         return done
 
     def end_orphans(self) -> list[str]:
@@ -93,7 +120,11 @@ class Housekeeper:
             gone = not self.runs.exists(release.dag_id, release.run_id)
             if not gone and not self.runs.ended(release.dag_id, release.run_id):
                 continue
-            done.append(self._end(release, gone))
+            try:
+                done.append(self._end(release, gone))
+            except RelmanError as error:
+                # One environment that can't be reached must not keep the other releases from their end.
+                log.warning("%s could not be ended yet: %s", release.release_id, error)
         return done
 
     def find_bypasses(self) -> list[str]:
@@ -118,9 +149,11 @@ class Housekeeper:
 
     def forget_shapes(self) -> list[str]:
         """Forget the shapes of pipelines without a release in flight."""
-        active = {r.pipeline for r in self.ledger.releases(active=True, limit=1000)}
         folder = settings.shapes_folder()
-        gone = [p for p in remembered.pipelines(folder) if p not in active]
+        # In this order: a release that opens meanwhile is in the ledger before its shape is in the folder.
+        known = remembered.pipelines(folder)
+        active = {r.pipeline for r in self.ledger.releases(active=True, limit=1000)}
+        gone = [p for p in known if p not in active]
         for pipeline in gone:
             remembered.forget(folder, pipeline)
         return [f"no release of {pipeline} is in flight; its shape is forgotten" for pipeline in gone]
@@ -129,13 +162,7 @@ class Housekeeper:
         events = self.ledger.events(release.release_id)
         shape = release.plan.shape
         for name in left_behind(shape, events):
-            first = next(e for e in events if e.kind is Kind.CHANGE_STARTED and e.environment == name)
-            found = first.data.get("previous")
-            previous = Revision.model_validate(found) if found else None
-            environment = shape.environment(name)
-            desired = withdrawn(previous, environment.replicas, environment.config)
-            if not self._converge(release, environment, desired, previous):
-                return f"{release.release_id}: {name} could not be brought back yet"
+            log.info("%s: %s", release.release_id, bring_back(self.ledger, release, name, STEP))
         outcome, reason = outcome_of(shape, self.ledger.events(release.release_id))
         if gone and outcome in (Outcome.FAILED, Outcome.SUCCEEDED):
             outcome, reason = Outcome.ABORTED, "its run was deleted from Airflow"
@@ -153,10 +180,28 @@ class Housekeeper:
         return f"{release.release_id} ended as {outcome}: {reason}"
 
     def _remove(self, release: ReleaseRecord, left: Ephemeral) -> bool:
+        from relman_plugins.ledger.api import Busy
+
         environment = release.plan.shape.environment(left.environment)
-        if not self._converge(release, environment, DesiredState(), None):
+        lock = self.ledger.locks.acquire(environment.name, left.service, release.release_id, LOCK_TTL_S)
+        if isinstance(lock, Busy):
+            log.warning("%s of %s is locked by %s", environment.name, left.service, lock.holder)
             return False
-        if platform_of(environment).observe(environment.name, left.service).exists:
+        change = Change(
+            environment=environment.name,
+            service=left.service,
+            step=STEP,
+            desired=DesiredState(),
+            token=lock.token,
+            attempt=f"token{lock.token}:{datetime.now(UTC):%Y%m%dT%H%M%S}",
+        )
+
+        def record(event: NewEvent) -> None:
+            self.ledger.record(release.release_id, event)
+
+        platform = platform_of(environment)
+        converge(change, platform, record, release.release_id)
+        if platform.observe(environment.name, left.service).exists:
             return False
         removed = NewEvent(
             kind=Kind.ENVIRONMENT_REMOVED,
@@ -165,36 +210,6 @@ class Housekeeper:
             environment=environment.name,
             data={"proof": ["expired; the platform was asked and nothing of it exists"]},
         )
-        self.ledger.record(release.release_id, removed)
+        record(removed)
         self.ledger.locks.release(environment.name, left.service, release.release_id)
-        return True
-
-    def _converge(
-        self,
-        release: ReleaseRecord,
-        environment: EnvironmentPlan,
-        desired: DesiredState,
-        previous: Revision | None,
-    ) -> bool:
-        from relman_plugins.ledger.api import Busy
-
-        service = release.plan.shape.service
-        lock = self.ledger.locks.acquire(environment.name, service, release.release_id, LOCK_TTL_S)
-        if isinstance(lock, Busy):
-            log.warning("%s of %s is locked by %s", environment.name, service, lock.holder)
-            return True
-        change = Change(
-            environment=environment.name,
-            service=service,
-            step=STEP,
-            desired=desired,
-            token=lock.token,
-            attempt=f"token{lock.token}:{datetime.now(UTC):%Y%m%dT%H%M%S}",
-            previous=previous,
-        )
-
-        def record(event: NewEvent) -> None:
-            self.ledger.record(release.release_id, event)
-
-        converge(change, platform_of(environment), record, release.release_id)
         return True

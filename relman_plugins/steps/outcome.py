@@ -14,10 +14,17 @@ _NOT_COUNTED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE)
 def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
     """Return a release's outcome and why, from all its events, oldest first.
 
-    A person's word comes first: aborted, rejected. Then what happened to the environments: rolled back. It
+    A person's word comes first: aborted, rejected; unless it came when all was done, and nothing was taken
+    back for it. Then what happened to the environments: rolled back. It
     succeeded only when every step has a recorded end; the states of Airflow's tasks are not asked.
     """
+    finished = {e.step for e in events if e.kind is Kind.STEP_FINISHED}
+    missing = [s.id for s in shape.steps if s.kind not in _NOT_COUNTED and s.id not in finished]
+    taken_back = _last(events, Kind.ROLLBACK_FINISHED, Kind.TRAFFIC_WITHDRAWN)
     aborted = _last(events, Kind.ABORT_REQUESTED)
+    if aborted and not missing and not taken_back:
+        who = aborted.actor.name or aborted.actor.id
+        return Outcome.SUCCEEDED, f"all steps ended well before {who} asked to abort; nothing was taken back"
     if aborted:
         return (
             Outcome.ABORTED,
@@ -30,12 +37,10 @@ def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
             return Outcome.REJECTED, f"{decided.step} rejected by {decided.data['by']}{comment}"
         if decided.data["state"] == "expired":
             return Outcome.EXPIRED, f"{decided.step} was not decided in time{comment}"
-    failed = _last(events, Kind.STEP_FAILED, Kind.STEP_REFUSED)
+    failed = _cause(events, finished)
     why = f"{failed.step}: {failed.data.get('message', '')}" if failed else ""
     if _last(events, Kind.ROLLBACK_FINISHED):
         return Outcome.ROLLED_BACK, why or "rolled back"
-    finished = {e.step for e in events if e.kind is Kind.STEP_FINISHED}
-    missing = [s.id for s in shape.steps if s.kind not in _NOT_COUNTED and s.id not in finished]
     if missing:
         return Outcome.FAILED, why or f"{missing[0]} has no recorded end"
     return Outcome.SUCCEEDED, f"all {len(finished)} steps ended well"
@@ -44,7 +49,15 @@ def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
 def left_behind(shape: Shape, events: Sequence[Event]) -> list[str]:
     """Return the environments where a candidate is neither promoted nor taken back."""
     last: dict[str, Event] = {}
+    # A start that waited in a spool may be recorded after its own end.
+    ended = {
+        e.key.replace(Kind.CHANGE_FINISHED, Kind.CHANGE_STARTED)
+        for e in events
+        if e.kind is Kind.CHANGE_FINISHED
+    }
     for event in events:
+        if event.kind is Kind.CHANGE_STARTED and event.key in ended:
+            continue
         if event.kind in (Kind.CHANGE_STARTED, Kind.CHANGE_FINISHED) and event.environment:
             last[event.environment] = event
     ephemeral = {e.name for e in shape.environments if e.ephemeral}
@@ -54,6 +67,18 @@ def left_behind(shape: Shape, events: Sequence[Event]) -> list[str]:
         if name not in ephemeral
         and (event.kind is Kind.CHANGE_STARTED or event.data["desired"].get("candidate") is not None)
     ]
+
+
+def _cause(events: Sequence[Event], finished: set[str | None]) -> Event | None:
+    """Return the failure that decided: a final one before a try that broke, the work's before the tidying's.
+
+    What a later try of the same step put right decided nothing.
+    """
+    failures = [
+        e for e in events if e.kind in (Kind.STEP_FAILED, Kind.STEP_REFUSED) and e.step not in finished
+    ]
+    final = [e for e in failures if e.data.get("final", True)]
+    return next(reversed(final or failures), None)
 
 
 def _last(events: Sequence[Event], *kinds: Kind) -> Event | None:

@@ -94,6 +94,8 @@ class LedgerFeed:
                 last = await in_ledger_thread(lambda: self.source().last_event_id())
             except LedgerError:
                 last = self._last
+                # The connection may have been unreadable, or be another one by now.
+                self.source = await async_ledger_source()
             if last != self._last:
                 async with self._grown:
                     self._last = last

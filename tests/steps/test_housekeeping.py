@@ -1,0 +1,108 @@
+"""What happens to releases whose tasks do not run any more, and to the locks of those that do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from relman_plugins.domain.event import Kind
+from relman_plugins.domain.identity import Actor
+from relman_plugins.steps import housekeeping
+from relman_plugins.steps.housekeeping import Housekeeper
+from tests.steps.world import Release, World
+
+FIRST = "production.canary_50"
+PERSON = Actor(kind="person", id="bob", name="Bob", via="cli")
+
+
+@dataclass
+class Runs:
+    """What Airflow would say."""
+
+    over: set[str] = field(default_factory=set)
+    broken: bool = False
+
+    def exists(self, dag_id: str, run_id: str) -> bool:
+        if self.broken:
+            raise RuntimeError("Airflow's API server is away")
+        return True
+
+    def ended(self, dag_id: str, run_id: str) -> bool:
+        return run_id in self.over
+
+    def succeeded(self, dag_id: str, run_id: str, task_ids: list[str]) -> set[str]:
+        return set()
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "GRACE", timedelta(0))
+
+
+@pytest.fixture
+def release(world: World) -> Release:
+    world.live("1.0.0")
+    found = world.open().approved()
+    found.run(FIRST)
+    return found
+
+
+def test_a_lock_does_not_expire_under_a_release_that_goes_on(release: Release) -> None:
+    ledger = release.world.ledger
+    lock = ledger.locks.held()[0]
+    Housekeeper(ledger, Runs()).round()
+    assert ledger.locks.held() == [lock]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(housekeeping, "STEP_LOCK_TTL_S", 3 * 24 * 3600.0)
+        Housekeeper(ledger, Runs()).round()
+    assert ledger.locks.held()[0].expires_at > datetime.now(UTC) + timedelta(days=2)
+    assert ledger.locks.held()[0].token == lock.token
+
+
+def test_an_orphan_is_taken_back_and_ended(release: Release) -> None:
+    Housekeeper(release.world.ledger, Runs({"run-1"})).round()
+    assert release.world.weights() == {"1.0.0": 100}
+    assert release.events(Kind.RELEASE_CLOSED)[0].data["outcome"] == "failed"
+    assert release.world.ledger.locks.held() == []
+
+
+def test_an_orphan_does_not_undo_what_a_later_release_did(release: Release) -> None:
+    world = release.world
+    world.ledger.locks.break_lock("production", "checkout", actor=PERSON, reason="urgent")
+    other = world.open("1.3.0", "run-2").approved()
+    other.run(FIRST)
+    world.ledger.locks.release("production", "checkout", other.id)
+    Housekeeper(world.ledger, Runs({"run-1"})).round()
+    assert world.weights() == {"1.0.0": 50, "1.3.0": 50}
+    assert release.events(Kind.RELEASE_CLOSED)
+    assert world.ledger.locks.held() == []
+
+
+def test_an_environment_out_of_reach_does_not_keep_other_releases_from_their_end(
+    release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = release.world
+    newer = world.open("1.3.0", "run-2")
+    newest_first = [r.release_id for r in world.ledger.releases(active=True)]
+    assert newest_first == [newer.id, release.id]
+    monkeypatch.setenv("AIRFLOW_CONN_RELMAN_SANDBOX", "relman-sandbox://127.0.0.1:1")
+    third = world.open("1.2.0", "run-3")
+    Housekeeper(world.ledger, Runs({"run-1", "run-2", "run-3"})).round()
+    assert third.events(Kind.RELEASE_CLOSED)
+    assert newer.events(Kind.RELEASE_CLOSED)
+    assert not release.events(Kind.RELEASE_CLOSED)
+
+
+def test_an_error_of_airflow_does_not_stop_the_other_parts(release: Release) -> None:
+    world = release.world
+    world.ledger.locks.break_lock("production", "checkout", actor=PERSON, reason="so")
+    assert world.ledger.locks.acquire("staging", "checkout", release.id, 0)
+    done = Housekeeper(world.ledger, Runs(broken=True)).round()
+    assert any("expired" in line for line in done)
+
+
+def test_a_run_that_goes_on_is_left_alone(release: Release) -> None:
+    Housekeeper(release.world.ledger, Runs()).round()
+    assert release.world.weights() == {"1.0.0": 50, "1.1.0": 50}
