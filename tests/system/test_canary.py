@@ -104,13 +104,19 @@ def test_slack_down_delays_nothing_and_is_told_everything_once_later(world: Worl
     assert len(keys) == len(set(keys)) > 3
 
 
-def test_a_deleted_run_is_ended_and_its_candidate_taken_back(world: World) -> None:
+@pytest.mark.parametrize("delete", [False, True], ids=["marked", "deleted"])
+def test_a_run_marked_failed_or_deleted_ends_and_its_candidate_is_taken_back(
+    world: World, delete: bool
+) -> None:
     run = world.start("canary", "1.3.0")
     run.until("analysis.measured")
-    status, said = world.call("bob", "DELETE", run.path)
-    assert status == 204, said
-    assert run.outcome(240) == "aborted"
-    assert live(world) == "1.0.0"
+    status, said = world.call("bob", "PATCH", run.path, state="failed")
+    assert status == 200, said
+    if delete:
+        status, said = world.call("bob", "DELETE", run.path)
+        assert status == 204, said
+    assert run.outcome(300) in {"aborted", "failed", "rolled_back"}
+    eventually(lambda: live(world) == "1.0.0", "the old version alone")
     assert world.ledger.locks.held(run.release_id) == []
 
 
