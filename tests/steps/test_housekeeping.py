@@ -81,18 +81,21 @@ def test_an_orphan_does_not_undo_what_a_later_release_did(release: Release) -> N
 
 
 def test_an_environment_out_of_reach_does_not_keep_other_releases_from_their_end(
-    release: Release, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = release.world
-    newer = world.open("1.3.0", "run-2")
-    newest_first = [r.release_id for r in world.ledger.releases(active=True)]
-    assert newest_first == [newer.id, release.id]
-    monkeypatch.setenv("AIRFLOW_CONN_RELMAN_SANDBOX", "relman-sandbox://127.0.0.1:1")
-    third = world.open("1.2.0", "run-3")
-    Housekeeper(world.ledger, Runs({"run-1", "run-2", "run-3"})).round()
-    assert third.events(Kind.RELEASE_CLOSED)
-    assert newer.events(Kind.RELEASE_CLOSED)
-    assert not release.events(Kind.RELEASE_CLOSED)
+    world.live("1.0.0")
+    older = world.open("1.3.0", "run-0")
+    stuck = world.open().approved()
+    stuck.run(FIRST)
+    assert [r.release_id for r in world.ledger.releases(active=True)] == [stuck.id, older.id]
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_RELMAN_SANDBOX", "relman-sandbox://127.0.0.1:1")
+        Housekeeper(world.ledger, Runs({"run-0", "run-1"})).round()
+    assert older.events(Kind.RELEASE_CLOSED)
+    assert not stuck.events(Kind.RELEASE_CLOSED)
+    Housekeeper(world.ledger, Runs({"run-0", "run-1"})).round()
+    assert stuck.events(Kind.RELEASE_CLOSED)
+    assert world.weights() == {"1.0.0": 100}
 
 
 def test_an_error_of_airflow_does_not_stop_the_other_parts(release: Release) -> None:
