@@ -12,6 +12,7 @@ from relman_plugins.operators.changing import (
     is_first_deploy,
     previous_of,
 )
+from relman_plugins.operators.left import leave_behind
 from relman_plugins.plan.model import StepKind
 from relman_plugins.strategies.api import promoted, state_for_weight
 
@@ -52,15 +53,7 @@ class DeployOperator(ChangingOperator):
         if first and weight < 100 and changes_so_far(run, Kind.CHANGE_FINISHED):
             return f"skipped: {new.version} is the first version here and has all the traffic already"
         is_promotion = desired.candidate is None
-        # For a rollback that has to do without the ledger: what was there, and the token to go back with.
-        context["ti"].xcom_push(
-            key="change",
-            value={
-                "release": run.release_id,
-                "previous": previous.model_dump(mode="json") if previous else None,
-                "token": lock.token,
-            },
-        )
+        leave_behind(context, run, previous, lock)
         self.change(run, platform, desired, lock, previous=previous, promoted=is_promotion)
         if args.get("analysis") and not (first and weight < 100):
             self.watch(run, lock, previous, weight=weight, count=int(args["count"]))

@@ -6,12 +6,11 @@ process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from relman_plugins.domain.identity import VERSION_PATTERN, Person, is_version
 from relman_plugins.errors import PlanError
-from relman_plugins.plan import graph
+from relman_plugins.plan import changes, graph
 from relman_plugins.plan.model import (
     AnalysisPlan,
     EnvironmentPlan,
@@ -27,13 +26,13 @@ from relman_plugins.spec.models import (
     Canary,
     Documents,
     Environment,
+    Recreate,
     ReleasePipeline,
     Schedule,
     Stage,
     Suite,
 )
 
-_Maker = Callable[..., Step]
 _CRON_DAYS = {"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6}
 
 
@@ -88,11 +87,12 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
         name=stage.id,
         gates=_gates(documents, stage, env, step),
         provision=step("provision", StepKind.PROVISION, **expires) if env.ephemeral else None,
-        changes=_changes(stage, step),
+        changes=changes.steps(stage, env.replicas, step),
         suites=tuple(
             step(name, StepKind.SUITE, suite=name, **_suite(pipeline.suites[name])) for name in stage.suites
         ),
         monitor=step("monitor", StepKind.MONITOR, **_monitor(stage)) if stage.monitor else None,
+        keep=changes.keep(stage, step),
         teardown=step("teardown", StepKind.TEARDOWN) if env.ephemeral else None,
         rollback=step("rollback", StepKind.ROLLBACK) if _rolls_back(documents, stage, env) else None,
     )
@@ -100,11 +100,11 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
 
 def _rolls_back(documents: Documents, stage: Stage, env: Environment) -> bool:
     last = stage == documents.pipeline.stages[-1]
-    watched = isinstance(stage.strategy, Canary) or stage.monitor is not None
-    return not env.ephemeral and (last or watched)
+    stepwise = not isinstance(stage.strategy, Recreate)
+    return not env.ephemeral and (last or stepwise or stage.monitor is not None)
 
 
-def _gates(documents: Documents, stage: Stage, env: Environment, step: _Maker) -> tuple[Step, ...]:
+def _gates(documents: Documents, stage: Stage, env: Environment, step: changes.Maker) -> tuple[Step, ...]:
     steps = []
     for n, gate in enumerate((*env.gates, *stage.gates), start=1):
         people = _members(documents, gate.approval)
@@ -137,25 +137,6 @@ def _members(documents: Documents, group: str) -> tuple[Person, ...]:
         return documents.people.members(group) if documents.people else ()
     except KeyError as missing:
         raise PlanError(f"group {group} names {missing}, who is not in people.yaml") from None
-
-
-def _changes(stage: Stage, step: _Maker) -> tuple[Step, ...]:
-    strategy = stage.strategy
-    if not isinstance(strategy, Canary):
-        return (step("deploy", StepKind.DEPLOY, weight=100, promotes=True),)
-    last = strategy.steps[-1]
-    return tuple(
-        step(
-            f"canary_{weight}",
-            StepKind.SHIFT,
-            weight=weight,
-            analysis=strategy.analysis,
-            interval_s=strategy.interval.seconds,
-            count=strategy.count,
-            promotes=weight == last and stage.monitor is None,
-        )
-        for weight in strategy.steps
-    )
 
 
 def _monitor(stage: Stage) -> dict[str, Any]:

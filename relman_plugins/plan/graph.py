@@ -31,6 +31,8 @@ class StageSteps:
     """Side by side, after the last change."""
     monitor: Step | None
     """After the suites."""
+    keep: Step | None
+    """After the monitor."""
     teardown: Step | None
     rollback: Step | None
 
@@ -83,8 +85,14 @@ def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[
     if stage.monitor:
         promotes = bool(stage.monitor.args["promotes"])
         at = add(
-            stage.monitor, at, changes=promotes, gates=gates if promotes else (), unlocks=not stage.teardown
+            stage.monitor,
+            at,
+            changes=promotes,
+            gates=gates if promotes else (),
+            unlocks=stage.monitor in leaves_last,
         )
+    if stage.keep:
+        at = add(stage.keep, at, changes=True, gates=gates, unlocks=stage.keep in leaves_last)
     work = [s.id for s in steps if s.kind in _WORK]
     if stage.teardown:
         made = [stage.provision.id] if stage.provision else []
@@ -95,13 +103,22 @@ def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[
     return steps, at
 
 
-_WORK = (StepKind.DEPLOY, StepKind.SHIFT, StepKind.SUITE, StepKind.MONITOR)
+_WORK = (
+    StepKind.DEPLOY,
+    StepKind.ROLL,
+    StepKind.PREVIEW,
+    StepKind.SHIFT,
+    StepKind.SUITE,
+    StepKind.MONITOR,
+    StepKind.KEEP,
+)
 
 
 def _leaving(stage: StageSteps) -> tuple[Step, ...]:
     """Return the steps after which a stage that stays has nothing left to do."""
-    if stage.monitor:
-        return (stage.monitor,)
+    for last in (stage.keep, stage.monitor):
+        if last:
+            return (last,)
     return stage.suites or stage.changes[-1:]
 
 

@@ -27,11 +27,14 @@ class StepKind(StrEnum):
     BUILD = "build"
     PROVISION = "provision"
     DEPLOY = "deploy"
+    ROLL = "roll"
+    PREVIEW = "preview"
     SHIFT = "shift"
     SUITE = "suite"
     APPROVAL = "approval"
     WINDOW = "window"
     MONITOR = "monitor"
+    KEEP = "keep"
     ROLLBACK = "rollback"
     TEARDOWN = "teardown"
     CLOSE = "close"
@@ -46,16 +49,21 @@ class Step(Frozen):
     build      ``{source, command, timeout_s}``; paths relative to the spec folder
     provision  ``{expires_s}``
     deploy     ``{weight: 100, promotes: true}``: all traffic at once, the old revision goes
-    shift      ``{weight, analysis: name|None, interval_s, count, promotes}``: one weight of a canary
+    roll       ``{max_surge, max_unavailable, promotes: true}``: counts of replicas; all waves of a rolling
+    preview    ``{promotes: false}``: the new revision at full size beside the old one, without traffic
+    shift      ``{weight, analysis: name|None, interval_s, count, promotes}``: one weight of a canary, or the
+               switch of blue/green
     suite      ``{suite, command, env, junit, timeout_s, min_tests, max_failures}``
     approval   ``{gate, group, quorum, people: [Person], timeout_s, on_timeout}``
     window     ``{windows: [Window], timeout_s}``
     monitor    ``{analysis, for_s, interval_s, promotes}``
+    keep       ``{keep_s, promotes: true}``: seconds from the switch during which the old revision stands by
     rollback   ``{steps: [ids of the steps it undoes]}``
     ========== =====================================================================================
 
     ``promotes``: when the step has succeeded, the new revision becomes the stable one and the old one goes.
-    Exactly one step of a stage does; the change of ``recreate`` itself does, and the monitor after a canary.
+    Exactly one step of a stage does: the change itself of ``recreate`` and ``rolling``, the last shift of a
+    canary or the monitor after it, the keep of ``blue_green``.
     """
 
     id: str

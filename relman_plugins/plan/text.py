@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relman_plugins.plan import words
+from relman_plugins.plan import times, words
 from relman_plugins.plan.mermaid import render_mermaid
 from relman_plugins.plan.model import ReleasePlan, Shape, Step
 
@@ -21,18 +21,19 @@ def render_text(plan: ReleasePlan) -> str:
 
 def timing(shape: Shape) -> list[tuple[str, str]]:
     """Return the plan's two promises about time, each as a label and a sentence."""
-    back = words.rollback_time(shape)
-    never = "nothing watches this release: only people notice"
+    wait = words.duration(times.minimum_time(shape))
     return [
-        (
-            "minimum time to promote",
-            f"{words.duration(words.minimum_time(shape))} of waiting on purpose, plus the work and the gates",
-        ),
-        (
-            "worst-case time to roll back",
-            never if back is None else f"{words.duration(back)} from a defect that every look sees",
-        ),
+        ("minimum time to promote", f"{wait} of waiting on purpose, plus the work and the gates"),
+        ("worst-case time to roll back", _back(shape)),
     ]
+
+
+def _back(shape: Shape) -> str:
+    worst = times.rollback_time(shape)
+    if worst is None:
+        return "nothing watches this release: only people notice"
+    start = ", plus starting the old version again" if times.starts_again(shape) else ""
+    return f"{words.duration(worst)} from a defect that every look sees{start}"
 
 
 def _lines(plan: ReleasePlan) -> Iterator[str]:

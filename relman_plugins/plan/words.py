@@ -68,36 +68,6 @@ def gates(shape: Shape) -> list[Step]:
     return [s for s in shape.steps if s.kind in (StepKind.APPROVAL, StepKind.WINDOW)]
 
 
-def minimum_time(shape: Shape) -> float:
-    """Return the seconds that a release waits on purpose, at least: looks of analyses and monitoring.
-
-    The work itself (building, suites, starting replicas) and people come on top.
-    """
-    return sum(_waits(s) for s in shape.steps)
-
-
-def rollback_time(shape: Shape) -> float | None:
-    """Return the seconds from a defect that every look sees to the traffic being moved back, at worst.
-
-    A look can be a whole interval away, and each tolerated failure of the most tolerant metric costs one
-    more. None when no step watches anything.
-    """
-    times = [
-        float(s.args["interval_s"]) * (1 + max(m.tolerated_failures for m in shape.analysis(name).metrics))
-        for s in shape.steps
-        if (name := s.args.get("analysis"))
-    ]
-    return max(times, default=None)
-
-
-def _waits(step: Step) -> float:
-    if step.kind is StepKind.MONITOR:
-        return float(step.args["for_s"])
-    if step.kind is StepKind.SHIFT and step.args["analysis"]:
-        return float(step.args["interval_s"]) * int(step.args["count"])
-    return 0.0
-
-
 def _days(days: Iterable[str]) -> str:
     places = sorted(_DAYS.index(d) for d in set(days))
     if len(places) > 2 and places == list(range(places[0], places[-1] + 1)):
@@ -124,6 +94,24 @@ def _provision(shape: Shape, step: Step) -> str:
 
 def _deploy(shape: Shape, step: Step) -> str:
     return f"replaces what runs by the new version, {plural(_replicas(shape, step), 'replica')}"
+
+
+def _roll(shape: Shape, step: Step) -> str:
+    surge, unavailable = int(step.args["max_surge"]), int(step.args["max_unavailable"])
+    replicas = plural(_replicas(shape, step), "replica")
+    return (
+        f"replaces {replicas} some at a time: at most {surge} more, at most {unavailable} fewer; "
+        "then the old version is gone"
+    )
+
+
+def _preview(shape: Shape, step: Step) -> str:
+    replicas = plural(_replicas(shape, step), "replica")
+    return f"starts {replicas} of the new version beside the old one, without traffic"
+
+
+def _keep(shape: Shape, step: Step) -> str:
+    return f"keeps the old version until {duration(step.args['keep_s'])} after the switch, then lets it go"
 
 
 def _shift(shape: Shape, step: Step) -> str:
@@ -178,11 +166,14 @@ _DESCRIBE: dict[StepKind, Callable[[Shape, Step], str]] = {
     StepKind.BUILD: _build,
     StepKind.PROVISION: _provision,
     StepKind.DEPLOY: _deploy,
+    StepKind.ROLL: _roll,
+    StepKind.PREVIEW: _preview,
     StepKind.SHIFT: _shift,
     StepKind.SUITE: _suite,
     StepKind.APPROVAL: _approval,
     StepKind.WINDOW: _window,
     StepKind.MONITOR: _monitor,
+    StepKind.KEEP: _keep,
     StepKind.ROLLBACK: _rollback,
     StepKind.TEARDOWN: _teardown,
     StepKind.CLOSE: _close,

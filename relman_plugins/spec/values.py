@@ -76,6 +76,8 @@ def _limit(kind: str, context: dict[str, Any]) -> str:
             return f"must have at most {context['max_length']} characters"
         case "string_pattern_mismatch":
             return _PATTERNS.get(context["pattern"], f"must match {context['pattern']}")
+        case "bound":
+            return "must be a number of replicas up to 10000, or a percentage such as 25%"
         case "path_inside":
             return "must be a relative path that stays inside the artifact"
         case _:

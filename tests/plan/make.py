@@ -59,13 +59,26 @@ def _canary(weights: set[int]) -> dict[str, Any]:
     return {"canary": {"steps": sorted(weights | {100}), "analysis": "signals", "interval": "2s", "count": 3}}
 
 
+_rolling = st.fixed_dictionaries(
+    {}, optional={"max_surge": st.sampled_from([1, 3, "25%"]), "max_unavailable": st.sampled_from([0, "30%"])}
+).map(lambda settings: {"rolling": settings})
+_blue_green = st.fixed_dictionaries(
+    {},
+    optional={
+        "preview": st.booleans(),
+        "analysis": st.just("signals"),
+        "keep": st.sampled_from(["1s", "2h"]),
+    },
+).map(lambda settings: {"blue_green": settings})
 _monitor = st.just({"for": "10s", "analysis": "signals", "interval": "2s"})
 _stage = st.fixed_dictionaries(
     {},
     optional={
         "suites": st.lists(st.sampled_from(SUITES), unique=True, max_size=3),
         "gates": st.lists(st.just(GATE), max_size=2),
-        "strategy": st.one_of(st.just("recreate"), st.sets(st.integers(1, 99), max_size=3).map(_canary)),
+        "strategy": st.one_of(
+            st.just("recreate"), st.sets(st.integers(1, 99), max_size=3).map(_canary), _rolling, _blue_green
+        ),
         "monitor": _monitor,
     },
 )

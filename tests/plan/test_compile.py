@@ -15,7 +15,8 @@ from relman_plugins.plan.text import render_mermaid, render_text
 from tests.plan.make import GATE, WINDOW, any_documents, documents, environment, pipeline
 from tests.plan.rules import settle
 
-FORWARD = {StepKind.PROVISION, StepKind.DEPLOY, StepKind.SHIFT}
+CHANGES = {StepKind.DEPLOY, StepKind.ROLL, StepKind.PREVIEW, StepKind.SHIFT}
+FORWARD = {StepKind.PROVISION, *CHANGES, StepKind.KEEP}
 
 
 def compiled(stages, environments, **more) -> Shape:
@@ -95,7 +96,7 @@ def test_exactly_one_step_of_a_stage_promotes_and_it_is_after_all_traffic_moved(
         steps = [s for s in shape.steps if s.stage == stage.id]
         promoting = [s for s in steps if s.args.get("promotes")]
         assert len(promoting) == 1
-        shifts = {s.id for s in steps if s.kind is StepKind.SHIFT}
+        shifts = {s.id for s in steps if s.kind in CHANGES}
         assert shifts <= above(shape, promoting[0].id) | {promoting[0].id}
 
 
@@ -130,12 +131,14 @@ def test_close_never_starts_while_another_step_can_still_run(docs, data):
 def test_a_stage_that_is_watched_and_the_last_one_can_roll_back(docs):
     shape = compile_shape(docs)
     for stage in docs.pipeline.stages:
-        watched = stage.strategy.kind == "canary" or stage.monitor is not None
+        stepwise = stage.strategy.kind != "recreate"
         last = stage is docs.pipeline.stages[-1]
-        wanted = (watched or last) and not docs.environments[stage.environment].ephemeral
+        wanted = (stepwise or stage.monitor is not None or last) and not docs.environments[
+            stage.environment
+        ].ephemeral
         assert (f"{stage.id}.rollback" in ids(shape)) == wanted
         if wanted:
-            changes = [s.id for s in shape.steps if s.stage == stage.id and s.kind in ("deploy", "shift")]
+            changes = [s.id for s in shape.steps if s.stage == stage.id and s.kind in CHANGES]
             assert shape.step(f"{stage.id}.rollback").args == {"steps": changes}
             assert f"{stage.id}.rollback" in above(shape, "close")
 
@@ -235,3 +238,41 @@ def test_the_hash_sees_the_options():
     ]
     assert len({p.hash for p in plans}) == 5
     assert len({p.shape.hash for p in plans}) == 1
+
+
+def test_a_rolling_stage_is_one_step_with_its_bounds_as_counts():
+    rolling = {"rolling": {"max_surge": "30%", "max_unavailable": "50%"}}
+    shape = compiled([{"environment": "a", "strategy": rolling}], [environment("a", replicas=5)])
+    assert ids(shape) == ["open", "build", "a.roll", "a.rollback", "close"]
+    assert shape.step("a.roll").args == {"max_surge": 2, "max_unavailable": 2, "promotes": True}
+    assert shape.step("a.rollback").args == {"steps": ["a.roll"]}
+
+
+def test_a_rolling_stage_that_cannot_move_is_no_plan():
+    rolling = {"rolling": {"max_surge": 0, "max_unavailable": 1}}
+    with pytest.raises(PlanError, match=r"stage a cannot be rolled: .*leaves nobody to serve.*use recreate"):
+        compiled([{"environment": "a", "strategy": rolling}], [environment("a", replicas=1)])
+
+
+def test_a_blue_green_stage_reads_preview_switch_suites_monitor_keep():
+    stage = {
+        "environment": "prod",
+        "suites": ["smoke"],
+        "gates": [GATE],
+        "strategy": {"blue_green": {"analysis": "signals", "interval": "2s", "count": 3, "keep": "1h"}},
+        "monitor": {"for": "1m", "analysis": "signals"},
+    }
+    shape = compiled([stage], [environment("prod")])
+    names = ("approval", "preview", "switch", "smoke", "monitor", "keep", "rollback")
+    assert ids(shape) == ["open", "build", *(f"prod.{n}" for n in names), "close"]
+    switch = {"weight": 100, "analysis": "signals", "interval_s": 2, "count": 3, "promotes": False}
+    assert shape.step("prod.switch").args == switch
+    assert shape.step("prod.keep").args == {"keep_s": 3600, "promotes": True}
+    assert [s.id for s in shape.steps if s.unlocks] == ["prod.keep", "prod.rollback", "close"]
+    assert shape.step("prod.rollback").args == {"steps": ["prod.preview", "prod.switch"]}
+
+
+def test_a_preview_can_be_left_out():
+    stage = {"environment": "a", "strategy": {"blue_green": {"preview": False}}}
+    shape = compiled([stage], [environment("a")])
+    assert ids(shape) == ["open", "build", "a.switch", "a.keep", "a.rollback", "close"]

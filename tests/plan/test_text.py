@@ -99,12 +99,3 @@ def test_windows_are_short():
     every = {"days": ["wed", "mon", "tue"], "from": "09:00", "to": "17:00", "zone": "UTC"}
     assert words.window(every) == "mon-wed 09:00-17:00 UTC"
     assert words.window({**every, "days": ["sat", "mon"]}) == "mon, sat 09:00-17:00 UTC"
-
-
-def test_time_to_roll_back_counts_what_is_tolerated():
-    stage = {"environment": "a", "monitor": {"for": "1h", "analysis": "signals", "interval": "30s"}}
-    metric = {"name": "e", "query": "up", "max": 1, "tolerated_failures": 2}
-    analyses = {"signals": {"connection": "m", "metrics": [metric]}}
-    shape = compile_shape(documents(pipeline([stage], analyses=analyses), [environment("a")]))
-    assert words.rollback_time(shape) == 90
-    assert words.minimum_time(shape) == 3600

@@ -53,7 +53,9 @@ def test_the_caller_cannot_spoil_it() -> None:
 
 
 def test_keys_are_found_through_lists_mappings_and_strategies() -> None:
-    assert keys_at(ReleasePipeline, ("stages", 0, "strategy")) == ("canary", "recreate")
+    kinds = ("blue_green", "canary", "recreate", "rolling")
+    assert keys_at(ReleasePipeline, ("stages", 0, "strategy")) == kinds
+    assert keys_at(ReleasePipeline, ("stages", 0, "strategy", "rolling")) == ("max_surge", "max_unavailable")
     assert keys_at(ReleasePipeline, ("stages", 3, "strategy", "recreate")) == ()
     assert "junit" in keys_at(ReleasePipeline, ("suites", "unit"))
     assert keys_at(ReleasePipeline, ("notify",)) == ("slack",)

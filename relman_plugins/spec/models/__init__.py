@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relman_plugins.spec.models.analysis import Analysis, Metric
 from relman_plugins.spec.models.base import Metadata, SpecModel
+from relman_plugins.spec.models.blue_green import BlueGreen
 from relman_plugins.spec.models.documents import Documents
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.environment import Environment
@@ -19,6 +20,7 @@ from relman_plugins.spec.models.pipeline import (
     Suite,
 )
 from relman_plugins.spec.models.policy import Policy, StagePolicy, SuitePolicy
+from relman_plugins.spec.models.rolling import Rolling
 from relman_plugins.spec.models.strategy import Canary, Recreate, Strategy
 from relman_plugins.spec.models.window import Window
 
@@ -26,6 +28,7 @@ __all__ = [
     "Analysis",
     "ApprovalGate",
     "Artifact",
+    "BlueGreen",
     "Canary",
     "Documents",
     "Duration",
@@ -40,6 +43,7 @@ __all__ = [
     "Policy",
     "Recreate",
     "ReleasePipeline",
+    "Rolling",
     "Schedule",
     "SpecModel",
     "Stage",

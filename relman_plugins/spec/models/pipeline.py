@@ -81,7 +81,7 @@ class Stage(SpecModel):
     gates: Annotated[tuple[Gate, ...], Field(max_length=10)] = ()
     """What must hold before anything changes here, on top of the environment's own gates."""
     strategy: Strategy = Field(default=Recreate(), json_schema_extra={"default": "recreate"})
-    """How traffic moves: `recreate` (all at once) or `canary`."""
+    """How traffic moves: `recreate` (all at once), `rolling`, `blue_green` or `canary`."""
     monitor: Monitor | None = None
     """Watching after all traffic has moved; a breach rolls back."""
 

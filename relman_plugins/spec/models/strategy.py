@@ -9,22 +9,23 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from relman_plugins.spec.models.base import Count, Name, SpecModel
+from relman_plugins.spec.models.blue_green import BlueGreen
 from relman_plugins.spec.models.duration import Duration
+from relman_plugins.spec.models.rolling import Rolling
+from relman_plugins.spec.models.written import as_written
 
-KINDS = ("canary", "recreate")
+KINDS = ("blue_green", "canary", "recreate", "rolling")
+
+PLAIN = ("blue_green", "recreate", "rolling")
+"""Those that may be written as one word: all their settings have defaults."""
 
 Weight = Annotated[int, Strict(), Field(ge=1, le=100)]
-
-
-def _as_written(schema: dict[str, Any]) -> None:
-    """Take ``kind`` out of the JSON Schema: in YAML it is the key that holds the settings."""
-    schema.get("properties", {}).pop("kind", None)
 
 
 class Recreate(SpecModel):
     """All traffic moves at once."""
 
-    model_config = ConfigDict(json_schema_extra=_as_written)
+    model_config = ConfigDict(json_schema_extra=as_written)
 
     kind: Literal["recreate"] = "recreate"
     """Which strategy this is; in YAML it is the key, not a value."""
@@ -33,7 +34,7 @@ class Recreate(SpecModel):
 class Canary(SpecModel):
     """Traffic moves in steps, with an analysis at each."""
 
-    model_config = ConfigDict(json_schema_extra=_as_written)
+    model_config = ConfigDict(json_schema_extra=as_written)
 
     kind: Literal["canary"] = "canary"
     """Which strategy this is; in YAML it is the key, not a value."""
@@ -48,8 +49,8 @@ class Canary(SpecModel):
 
 
 def _unwrap(value: Any) -> Any:
-    """Turn ``recreate`` and ``{canary: {…}}`` into what the tagged union reads."""
-    if isinstance(value, (Recreate, Canary)):
+    """Turn ``rolling`` and ``{canary: {…}}`` into what the tagged union reads."""
+    if isinstance(value, (Recreate, Rolling, BlueGreen, Canary)):
         return value
     if isinstance(value, str):
         value = {value: {}}
@@ -73,10 +74,10 @@ class _Written:
     def __get_pydantic_json_schema__(schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         union = handler(schema)
         by_kind = dict(zip(KINDS, _alternatives(union), strict=True))
-        by_kind["recreate"] = {"anyOf": [by_kind["recreate"], {"type": "null"}]}
+        by_kind |= {kind: {"anyOf": [by_kind[kind], {"type": "null"}]} for kind in PLAIN}
         return {
             "anyOf": [
-                {"type": "string", "enum": ["recreate"]},
+                {"type": "string", "enum": list(PLAIN)},
                 {
                     "type": "object",
                     "properties": by_kind,
@@ -94,6 +95,8 @@ def _alternatives(union: JsonSchemaValue) -> list[Any]:
 
 
 Strategy = Annotated[
-    Annotated[Recreate | Canary, Field(discriminator="kind")], BeforeValidator(_unwrap), _Written()
+    Annotated[Recreate | Rolling | BlueGreen | Canary, Field(discriminator="kind")],
+    BeforeValidator(_unwrap),
+    _Written(),
 ]
 """``recreate``, or ``{canary: {…}}``; tell them apart by ``kind``."""

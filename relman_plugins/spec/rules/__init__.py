@@ -10,12 +10,13 @@ from collections.abc import Iterator
 
 from relman_plugins.spec.bundle import Bundle
 from relman_plugins.spec.diagnostic import Diagnostic
-from relman_plugins.spec.rules import calendars, gates, names, references, safety, traffic
+from relman_plugins.spec.rules import calendars, gates, names, references, rolling, safety, traffic
 
 RULES = (
     *names.RULES,
     *references.RULES,
     *traffic.RULES,
+    *rolling.RULES,
     *safety.RULES,
     *calendars.RULES,
     *gates.RULES,

@@ -42,7 +42,7 @@ def suites(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def analyses(bundle: Bundle) -> Iterator[Diagnostic]:
-    """Every analysis of a canary or a monitor is defined."""
+    """Every analysis of a strategy or a monitor is defined."""
     if bundle.incomplete:
         return
     defined = [str(path[-1]) for path, _ in entries(bundle.pipeline, "analyses")]
@@ -91,7 +91,8 @@ def _is(target: Path, wanted: str) -> bool:
 
 def _analyses_named(bundle: Bundle) -> Iterator[tuple[Path_, str]]:
     for path, stage in bundle.stages():
-        for inner in (("strategy", "canary", "analysis"), ("monitor", "analysis")):
+        strategies = (("strategy", kind, "analysis") for kind in ("canary", "blue_green"))
+        for inner in (*strategies, ("monitor", "analysis")):
             name = text_at(stage, *inner)
             if name is not None:
                 yield (*path, *inner), name

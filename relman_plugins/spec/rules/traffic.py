@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from relman_plugins.spec.bundle import Bundle, Path_, entries, number_at, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
+from relman_plugins.spec.models.blue_green import BlueGreen
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.pipeline import Monitor
 from relman_plugins.spec.models.strategy import Canary
@@ -13,7 +14,12 @@ from relman_plugins.spec.position import Node
 from relman_plugins.spec.trail import finding, holder
 from relman_plugins.spec.words import quoted
 
-CANARY_LOOKS: int = Canary.model_fields["count"].default
+LOOKS: dict[str, int] = {
+    "canary": Canary.model_fields["count"].default,
+    "blue_green": BlueGreen.model_fields["count"].default,
+}
+"""How many looks a strategy takes that does not say it."""
+STEPWISE = ("canary", "blue_green", "rolling")
 MONITOR_INTERVAL: Duration = Monitor.model_fields["interval"].default
 
 
@@ -52,16 +58,20 @@ def blind(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def ephemeral(bundle: Bundle) -> Iterator[Diagnostic]:
-    """An ephemeral environment is empty at first, and a first deployment skips the steps of a canary."""
+    """An ephemeral environment is empty at first, and a first deployment skips the steps of a strategy."""
     for path, stage in bundle.stages():
         document = bundle.environments.get(text_at(stage, "environment") or "")
         fresh = document is not None and document.root.value.get("ephemeral") is True
-        if fresh and stage.child("strategy", "canary") is not None:
+        for kind in STEPWISE if fresh else ():
+            place = (*path, "strategy", kind)
+            if stage.child("strategy", kind) is None:
+                if text_at(stage, "strategy") != kind:
+                    continue
+                place = (*path, "strategy")
             message = (
-                f"the canary of {holder(bundle.pipeline, path)} never runs: its environment is ephemeral"
+                f"the {kind} of {holder(bundle.pipeline, path)} never runs: its environment is ephemeral"
             )
             hint = "a first deployment takes all traffic at once; use strategy: recreate"
-            place = (*path, "strategy", "canary")
             yield finding(bundle.pipeline, place, "RM304", message, key=True, hint=hint, severity="warning")
 
 
@@ -83,9 +93,9 @@ def tolerance(bundle: Bundle) -> Iterator[Diagnostic]:
     """An analysis can fail: it tolerates fewer failures than a stage takes looks."""
     for path, stage in bundle.stages():
         length, interval = _seconds(stage, "for"), _seconds(stage, "interval")
-        looks = number_at(stage, "strategy", "canary", "count")
-        taken = {
-            ("strategy", "canary"): CANARY_LOOKS if looks is None else looks,
+        looks = {kind: number_at(stage, "strategy", kind, "count") for kind in LOOKS}
+        taken: dict[tuple[str, ...], int | float] = {
+            **{("strategy", k): LOOKS[k] if given is None else given for k, given in looks.items()},
             ("monitor",): (length or 0) // (interval or MONITOR_INTERVAL.seconds),
         }
         for inner, count in taken.items():

@@ -1,0 +1,66 @@
+"""The steps of each strategy: how a stage's version comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from relman_plugins.domain.bounds import rolling_bounds
+from relman_plugins.errors import PlanError
+from relman_plugins.plan.model import Step, StepKind
+from relman_plugins.spec.models import BlueGreen, Canary, Rolling, Stage
+
+Maker = Callable[..., Step]
+"""Makes a step of the stage at hand: ``(name, kind, **args)``."""
+
+
+def steps(stage: Stage, replicas: int, step: Maker) -> tuple[Step, ...]:
+    """Return the steps that bring the version in, one after the other.
+
+    Raises:
+        PlanError: A rolling change of this many replicas could not move, or would leave nobody to serve.
+    """
+    match stage.strategy:
+        case Canary() as canary:
+            return _canary(stage, canary, step)
+        case Rolling() as rolling:
+            return (_roll(stage, rolling, replicas, step),)
+        case BlueGreen() as both:
+            preview = (step("preview", StepKind.PREVIEW, promotes=False),) if both.preview else ()
+            return (*preview, _shift("switch", 100, both, step, promotes=False))
+        case _:
+            return (step("deploy", StepKind.DEPLOY, weight=100, promotes=True),)
+
+
+def keep(stage: Stage, step: Maker) -> Step | None:
+    """Return the step that keeps the old version for a time and then lets it go, if the strategy has one."""
+    if not isinstance(stage.strategy, BlueGreen):
+        return None
+    return step("keep", StepKind.KEEP, keep_s=stage.strategy.keep.seconds, promotes=True)
+
+
+def _canary(stage: Stage, canary: Canary, step: Maker) -> tuple[Step, ...]:
+    last = canary.steps[-1]
+    return tuple(
+        _shift(f"canary_{w}", w, canary, step, promotes=w == last and stage.monitor is None)
+        for w in canary.steps
+    )
+
+
+def _shift(name: str, weight: int, watched: Canary | BlueGreen, step: Maker, *, promotes: bool) -> Step:
+    return step(
+        name,
+        StepKind.SHIFT,
+        weight=weight,
+        analysis=watched.analysis,
+        interval_s=watched.interval.seconds,
+        count=watched.count,
+        promotes=promotes,
+    )
+
+
+def _roll(stage: Stage, rolling: Rolling, replicas: int, step: Maker) -> Step:
+    try:
+        surge, unavailable = rolling_bounds(rolling.max_surge, rolling.max_unavailable, replicas)
+    except ValueError as error:
+        raise PlanError(f"stage {stage.id} cannot be rolled: {error}") from None
+    return step("roll", StepKind.ROLL, max_surge=surge, max_unavailable=unavailable, promotes=True)

@@ -1,0 +1,93 @@
+"""How long a release waits on purpose, and how long a defect can go on.
+
+Both are computed from the plan alone. Work (building, suites, starting replicas, Airflow's own turns) comes
+on top; a first deploy skips steps and waits less. Two facts of the machinery are in every formula:
+
+* The first look of an analysis is one ``interval`` after the traffic moved, each further one an ``interval``
+  later: ``looks`` of them take ``looks * interval``. A step of a strategy takes ``count`` looks, a monitor
+  ``ceil(for / interval)``.
+* A task that waits is not resumed sooner than ``M`` = 8 s after it began to wait (setting
+  ``minimum_deferral``; see :mod:`relman_plugins.triggers.base`), so a *watch* takes
+  ``W = max(M, looks * interval)``. What a trigger does meanwhile, such as moving traffic back, does not wait.
+
+====================  ======================================================================================
+minimum to promote    the sum over all stages of:
+``recreate``          nothing; plus ``W`` of the monitor
+``rolling``           nothing (waves follow each other as fast as replicas start); plus ``W`` of the monitor
+``canary``            ``W`` of each weight with an analysis; plus ``W`` of the monitor
+``blue_green``        ``W`` of the switch and ``W`` of the monitor, then what is left of ``keep``, which runs
+                      from the switch (if anything is left, at least ``M``)
+====================  ======================================================================================
+
+**Worst case to roll back**, from a defect that every look sees to the traffic being told to move: the largest
+over all watching steps of ``blind + interval * (1 + tolerated_failures)`` for the most tolerant metric, where
+``blind`` is how long nobody looked before the step began: what ``M`` adds to the watch before it in the stage
+(``W - looks * interval``), and, before a monitor, the longest time limit of the stage's suites.
+
+* ``canary`` and ``blue_green`` have a standby: moving back is a matter of weights. ``recreate`` and
+  ``rolling`` have none (:func:`starts_again`): the old version's replicas have to start first.
+* A defect that begins in the last ``tolerated_failures`` looks of a step does not fail it: its last look does
+  not pass, which asks people. Before the first and after the last watching step (while the old version is
+  only kept) nobody but people notices; an abort by a person is acted on at once.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from relman_plugins.plan.model import Shape, Step, StepKind
+
+MINIMUM_DEFERRAL_S = 8.0
+"""The default of the setting ``minimum_deferral``."""
+
+_NO_STANDBY = (StepKind.DEPLOY, StepKind.ROLL)
+
+
+def minimum_time(shape: Shape, minimum_s: float = MINIMUM_DEFERRAL_S) -> float:
+    """Return the seconds that a release waits on purpose, at least."""
+    return sum(_stage_waits(steps, minimum_s) for steps in _stages(shape))
+
+
+def rollback_time(shape: Shape, minimum_s: float = MINIMUM_DEFERRAL_S) -> float | None:
+    """Return the seconds from a defect to the traffic moving back, at worst; None when nothing watches."""
+    found: list[float] = []
+    for steps in _stages(shape):
+        blind = 0.0
+        suites = max((float(s.args["timeout_s"]) for s in steps if s.kind is StepKind.SUITE), default=0.0)
+        for step in (s for s in steps if s.args.get("analysis")):
+            blind += suites if step.kind is StepKind.MONITOR else 0.0
+            tolerated = max(m.tolerated_failures for m in shape.analysis(step.args["analysis"]).metrics)
+            found.append(blind + float(step.args["interval_s"]) * (1 + tolerated))
+            blind = max(0.0, minimum_s - _looks(step))
+    return max(found, default=None)
+
+
+def starts_again(shape: Shape) -> bool:
+    """Say whether some watched stage has no standby, so that going back has to start the old version."""
+    return any(
+        any(s.args.get("analysis") for s in steps) and any(s.kind in _NO_STANDBY for s in steps)
+        for steps in _stages(shape)
+    )
+
+
+def _stage_waits(steps: list[Step], minimum_s: float) -> float:
+    waited = 0.0
+    for step in steps:
+        if step.args.get("analysis"):
+            waited += max(minimum_s, _looks(step))
+        elif step.kind is StepKind.KEEP and (left := float(step.args["keep_s"]) - waited) > 0:
+            waited += max(minimum_s, left)
+    return waited
+
+
+def _looks(step: Step) -> float:
+    """Return the seconds that the looks of a watching step take."""
+    interval = float(step.args["interval_s"])
+    if step.kind is StepKind.MONITOR:
+        return interval * max(1, ceil(float(step.args["for_s"]) / interval))
+    return interval * int(step.args["count"])
+
+
+def _stages(shape: Shape) -> list[list[Step]]:
+    names = dict.fromkeys(s.stage for s in shape.steps if s.stage)
+    return [[s for s in shape.steps if s.stage == name] for name in names]

@@ -1,0 +1,101 @@
+"""How long a release waits on purpose, and how long a defect goes on at worst."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from relman_plugins.plan.compile import compile_shape
+from relman_plugins.plan.model import Shape
+from relman_plugins.plan.text import timing
+from relman_plugins.plan.times import MINIMUM_DEFERRAL_S, minimum_time, rollback_time, starts_again
+from relman_plugins.provider_info import get_provider_info
+from tests.plan.make import any_documents, documents, environment, pipeline
+
+QUICK = {"analysis": "signals", "interval": "2s", "count": 3}
+SLOW = {"analysis": "signals", "interval": "1m", "count": 5}
+MONITOR = {"for": "1h", "analysis": "signals", "interval": "30s"}
+
+
+def planned(tolerated: int = 0, suites: bool = False, **stage: Any) -> Shape:
+    metric = {"name": "e", "query": "up", "max": 1, "tolerated_failures": tolerated}
+    analyses = {"signals": {"connection": "m", "metrics": [metric]}}
+    more = {"suites": ["smoke"]} if suites else {}
+    spec = pipeline([{"environment": "a", **more, **stage}], analyses=analyses)
+    spec["suites"]["smoke"] = {**spec["suites"]["smoke"], "timeout": "2m"}
+    return compile_shape(documents(spec, [environment("a", replicas=2)]))
+
+
+def canary(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"canary": {"steps": [10, 100], **settings}}
+
+
+@pytest.mark.parametrize(
+    ("stage", "seconds"),
+    [
+        ({}, 0),
+        ({"monitor": MONITOR}, 3600),
+        ({"monitor": {**MONITOR, "for": "50s"}}, 60),
+        ({"monitor": {**MONITOR, "for": "4s", "interval": "2s"}}, 8),
+        ({"strategy": "rolling"}, 0),
+        ({"strategy": "rolling", "monitor": MONITOR}, 3600),
+        ({"strategy": {"canary": {"steps": [10, 100]}}}, 0),
+        ({"strategy": canary(QUICK)}, 2 * 8),
+        ({"strategy": canary(SLOW)}, 2 * 300),
+        ({"strategy": canary(QUICK), "monitor": MONITOR}, 2 * 8 + 3600),
+        ({"strategy": {"blue_green": {"keep": "1s"}}}, 8),
+        ({"strategy": {"blue_green": {"keep": "10m"}}}, 600),
+        ({"strategy": {"blue_green": {**SLOW, "keep": "10m"}}}, 600),
+        ({"strategy": {"blue_green": {**SLOW, "keep": "302s"}}}, 308),
+        ({"strategy": {"blue_green": {**QUICK, "keep": "5s"}}}, 8),
+        ({"strategy": {"blue_green": {**QUICK, "keep": "10m"}}, "monitor": MONITOR}, 8 + 3600),
+    ],
+)
+def test_what_is_waited_for_on_purpose(stage, seconds):
+    assert minimum_time(planned(**stage)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("stage", "seconds"),
+    [
+        ({}, None),
+        ({"strategy": "rolling"}, None),
+        ({"strategy": "blue_green"}, None),
+        ({"monitor": MONITOR}, 30),
+        ({"monitor": MONITOR, "tolerated": 2}, 90),
+        ({"monitor": MONITOR, "suites": True}, 120 + 30),
+        ({"strategy": canary(SLOW)}, 60),
+        ({"strategy": canary(SLOW), "tolerated": 1}, 120),
+        ({"strategy": canary(QUICK)}, 2 + 2),
+        ({"strategy": {"blue_green": QUICK}}, 2),
+        ({"strategy": {"blue_green": QUICK}, "monitor": {**MONITOR, "interval": "3s"}}, 2 + 3),
+        ({"strategy": {"blue_green": QUICK}, "monitor": MONITOR, "suites": True}, 2 + 120 + 30),
+    ],
+)
+def test_how_long_a_defect_goes_on(stage, seconds):
+    assert rollback_time(planned(**stage)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("strategy", "again"), [("recreate", True), ("rolling", True), ("blue_green", False)]
+)
+def test_going_back_without_a_standby_takes_a_start(strategy, again):
+    shape = planned(strategy=strategy, monitor=MONITOR)
+    assert starts_again(shape) is again
+    assert (
+        "plus starting the old version again" in dict(timing(shape))["worst-case time to roll back"]
+    ) is again
+
+
+@given(any_documents())
+def test_a_smaller_deferral_never_makes_it_longer(docs):
+    shape = compile_shape(docs)
+    assert minimum_time(shape, 0) <= minimum_time(shape)
+    assert (rollback_time(shape, 0) or 0) <= (rollback_time(shape) or 0)
+
+
+def test_the_default_is_that_of_the_setting():
+    option = get_provider_info()["config"]["relman"]["options"]["minimum_deferral"]
+    assert float(option["default"]) == MINIMUM_DEFERRAL_S
