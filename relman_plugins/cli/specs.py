@@ -21,8 +21,7 @@ def validate(
     ] = ValidateFormat.TEXT,
 ) -> None:
     """Check specs and everything they refer to; show all findings at once."""
-    from relman_plugins.spec.api import pipeline_files
-    from relman_plugins.spec.api import validate as check
+    from relman_plugins.spec.api import check, pipeline_files
 
     for path in paths:
         if not path.exists():
@@ -30,9 +29,9 @@ def validate(
     files = [file for path in paths for file in (pipeline_files(path) if path.is_dir() else [path])]
     if not files:
         raise Stop(Exit.USAGE, f"{', '.join(map(str, paths))}: no pipeline (*.yaml) in there")
-    findings = check(files)
-    _print(findings, form)
-    if _has_errors(findings):
+    checked = check(files)
+    _print(checked.diagnostics, checked.sources, form)
+    if _has_errors(checked.diagnostics):
         raise typer.Exit(Exit.FINDINGS)
     if form is ValidateFormat.TEXT:
         typer.echo(f"{len(files)} pipeline{'s' if len(files) != 1 else ''} checked, no errors")
@@ -56,7 +55,7 @@ def plan(
         raise Stop(Exit.USAGE, f"--version {version!r}: expected letters, digits and . _ + -, at most 64")
     loaded = load_pipeline(file)
     if loaded.documents is None or _has_errors(loaded.diagnostics):
-        _print(loaded.diagnostics, ValidateFormat.TEXT, err=True)
+        _print(loaded.diagnostics, loaded.sources, ValidateFormat.TEXT, err=True)
         raise typer.Exit(Exit.FINDINGS)
     release = plan_release(compile_shape(loaded.documents), Options(version=version))
     if form is PlanFormat.JSON:
@@ -85,7 +84,9 @@ def _has_errors(findings: tuple[Diagnostic, ...]) -> bool:
     return any(finding.severity == "error" for finding in findings)
 
 
-def _print(findings: tuple[Diagnostic, ...], form: ValidateFormat, *, err: bool = False) -> None:
+def _print(
+    findings: tuple[Diagnostic, ...], sources: dict[str, str], form: ValidateFormat, *, err: bool = False
+) -> None:
     from relman_plugins.spec import render
 
     if form is ValidateFormat.JSON:
@@ -97,14 +98,4 @@ def _print(findings: tuple[Diagnostic, ...], form: ValidateFormat, *, err: bool 
 
         typer.echo(render_sarif(findings), nl=False)
     elif findings:
-        typer.echo(render.render_text(findings, _sources(findings)), err=err)
-
-
-def _sources(findings: tuple[Diagnostic, ...]) -> dict[str, str]:
-    sources: dict[str, str] = {}
-    for path in {str(finding.path) for finding in findings}:
-        try:
-            sources[path] = Path(path).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-    return sources
+        typer.echo(render.render_text(findings, sources), err=err)

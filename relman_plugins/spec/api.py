@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from relman_plugins.spec.diagnostic import Diagnostic, arrange
 from relman_plugins.spec.loader import Loaded, load_pipeline
 from relman_plugins.spec.models import Documents
 
-__all__ = ["Diagnostic", "Documents", "Loaded", "load_pipeline", "pipeline_files", "validate"]
+__all__ = [
+    "Checked",
+    "Diagnostic",
+    "Documents",
+    "Loaded",
+    "check",
+    "load_pipeline",
+    "pipeline_files",
+    "validate",
+]
 
 NOT_PIPELINES = frozenset({"people.yaml"})
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of checking pipelines."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    """Errors and warnings, sorted by place."""
+    sources: dict[str, str]
+    """Text of every file that was read, by the path its diagnostics name."""
 
 
 def pipeline_files(folder: Path) -> list[Path]:
@@ -26,10 +46,20 @@ def pipeline_files(folder: Path) -> list[Path]:
     )
 
 
-def validate(paths: Iterable[Path]) -> tuple[Diagnostic, ...]:
+def check(paths: Iterable[Path]) -> Checked:
     """Check pipelines, and every document they refer to.
 
     A folder stands for the pipelines at its top. What two pipelines share is reported once.
     """
-    files = [f for path in paths for f in (pipeline_files(path) if path.is_dir() else [path])]
-    return arrange(found for file in files for found in load_pipeline(file).diagnostics)
+    found: list[Diagnostic] = []
+    sources: dict[str, str] = {}
+    for file in (f for path in paths for f in (pipeline_files(path) if path.is_dir() else [path])):
+        loaded = load_pipeline(file)
+        found += loaded.diagnostics
+        sources |= loaded.sources
+    return Checked(arrange(found), sources)
+
+
+def validate(paths: Iterable[Path]) -> tuple[Diagnostic, ...]:
+    """Return the diagnostics of :func:`check`."""
+    return check(paths).diagnostics

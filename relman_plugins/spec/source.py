@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -72,7 +73,11 @@ def _bytes(path: Path, root: Path) -> bytes:
                 raise Bad("RM008", "not a regular file", Span())
             raw = file.read(LARGEST + 1)
     except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or "cannot be followed"
+        # A link to itself is a RuntimeError before Python 3.13.
+        looped = not isinstance(error, OSError) or error.errno == errno.ELOOP
+        reason = (
+            "it is a link to itself" if looped else str(getattr(error, "strerror", None) or "input error")
+        )
         raise Bad("RM008", f"the file cannot be read: {reason.lower()}", Span()) from error
     if len(raw) > LARGEST:
         raise Bad("RM005", f"the file is larger than {LARGEST:,} bytes", Span(), "split the file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,11 +64,37 @@ def test_a_misspelt_key_is_a_finding_with_its_place(folder: Path) -> None:
 def test_bad_yaml_is_a_finding(folder: Path, text: bytes) -> None:
     spec = folder / "shop.yaml"
     spec.write_bytes(text)
-    for form in ("text", "json", "github"):
+    for form in ("text", "json", "github", "sarif"):
         assert relman("validate", folder, "--format", form).returncode == 1
     done = relman("plan", spec)
     assert (done.returncode, done.stdout) == (1, "")
     assert str(spec) in done.stderr
+
+
+def test_only_what_was_read_as_a_spec_is_shown(folder: Path) -> None:
+    outside = folder.parent / "outside.yaml"
+    outside.write_text("password: hunter2\n")
+    (folder / "shop.yaml").unlink()
+    (folder / "shop.yaml").symlink_to(outside)
+    os.mkfifo(folder / "pipe.yaml")  # opened the ordinary way it would wait for ever
+    done = relman("validate", folder)
+    assert done.returncode == 1
+    assert (done.stdout.count("RM008"), "hunter2" in done.stdout) == (2, False)
+    outside.unlink()
+
+
+def test_findings_are_written_for_code_hosts_too(folder: Path) -> None:
+    assert json.loads(relman("validate", folder, "--format", "sarif").stdout)["runs"][0]["results"] == []
+    (folder / "shop.yaml").write_text(GOOD + "    suitez: [unit]\n")
+    done = relman("validate", folder, "--format", "sarif")
+    assert done.returncode == 1
+    assert [r["ruleId"] for r in json.loads(done.stdout)["runs"][0]["results"]] == ["RM102"]
+
+
+def test_the_schema_is_that_of_the_reference() -> None:
+    done = relman("schema")
+    committed = ROOT / "docs" / "reference" / "release-pipeline.schema.json"
+    assert (done.returncode, done.stdout) == (0, committed.read_text())
 
 
 def test_what_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
