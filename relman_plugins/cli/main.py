@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from relman_plugins.cli import decide, doctor, ledger, release, specs, status
+from relman_plugins.cli import decide, diff, doctor, ledger, release, specs, status
 from relman_plugins.cli.exits import Exit, Stop, code_of
 from relman_plugins.errors import RelmanError
 
@@ -41,6 +41,7 @@ def root(
 
 app.command()(specs.validate)
 app.command()(specs.plan)
+app.command()(diff.diff)
 app.command()(specs.schema)
 app.command()(release.release)
 app.command()(status.status)

@@ -1,0 +1,75 @@
+"""``relman diff``: what differs between two specs, or two versions of a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from relman_plugins.cli.exits import Exit, Stop
+from relman_plugins.cli.options import AnyFormat, Format
+
+if TYPE_CHECKING:
+    from relman_plugins.plan.model import ReleasePlan
+
+VERSION = "VERSION"
+"""Stands for the version when two specs are compared: it is not what differs."""
+
+
+def diff(
+    before: Annotated[Path, typer.Argument(help="Pipeline file, or a plan as JSON.")],
+    after: Annotated[Path, typer.Argument(help="Pipeline file, or a plan as JSON.")],
+    form: AnyFormat = Format.TEXT,
+) -> None:
+    """Show what differs between two specs or plans; exit 1 when a release became less safe."""
+    from relman_plugins.plan.diff import diff as compare
+    from relman_plugins.plan.diff import render_text
+
+    plans = [_plan(before), _plan(after)]
+    # A spec has no options: what a plan was started with is no difference to it.
+    shapes = [p.shape for p in plans]
+    sides = plans if all(p.options.version != VERSION for p in plans) else shapes
+    found = compare(*sides)
+    if form is Format.JSON:
+        from relman_plugins.cli.specs import echo_json
+
+        echo_json({**found.model_dump(mode="json"), "dangerous": bool(found.dangers)})
+    else:
+        typer.echo(render_text(found), nl=False)
+    if found.dangers:
+        raise typer.Exit(Exit.FINDINGS)
+
+
+def _plan(file: Path) -> ReleasePlan:
+    from relman_plugins.plan.compile import compile_shape, plan_release
+    from relman_plugins.plan.model import Options
+    from relman_plugins.spec.api import load_pipeline
+    from relman_plugins.spec.render import render_text
+
+    if not file.is_file():
+        raise Stop(Exit.USAGE, f"{file}: no such file")
+    if file.suffix == ".json":
+        return _stored(file)
+    loaded = load_pipeline(file)
+    if loaded.documents is None or any(d.is_error for d in loaded.diagnostics):
+        typer.echo(render_text(loaded.diagnostics, loaded.sources), err=True)
+        raise typer.Exit(Exit.FINDINGS)
+    return plan_release(compile_shape(loaded.documents), Options(version=VERSION))
+
+
+def _stored(file: Path) -> ReleasePlan:
+    import json
+
+    from pydantic import ValidationError
+
+    from relman_plugins.plan.model import ReleasePlan
+
+    try:
+        found = json.loads(file.read_bytes())
+        return ReleasePlan.model_validate({key: found[key] for key in ("shape", "options")})
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise Stop(
+            Exit.USAGE, f"{file}: not a plan as `relman plan FILE --format json` prints it: {first}"
+        ) from None

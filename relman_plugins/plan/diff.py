@@ -1,0 +1,254 @@
+"""What differs between two plans, and which of the differences make a release less safe.
+
+Pure. Things are matched by what they are, not by where they stand: approvals by stage and group, so that
+adding one doesn't make all others look changed; suites, environments, analyses and metrics by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.plan import words
+from relman_plugins.plan.model import AnalysisPlan, ReleasePlan, Shape, Step, StepKind
+
+_TRAFFIC = (StepKind.DEPLOY, StepKind.ROLL, StepKind.PREVIEW, StepKind.SHIFT)
+
+
+class Difference(Frozen):
+    """One thing that is not the same."""
+
+    where: str
+    """What it is about: ``production.smoke``, ``production approval of managers``, ``analysis signals``."""
+    what: str = ""
+    """Which of its settings; empty when the thing itself came or went."""
+    change: Literal["added", "removed", "changed"]
+    before: Any = None
+    after: Any = None
+    danger: str = ""
+    """Why a release is less safe with it; empty when it isn't."""
+
+
+class PlanDiff(Frozen):
+    """All differences of two plans."""
+
+    pipeline: str
+    differences: tuple[Difference, ...]
+
+    @property
+    def dangers(self) -> tuple[Difference, ...]:
+        """Return those that make a release less safe."""
+        return tuple(d for d in self.differences if d.danger)
+
+
+def diff(before: ReleasePlan | Shape, after: ReleasePlan | Shape) -> PlanDiff:
+    """Compare two plans of one pipeline, or of two; deterministic."""
+    one, two = (p.shape if isinstance(p, ReleasePlan) else p for p in (before, after))
+    found = [*_options(before, after), *_release(one, two), *_environments(one, two), *_analyses(one, two)]
+    return PlanDiff(pipeline=two.pipeline, differences=(*found, *_stages(one, two)))
+
+
+def render_text(found: PlanDiff) -> str:
+    """Render differences for a terminal, dangers marked by ``!``; ends with a newline."""
+    count, bad = len(found.differences), len(found.dangers)
+    if not count:
+        return f"{found.pipeline}: no difference\n"
+    lines = [f"{found.pipeline}: {words.plural(count, 'difference')}, {bad or 'none'} dangerous"]
+    return "\n".join([*lines, *map(_line, found.differences)]) + "\n"
+
+
+def _line(d: Difference) -> str:
+    mark = "!" if d.danger else {"added": "+", "removed": "-", "changed": "~"}[d.change]
+    name = " ".join(filter(None, [d.where, d.what]))
+    values = d.change if not d.what else f"{_shown(d.before)} -> {_shown(d.after)}"
+    return f"{mark} {name}: {values}" + (f" ({d.danger})" if d.danger else "")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None or value == "" else str(value)
+
+
+def _options(before: ReleasePlan | Shape, after: ReleasePlan | Shape) -> Iterator[Difference]:
+    if isinstance(before, ReleasePlan) and isinstance(after, ReleasePlan):
+        yield from _fields("release", before.options.model_dump(), after.options.model_dump())
+
+
+def _release(one: Shape, two: Shape) -> Iterator[Difference]:
+    keys = ("pipeline", "owner", "description", "service", "slack_channel", "schedule")
+    said = [{k: getattr(s, k) for k in keys} for s in (one, two)]
+    yield from _fields("release", said[0], said[1])
+    yield from _fields("build", one.step("build").args, two.step("build").args)
+
+
+def _environments(one: Shape, two: Shape) -> Iterator[Difference]:
+    sides = [{e.name: e.model_dump() for e in s.environments} for s in (one, two)]
+    yield from _things("environment", sides[0], sides[1])
+
+
+def _analyses(one: Shape, two: Shape) -> Iterator[Difference]:
+    before, after = ({a.name: a for a in s.analyses} for s in (one, two))
+    for name in dict.fromkeys([*before, *after]):
+        where = f"analysis {name}"
+        if name not in before or name not in after:
+            yield Difference(where=where, change="added" if name in after else "removed")
+            continue
+        if before[name].connection != after[name].connection:
+            yield _changed(where, "connection", before[name].connection, after[name].connection)
+        metrics = [_metrics(side[name]) for side in (before, after)]
+        gone = "its numbers are judged no more"
+        yield from _things(f"{where} metric", metrics[0], metrics[1], gone=gone, risk=_looser)
+
+
+def _metrics(analysis: AnalysisPlan) -> dict[str, dict[str, Any]]:
+    return {m.name: m.model_dump() for m in analysis.metrics}
+
+
+def _stages(one: Shape, two: Shape) -> Iterator[Difference]:
+    before, after = (dict(words.stages(s)) for s in (one, two))
+    common = [[name for name in side if name in before and name in after] for side in (before, after)]
+    if common[0] != common[1]:
+        yield _changed("release", "order of stages", common[0], common[1])
+    for name in dict.fromkeys([*before, *after]):
+        if name not in before:
+            yield Difference(where=f"stage {name}", change="added")
+        elif name not in after:
+            guards = any(s.kind in _GUARDS for s in before[name])
+            danger = "its gates and suites are gone with it" if guards else ""
+            yield Difference(where=f"stage {name}", change="removed", danger=danger)
+        else:
+            yield from _stage(name, before[name], after[name])
+
+
+def _stage(name: str, one: list[Step], two: list[Step]) -> Iterator[Difference]:
+    places = [side[0].environment for side in (one, two)]
+    if places[0] != places[1]:
+        yield _changed(f"stage {name}", "environment", places[0], places[1])
+    traffic = [[s for s in side if s.kind in _TRAFFIC] for side in (one, two)]
+    shares = [[_share(s) for s in side] for side in traffic]
+    if shares[0] != shares[1]:
+        first = [_exposure(side) for side in traffic]
+        danger = f"the first share grows from {first[0]} % to {first[1]} %" if first[1] > first[0] else ""
+        yield _changed(f"stage {name}", "traffic", shares[0], shares[1], danger)
+    sides = [{_label(s, side): s for s in side} for side in (one, two)]
+    for label in dict.fromkeys([*sides[0], *sides[1]]):
+        before, after = (side.get(label) for side in sides)
+        if before and after:
+            yield from _step(label, before, after)
+        elif (known := before or after) and known.kind not in _TRAFFIC:
+            danger = _GUARDS.get(known.kind, "") if before else ""
+            yield Difference(where=label, change="removed" if before else "added", danger=danger)
+
+
+def _step(label: str, before: Step, after: Step) -> Iterator[Difference]:
+    one, two = (_readable(s) for s in (before, after))
+    yield from _fields(label, one, two, risk=_weaker)
+
+
+def _readable(step: Step) -> dict[str, Any]:
+    """Return a step's arguments as people compare them: no ids of other steps, people by id and user."""
+    hidden = {"gate", "group", "suite", "steps", "promotes", "weight"}
+    args = {k: v for k, v in step.args.items() if k not in hidden}
+    if "people" in args:
+        args["people"] = [f"{p['id']} ({p['airflow']})" for p in args["people"]]
+    if "windows" in args:
+        args["windows"] = [words.window(w) for w in args["windows"]]
+    return args
+
+
+def _label(step: Step, side: list[Step]) -> str:
+    """Return what a step is known by; a second approval of one group is told from the first by its number."""
+    if step.kind is not StepKind.APPROVAL:
+        return step.id
+    same = [s.id for s in side if s.kind is StepKind.APPROVAL and s.args["group"] == step.args["group"]]
+    number = same.index(step.id) + 1
+    return f"{step.stage} approval of {step.args['group']}" + (f" ({number})" if number > 1 else "")
+
+
+def _share(step: Step) -> str:
+    if step.kind is StepKind.SHIFT:
+        return f"{step.args['weight']} %"
+    return {StepKind.ROLL: "rolling", StepKind.PREVIEW: "preview"}.get(step.kind, "all at once")
+
+
+def _exposure(steps: list[Step]) -> int:
+    """Return the first share of the traffic, in percent, after which something is still looked at."""
+    return next((int(s.args["weight"]) for s in steps if s.kind is StepKind.SHIFT), 100)
+
+
+_GUARDS = {
+    StepKind.APPROVAL: "a gate is removed: nobody of the group is asked",
+    StepKind.WINDOW: "a gate is removed: changes at any time",
+    StepKind.SUITE: "its tests run no more",
+    StepKind.MONITOR: "nothing watches the version after the traffic has moved",
+    StepKind.ROLLBACK: "the stage goes back by itself no more",
+}
+
+Risk = Callable[[str, Any, Any], str]
+
+
+def _weaker(what: str, before: Any, after: Any) -> str:
+    match what:
+        case "quorum" if after < before:
+            return "quorum lowered: fewer people decide"
+        case "people" if _answers_as_another(before, after):
+            return "somebody answers as another user"
+        case "analysis" if not after:
+            return "nothing judges the numbers there any more"
+        case "min_tests" | "count" | "for_s" | "keep_s" if after < before:
+            return "lowered"
+        case "max_failures" | "max_unavailable" if after > before:
+            return "raised"
+    return ""
+
+
+def _answers_as_another(before: list[str], after: list[str]) -> bool:
+    """Say whether a person of both lists has another Airflow user now."""
+    users = [dict(p.split(" ", 1) for p in side) for side in (before, after)]
+    return any(users[0][who] != users[1][who] for who in users[0] if who in users[1])
+
+
+def _looser(what: str, before: Any, after: Any) -> str:
+    match what:
+        case "max" if before is not None and (after is None or after > before):
+            return "limit loosened"
+        case "min" if before is not None and (after is None or after < before):
+            return "limit loosened"
+        case "tolerated_failures" if after > before:
+            return "more failures tolerated"
+        case "min_samples" if after < before:
+            return "rests on fewer samples"
+    return ""
+
+
+def _things(
+    noun: str,
+    one: Mapping[str, dict[str, Any]],
+    two: Mapping[str, dict[str, Any]],
+    *,
+    gone: str = "",
+    risk: Risk = lambda *_: "",
+) -> Iterator[Difference]:
+    for name in dict.fromkeys([*one, *two]):
+        where = f"{noun} {name}"
+        if name not in two:
+            yield Difference(where=where, change="removed", danger=gone)
+        elif name not in one:
+            yield Difference(where=where, change="added")
+        else:
+            yield from _fields(where, one[name], two[name], risk)
+
+
+def _fields(
+    where: str, one: Mapping[str, Any], two: Mapping[str, Any], risk: Risk = lambda *_: ""
+) -> Iterator[Difference]:
+    for what in dict.fromkeys([*one, *two]):
+        before, after = one.get(what), two.get(what)
+        if before != after:
+            yield _changed(where, what, before, after, risk(what, before, after))
+
+
+def _changed(where: str, what: str, before: Any, after: Any, danger: str = "") -> Difference:
+    return Difference(where=where, what=what, change="changed", before=before, after=after, danger=danger)

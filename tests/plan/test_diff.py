@@ -1,0 +1,146 @@
+"""What differs between two plans, and what of it is dangerous."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from relman_plugins.plan.compile import compile_shape, plan_release
+from relman_plugins.plan.diff import diff, render_text
+from relman_plugins.plan.model import Options, Shape
+from tests.plan.make import GATE, PEOPLE, WINDOW, any_documents, documents, environment, pipeline
+
+METRIC = {"name": "errors", "query": "up", "max": 0.1, "tolerated_failures": 1}
+CANARY = {"canary": {"steps": [10, 50, 100], "analysis": "signals", "interval": "2s", "count": 3}}
+MONITOR = {"for": "10s", "analysis": "signals", "interval": "2s"}
+STAGES: list[dict[str, Any]] = [
+    {"environment": "qa", "suites": ["unit"]},
+    {
+        "environment": "prod",
+        "suites": ["smoke"],
+        "gates": [{**GATE, "quorum": 2}, {"approval": "owners"}],
+        "strategy": CANARY,
+        "monitor": MONITOR,
+    },
+]
+SPEC = pipeline(STAGES, analyses={"signals": {"connection": "m", "metrics": [METRIC]}})
+ENVIRONMENTS = [environment("qa"), environment("prod", windows=[WINDOW], replicas=2)]
+
+
+@pytest.fixture(autouse=True)
+def owners(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PEOPLE, "groups", {**PEOPLE["groups"], "owners": ["bob", "alice"]})
+
+
+def shape(change: Any = None, spec: dict[str, Any] = SPEC) -> Shape:
+    """Compile the spec after ``change`` was made to copies of spec and environments."""
+    spec, environments = copy.deepcopy(spec), copy.deepcopy(ENVIRONMENTS)
+    if change:
+        change(spec, {e["metadata"]["name"]: e for e in environments})
+    return compile_shape(documents(spec, environments))
+
+
+def prod(**fields: Any) -> Any:
+    return lambda spec, _: spec["stages"][1].update(fields)
+
+
+def metric(**fields: Any) -> Any:
+    return lambda spec, _: spec["analyses"]["signals"]["metrics"][0].update(fields)
+
+
+def without(key: str) -> Any:
+    return lambda spec, _: spec["stages"][1].pop(key)
+
+
+DANGERS = [
+    (prod(gates=[{"approval": "owners"}]), "! prod approval of release-managers: removed (a gate is removed"),
+    (prod(gates=[{**GATE, "quorum": 1}, {"approval": "owners"}]), "quorum: 2 -> 1 (quorum lowered"),
+    (lambda _, e: e["prod"].pop("windows"), "! prod.window: removed (a gate is removed"),
+    (without("suites"), "! prod.smoke: removed (its tests run no more)"),
+    (without("monitor"), "! prod.monitor: removed (nothing watches"),
+    (without("strategy"), "! stage prod traffic: 10 %, 50 %, 100 % -> all at once (the first share grows"),
+    (
+        prod(strategy={"canary": {**CANARY["canary"], "analysis": None}}),
+        "prod.canary_10 analysis: signals -> none",
+    ),
+    (prod(strategy={"canary": {**CANARY["canary"], "steps": [50, 100]}}), "grows from 10 % to 50 %"),
+    (lambda s, _: s["stages"].pop(0), "! stage qa: removed (its gates and suites"),
+    (metric(max=0.2), "! analysis signals metric errors max: 0.1 -> 0.2 (limit loosened)"),
+    (metric(tolerated_failures=2), "tolerated_failures: 1 -> 2 (more failures tolerated)"),
+    (lambda s, _: s["suites"]["unit"].update(max_failures=3), "! qa.unit max_failures: 0 -> 3 (raised)"),
+]
+HARMLESS = [
+    (prod(gates=[*STAGES[1]["gates"], GATE]), "+ prod approval of release-managers (2): added"),
+    (prod(gates=[{"approval": "owners"}, {**GATE, "quorum": 2}]), ""),
+    (prod(strategy={"canary": {**CANARY["canary"], "steps": [5, 50, 100]}}), "~ stage prod traffic: 10 %, "),
+    (prod(suites=["smoke", "load"]), "+ prod.load: added"),
+    (lambda _, e: e["prod"].update(replicas=5), "~ environment prod replicas: 2 -> 5"),
+    (lambda _, e: e["qa"].update(connection="other"), "~ environment qa connection: relman_sandbox -> other"),
+    (metric(max=0.05), "~ analysis signals metric errors max: 0.1 -> 0.05"),
+    (lambda s, _: s.update(notify={"slack": "#x"}), "~ release slack_channel: none -> #x"),
+    (lambda s, _: s["stages"].reverse(), "~ release order of stages: qa, prod -> prod, qa"),
+    (lambda s, _: s["artifact"].update(source="../other"), "~ build source: ../shop -> ../other"),
+]
+
+
+@pytest.mark.parametrize(("change", "line"), DANGERS)
+def test_what_makes_a_release_less_safe_is_marked(change, line):
+    found = diff(shape(), shape(change))
+    assert found.dangers
+    assert line in render_text(found)
+    assert f"{len(found.dangers)} dangerous" in render_text(found)
+
+
+@pytest.mark.parametrize(("change", "line"), DANGERS)
+def test_the_way_back_is_not_dangerous(change, line):
+    back = diff(shape(change), shape())
+    assert back.differences
+    assert not back.dangers
+
+
+@pytest.mark.parametrize(("change", "line"), HARMLESS)
+def test_what_does_not_is_shown(change, line):
+    found = diff(shape(), shape(change))
+    assert not found.dangers
+    assert line in render_text(found)
+    assert bool(found.differences) == bool(line)
+
+
+def test_a_limit_in_place_of_another_is_one_less():
+    found = diff(shape(), shape(metric(max=None, min=0)))
+    assert "max: 0.1 -> none (limit loosened)" in render_text(found)
+    assert [d.what for d in found.dangers] == ["max"]
+
+
+def test_people_who_come_and_go_are_named_and_another_user_for_somebody_is_dangerous(monkeypatch):
+    before = shape()
+    monkeypatch.setitem(PEOPLE, "groups", {**PEOPLE["groups"], "owners": ["bob"]})
+    said = render_text(diff(before, shape()))
+    assert "~ prod approval of owners people: bob (bob), alice (alice) -> bob (bob)" in said
+    monkeypatch.setitem(PEOPLE, "people", {**PEOPLE["people"], "bob": {"airflow": "mallory"}})
+    found = diff(before, shape())
+    assert {d.danger for d in found.dangers} == {"somebody answers as another user"}
+
+
+def test_options_differ_when_two_plans_are_compared():
+    one, two = (plan_release(shape(), Options(version=v)) for v in ("1.0.0", "1.1.0"))
+    assert render_text(diff(one, two)).endswith("~ release version: 1.0.0 -> 1.1.0\n")
+    assert not diff(one.shape, two.shape).differences
+
+
+@given(any_documents())
+def test_nothing_differs_from_itself(docs):
+    one = compile_shape(docs)
+    assert render_text(diff(one, one.model_copy(deep=True))) == "shop: no difference\n"
+
+
+@given(any_documents(), any_documents())
+def test_any_two_plans_can_be_compared_and_equal_ones_are_equal(one, two):
+    shapes = [compile_shape(d) for d in (one, two)]
+    found = diff(*shapes)
+    digestless = [s.model_dump(exclude={"spec_digest"}) for s in shapes]
+    assert bool(found.differences) == (digestless[0] != digestless[1])
+    assert render_text(found)
