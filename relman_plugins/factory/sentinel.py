@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator
@@ -12,6 +13,8 @@ from relman_plugins.factory.docs import fenced
 from relman_plugins.plan.model import INVALID_TAG
 
 PREFIX = "relman_invalid__"
+_WIDTH = 54
+"""Characters that a line of code has in the window in which Airflow shows a DAG's docs."""
 
 
 class InvalidSpecOperator(BaseOperator):
@@ -44,7 +47,7 @@ def build_sentinel(stem: str, diagnostics: str) -> DAG:
         f"**`{stem}.yaml` is not valid**, so its pipeline is not here. Others are not affected. "
         "Correct the file; `relman validate` shows the same:",
         "",
-        *fenced(diagnostics, "text"),
+        *fenced(_narrow(diagnostics), "text"),
     ]
     dag = DAG(
         sentinel_id(stem),
@@ -57,6 +60,22 @@ def build_sentinel(stem: str, diagnostics: str) -> DAG:
     )
     InvalidSpecOperator(task_id="invalid_spec", diagnostics=diagnostics, retries=0, dag=dag)
     return dag
+
+
+def _narrow(diagnostics: str) -> str:
+    """Put a place on a line of its own and wrap the sentence after it, whose end would be cut off.
+
+    Quoted lines of the spec keep their columns.
+    """
+    diagnostics = re.sub(r"^(\S.*?:\d+:\d+:) ", r"\1\n    ", diagnostics, flags=re.MULTILINE)
+    wrapper = textwrap.TextWrapper(
+        _WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    lines = (
+        [line] if re.match(r"\s*\d*\s*\|", line) else wrapper.wrap(line) or [""]
+        for line in diagnostics.splitlines()
+    )
+    return "\n".join(part for wrapped in lines for part in wrapped)
 
 
 def _storable(text: str) -> str:

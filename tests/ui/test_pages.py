@@ -1,0 +1,131 @@
+"""What people see and do in Airflow's own pages, in a browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pytest
+
+from tests.ui.conftest import Site, eventually
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+DAG, GATE = "release__shop", "live.approval"
+HOSTILE = (
+    """Rounds prices up, see https://tickets.example/PAY-17?a=1&b=2.
+</script><script>document.title = "owned"</script> <img src=x onerror="document.title='owned'">
+# no heading | no | cells | `no code` **not bold** [no link](javascript:alert(1)) ~~kept~~ &amp;
+- """
+    + "word " * 120
+)
+
+
+def form(site: Site, page: Page) -> Locator:
+    page.goto(f"{site.url}/dags/{DAG}")
+    page.get_by_role("button", name="Trigger Dag", exact=True).click()
+    page.locator("input[name=element_version]").wait_for()
+    return page.get_by_role("dialog")
+
+
+def toast(page: Page) -> str:
+    return page.locator("[data-scope=toast][data-part=root]").first.inner_text()
+
+
+@pytest.fixture(scope="module")
+def alice(site: Site) -> Page:
+    return site.login("alice")
+
+
+def test_the_form_describes_its_fields_and_refuses_what_is_no_version(site: Site, alice: Page) -> None:
+    dialog = form(site, alice)
+    start = dialog.get_by_role("button", name="Trigger", exact=True)
+    dialog.get_by_text("This field is required").wait_for()
+    assert start.is_disabled()
+    said = dialog.inner_text()
+    for words in (
+        "letters, digits and . _ + -",
+        "the approvers",
+        "release windows",
+        "without changing any environment",
+    ):
+        assert words in said
+    dialog.locator("input[name=element_version]").fill("../1")
+    start.click()
+    dialog.get_by_text("'../1' does not match").first.wait_for()
+    assert site.ledger.releases() == []
+
+
+def test_docs_show_the_plan_by_stage_and_the_spec(site: Site, alice: Page) -> None:
+    said = site.docs(alice, DAG)
+    assert (
+        said.index("trial") < said.index("live") < said.index("close") < said.index("kind: ReleasePipeline")
+    )
+    assert "waits for 1 of managers (alice, bob)" in said
+    for cell in ("provision", "|---|", "```"):
+        assert cell not in said
+
+
+def test_a_broken_spec_says_what_is_wrong_in_its_docs(site: Site, alice: Page) -> None:
+    said = site.docs(alice, "relman_invalid__broken")
+    assert "broken.yaml is not valid" in said
+    assert 'unknown key "stagges"' in said
+    assert 'did you mean "stages"?' in said
+    assert str(site.stack.repo) not in said
+
+
+def test_from_the_form_over_the_gate_to_green(site: Site, alice: Page) -> None:
+    dialog = form(site, alice)
+    dialog.locator("input[name=element_version]").fill("1.1.0")
+    dialog.locator("textarea").first.fill(HOSTILE)
+    dialog.get_by_role("button", name="Trigger", exact=True).click()
+    alice.wait_for_url("**/runs/**")
+    run_id = unquote(alice.url.rpartition("/")[2])
+    eventually(lambda: site.admin.required_action(DAG, run_id, GATE), "the gate")
+    release = site.ledger.release_of_run(DAG, run_id)
+    assert release is not None
+    gate_url = f"{site.url}/dags/{DAG}/runs/{run_id}/tasks/{GATE}/required_actions"
+
+    # Somebody who may not answer is told so, before and after trying.
+    stranger = site.login("admin")
+    stranger.goto(gate_url)
+    stranger.get_by_role("button", name="Approve", exact=True).click()
+    assert "Access Denied" in toast(stranger)
+    assert site.ledger.votes.gate(release.release_id, GATE).votes == ()
+
+    alice.goto(f"{site.url}/required_actions")
+    alice.get_by_role("link", name="shop 1.1.0 → live: approve?").click()
+    alice.get_by_role("button", name="Approve", exact=True).wait_for()
+    said = alice.locator("main, body").last.inner_text()
+    assert "Alice Example (alice), Bob Example (bob); one of them decides" in said
+    built = next(e for e in site.ledger.events(release.release_id) if e.kind.value == "artifact.built")
+    for value in (
+        "1.1.0",
+        release.plan_hash,
+        release.spec_digest,
+        built.data["revision"]["digest"],
+        "trial.unit",
+    ):
+        assert value in said
+    assert "18 tests, 0 failed, 0 skipped" in said
+    quoted = alice.locator("blockquote")
+    # What the requester wrote is all there, and nothing of it became markup but the address.
+    assert " ".join(quoted.inner_text().split()) == " ".join(HOSTILE.split())
+    assert quoted.locator("script, img, code, strong, h1, h2, del, li, table").count() == 0
+    assert [a.get_attribute("href") for a in quoted.locator("a").all()] == [
+        "https://tickets.example/PAY-17?a=1&b=2"
+    ]
+    assert alice.title() != "owned"
+    link = alice.get_by_role("link", name=release.release_id, exact=True)
+    assert unquote(link.get_attribute("href") or "").endswith(f"/dags/{DAG}/runs/{run_id}")
+
+    alice.get_by_role("button", name="Approve", exact=True).click()
+    assert "response successful" in toast(alice)
+    eventually(lambda: site.admin.run_state(DAG, run_id) != "running", "the end of the run")
+    alice.goto(f"{site.url}/dags/{DAG}/runs/{run_id}")
+    alice.get_by_role("button", name="Expand all task groups", exact=True).click()
+    alice.get_by_text("Success", exact=True).first.wait_for()
+    assert alice.get_by_text("Failed", exact=True).count() == 0
+    for place in ("open", "group/trial", "trial.unit", "group/live", GATE, "close"):
+        alice.locator(f"a[href$='/dags/{DAG}/tasks/{place}']").first.wait_for()
