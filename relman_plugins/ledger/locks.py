@@ -101,6 +101,22 @@ class Locks:
                 )
             return _extend(conn, held, self._db.now() + timedelta(seconds=ttl_s))
 
+    def advance(self, environment: str, service: str, release_id: str) -> Lock | None:
+        """Give the lock that this release holds a new, higher token; None when it does not hold it.
+
+        What an earlier step of the same release still has under way, in a lost process, is fenced
+        off as soon as the new token is used.
+        """
+        with self._db.write(_name(environment, service)) as conn:
+            held = _held(conn, environment, service)
+            if held is None or held.release_id != release_id:
+                return None
+            serialise(conn, release_name(release_id))
+            lock = held.model_copy(update={"token": _next_token(conn, environment, service)})
+            conn.execute(update(t.lock).where(_here(t.lock, environment, service)).values(token=lock.token))
+            _tell(conn, lock, Kind.LOCK_ACQUIRED, Actor(), self._db.now())
+            return lock
+
     def release(self, environment: str, service: str, release_id: str) -> bool:
         """Give the lock back. Idempotent: False, with nothing done, when this release doesn't hold it."""
         with self._db.write(_name(environment, service)) as conn:

@@ -61,7 +61,9 @@ class RollbackOperator(ChangingOperator):
             raise AirflowSkipException(f"release {run.release_id} changed nothing in {run.environment.name}")
         found = changes[0].data.get("previous")
         previous = Revision.model_validate(found) if found else None
-        token = max(int(e.data["token"]) for e in changes)
+        # A step that was given up may still be converging in a lost process: it must not land after this.
+        lock = run.ledger.locks.advance(run.environment.name, run.service, run.release_id)
+        token = lock.token if lock else max(int(e.data["token"]) for e in changes)
         observed = self._converge(
             run.recorder, run.environment, run.service, run.step, run.attempt, previous, token, costs_of=run
         )

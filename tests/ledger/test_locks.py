@@ -77,6 +77,18 @@ def test_an_expired_lock_is_taken_over_with_a_higher_token(
     assert ledger.locks.held() == [new]
 
 
+def test_a_holder_advances_its_token_and_nobody_else_does(ledger: Ledger, release: ReleaseRecord) -> None:
+    assert ledger.locks.advance("production", "checkout", release.release_id) is None
+    lock = ledger.locks.acquire("production", "checkout", release.release_id, 60)
+    assert isinstance(lock, Lock)
+    advanced = ledger.locks.advance("production", "checkout", release.release_id)
+    assert advanced is not None
+    assert advanced.token > lock.token
+    assert ledger.locks.held() == [advanced]
+    with pytest.raises(LedgerConflict):
+        ledger.locks.renew(lock, 60)
+
+
 def test_a_lock_is_given_back_once(ledger: Ledger, release: ReleaseRecord) -> None:
     lock = take(ledger, release)
     assert ledger.locks.release(*HERE, release.release_id) is True

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.state import DesiredState
-from relman_plugins.errors import LedgerUnavailable
+from relman_plugins.errors import LedgerUnavailable, StaleToken
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.waits import HoldTrigger, LockTrigger
 from tests.steps.world import Release, World
@@ -99,6 +99,19 @@ def test_nothing_is_brought_in_again_after_a_rollback(release: Release) -> None:
     with pytest.raises(AirflowFailException, match="rolled back"):
         release.run(FIRST, try_number=2)
     assert release.world.weights() == {"1.0.0": 100}
+
+
+def test_what_a_lost_process_still_converges_to_after_the_rollback_is_refused(release: Release) -> None:
+    release.run(FIRST)
+    world = release.world
+    token = release.world.seen().token
+    late = world.platform.observe("production", "checkout").candidate
+    assert late is not None
+    release.run(ROLLBACK)
+    again = DesiredState(stable=late.revision, stable_replicas=1)
+    with pytest.raises(StaleToken):
+        world.platform.converge("production", "checkout", again, token=token)
+    assert world.weights() == {"1.0.0": 100}
 
 
 def test_a_release_whose_lock_was_broken_promotes_nothing(release: Release) -> None:
