@@ -62,7 +62,7 @@ class AskingOperator(ReleaseStepOperator):
             subject=headline,
             body=body,
             multiple=False,
-            params={},
+            params=_form(),
             assigned_users=[HITLUser(id=p.airflow, name=p.name or p.airflow) for p in people],
         )
         return self.park(context, run, gate)
@@ -131,7 +131,7 @@ class AskingOperator(ReleaseStepOperator):
             airflow_user=str(user["id"]),
             name=str(user.get("name") or ""),
             decision=Decision.APPROVE if event["chosen_options"] == [APPROVE] else Decision.REJECT,
-            comment="",
+            comment=_comment(event.get("params_input") or {}),
             via="airflow",
         )
         self.log.info("answer of %s on Airflow's page: %s", user["id"], result.reason)
@@ -150,6 +150,26 @@ class AskingOperator(ReleaseStepOperator):
             ti_id=context["ti"].id,
             options=[APPROVE, REJECT],
             subject="",
-            params={},
+            params=_form(),
             assigned_users=[HITLUser(id=p.airflow, name=p.name or p.airflow) for p in gate.people],
         )
+
+
+def _form() -> dict[str, Any]:
+    """Return the Required Action's form: a comment, which goes into the record with the vote."""
+    from airflow.sdk import Param
+
+    comment = Param(
+        "",
+        type=["string", "null"],
+        title="Comment",
+        description="Why. It is recorded with your answer and shown to everybody.",
+        format="multiline",
+        maxLength=4000,
+    )
+    return {"comment": comment.serialize()}
+
+
+def _comment(form: dict[str, Any]) -> str:
+    value = form.get("comment")
+    return value if isinstance(value, str) else ""

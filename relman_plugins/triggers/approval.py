@@ -12,7 +12,7 @@ from airflow.triggers.base import TriggerEvent
 
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.ledger.api import Ledger
-from relman_plugins.triggers.base import ReleaseTrigger
+from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread
 from relman_plugins.triggers.feed import ledger_feed
 
 APPROVE, REJECT = "Approve", "Reject"
@@ -49,11 +49,12 @@ class ApprovalTrigger(ReleaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the ledger."""
         feed = await ledger_feed()
+        self._book = feed.source
         state: str | None = None
         while state is None:
             left = (datetime.fromisoformat(self.expires_at) - datetime.now(UTC)).total_seconds()
             state = await feed.until(self._decided, min(PAUSE_S, max(0.2, left + 0.1)))
-        await self._close_required_action(APPROVE if state == "approved" else REJECT)
+        await self._close_required_action(state)
         yield await self.event({"state": state})
 
     def _decided(self, ledger: Ledger) -> str | None:
@@ -65,13 +66,23 @@ class ApprovalTrigger(ReleaseTrigger):
             gate = ledger.votes.expire_gate(self.release_id, self.gate)
         return gate.state if gate is not None and gate.state != "open" else None
 
-    async def _close_required_action(self, option: str) -> None:
+    async def _close_required_action(self, state: str) -> None:
         from airflow.sdk.execution_time.hitl import update_hitl_detail_response
 
         try:
             await asyncio.to_thread(
-                update_hitl_detail_response, ti_id=UUID(self.ti_id), chosen_options=[option], params_input={}
+                update_hitl_detail_response,
+                ti_id=UUID(self.ti_id),
+                chosen_options=[APPROVE if state == "approved" else REJECT],
+                # Airflow's page can't name the person for an answer that it did not take itself.
+                params_input={"comment": await in_ledger_thread(self._said, state)},
             )
         except Exception as error:
             # It is closed already, or Airflow is slow: the decision stands in the ledger either way.
             self.log.info("the Required Action could not be closed: %s", error)
+
+    def _said(self, state: str) -> str:
+        gate = self._book().votes.gate(self.release_id, self.gate)
+        votes = gate.votes if gate is not None else ()
+        told = [f"{v.decision} by {v.name or v.person}{f': {v.comment}' if v.comment else ''}" for v in votes]
+        return f"{state} ({'; '.join(told)})" if told else state
