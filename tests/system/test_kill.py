@@ -61,7 +61,7 @@ def kill(world: World, target: str, dice: random.Random) -> str:
 def test_a_killed_process_costs_no_release_and_nothing_happens_twice(
     world: World, seeds: tuple[int, int]
 ) -> None:
-    runs = [world.start(service, "1.1.0" if seeds[0] % 4 else "1.3.0") for service in SERVICES]
+    runs = [world.start(service, another(world, service)) for service in SERVICES]
     killed = []
     for seed in seeds:
         dice = random.Random(seed)
@@ -86,6 +86,11 @@ def test_a_killed_process_costs_no_release_and_nothing_happens_twice(
         assert len(keys) == len(set(keys))
         assert sum(e.data["promoted"] for e in run.events("change.finished")) <= 1 + retries(run)
         assert world.ledger.locks.held(run.release_id) == []
+
+
+def another(world: World, service: str) -> str:
+    """Return a good version that is not the live one: an earlier kill may have left either."""
+    return "1.3.0" if live(world, service) != "1.3.0" else "1.1.0"
 
 
 def retries(run: Run) -> int:
