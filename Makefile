@@ -2,12 +2,12 @@
 VENV := .venv
 READY := $(VENV)/.relman-ready
 PYTHON := $(VENV)/bin/python
-# Tests marked `real` start Airflow, PostgreSQL, Prometheus or a browser; RELMAN_TEST_ALL=1 runs them too,
-# and makes a test that would be skipped for want of a program a failure.
-SELECTED := $(if $(RELMAN_TEST_ALL),,-m "not real")
+# Two files of tests at a time, the long ones first. What a machine lacks (a browser, PostgreSQL, Prometheus) is
+# skipped and named at the end with the command that adds it; RELMAN_TEST_ALL=1 makes that a failure.
+TESTS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint types arch docs check constraints format clean
+.PHONY: help setup demo up test quick lint types arch docs check constraints format clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,11 @@ demo: $(READY)  ## Three real releases on an Airflow of its own; ends by itself
 up: $(READY)  ## The same Airflow, kept running until Ctrl-C
 	@$(PYTHON) -m relman_plugins.testing.up
 
-test: $(READY)  ## Tests; RELMAN_TEST_ALL=1 for all of them; ARGS="-k name" for some
-	@$(PYTHON) -m pytest $(SELECTED) $(ARGS)
+test: $(READY)  ## All tests, real Airflow, browser and kills included; ARGS="-k name" for some
+	@$(PYTHON) -m pytest $(TESTS) $(ARGS)
+
+quick: $(READY)  ## The tests that start no Airflow, browser or database server
+	@$(PYTHON) -m pytest $(TESTS) -m "not real" $(ARGS)
 
 lint: $(READY)  ## ruff: rules and format
 	@$(VENV)/bin/ruff check .

@@ -95,3 +95,13 @@ def postgres() -> Iterator[Postgres]:
             run(*pg_ctl, "--mode", "immediate", "stop")
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+LONG = ("tests/system/", "tests/demo/", "tests/ui/", "tests/cli/", "tests/plugin/")
+"""Where tests wait for real processes: begun first, so that nothing is left to wait for at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(
+        key=lambda item: next((n for n, where in enumerate(LONG) if item.nodeid.startswith(where)), len(LONG))
+    )
