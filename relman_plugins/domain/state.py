@@ -89,7 +89,8 @@ def served_since(before: ObservedState, now: ObservedState, candidate: Revision)
     """
     if not now.served:
         return {}
-    grown = {version: count - before.served.get(version, 0) for version, count in now.served.items()}
+    # A platform that was set up anew counts from zero again.
+    grown = {version: max(0, count - before.served.get(version, 0)) for version, count in now.served.items()}
     return {"candidate": grown.get(candidate.version, 0), "total": sum(grown.values())}
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from relman_plugins.domain.base import canonical_json
 from relman_plugins.domain.event import NewEvent
-from relman_plugins.errors import LedgerError, LedgerUnavailable
+from relman_plugins.errors import LedgerConflict, LedgerError, LedgerUnavailable
 from relman_plugins.ledger.database import utc_now
 from relman_plugins.ledger.engine import Ledger
 from relman_plugins.ledger.record import check_recordable, clean_json
@@ -72,7 +72,8 @@ def _record(folder: Path, ledger: Ledger, line: bytes) -> int:
     try:
         entry = json.loads(line)
         return ledger.record(entry["release_id"], NewEvent.model_validate(entry["event"])) is not None
-    except LedgerUnavailable:
+    except (LedgerUnavailable, LedgerConflict):
+        # Both may be otherwise the next time: the line stays where it is.
         raise
     except (ValueError, KeyError, TypeError, ValidationError, LedgerError) as error:
         _log.error("spooled event set aside in %s: %s", folder / _KEPT, error)

@@ -12,6 +12,7 @@ from relman_plugins import settings
 from relman_plugins.domain.event import Kind
 from relman_plugins.errors import Held, LedgerError, Refused, RelmanError
 from relman_plugins.plan.model import Shape, StepKind
+from relman_plugins.steps.outcome import passed
 from relman_plugins.steps.run import StepRun
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class ReleaseStepOperator(BaseOperator):
 
         from relman_plugins.ledger.api import check_forward
 
-        finished = {e.step for e in run.events(Kind.STEP_FINISHED)}
+        finished = passed(run.shape, run.events(Kind.STEP_FINISHED, Kind.GATE_DECIDED))
         for needed in run.step.needs:
             if needed in finished:
                 continue

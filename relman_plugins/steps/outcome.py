@@ -11,6 +11,18 @@ from relman_plugins.plan.model import Shape, StepKind
 _NOT_COUNTED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE)
 
 
+def passed(shape: Shape, events: Sequence[Event]) -> set[str | None]:
+    """Return the steps that ended well: those with a recorded end, and the approval gates that were approved.
+
+    A decision counts also when somebody marked the gate's task before it could record its end.
+    """
+    gates = {s.id for s in shape.steps if s.kind is StepKind.APPROVAL}
+    approved = (e for e in events if e.kind is Kind.GATE_DECIDED and e.data["state"] == "approved")
+    return {e.step for e in events if e.kind is Kind.STEP_FINISHED} | {
+        e.step for e in approved if e.step in gates
+    }
+
+
 def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
     """Return a release's outcome and why, from all its events, oldest first.
 
@@ -18,7 +30,7 @@ def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
     back for it. Then what happened to the environments: rolled back. It
     succeeded only when every step has a recorded end; the states of Airflow's tasks are not asked.
     """
-    finished = {e.step for e in events if e.kind is Kind.STEP_FINISHED}
+    finished = passed(shape, events)
     missing = [s.id for s in shape.steps if s.kind not in _NOT_COUNTED and s.id not in finished]
     taken_back = _last(events, Kind.ROLLBACK_FINISHED, Kind.TRAFFIC_WITHDRAWN)
     aborted = _last(events, Kind.ABORT_REQUESTED)

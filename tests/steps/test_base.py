@@ -68,3 +68,18 @@ def test_a_gate_of_a_closed_release_ends_and_does_not_wait_again(world: World) -
     release.says(Kind.RELEASE_CLOSED, outcome="aborted", reason="its run was deleted")
     with pytest.raises(AirflowFailException, match="closed"):
         release.resume("production.approval", waiting, {"state": "aborted"})
+
+
+def test_an_approved_gate_counts_when_somebody_marked_its_task_green(world: World) -> None:
+    world.live("1.0.0")
+    release = world.open().decided()
+    assert isinstance(release.run("production.canary_50"), TaskDeferred)
+    assert Kind.GATE_BYPASSED not in release.kinds()
+
+
+def test_a_gate_marked_green_that_nobody_approved_is_told_and_stops_the_release(world: World) -> None:
+    world.live("1.0.0")
+    release = world.open()
+    with pytest.raises(AirflowFailException, match="without a decision"):
+        release.run("production.canary_50")
+    assert Kind.GATE_BYPASSED in release.kinds()
