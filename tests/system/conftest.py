@@ -190,6 +190,11 @@ class Run:
         path = f"{self.path}/taskInstances/{gate}/-1/hitlDetails"
         return self.world.call(user, "PATCH", path, chosen_options=[option], params_input={})
 
+    def unlocked(self) -> None:
+        """Wait until the release holds no lock any more: closing gives them back after it is recorded."""
+        held = self.world.ledger.locks.held
+        eventually(lambda: not held(self.release_id), f"{self.release_id} without locks", 90)
+
     def asked(self, gate: str) -> None:
         """Wait until the gate is there for people to answer."""
         eventually(

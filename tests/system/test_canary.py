@@ -117,7 +117,7 @@ def test_a_run_marked_failed_or_deleted_ends_and_its_candidate_is_taken_back(
         assert status == 204, said
     assert run.outcome(300) in {"aborted", "failed", "rolled_back"}
     eventually(lambda: live(world) == "1.0.0", "the old version alone")
-    assert world.ledger.locks.held(run.release_id) == []
+    run.unlocked()
 
 
 def _all(channel: dict) -> list[dict]:
