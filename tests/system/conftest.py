@@ -202,14 +202,14 @@ class Run:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ledger_database(postgres: Postgres) -> Iterator[str]:
     """The ledger of these tests is on PostgreSQL, through a connection, as in a real installation."""
     with postgres.database() as url:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, ledger_database: str) -> Iterator[World]:
     repo = tmp_path_factory.mktemp("repo")
     shutil.copytree(ROOT / "dags", repo / "dags")

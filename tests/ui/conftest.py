@@ -80,7 +80,7 @@ class Site:
         return page.get_by_role("dialog").inner_text()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     try:
         from playwright.sync_api import sync_playwright
@@ -95,7 +95,7 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Site]:
     repo = tmp_path_factory.mktemp("repo")
     shutil.copytree(ROOT / "dags", repo / "dags")
