@@ -92,12 +92,13 @@ def resume(
 
 def _act(verb: str, release: str, reason: str, url: str, user: str, password: str, token: str) -> None:
     from relman_plugins.cli.api import Api, part
+    from relman_plugins.cli.screen import shown
 
     if verb == "abort" and not reason.strip():
         raise Stop(Exit.USAGE, "--reason: say why the release is aborted")
     with Api(url, user, password, token) as api:
         answer = api.relman("POST", f"/releases/{part(release)}/{verb}", json={"reason": reason})
-    typer.echo(f"{release}: {answer['message']}")
+    typer.echo(shown(f"{release}: {answer['message']}"))
 
 
 def _vote(api: Api, release: str, gate: str, decision: str, comment: str, yes: bool) -> None:

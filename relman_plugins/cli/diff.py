@@ -23,6 +23,7 @@ def diff(
     form: AnyFormat = Format.TEXT,
 ) -> None:
     """Show what differs between two specs or plans; exit 1 when a release became less safe."""
+    from relman_plugins.cli.screen import shown
     from relman_plugins.plan.diff import diff as compare
     from relman_plugins.plan.diff import render_text
 
@@ -36,12 +37,13 @@ def diff(
 
         echo_json({**found.model_dump(mode="json"), "dangerous": bool(found.dangers)})
     else:
-        typer.echo(render_text(found), nl=False)
+        typer.echo(shown(render_text(found)), nl=False)
     if found.dangers:
         raise typer.Exit(Exit.FINDINGS)
 
 
 def _plan(file: Path) -> ReleasePlan:
+    from relman_plugins.cli.screen import shown
     from relman_plugins.plan.compile import compile_shape, plan_release
     from relman_plugins.plan.model import Options
     from relman_plugins.spec.api import load_pipeline
@@ -53,7 +55,7 @@ def _plan(file: Path) -> ReleasePlan:
         return _stored(file)
     loaded = load_pipeline(file)
     if loaded.documents is None or any(d.is_error for d in loaded.diagnostics):
-        typer.echo(render_text(loaded.diagnostics, loaded.sources), err=True)
+        typer.echo(shown(render_text(loaded.diagnostics, loaded.sources)), err=True)
         raise typer.Exit(Exit.FINDINGS)
     return plan_release(compile_shape(loaded.documents), Options(version=VERSION))
 

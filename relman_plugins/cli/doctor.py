@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 BACKLOG = 20
 """More undelivered messages than this are worth a warning: Slack is down, or maintenance doesn't run."""
 
+_MARGIN = 22
+"""Columns that come before a message."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -39,6 +42,7 @@ def doctor(
 ) -> None:
     """Check server, login, plugin, middleware, ledger, Slack backlog and DAGs."""
     from relman_plugins.cli.api import Api
+    from relman_plugins.cli.screen import continued
     from relman_plugins.cli.specs import echo_json
 
     with Api(url, user, password, token) as api:
@@ -47,7 +51,7 @@ def doctor(
         echo_json([asdict(check) for check in checks])
     else:
         for check in checks:
-            typer.echo(f"{check.state:<4}  {check.name:<14}  {check.message}")
+            typer.echo(continued(f"{check.state:<4}  {check.name:<14}  {check.message}", _MARGIN))
     if any(check.fatal for check in checks):
         raise typer.Exit(Exit.ENVIRONMENT)
     if any(check.state == "fail" for check in checks):

@@ -70,5 +70,7 @@ def main() -> None:
 
 def _end(code: int, message: str) -> None:
     if message:
-        print(f"relman: {message}", file=sys.stderr)  # noqa: T201 - the command line's own error output
+        from relman_plugins.cli.screen import shown
+
+        print(f"relman: {shown(message)}", file=sys.stderr)  # noqa: T201 - the command line's own error output
     sys.exit(int(code))

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from relman_plugins.cli import words
+from relman_plugins.cli.screen import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,7 @@ def print_releases(releases: list[dict[str, Any]]) -> None:
         status = release["status"]
         state = words.outcome(status["outcome"]) if status["outcome"] else "running"
         table.add_row(
-            *map(escape, [release["release_id"], state, _now(status), words.moment(release["opened_at"])])
+            *map(_cell, [release["release_id"], state, _now(status), words.moment(release["opened_at"])])
         )
     console().print(table)
 
@@ -123,8 +124,12 @@ def _facts(rows: Iterable[tuple[str, str]]) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, escape(value))
+        table.add_row(name, _cell(value))
     return table
+
+
+def _cell(text: str) -> str:
+    return escape(shown(text))
 
 
 def console() -> Console:

@@ -43,6 +43,7 @@ def plan(
     form: Annotated[PlanFormat, typer.Option("--format", help="How the plan is printed.")] = PlanFormat.TEXT,
 ) -> None:
     """Show what a release of this pipeline will do, step by step."""
+    from relman_plugins.cli.screen import shown
     from relman_plugins.domain.identity import is_version
     from relman_plugins.plan.compile import compile_shape, plan_release
     from relman_plugins.plan.model import Options
@@ -63,7 +64,8 @@ def plan(
             {"plan_hash": release.hash, "shape_hash": release.shape.hash, **release.model_dump(mode="json")}
         )
     else:
-        typer.echo(render_text(release) if form is PlanFormat.TEXT else render_mermaid(release), nl=False)
+        text = render_text(release) if form is PlanFormat.TEXT else render_mermaid(release)
+        typer.echo(shown(text), nl=False)
 
 
 def schema() -> None:
@@ -87,6 +89,7 @@ def _has_errors(findings: tuple[Diagnostic, ...]) -> bool:
 def _print(
     findings: tuple[Diagnostic, ...], sources: dict[str, str], form: ValidateFormat, *, err: bool = False
 ) -> None:
+    from relman_plugins.cli.screen import shown
     from relman_plugins.spec import render
 
     if form is ValidateFormat.JSON:
@@ -98,4 +101,4 @@ def _print(
 
         typer.echo(render_sarif(findings), nl=False)
     elif findings:
-        typer.echo(render.render_text(findings, sources), err=err)
+        typer.echo(shown(render.render_text(findings, sources)), err=err)

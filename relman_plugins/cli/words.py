@@ -6,7 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from relman_plugins.cli.screen import continued
+
 _MARKS = {"succeeded": "✔", "rolled_back": "↩", "rejected": "✘", "failed": "✘", "aborted": "■"}
+
+
+_MARGIN = 10
+"""Columns that the time takes."""
 
 
 def clock(iso: str) -> str:
@@ -30,9 +36,9 @@ def outcome(word: str) -> str:
 
 
 def event_line(event: dict[str, Any]) -> str:
-    """Return ``<time> <step> <what happened>`` without trailing spaces."""
+    """Return ``<time> <step> <what happened>`` without trailing spaces; further lines are indented."""
     where = event.get("step") or event.get("environment") or ""
-    return f"{clock(event['at'])}  {where:<24}  {_what(event)}".rstrip()
+    return continued(f"{clock(event['at'])}  {where:<24}  {_what(event)}".rstrip(), _MARGIN)
 
 
 def _what(event: dict[str, Any]) -> str:

@@ -1,0 +1,81 @@
+"""What other people wrote is shown on a terminal, and does not steer it."""
+
+from __future__ import annotations
+
+import io
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from rich.console import Console
+
+from relman_plugins.cli import show, words
+from tests.cli.command import relman
+
+UP_AND_OVER = "fixes\x1b[2A\x1b[2Kartifact  sha256:good\x9b1m\u202e"
+
+
+def event(**data: Any) -> dict[str, Any]:
+    return {"at": "2026-01-05T10:00:00+00:00", "kind": "step.failed", "step": "qa.unit", "data": data}
+
+
+def test_an_event_is_one_entry_and_steers_nothing() -> None:
+    forged = f"red\n10:00:01  production.approval       gate.decided: approved {UP_AND_OVER}"
+    first, *rest = words.event_line(event(message=forged)).split("\n")
+    assert first.endswith("step.failed: red")
+    assert rest, "the message has a second line"
+    assert all(line.startswith("          ") for line in rest)
+    assert not set("\x1b\x9b\u202e") & set("".join(rest))
+
+
+def test_what_is_approved_is_shown_as_it_is() -> None:
+    gate = {
+        "gate": "production.approval", "state": "open", "votes": [], "missing": 1,
+        "subject_digest": "sha256:0",
+        "people": [{"id": "alice", "name": UP_AND_OVER}],
+        "subject": {"pipeline": "shop", "version": "1", "environment": "production", "changes": UP_AND_OVER},
+    }  # fmt: skip
+    said = io.StringIO()
+    Console(file=said, width=200, color_system=None).print(show.gate_table(gate))
+    assert not set("\x1b\x9b\u202e") & set(said.getvalue())
+    assert "fixes\\u001b[2A" in said.getvalue()
+
+
+def test_a_plan_of_somebody_elses_spec_steers_nothing(tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "shop.yaml").write_text(
+        "apiVersion: relman/v1\nkind: ReleasePipeline\nmetadata: {name: shop, owner: team}\n"
+        'artifact: {source: ., build: [python, "-c", "\\e]0;owned\\a"]}\nstages: [{environment: qa}]\n'
+    )
+    (tmp_path / "environments" / "qa.yaml").write_text(
+        "apiVersion: relman/v1\nkind: Environment\nmetadata: {name: qa, owner: x}\n"
+        "platform: sandbox\nconnection: relman_sandbox\n"
+    )
+    done = relman("plan", tmp_path / "shop.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert "\\u001b]0;owned" in done.stdout
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = json.dumps({"detail": UP_AND_OVER}).encode()
+        self.send_response(404)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_refusal_steers_nothing() -> None:
+    with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        done = relman("status", "shop-1-1", "--url", f"http://127.0.0.1:{server.server_port}", "--token", "t")
+        server.shutdown()
+    assert done.returncode == 1
+    assert "fixes" in done.stderr
+    assert "\x1b" not in done.stderr
