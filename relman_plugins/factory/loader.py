@@ -30,6 +30,9 @@ from relman_plugins.spec.render import render_text
 
 log = logging.getLogger(__name__)
 
+MOST_SHOWN = 50
+"""Findings of one spec in the docs of its sentinel, which are parsed and stored with every change."""
+
 
 @dataclass(frozen=True)
 class LoadResult:
@@ -136,8 +139,13 @@ def _rendered(loaded: Loaded, base: Path) -> str:
     def short(path: str) -> str:
         return path.removeprefix(f"{base}{os.sep}")
 
-    shown = [replace(d, path=short(d.path)) for d in loaded.diagnostics]
-    return render_text(shown, {short(path): text for path, text in loaded.sources.items()}).rstrip()
+    found = [replace(d, path=short(d.path)) for d in loaded.diagnostics]
+    if len(found) > MOST_SHOWN:
+        found.sort(key=lambda d: not d.is_error)
+    sources = {short(path): text for path, text in loaded.sources.items()}
+    text = render_text(found, sources, MOST_SHOWN).rstrip()
+    more = len(found) - MOST_SHOWN
+    return f"{text}\n\n{more} more: `relman validate` shows them all" if more > 0 else text
 
 
 def _guarded(stem: str, build: Callable[[], DAG]) -> tuple[DAG, bool]:

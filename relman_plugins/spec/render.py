@@ -15,19 +15,23 @@ WIDEST = 160
 """Characters of a source line that are shown, around the place."""
 
 
-def render_text(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str]) -> str:
+def render_text(
+    diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], most: int | None = None
+) -> str:
     """Write each diagnostic with the line it is about, a marker under the place, and the hint.
 
     Args:
         diagnostics: what to write, in this order.
         sources: text of the files by path; without a file's text its lines are not shown. Nor are lines that
             hold a secret.
+        most: how many are written; None means all. The lines of all that hold a secret stay hidden.
     """
     listed = tuple(diagnostics)
     secret = {(found.path, found.line) for found in listed if found.code == secrets.CODE}
+    lines = {path: _lines(sources.get(path, "")) for path in {found.path for found in listed}}
     return "\n".join(
-        _block(found, "" if (found.path, found.line) in secret else sources.get(found.path, ""))
-        for found in listed
+        _block(found, [] if (found.path, found.line) in secret else lines[found.path])
+        for found in listed[:most]
     )
 
 
@@ -41,7 +45,12 @@ def render_github(diagnostics: Iterable[Diagnostic]) -> str:
     return "".join(_command(found) for found in diagnostics)
 
 
-def _block(found: Diagnostic, source: str) -> str:
+def _lines(source: str) -> list[str]:
+    # Only line feeds end a line for YAML marks here; splitlines() would also split at form feeds and more.
+    return source.replace("\r\n", "\n").replace("\r", "\n").split("\n") if source else []
+
+
+def _block(found: Diagnostic, source: list[str]) -> str:
     warning = "" if found.is_error else "warning: "
     head = f"{visible(found.path)}:{found.line}:{found.column}: {warning}{found.message} [{found.code}]\n"
     margin = " " * (len(str(found.line)) + 1)
@@ -49,10 +58,8 @@ def _block(found: Diagnostic, source: str) -> str:
     return text + (f"{margin}= hint: {found.hint}\n" if found.hint else "")
 
 
-def _snippet(found: Diagnostic, source: str, margin: str) -> str:
-    # Only line feeds end a line for YAML marks here; splitlines() would also split at form feeds and more.
-    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if not source or found.line > len(lines):
+def _snippet(found: Diagnostic, lines: list[str], margin: str) -> str:
+    if found.line > len(lines):
         return ""
     line = lines[found.line - 1]
     start = min(found.column - 1, len(line))

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 
 LONGEST = 60
+MOST_COMPARED = 500
+"""Names among which the nearest is looked for: comparing is slow, and a file can hold thousands of them."""
 _HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn"})
 
 
@@ -42,6 +44,6 @@ def listed(names: Iterable[str], empty: str = "there are none") -> str:
 
 def suggestion(name: object, names: Iterable[str]) -> str:
     """Return ``did you mean "…"?`` for the nearest of ``names``, or nothing if none is near."""
-    by_fold = {n.casefold(): n for n in sorted(names, reverse=True)}
+    by_fold = {n.casefold(): n for n in sorted(names, reverse=True)[-MOST_COMPARED:]}
     near = difflib.get_close_matches(str(name)[:100].casefold(), list(by_fold), n=1, cutoff=0.65)
     return f"did you mean {quoted(by_fold[near[0]])}?" if near else ""

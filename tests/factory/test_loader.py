@@ -175,3 +175,12 @@ def test_where_the_specs_are_can_be_said(monkeypatch, tmp_path):
     assert specs_folder(tmp_path) == Path("/specs/env")
     monkeypatch.setenv("AIRFLOW__RELMAN__SPECS_FOLDER", "~/specs")
     assert specs_folder(tmp_path) == Path.home() / "specs"
+
+
+def test_a_spec_with_thousands_of_mistakes_does_not_fill_the_database(specs):
+    with (specs / "checkout.yaml").open("a") as spec:
+        spec.writelines(f"k{i}: 1\n" for i in range(5000))
+    dags, _ = load(specs)
+    shown = dags["relman_invalid__checkout"].doc_md
+    assert "relman validate" in shown.splitlines()[-2]
+    assert len(shown) < 100_000

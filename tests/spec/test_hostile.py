@@ -54,6 +54,23 @@ def test_many_mistakes_are_all_said(tmp_path: Path) -> None:
     assert codes(tmp_path).count("RM102") == 300
 
 
+def test_thousands_of_unknown_names_are_not_all_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+
+    def near(word: str, names: list[str], **_: object) -> list[str]:
+        compared.append(len(names))
+        return []
+
+    monkeypatch.setattr("difflib.get_close_matches", near)
+    suites = "suites: {" + ", ".join(f"a{i}: {{}}" for i in range(3000)) + "}\n"
+    wanted = ", ".join(f"b{i}" for i in range(3000))
+    (tmp_path / "p.yaml").write_text(f"{HEAD}{suites}stages: [{{environment: qa, suites: [{wanted}]}}]\n")
+    assert [d.code for d in load_pipeline(tmp_path / "p.yaml").diagnostics].count("RM202") == 100
+    assert sum(compared) < 1_000_000
+
+
 def test_what_is_no_file_is_said_so(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     assert codes(tmp_path) == ["RM008"]

@@ -23,7 +23,21 @@ RULES = (
 )
 
 
+MOST_ERRORS = 100
+"""Errors after which a rule stops: nobody reads more at once, and a file could keep it busy for minutes."""
+
+
 def check(bundle: Bundle) -> Iterator[Diagnostic]:
     """Apply every rule."""
     for rule in RULES:
-        yield from rule(bundle)
+        # Of secrets all are wanted: a line is shown unless it is known to hold one.
+        yield from rule(bundle) if rule in safety.RULES else _first(rule(bundle))
+
+
+def _first(found: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
+    errors = 0
+    for diagnostic in found:
+        yield diagnostic
+        errors += diagnostic.is_error
+        if errors == MOST_ERRORS:
+            return

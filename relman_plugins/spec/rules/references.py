@@ -26,7 +26,7 @@ def environments(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def suites(bundle: Bundle) -> Iterator[Diagnostic]:
     """Every suite of a stage is defined, and named once."""
-    defined = [str(path[-1]) for path, _ in entries(bundle.pipeline, "suites")]
+    defined = {str(path[-1]) for path, _ in entries(bundle.pipeline, "suites")}
     for path, _ in bundle.stages():
         seen: set[str] = set()
         for place, node in entries(bundle.pipeline, *path, "suites"):
@@ -45,7 +45,7 @@ def analyses(bundle: Bundle) -> Iterator[Diagnostic]:
     """Every analysis of a strategy or a monitor is defined."""
     if bundle.incomplete:
         return
-    defined = [str(path[-1]) for path, _ in entries(bundle.pipeline, "analyses")]
+    defined = {str(path[-1]) for path, _ in entries(bundle.pipeline, "analyses")}
     for place, name in _analyses_named(bundle):
         if name not in defined:
             yield _undefined(bundle, place, "RM203", "analysis", name, defined)
@@ -99,7 +99,7 @@ def _analyses_named(bundle: Bundle) -> Iterator[tuple[Path_, str]]:
 
 
 def _undefined(
-    bundle: Bundle, place: Path_, code: str, noun: str, name: str, defined: list[str]
+    bundle: Bundle, place: Path_, code: str, noun: str, name: str, defined: set[str]
 ) -> Diagnostic:
     plural = {"suite": "suites", "analysis": "analyses"}[noun]
     message = f"{noun} {quoted(name)} is not defined; those that are: {listed(defined, 'none')}"
