@@ -116,9 +116,10 @@ async def _respond(request: Request, wanted: Target, body: bytes) -> Response | 
     from relman_plugins.plugin.answers import answer, is_gate
 
     try:
+        # First who asks: strangers make no query, and are not told what is wrong with the ledger.
+        user = await get_user(request, None, await bearer_scheme(request))
         if not await run_sync(is_gate, wanted):
             return None
-        user = await get_user(request, None, await bearer_scheme(request))
         return JSONResponse(await run_sync(answer, request, user, wanted, body))
     except HTTPException as error:
         return JSONResponse({"detail": error.detail}, error.status_code, headers=dict(error.headers or {}))

@@ -15,8 +15,9 @@ from starlette.requests import Request
 
 def is_ambient(request: Request, *, all_admins: bool) -> bool:
     """Say whether the caller is known by what the browser or the server adds by itself."""
-    scheme = request.headers.get("authorization", "").partition(" ")[0]
-    return all_admins or scheme.lower() != "bearer"
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    # Without credentials Airflow falls back to the cookie.
+    return all_admins or scheme.lower() != "bearer" or not credentials.strip()
 
 
 def is_same_origin(request: Request, *, public_host: str = "") -> bool:

@@ -46,6 +46,7 @@ def test_a_bearer_is_explicit_unless_the_server_adds_it() -> None:
     assert is_ambient(request(authorization="Basic YTpi"), all_admins=False)
     assert not is_ambient(request(authorization="bearer x"), all_admins=False)
     assert is_ambient(request(authorization="Bearer x"), all_admins=True)
+    assert is_ambient(request(authorization="Bearer "), all_admins=False), "Airflow would take the cookie"
 
 
 @pytest.mark.parametrize(
