@@ -74,11 +74,13 @@ class Database:
 
     @property
     def label(self) -> str:
-        """The URL for people, without its password."""
+        """The URL for people, without its password and its options, which may hold another one."""
         try:
-            return make_url(self._url).render_as_string(hide_password=True)
+            url = make_url(self._url)
         except ArgumentError:
             return "(not a database URL)"
+        socket = {k: v for k, v in url.query.items() if k == "host"}
+        return url.set(query=socket).render_as_string(hide_password=True)
 
     @property
     def file(self) -> Path | None:

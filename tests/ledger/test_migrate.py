@@ -107,6 +107,7 @@ def test_a_newer_schema_is_not_touched(url: str) -> None:
             "does not answer.*the database is up",
         ),
         ("postgresql://me:hunter2@127.0.0.1:1/none", "does not answer"),
+        ("postgresql://me@127.0.0.1:1/none?sslpassword=hunter2", "does not answer"),
         ("sqlite:////nowhere/at/all.db", "does not exist yet; run `relman ledger migrate`"),
         ("sqlite://", "in-memory"),
         ("mysql://me:hunter2@localhost/x", "can't be kept in 'mysql'"),
