@@ -51,20 +51,28 @@ class Packed:
         return Revision(version=version, digest=self.digest, uri=self.path.as_uri())
 
 
-def pack(directory: Path, target_dir: Path) -> Packed:
+def pack(
+    directory: Path, target_dir: Path, *, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES
+) -> Packed:
     """Archive a directory into an artifact store.
 
     Idempotent: the same content gives the same file, which is written atomically. Compiled Python and the
     folders in `LEFT_OUT` are not packed.
 
     Raises:
-        PlatformRejected: Nothing to pack, or something that is neither a file nor a directory (a link, a
-            device) is in it.
+        PlatformRejected: Nothing to pack, more than could be unpacked again, or something that is neither a
+            file nor a directory (a link, a device) is in it.
     """
     entries = _entries(directory)
-    files = sum(1 for p in entries if p.is_file())
+    sizes = [p.stat().st_size for p in entries if p.is_file()]
+    files = len(sizes)
     if not files:
         raise PlatformRejected(f"nothing to archive: {directory} has no files. Does the build fill it?")
+    if sum(sizes) > max_bytes or len(entries) > max_files:
+        raise PlatformRejected(
+            f"{directory} has {len(entries)} entries and {sum(sizes)} bytes; an artifact may have "
+            f"{max_files} and {max_bytes}. Let the build leave out what need not run"
+        )
     target_dir.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target_dir, prefix=".packing-")
     temporary = Path(name)

@@ -107,6 +107,17 @@ def test_a_link_is_not_packed(tmp_path):
         archive.pack(folder, tmp_path)
 
 
+def test_what_could_not_be_unpacked_again_is_not_packed(tmp_path):
+    folder = source(tmp_path / "in", {"a": "1"})
+    with (folder / "huge").open("wb") as file:
+        file.truncate(archive.MAX_BYTES)  # takes no room on the disk, and would take minutes to compress
+    with pytest.raises(PlatformRejected, match="an artifact may have"):
+        archive.pack(folder, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    with pytest.raises(PlatformRejected, match="an artifact may have"):
+        archive.pack(source(tmp_path / "many", {"a": "1", "b": "2"}), tmp_path / "store", max_files=1)
+
+
 def test_an_empty_directory_is_no_artifact(tmp_path):
     (tmp_path / "in").mkdir()
     with pytest.raises(PlatformRejected, match="no files"):
