@@ -189,6 +189,17 @@ def test_in_time_or_unavailable(shared, tmp_path):
     assert not shared.converge("late").exists
 
 
+def test_a_replica_does_not_choose_whom_the_daemon_asks(shared, tmp_path):
+    elsewhere = EXPOSED.replace("HOST", "'127.0.0.1'").replace(
+        "self.send_response(200)",
+        "self.send_response(200 if self.path == '/x' else 302); self.send_header('Location', '/x')",
+    )
+    sends_away = made(tmp_path, "5.0.0", elsewhere)
+    with pytest.raises(PlatformUnavailable, match="answers 302, expected 200"):
+        shared.converge("away", stable=sends_away, stable_replicas=1, timeout_s=6)
+    assert not shared.converge("away").exists
+
+
 @pytest.mark.parametrize(
     ("manifest", "reason"),
     [

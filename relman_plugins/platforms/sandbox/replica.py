@@ -233,7 +233,10 @@ class Replica:
         """Return what is wrong; None when the replica answers and is what it should be."""
         url = f"http://127.0.0.1:{self.record.port}{self._health}"
         try:
-            async with self._client.get(url, timeout=aiohttp.ClientTimeout(PROBE_TIMEOUT_S)) as answer:
+            # Redirects are not followed: an artifact does not choose whom the daemon asks.
+            async with self._client.get(
+                url, timeout=aiohttp.ClientTimeout(PROBE_TIMEOUT_S), allow_redirects=False
+            ) as answer:
                 if answer.status != 200:
                     return Wrong(f"{self._health} answers {answer.status}, expected 200")
                 body = await answer.json(content_type=None)
