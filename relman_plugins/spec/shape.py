@@ -91,7 +91,7 @@ def _unknown_key(document: Document, model: type[SpecModel], loc: tuple[str | in
 def _secret(detail: ErrorDetails) -> bool:
     """Say whether the message would quote a secret; a rule says that it stands there."""
     *above, name = detail["loc"] or ("",)
-    return looks_secret(name) and above[-1:] in (["config"], ["env"])
+    return looks_secret(name, detail["input"]) and above[-1:] in (["config"], ["env"])
 
 
 def _missing(document: Document, details: list[ErrorDetails]) -> Iterator[Diagnostic]:

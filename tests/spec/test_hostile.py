@@ -121,6 +121,31 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
         assert "31337" not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ("DJANGO_SECRET_KEY", "hunter2"),
+        ("DATABASE_URL", "postgresql://shop:hunter2@db/shop"),
+        ("CACHE", "redis://:hunter2@cache:6379/0"),
+        ("LOGIN", "ghp_abcdefghijklmnopqrstuvwxyz0123456789"),
+    ],
+)
+def test_a_secret_by_another_name_is_one(tmp_path: Path, name: str, value: str) -> None:
+    suites = f"suites: {{u: {{command: [a], junit: r, env: {{{name}: '{value}'}}}}}}\n"
+    (tmp_path / "p.yaml").write_text(HEAD + suites + "stages: [{environment: e, suites: [u]}]\n")
+    loaded = load_pipeline(tmp_path / "p.yaml")
+    assert "RM310" in {d.code for d in loaded.diagnostics}
+    assert value not in render_text(loaded.diagnostics, loaded.sources)
+
+
+@pytest.mark.parametrize("value", ["https://example.org:8443/a@b", "http://db:80", "key", "a:b@c"])
+def test_an_address_is_no_secret(tmp_path: Path, value: str) -> None:
+    suites = f"suites: {{u: {{command: [a], junit: r, env: {{ADDRESS: '{value}'}}}}}}\n"
+    (tmp_path / "p.yaml").write_text(HEAD + suites + "stages: [{environment: e, suites: [u]}]\n")
+    assert "RM310" not in {d.code for d in load_pipeline(tmp_path / "p.yaml").diagnostics}
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300))
 def test_noise_never_raises(tmp_path: Path, noise: bytes) -> None:

@@ -68,9 +68,9 @@ def variables(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def secrets(bundle: Bundle) -> Iterator[Diagnostic]:
     """Secrets stay in connections, and relman's own variables stay relman's."""
-    for document, path, _ in _settings(bundle):
+    for document, path, node in _settings(bundle):
         name = str(path[-1])
-        if looks_secret(name):
+        if looks_secret(name, node.value):
             message = f"{quoted(name)} in {holder(document, path[:-1])} looks like a secret"
             hint = "specs are printed, stored and sent to Slack; keep secrets in Airflow connections"
             yield finding(document, path, SECRET, message, key=True, hint=hint)
