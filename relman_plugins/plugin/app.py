@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from relman_plugins.errors import LedgerError, Refused
 from relman_plugins.plugin import actions, gates, health, releases
+from relman_plugins.plugin.body import BoundedBody
 from relman_plugins.plugin.headers import SafeHeaders
 
 
@@ -29,6 +30,7 @@ def application() -> FastAPI:
     app.dependency_overrides[auth_manager_from_app] = get_auth_manager
     for module in (releases, gates, actions, health):
         app.include_router(module.router, prefix="/api/v1")
+    app.add_middleware(BoundedBody)
     app.add_middleware(SafeHeaders)
     app.add_exception_handler(LedgerError, _unavailable)
     app.add_exception_handler(Refused, _refused)

@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
+from relman_plugins.plugin import body
+
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 MARK = "relman_native_answers"
 """Set in the request's state by the middleware, so that the health check proves that it is active."""
-
-MAX_BODY = 256 * 1024
 
 # Compiled by the router's own function from the router's own pattern: a path that Airflow would route to
 # its endpoint, a trailing newline included, is a path that is caught here.
@@ -73,40 +73,18 @@ class NativeAnswers:
         if wanted is None:
             await self.app(scope, receive, send)
             return
-        body = await _read(Request(scope, receive))
-        if body is None:
-            await _problem(413, f"the answer is larger than {MAX_BODY} bytes")(scope, receive, send)
+        received = await body.read(Request(scope, receive))
+        if received is None:
+            await body.too_large()(scope, receive, send)
             return
-        response = await _respond(Request(scope, _replay(body, receive)), wanted, body)
+        response = await _respond(Request(scope, body.replay(received, receive)), wanted, received)
         if response is None:
-            await self.app(scope, _replay(body, receive), send)
+            await self.app(scope, body.replay(received, receive), send)
         else:
             await response(scope, receive, send)
 
 
-async def _read(request: Request) -> bytes | None:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return None
-    return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    sent = False
-
-    async def again() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
-
-
-async def _respond(request: Request, wanted: Target, body: bytes) -> Response | None:
+async def _respond(request: Request, wanted: Target, said: bytes) -> Response | None:
     # Imported at the first answer: Airflow's security module needs the whole web application.
     from airflow.api_fastapi.core_api.security import bearer_scheme, get_user
     from anyio.to_thread import run_sync
@@ -120,7 +98,7 @@ async def _respond(request: Request, wanted: Target, body: bytes) -> Response | 
         user = await get_user(request, None, await bearer_scheme(request))
         if not await run_sync(is_gate, wanted):
             return None
-        return JSONResponse(await run_sync(answer, request, user, wanted, body))
+        return JSONResponse(await run_sync(answer, request, user, wanted, said))
     except HTTPException as error:
         return JSONResponse({"detail": error.detail}, error.status_code, headers=dict(error.headers or {}))
     except LedgerError as error:

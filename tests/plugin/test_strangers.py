@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SCRIPT = """
+ANSWER = """
 import asyncio, httpx
 from relman_plugins.plugin.native import NativeAnswers
 
@@ -26,13 +26,35 @@ async def main():
 asyncio.run(main())
 """
 
+BODY = """
+import asyncio, httpx
+from relman_plugins.plugin.app import application
 
-def test_a_stranger_is_not_told_what_is_wrong_with_the_ledger(tmp_path: Path) -> None:
+sent = 0
+
+async def much():
+    global sent
+    for _ in range(1000):
+        sent += 1
+        yield b" " * 10_000
+
+async def main():
+    transport = httpx.ASGITransport(application())
+    async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as http:
+        small = await http.post("/api/v1/releases/r/abort", json={"reason": "x"})
+        large = await http.post("/api/v1/releases/r/abort", content=much())
+    print(small.status_code, large.status_code, sent < 100, large.headers["X-Content-Type-Options"])
+
+asyncio.run(main())
+"""
+
+
+def said(script: str, home: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", script],
         env=os.environ
         | {
-            "AIRFLOW_HOME": str(tmp_path),
+            "AIRFLOW_HOME": str(home),
             "PYTHONPATH": str(ROOT),
             "AIRFLOW__RELMAN__LEDGER_CONN_ID": "there_is_no_such_connection",
         },
@@ -41,6 +63,14 @@ def test_a_stranger_is_not_told_what_is_wrong_with_the_ledger(tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()[-1]
-    assert said.startswith("401 ")
-    assert "there_is_no_such_connection" not in said
+    return done.stdout.splitlines()[-1]
+
+
+def test_a_stranger_is_not_told_what_is_wrong_with_the_ledger(tmp_path: Path) -> None:
+    answer = said(ANSWER, tmp_path)
+    assert answer.startswith("401 ")
+    assert "there_is_no_such_connection" not in answer
+
+
+def test_a_strangers_body_is_not_read_to_its_end(tmp_path: Path) -> None:
+    assert said(BODY, tmp_path) == "401 413 True nosniff"
