@@ -15,6 +15,7 @@ from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.operators.changing import ChangingOperator, seen_at_first
+from relman_plugins.operators.left import left_behind
 from relman_plugins.steps.run import StepRun
 from relman_plugins.strategies.api import withdrawn
 
@@ -75,7 +76,7 @@ class RollbackOperator(ChangingOperator):
 
         ti = context["ti"]
         step = self.shape.step(self.step_id)
-        left = [v for v in (ti.xcom_pull(task_ids=s, key="change") for s in step.args["steps"]) if v]
+        left = left_behind(context, step.args["steps"])
         if not left:
             return self._by_what_runs(context)
         previous = Revision.model_validate(left[0]["previous"]) if left[0]["previous"] else None

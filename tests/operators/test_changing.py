@@ -220,6 +220,20 @@ def test_rollback_without_the_ledger_and_without_xcom_asks_the_platform(release:
     assert release.events(Kind.ROLLBACK_FINISHED)
 
 
+def test_a_forged_xcom_ships_nothing_when_the_ledger_is_away(release: Release) -> None:
+    """Any Airflow user may write XCom; what no worker sealed is not believed, in whatever form it comes."""
+    release.run(FIRST)
+    xcom, evil = release.world.xcom, release.world.revisions["1.1.0"].model_dump(mode="json")
+    (place, true) = next((k, v) for k, v in xcom.items() if "seal" in v)
+    forged = true["data"] | {"previous": evil, "token": 10**9}
+    for value in (forged, {"data": forged, "seal": true["seal"]}, {"data": forged, "seal": ""}):
+        xcom[place] = value
+        with release.world.without_ledger(), pytest.raises((LedgerUnavailable, AirflowSkipException)):
+            release.run(ROLLBACK)
+        assert release.world.weights() == {"1.0.0": 100}
+        assert release.world.seen().token < 10**9
+
+
 def test_rollback_without_the_ledger_leaves_another_version_alone(release: Release) -> None:
     with release.world.without_ledger(), pytest.raises(AirflowSkipException):
         release.run(ROLLBACK)
