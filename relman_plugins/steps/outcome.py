@@ -49,7 +49,7 @@ def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
             return Outcome.REJECTED, f"{decided.step} rejected by {decided.data['by']}{comment}"
         if decided.data["state"] == "expired":
             return Outcome.EXPIRED, f"{decided.step} was not decided in time{comment}"
-    failed = _cause(events, finished)
+    failed = _cause(events)
     why = f"{failed.step}: {failed.data.get('message', '')}" if failed else ""
     if _last(events, Kind.ROLLBACK_FINISHED):
         return Outcome.ROLLED_BACK, why or "rolled back"
@@ -81,14 +81,13 @@ def left_behind(shape: Shape, events: Sequence[Event]) -> list[str]:
     ]
 
 
-def _cause(events: Sequence[Event], finished: set[str | None]) -> Event | None:
+def _cause(events: Sequence[Event]) -> Event | None:
     """Return the failure that decided: a final one before a try that broke, the work's before the tidying's.
 
     What a later try of the same step put right decided nothing.
     """
-    failures = [
-        e for e in events if e.kind in (Kind.STEP_FAILED, Kind.STEP_REFUSED) and e.step not in finished
-    ]
+    ended = {e.step for e in events if e.kind is Kind.STEP_FINISHED}
+    failures = [e for e in events if e.kind in (Kind.STEP_FAILED, Kind.STEP_REFUSED) and e.step not in ended]
     final = [e for e in failures if e.data.get("final", True)]
     return next(reversed(final or failures), None)
 

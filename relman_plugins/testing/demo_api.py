@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from relman_plugins.clients.http import client, request
 from relman_plugins.domain.identity import dag_id_of
-from relman_plugins.errors import ClientError
+from relman_plugins.errors import ClientError, ClientUnavailable
+
+TRIES = 5
 
 
 class AirflowUser:
@@ -39,9 +42,28 @@ class AirflowUser:
         return "\n".join(f"{e['filename']}:\n{e['stack_trace']}" for e in errors)
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Start a run and return its id."""
-        body = {"conf": conf, "logical_date": datetime.now(UTC).isoformat()}
-        return str(self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+        """Start a run and return its id.
+
+        Tried again under the same id when Airflow does not answer: on SQLite it can be busy writing.
+        """
+        now = datetime.now(UTC).isoformat()
+        run_id = f"manual__{now}"
+        body = {"conf": conf, "logical_date": now, "dag_run_id": run_id}
+        for attempt in range(1, TRIES + 1):
+            try:
+                self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
+            except ClientUnavailable:
+                if attempt == TRIES:
+                    raise
+                time.sleep(attempt)
+            except ClientError:
+                # Refused because it is there: the answer to an earlier try was lost.
+                if attempt == 1:
+                    raise
+                return run_id
+            else:
+                return run_id
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run: ``queued``, ``running``, ``success`` or ``failed``."""
