@@ -22,7 +22,7 @@ from relman_plugins.errors import PlanError, SpecError
 from relman_plugins.factory import maintenance
 from relman_plugins.factory.builder import build_dag
 from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS, Catalog, OperatorType
-from relman_plugins.factory.sentinel import build_sentinel, sentinel_id
+from relman_plugins.factory.sentinel import build_sentinel, sentinel_id, storable
 from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.remembered import pipelines, recall
 from relman_plugins.spec.api import Loaded, load_pipeline, pipeline_files
@@ -152,10 +152,10 @@ def _guarded(stem: str, build: Callable[[], DAG]) -> tuple[DAG, bool]:
     try:
         return build(), True
     except SpecError as error:
-        log.error("relman: %s.yaml is not valid:\n%s", stem, error)
+        log.error("relman: %s.yaml is not valid:\n%s", storable(stem), storable(str(error)))
         return build_sentinel(stem, str(error)), False
     except Exception as error:
         # Whatever goes wrong with one spec, an exception here would take its siblings' DAGs away.
-        log.exception("relman: %s could not be built", stem)
+        log.exception("relman: %s could not be built", storable(stem))
         what = f"{stem}: relman itself failed: {type(error).__name__}: {error}"
         return build_sentinel(stem, f"{what}\nThe log of the DAG processor has more."), False

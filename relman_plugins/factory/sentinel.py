@@ -42,7 +42,7 @@ def build_sentinel(stem: str, diagnostics: str) -> DAG:
     The broken pipeline's own id stays free: a release can then neither start from a spec that does not
     hold, nor does the broken text become a version of its DAG.
     """
-    stem, diagnostics = _storable(stem), _storable(diagnostics)
+    stem, diagnostics = storable(stem), storable(diagnostics)
     docs = [
         f"**`{stem}.yaml` is not valid**, so its pipeline is not here. Others are not affected. "
         "Correct the file; `relman validate` shows the same:",
@@ -78,6 +78,6 @@ def _narrow(diagnostics: str) -> str:
     return "\n".join(part for wrapped in lines for part in wrapped)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Replace what no database stores: file names need not be Unicode."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")

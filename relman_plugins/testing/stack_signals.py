@@ -10,6 +10,11 @@ from types import FrameType
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+_held: list[int] = []
+_late: list[int] = []
+"""Signals that came while they were held back: the mask is this thread's, and another one may get them."""
+
+
 class Stopped(BaseException):
     """Somebody asked this process to stop. Not an Exception: nothing that retries may swallow it."""
 
@@ -23,10 +28,16 @@ class Stopped(BaseException):
 def unstoppable() -> Iterator[None]:
     """Hold the signals back for a while: what must be done completely is done in here."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _NUMBERS)
+    _held.append(0)
     try:
         yield
     finally:
+        _held.pop()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if _late and not _held:
+            number = _late[0]
+            _late.clear()
+            signal.raise_signal(number)
 
 
 @contextmanager
@@ -41,7 +52,9 @@ def stoppable() -> Iterator[None]:
 
     def stop(number: int, _frame: FrameType | None) -> None:
         nonlocal raised
-        if not raised:
+        if _held:
+            _late.append(number)
+        elif not raised:
             raised = True
             raise Stopped(number)
 
