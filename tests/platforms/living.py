@@ -55,6 +55,11 @@ def call(
         return status, raw.decode(), back
 
 
+def uncounted(seen: ObservedState) -> ObservedState:
+    """Leave out how much was served: it grows between two looks at the same state."""
+    return seen.model_copy(update={"served": {}})
+
+
 class Daemon:
     """A daemon process in a home."""
 
@@ -82,10 +87,15 @@ class Daemon:
         self, environment: str, token: int = 1, timeout_s: float = 30, **fields: Any
     ) -> ObservedState:
         desired = DesiredState(**fields)
-        return self.driver.converge(environment, "checkout", desired, token=token, timeout_s=timeout_s)
+        return uncounted(
+            self.driver.converge(environment, "checkout", desired, token=token, timeout_s=timeout_s)
+        )
 
     def observe(self, environment: str) -> ObservedState:
-        return self.driver.observe(environment, "checkout")
+        return uncounted(self.driver.observe(environment, "checkout"))
+
+    def counted(self, environment: str) -> dict[str, int]:
+        return self.driver.observe(environment, "checkout").served
 
     def replicas(self, environment: str | None = None) -> dict[int, dict[str, str]]:
         """Environment variables of the living replicas' processes, by process id."""
