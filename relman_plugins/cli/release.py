@@ -15,7 +15,14 @@ def release(
     pipeline: Annotated[str, typer.Argument(help="Name of the pipeline.")],
     version: Annotated[str, typer.Argument(help="Version to release.")],
     changes: Annotated[str, typer.Option("--changes", help="What changed, in words.")] = "",
-    emergency: Annotated[bool, typer.Option("--emergency", help="Say that this can't wait.")] = False,
+    ticket: Annotated[str, typer.Option("--ticket", help="Link to the ticket or change.")] = "",
+    own: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Fill in one of the pipeline's own fields."),
+    ] = None,
+    emergency: Annotated[
+        str, typer.Option("--emergency", metavar="REASON", help="Don't wait for release windows, and why.")
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Go through the plan without changing anything.")
     ] = False,
@@ -30,21 +37,31 @@ def release(
 ) -> None:
     """Start a release of one version."""
     from relman_plugins.cli.api import Api, Refusal, part
-    from relman_plugins.domain.identity import NAME_PATTERN, dag_id_of, is_version
+    from relman_plugins.cli.fields import filled_in
+    from relman_plugins.domain.identity import NAME_PATTERN, dag_id_of, is_ticket, is_version
 
     if not re.match(NAME_PATTERN, pipeline):
         raise Stop(Exit.USAGE, f"{pipeline!r} is no pipeline name: lower-case letters, digits and dashes")
     if not is_version(version):
         raise Stop(Exit.USAGE, f"{version!r} is no version: letters, digits and . _ + -, at most 64")
+    if ticket and not is_ticket(ticket):
+        raise Stop(Exit.USAGE, f"--ticket {ticket!r}: expected a link as in https://tracker.example/CHG-42")
     dag_id = dag_id_of(pipeline)
-    conf = {"version": version, "changes": changes, "emergency": emergency, "dry_run": dry_run}
+    conf: dict[str, Any] = {
+        "version": version,
+        "changes": changes,
+        "emergency": bool(emergency),
+        "dry_run": dry_run,
+    }
+    conf |= {k: v for k, v in (("ticket", ticket), ("emergency_reason", emergency)) if v}
     with Api(url, user, password, token) as api:
         try:
-            dag = api.airflow("GET", f"/dags/{part(dag_id)}")
+            dag = api.airflow("GET", f"/dags/{part(dag_id)}/details")
         except Refusal as refusal:
             if refusal.status != 404:
                 raise
             raise Stop(Exit.FINDINGS, _no_pipeline(api, pipeline)) from refusal
+        conf |= filled_in(own or (), dag.get("params") or {})
         run = api.airflow("POST", f"/dags/{part(dag_id)}/dagRuns", json={"logical_date": None, "conf": conf})
         run_id = str(run["dag_run_id"])
         typer.echo(f"started {pipeline} {version}: {api.url}/dags/{part(dag_id)}/runs/{part(run_id)}")

@@ -13,12 +13,23 @@ NAME_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._+-]{0,63}$"
 """Versions: what OCI tags, file names and URLs all accept, plus the ``+`` of semantic versions."""
 
+TICKET_PATTERN = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s<>\"'`|\\^{}()\[\]]*)?$"
+"""Addresses of tickets: a link that every reader can follow, without a user or password in it."""
+
+TICKET_LIMIT = 500
+
 _VERSION = re.compile(VERSION_PATTERN)
+_TICKET = re.compile(TICKET_PATTERN)
 
 
 def is_version(text: str) -> bool:
     """Say whether ``text`` may be the version of a release."""
     return _VERSION.fullmatch(text) is not None and ".." not in text
+
+
+def is_ticket(text: str) -> bool:
+    """Say whether ``text`` may be the address of a release's ticket."""
+    return len(text) <= TICKET_LIMIT and _TICKET.fullmatch(text) is not None
 
 
 def dag_id_of(pipeline: str) -> str:

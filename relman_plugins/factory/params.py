@@ -7,48 +7,82 @@ from typing import Any
 from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
 
-from relman_plugins.domain.identity import VERSION_PATTERN
+from relman_plugins.domain.identity import TICKET_LIMIT, TICKET_PATTERN, VERSION_PATTERN
+from relman_plugins.domain.parameter import LONGEST_TEXT, Parameter
 from relman_plugins.plan.model import Shape
+
+WHAT = "What to release"
+HOW = "Only when it is not as usual"
 
 
 def release_params(shape: Shape) -> ParamsDict:
     """Return the form of a pipeline: its fields are those of :class:`relman_plugins.plan.model.Options`.
 
     A pipeline that starts by itself gets its version from a file, so there the field may stay empty;
-    otherwise the version is required. An empty text arrives as null.
+    otherwise the version is required. An empty text arrives as null. The pipeline's own fields stand
+    between those that say what is released and those for the unusual.
     """
     return ParamsDict(
         {
             "version": _version(shape),
-            "changes": Param(
-                "",
-                "What changed, in words; the approvers and Slack are shown it.",
-                type=["null", "string"],
-                format="multiline",
-                maxLength=4000,
-                title="What changed",
+            "changes": _text(
+                WHAT, "What changed", "In words. Slack and the people who approve this release read it."
             ),
+            "ticket": Param(
+                "",
+                "Link to the ticket or change this release belongs to, as in https://tracker.example/CHG-42.",
+                type=["null", "string"],
+                pattern=f"^$|{TICKET_PATTERN}",
+                maxLength=TICKET_LIMIT,
+                title="Ticket",
+                section=WHAT,
+            ),
+            **{p.name: _own(shape, p) for p in shape.parameters},
             "emergency": Param(
                 False,
-                "Does not wait for release windows; the approvers and the record are told. Approvals stay.",
+                "Does not wait for release windows. Approvals stay, and are told that it is an emergency.",
                 type="boolean",
                 title="Emergency",
+                section=HOW,
+            ),
+            "emergency_reason": _text(
+                HOW, "Why it can't wait", "Required for an emergency, and shown to everybody who approves it."
             ),
             "dry_run": Param(
                 False,
-                "Goes through the plan without changing any environment.",
+                "Goes through the plan, step by step, without changing any environment or asking anybody.",
                 type="boolean",
                 title="Dry run",
+                section=HOW,
             ),
         }
     )
 
 
 def _version(shape: Shape) -> Param:
-    rules: dict[str, Any] = {"pattern": VERSION_PATTERN, "title": "Version"}
+    rules: dict[str, Any] = {"pattern": VERSION_PATTERN, "title": "Version", "section": WHAT}
     # The form checks the pattern only when it is sent, and then shows the bare expression.
     text = "Version to release, for example 1.4.0: letters, digits and . _ + -, at most 64 characters."
     if shape.schedule:
         text += f" Empty: what {shape.schedule['version_file']} says."
         return Param(None, text, type=["null", "string"], **rules)
     return Param(description=text, type="string", **rules)
+
+
+def _text(section: str, title: str, description: str) -> Param:
+    return Param(
+        "",
+        description,
+        type=["null", "string"],
+        format="multiline",
+        maxLength=LONGEST_TEXT,
+        title=title,
+        section=section,
+    )
+
+
+def _own(shape: Shape, field: Parameter) -> Param:
+    rules = field.json_schema() | {"title": field.label, "section": f"For {shape.pipeline}"}
+    if field.default is None:
+        return Param(description=field.description, **rules)
+    return Param(field.default, field.description, **rules)

@@ -76,8 +76,11 @@ def open_release(
                 "version": options.version,
                 "plan_hash": plan.hash,
                 "changes": options.changes,
+                "ticket": options.ticket,
                 "emergency": options.emergency,
+                "emergency_reason": options.emergency_reason,
                 "dry_run": options.dry_run,
+                "parameters": options.parameters,
             },
         )
         serialise(conn, release_name(release_id))

@@ -10,9 +10,21 @@ from collections.abc import Callable
 from typing import Any
 
 from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.identity import is_ticket
 from relman_plugins.notifications.blocks import Block, Message, context, message, quote, section
-from relman_plugins.notifications.text import code, count, digest, duration, mention, moment, person, plain
+from relman_plugins.notifications.text import (
+    code,
+    count,
+    digest,
+    duration,
+    escape,
+    mention,
+    moment,
+    person,
+    plain,
+)
 
+SHOWN_FIELDS = 30
 SHOWN_FAILURES = 10
 """How many failed tests are named in a message; the rest is counted."""
 
@@ -38,8 +50,17 @@ def _opened(event: Event, data: dict[str, Any]) -> _Written:
     marks = [word for word in ("emergency", "dry_run") if data.get(word)]
     mark = f" – *{' and '.join(m.replace('_', ' ') for m in marks)}*" if marks else ""
     text = f"🚀 {person(event.actor)} opened {code(event.release_id)}{mark}"
-    plan = context(f"plan {digest(data['plan_hash'])}") if data.get("plan_hash") else None
-    return (text, *_quoted(data.get("changes")), *([plan] if plan else []))
+    own = [f"{code(name, 60)} {plain(value)}" for name, value in (data.get("parameters") or {}).items()]
+    ticket = str(data.get("ticket") or "")
+    small = [f"<{escape(ticket)}|{plain(ticket, 80)}>"] if is_ticket(ticket) else []
+    small += [f"plan {digest(data['plan_hash'])}"] if data.get("plan_hash") else []
+    return (
+        text,
+        *_quoted(data.get("emergency_reason")),
+        *_quoted(data.get("changes")),
+        *([section(*own[:SHOWN_FIELDS])] if own else []),
+        *([context(*small)] if small else []),
+    )
 
 
 def _built(event: Event, data: dict[str, Any]) -> _Written:

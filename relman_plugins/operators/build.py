@@ -71,6 +71,7 @@ class BuildArtifactOperator(ReleaseStepOperator):
                 "RELMAN_VERSION": run.plan.options.version,
                 "RELMAN_SOURCE": str(workplace),
                 "RELMAN_OUTPUT": str(output),
+                **run.plan.variables,
             },
             timeout_s=args["timeout_s"],
             log=lambda line: self.log.info("%s", line),

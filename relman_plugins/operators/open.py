@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from relman_plugins import settings
-from relman_plugins.domain.identity import Actor, is_version
+from relman_plugins.domain.identity import Actor
+from relman_plugins.domain.parameter import FORM_FIELDS
+from relman_plugins.errors import PlanError
 from relman_plugins.plan.compile import plan_release
 from relman_plugins.plan.model import INVALID_TAG, Options
+from relman_plugins.plan.options import options_of
 from relman_plugins.plan.remembered import remember
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.paths import spec_path
@@ -49,9 +52,8 @@ class OpenReleaseOperator(ReleaseStepOperator):
                     id="schedule" if scheduled else "airflow", via="schedule" if scheduled else "airflow"
                 )
             )
-            conf = {
-                name: context["params"].get(name) for name in ("version", "changes", "emergency", "dry_run")
-            }
+            fields = (*FORM_FIELDS, *(p.name for p in self.shape.parameters))
+            conf = {name: context["params"].get(name) for name in fields}
             book.open_release(
                 plan=plan_release(self.shape, self._options(conf)),
                 dag_id=ti.dag_id,
@@ -68,17 +70,10 @@ class OpenReleaseOperator(ReleaseStepOperator):
         return f"release {run.release_id} of {run.plan.options.version} is open"
 
     def _options(self, conf: dict[str, Any]) -> Options:
-        version = conf["version"] or self._next_version()
-        if not is_version(version):
-            raise AirflowFailException(
-                f"{version!r} is not a version: expected letters, digits and . _ + -, at most 64, as in 1.4.0"
-            )
-        return Options(
-            version=version,
-            changes=conf["changes"] or "",
-            emergency=bool(conf["emergency"]),
-            dry_run=bool(conf["dry_run"]),
-        )
+        try:
+            return options_of(self.shape, conf | {"version": conf["version"] or self._next_version()})
+        except PlanError as error:
+            raise AirflowFailException(str(error)) from error
 
     def _next_version(self) -> str:
         """Return the version that a scheduled run releases; skip the run when it was released before."""

@@ -49,6 +49,7 @@ class SuiteOperator(ReleaseStepOperator):
                     "RELMAN_BASE_URL": url or "",
                     "RELMAN_VERSION": artifact.version,
                     "RELMAN_ENVIRONMENT": environment.name,
+                    **run.plan.variables,
                 },
                 timeout_s=args["timeout_s"],
                 log=lambda line: self.log.info("%s", line),

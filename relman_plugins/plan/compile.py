@@ -57,6 +57,7 @@ def compile_shape(documents: Documents) -> Shape:
         analyses=tuple(_analysis(name, a) for name, a in sorted(pipeline.analyses.items())),
         slack_channel=pipeline.notify.slack if pipeline.notify else None,
         schedule=_schedule(pipeline.schedule) if pipeline.schedule else None,
+        parameters=tuple(field.called(name) for name, field in pipeline.parameters.items()),
     )
 
 

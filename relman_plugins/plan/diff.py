@@ -80,6 +80,8 @@ def _release(one: Shape, two: Shape) -> Iterator[Difference]:
     keys = ("pipeline", "owner", "description", "service", "slack_channel", "schedule")
     said = [{k: getattr(s, k) for k in keys} for s in (one, two)]
     yield from _fields("release", said[0], said[1])
+    fields = [{p.name: p.model_dump() for p in s.parameters} for s in (one, two)]
+    yield from _things("parameter", fields[0], fields[1])
     yield from _fields("build", one.step("build").args, two.step("build").args)
 
 

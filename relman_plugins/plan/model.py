@@ -15,6 +15,7 @@ from pydantic import Field
 
 from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.domain.identity import Person
+from relman_plugins.domain.parameter import Parameter, Value, as_text
 
 INVALID_TAG = "relman-invalid"
 """Tag of a DAG whose spec is broken or gone."""
@@ -136,6 +137,8 @@ class Shape(Frozen):
     slack_channel: str | None = None
     schedule: dict[str, Any] | None = None
     """``{cron, timezone, version_file}`` when a window starts releases by itself."""
+    parameters: tuple[Parameter, ...] = ()
+    """The fields that the pipeline adds to the trigger form, in its order."""
 
     @property
     def hash(self) -> str:
@@ -165,8 +168,15 @@ class Options(Frozen):
     version: str
     changes: str = ""
     """What changed, in words."""
+    ticket: str = ""
+    """Address of the ticket or change that the release belongs to."""
     emergency: bool = False
+    """Whether the release does not wait for windows."""
+    emergency_reason: str = ""
+    """Why it can't wait; a release that is an emergency has one."""
     dry_run: bool = False
+    parameters: dict[str, Value] = Field(default_factory=dict)
+    """What the pipeline's own fields were filled in with, by name."""
 
 
 class ReleasePlan(Frozen):
@@ -179,6 +189,12 @@ class ReleasePlan(Frozen):
     def hash(self) -> str:
         """Digest of the whole plan: what an approval is bound to."""
         return digest_of(self.model_dump(mode="json"))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables with the pipeline's own fields, for builds and suites."""
+        given = self.options.parameters
+        return {p.variable: as_text(given.get(p.name, "")) for p in self.shape.parameters}
 
     def people(self, gate: str) -> tuple[Person, ...]:
         """Return who may answer at an approval gate."""

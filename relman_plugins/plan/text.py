@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from relman_plugins.domain.parameter import as_text
 from relman_plugins.plan import times, words
 from relman_plugins.plan.mermaid import render_mermaid
 from relman_plugins.plan.model import ReleasePlan, Shape, Step
@@ -44,8 +45,12 @@ def _lines(plan: ReleasePlan) -> Iterator[str]:
     yield f"owner {shape.owner}, plan {plan.hash}"
     for line in options.changes.strip().splitlines():
         yield f"changes: {line}"
+    if options.ticket:
+        yield f"ticket: {options.ticket}"
+    for name, value in options.parameters.items():
+        yield f"{name}: {' / '.join(as_text(value).strip().splitlines())}"
     if options.emergency:
-        yield "emergency"
+        yield f"emergency: {' / '.join(options.emergency_reason.strip().splitlines())}"
     if options.dry_run:
         yield "dry run: nothing is changed in any environment"
     yield ""

@@ -14,7 +14,10 @@ class Diagnostic:
     """One finding. Lines and columns count from 1, as editors do; ``end_column`` is exclusive."""
 
     code: str
-    """``RM`` and three digits: 0 YAML, 1 shape, 2 references and order, 3 safety, 4 calendars, 5 gates."""
+    """``RM`` and three digits.
+
+    0 YAML, 1 shape, 2 references and order, 3 safety, 4 calendars, 5 gates, 6 parameters.
+    """
     severity: Severity
     """An ``error`` keeps the pipeline from loading, a ``warning`` doesn't."""
     message: str

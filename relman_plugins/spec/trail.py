@@ -15,6 +15,7 @@ _BY_KEY = {
     "people": "person",
     "groups": "group",
     "stages": "stage",
+    "parameters": "parameter",
 }
 _BY_INDEX = {"stages": "stage", "metrics": "metric", "gates": "gate", "windows": "window"}
 _KINDS = {

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from relman_plugins.domain.identity import NAME_PATTERN
+from relman_plugins.domain.parameter import PARAMETER_PATTERN
 from relman_plugins.spec.models.base import CONNECTION_PATTERN, VARIABLE_PATTERN
 from relman_plugins.spec.models.window import END_PATTERN, START_PATTERN
 from relman_plugins.spec.position import Node
@@ -28,6 +29,7 @@ _PATTERNS = {
     NAME_PATTERN: "must be lower-case letters, digits and dashes, first a letter, at most 63",
     CONNECTION_PATTERN: "must be an Airflow connection id: letters, digits, dots, dashes and underscores",
     VARIABLE_PATTERN: "must be the name of an environment variable: letters, digits and underscores",
+    PARAMETER_PATTERN: "must be lower-case letters, digits and underscores, first a letter, at most 40",
     START_PATTERN: "must be a time of day from 00:00 to 23:59",
     END_PATTERN: "must be a time of day from 00:00 to 24:00",
     r"^[^\n\r]*$": "must be one line",
@@ -78,6 +80,8 @@ def _limit(kind: str, context: dict[str, Any]) -> str:
             return _PATTERNS.get(context["pattern"], f"must match {context['pattern']}")
         case "bound":
             return "must be a number of replicas up to 10000, or a percentage such as 25%"
+        case "scalar":
+            return "must be text, a number, true or false"
         case "path_inside":
             return "must be a relative path that stays inside the artifact"
         case _:

@@ -10,12 +10,14 @@ from urllib.parse import quote
 from relman_plugins import settings
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.parameter import as_text
 from relman_plugins.domain.status import Verdict
 from relman_plugins.plan import words
 from relman_plugins.plan.model import StepKind
 
 if TYPE_CHECKING:
     from relman_plugins.domain.identity import Person
+    from relman_plugins.domain.parameter import Parameter
     from relman_plugins.steps.run import StepRun
 
 NARROW = "\u00a0"
@@ -40,7 +42,10 @@ def subject_of(run: StepRun) -> dict[str, Any]:
         "spec_digest": run.release.spec_digest,
         "environment": run.step.environment,
         "changes": run.plan.options.changes,
+        "ticket": run.plan.options.ticket,
         "emergency": run.plan.options.emergency,
+        "emergency_reason": run.plan.options.emergency_reason,
+        "parameters": run.plan.options.parameters,
         "tests": [
             {
                 "step": step,
@@ -61,6 +66,7 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
     rows = [
         ("Version", f"`{subject['version']}`"),
         ("Into", f"`{subject['environment']}`"),
+        *((p.label, one_line(as_text(subject["parameters"][p.name]))) for p in _filled_in(run)),
         *((f"Suite `{t['step']}`", _result(t)) for t in subject["tests"]),
         ("Artifact", f"`{subject['artifact_digest']}`"),
         ("Plan", f"`{subject['plan_hash']}`"),
@@ -70,10 +76,12 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
     table = "\n".join(f"| {name.replace(' ', NARROW)} | {value} |" for name, value in rows)
     emergency = (
         "**EMERGENCY: this release does not wait for the release window.**\n\n"
+        f"{quoted(subject['emergency_reason'])}\n\n"
         if subject["emergency"]
         else ""
     )
     starter = one_line(run.release.started_by.name or run.release.started_by.id or "Airflow")
+    ticket = f"**Ticket:** {one_line(subject['ticket'])}\n\n" if subject["ticket"] else ""
     page = f"{settings.base_url()}/dags/{run.release.dag_id}/runs/{quote(run.release.run_id)}"
     return (
         f"{emergency}Release [{run.release_id}]({page}), started by {starter}.\n\n"
@@ -81,7 +89,7 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
         "Everybody else is told *Access Denied*.\n\n"
         f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; "
         f"without an answer by then: {args['on_timeout']}.\n\n"
-        f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n"
+        f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n{ticket}"
         f"**What is approved**\n\n| | |\n|---|---|\n{table}\n\n"
         f"**What comes next**\n\n{_next(run)}\n"
     )
@@ -123,6 +131,12 @@ def _plain(text: str) -> str:
 
 def _names(people: Sequence[Person]) -> str:
     return ", ".join(f"**{one_line(p.name or p.id)}** (`{p.airflow}`)" for p in people)
+
+
+def _filled_in(run: StepRun) -> list[Parameter]:
+    """Return the pipeline's own fields that say something."""
+    given = run.plan.options.parameters
+    return [p for p in run.shape.parameters if given.get(p.name, "") != ""]
 
 
 def _result(suite: dict[str, Any]) -> str:

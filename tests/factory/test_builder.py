@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from relman_plugins.domain.parameter import FORM_FIELDS
 from relman_plugins.factory.builder import build_dag
 from relman_plugins.factory.params import release_params
 from relman_plugins.plan.compile import compile_shape
@@ -17,6 +20,26 @@ from tests.factory.fakes import CATALOG, FakeStep
 from tests.plan.make import any_documents, documents, environment, pipeline
 
 SCHEDULE = {"days": ["tue"], "at": "10:00", "zone": "Europe/Berlin", "version_file": "../shop/VERSION"}
+
+
+PARAMETERS = {
+    "users": {"description": "Users", "type": "integer", "default": 50, "min": 1, "max": 500},
+    "share": {"description": "Share", "type": "number", "default": 0.5, "min": 0.0, "max": 1.0},
+    "region": {"description": "Region", "enum": ["eu", "us"]},
+    "team": {"description": "Team", "default": "a"},
+    "loud": {"description": "Loud", "type": "boolean"},
+    "note": {"description": "Note", "type": "text", "default": ""},
+}
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 502),
+    st.floats(-1, 502),
+    st.sampled_from(
+        ["", "eu", "us", "1", "a\nb", "a\rb", "a\n", "x" * 200, "x" * 201, "x" * 4000, "x" * 4001]
+    ),
+    st.text(max_size=5),
+)
 
 
 @pytest.fixture
@@ -29,6 +52,10 @@ def example(specs) -> DAG:
 def simple(**more) -> DAG:
     spec = pipeline([{"environment": "a"}], **more)
     return build_dag(compile_shape(documents(spec, [environment("a")])), {}, catalog=CATALOG)
+
+
+PIPELINE = simple(parameters=PARAMETERS)
+SHAPE = PIPELINE.task_dict["open"].shape
 
 
 def upstream(dag: DAG, task_id: str) -> set[str]:
@@ -139,7 +166,14 @@ class TestForm:
     @pytest.mark.parametrize("version", ["1.4.0", "2026-01-02", "v1+build.7"])
     def test_takes_versions(self, version):
         values = self.form(simple()).deep_merge({"version": version}).validate()
-        assert values == {"version": version, "changes": "", "emergency": False, "dry_run": False}
+        assert values == {
+            "version": version,
+            "changes": "",
+            "ticket": "",
+            "emergency": False,
+            "emergency_reason": "",
+            "dry_run": False,
+        }
 
     @pytest.mark.parametrize("version", ["", "1 0", "../x", None, 1.1])
     def test_refuses_what_is_no_version(self, version):
@@ -152,6 +186,42 @@ class TestForm:
         assert self.form(dag).deep_merge({"version": "1.0"}).validate()["version"] == "1.0"
         with pytest.raises(ParamValidationError):
             self.form(dag).deep_merge({"version": "../x"}).validate()
+
+    def test_every_field_says_what_it_is_for_and_where_it_belongs(self):
+        form = self.form(simple(parameters=PARAMETERS))
+        assert list(form) == [*FORM_FIELDS[:3], *PARAMETERS, *FORM_FIELDS[3:]]
+        for name in form:
+            param = form.get_param(name)
+            assert param.description, name
+            assert param.schema["title"], name
+        sections = [form.get_param(name).schema["section"] for name in form]
+        assert list(dict.fromkeys(sections)) == [
+            "What to release",
+            "For shop",
+            "Only when it is not as usual",
+        ]
+
+    @pytest.mark.parametrize("ticket", ["CHG-42", "ftp://x", "https://me:secret@x.example/1", "https:// x"])
+    def test_a_ticket_is_a_link(self, ticket):
+        form = self.form(simple())
+        with pytest.raises(ParamValidationError):
+            form.deep_merge({"version": "1", "ticket": ticket}).validate()
+        given = form.deep_merge({"version": "1", "ticket": "https://tracker.example/a?b=1#c"}).validate()
+        assert given["ticket"] == "https://tracker.example/a?b=1#c"
+
+    @given(st.sampled_from([*PARAMETERS]), VALUES)
+    @hypothesis.example("share", 1)
+    @hypothesis.example("users", 5.0)
+    def test_takes_for_a_field_what_the_plan_takes(self, name, value):
+        dag = self.form(PIPELINE)
+        field = next(p for p in SHAPE.parameters if p.name == name)
+        try:
+            field.taken(value)
+        except ValueError:
+            with pytest.raises(ParamValidationError):
+                dag.deep_merge({"version": "1", "region": "eu", name: value}).validate()
+        else:
+            dag.deep_merge({"version": "1", "region": "eu", name: value}).validate()
 
     def test_empty_text_is_no_error(self):
         assert self.form(simple()).deep_merge({"version": "1", "changes": None}).validate()["changes"] is None

@@ -16,7 +16,14 @@ def closed(key: str, outcome: str = "succeeded") -> NewEvent:
 
 
 def test_a_release_reads_back_as_it_was_opened(ledger: Ledger, open_release: Open, clock: Clock) -> None:
-    opened = open_release(changes="new ünïcode ✓", emergency=True)
+    said = {
+        "changes": "new ünïcode ✓",
+        "ticket": "https://tracker.example/CHG-42",
+        "emergency": True,
+        "emergency_reason": "payments are down",
+        "parameters": {"users": 5, "share": 0.5, "loud": False},
+    }
+    opened = open_release(**said)
     assert opened.release_id == "checkout-1.1.0-1"
     assert ledger.release(opened.release_id) == opened
     assert ledger.release_of_run("release__checkout", "run-1") == opened
@@ -27,13 +34,7 @@ def test_a_release_reads_back_as_it_was_opened(ledger: Ledger, open_release: Ope
     (event,) = ledger.events(opened.release_id)
     assert event.kind is Kind.RELEASE_OPENED
     assert event.actor.id == "carol"
-    assert event.data == {
-        "version": "1.1.0",
-        "plan_hash": opened.plan_hash,
-        "changes": "new ünïcode ✓",
-        "emergency": True,
-        "dry_run": False,
-    }
+    assert event.data == {"version": "1.1.0", "plan_hash": opened.plan_hash, "dry_run": False, **said}
 
 
 def test_opening_a_run_again_returns_what_was_stored_first(ledger: Ledger, open_release: Open) -> None:

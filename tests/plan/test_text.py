@@ -66,8 +66,10 @@ def test_the_hash_is_the_same_in_every_process(example):
 
 def test_options_that_matter_are_printed():
     shape = compile_shape(documents(pipeline([{"environment": "a"}]), [environment("a")]))
-    text = render_text(plan_release(shape, Options(version="1", emergency=True, dry_run=True)))
-    assert "\nemergency\n" in text
+    text = render_text(
+        plan_release(shape, Options(version="1", emergency=True, emergency_reason="down", dry_run=True))
+    )
+    assert "\nemergency: down\n" in text
     assert "\ndry run: nothing is changed in any environment\n" in text
     assert "nothing watches this release" in text
 

@@ -9,6 +9,7 @@ from relman_plugins.spec.models.documents import Documents
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.environment import Environment
 from relman_plugins.spec.models.gate import ApprovalGate, Gate
+from relman_plugins.spec.models.parameter import ParameterField
 from relman_plugins.spec.models.people import People, PersonEntry
 from relman_plugins.spec.models.pipeline import (
     Artifact,
@@ -38,6 +39,7 @@ __all__ = [
     "Metric",
     "Monitor",
     "Notify",
+    "ParameterField",
     "People",
     "PersonEntry",
     "Policy",

@@ -20,6 +20,7 @@ from relman_plugins.spec.models.base import (
 )
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.gate import Gate
+from relman_plugins.spec.models.parameter import ParameterField, ParameterName
 from relman_plugins.spec.models.strategy import Recreate, Strategy
 from relman_plugins.spec.models.window import Days, Start, Zone
 
@@ -137,3 +138,10 @@ class ReleasePipeline(SpecModel):
     """Who is told."""
     schedule: Schedule | None = None
     """When a release starts by itself."""
+    parameters: Annotated[dict[ParameterName, ParameterField], Field(max_length=30)] = Field(
+        default_factory=dict
+    )
+    """Fields that the trigger form has on top of its own, by name.
+
+    The build and the suites get each value as the variable `RELMAN_PARAM_<NAME>`.
+    """

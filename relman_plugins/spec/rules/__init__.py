@@ -10,7 +10,16 @@ from collections.abc import Iterator
 
 from relman_plugins.spec.bundle import Bundle
 from relman_plugins.spec.diagnostic import Diagnostic
-from relman_plugins.spec.rules import calendars, gates, names, references, rolling, safety, traffic
+from relman_plugins.spec.rules import (
+    calendars,
+    gates,
+    names,
+    parameters,
+    references,
+    rolling,
+    safety,
+    traffic,
+)
 
 RULES = (
     *names.RULES,
@@ -20,6 +29,7 @@ RULES = (
     *safety.RULES,
     *calendars.RULES,
     *gates.RULES,
+    *parameters.RULES,
 )
 
 

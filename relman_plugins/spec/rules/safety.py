@@ -84,6 +84,11 @@ def _settings(bundle: Bundle) -> Iterator[tuple[Document, Path_, Node]]:
         yield from ((document, p, n) for p, n in entries(document, "config"))
     for path, _ in entries(bundle.pipeline, "suites"):
         yield from ((bundle.pipeline, p, n) for p, n in entries(bundle.pipeline, *path, "env"))
+    for path, node in entries(bundle.pipeline, "parameters"):
+        yield bundle.pipeline, path, node
+        default = node.child("default")
+        if default is not None:
+            yield bundle.pipeline, (*path, "default"), default
 
 
 def templates(bundle: Bundle) -> Iterator[Diagnostic]:

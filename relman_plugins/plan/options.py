@@ -1,0 +1,76 @@
+"""What a release was started with, checked: the same for the form, the API and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from relman_plugins.domain.identity import TICKET_LIMIT, is_ticket, is_version
+from relman_plugins.domain.parameter import LONGEST_TEXT, Value
+from relman_plugins.errors import PlanError
+from relman_plugins.plan.model import Options, Shape
+
+
+def options_of(shape: Shape, given: Mapping[str, Any]) -> Options:
+    """Return the options that a filled-in form stands for; an empty field may be null or left out.
+
+    Raises:
+        PlanError: a value is not one that its field takes, a field that must be filled in is empty, or an
+            emergency and its reason don't come together. All of them are said at once.
+    """
+    found: list[str] = []
+    version, ticket = str(given.get("version") or ""), str(given.get("ticket") or "").strip()
+    if not is_version(version):
+        found.append(
+            f"{version!r} is not a version: expected letters, digits and . _ + -, at most 64, as in 1.4.0"
+        )
+    if ticket and not is_ticket(ticket):
+        found.append(
+            f"{ticket!r} is not the address of a ticket: expected a link as in "
+            f"https://tracker.example/CHG-42, without a user in it, at most {TICKET_LIMIT} characters"
+        )
+    emergency, reason = bool(given.get("emergency")), str(given.get("emergency_reason") or "").strip()
+    if emergency and not reason:
+        found.append(
+            "an emergency needs a reason: say in emergency_reason why the release can't wait for its window; "
+            "its approvers and the record are told"
+        )
+    if reason and not emergency:
+        found.append(
+            "emergency_reason says why this is an emergency, but emergency is off: switch it on, or empty "
+            "the reason"
+        )
+    changes = str(given.get("changes") or "")
+    found += [
+        f"{name} has {len(text)} characters, at most {LONGEST_TEXT} are kept"
+        for name, text in (("changes", changes), ("emergency_reason", reason))
+        if len(text) > LONGEST_TEXT
+    ]
+    parameters = _parameters(shape, given, found)
+    if found:
+        raise PlanError("; ".join(found))
+    return Options(
+        version=version,
+        changes=changes,
+        ticket=ticket,
+        emergency=emergency,
+        emergency_reason=reason,
+        dry_run=bool(given.get("dry_run")),
+        parameters=parameters,
+    )
+
+
+def _parameters(shape: Shape, given: Mapping[str, Any], found: list[str]) -> dict[str, Value]:
+    taken: dict[str, Value] = {}
+    for parameter in shape.parameters:
+        value = given.get(parameter.name)
+        if value is None:
+            value = parameter.default
+        if value is None:
+            found.append(f"{parameter.label} ({parameter.name}) must be filled in: {parameter.takes()}")
+            continue
+        try:
+            taken[parameter.name] = parameter.taken(value)
+        except ValueError as error:
+            found.append(str(error))
+    return taken

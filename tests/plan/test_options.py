@@ -1,0 +1,83 @@
+"""What a release is started with: taken, or refused with everything that is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from relman_plugins.errors import PlanError
+from relman_plugins.plan.compile import compile_shape, plan_release
+from relman_plugins.plan.model import Options, ReleasePlan, Shape
+from relman_plugins.plan.options import options_of
+from tests.plan.make import documents, environment, pipeline
+
+FIELDS = {
+    "users": {"description": "Users", "type": "integer", "default": 50, "min": 1},
+    "region": {"description": "Region", "enum": ["eu", "us"]},
+    "rebuild": {"description": "Rebuild", "type": "boolean"},
+    "note": {"description": "Note", "default": ""},
+}
+
+
+@pytest.fixture(scope="module")
+def shape() -> Shape:
+    return compile_shape(documents(pipeline([{"environment": "a"}], parameters=FIELDS), [environment("a")]))
+
+
+def test_empty_fields_get_their_defaults(shape: Shape) -> None:
+    empty = dict.fromkeys(("changes", "ticket", "emergency_reason", "note"))
+    assert options_of(shape, {"version": "1.4.0", "region": "eu", **empty}) == Options(
+        version="1.4.0", parameters={"users": 50, "region": "eu", "rebuild": False, "note": ""}
+    )
+
+
+def test_builds_and_suites_get_the_fields_as_variables(shape: Shape) -> None:
+    options = options_of(
+        shape, {"version": "1", "region": "us", "users": 7.0, "rebuild": True, "note": "a b"}
+    )
+    plan = ReleasePlan.model_validate_json(plan_release(shape, options).model_dump_json())
+    assert plan.hash == plan_release(shape, options).hash
+    assert plan.variables == {
+        "RELMAN_PARAM_USERS": "7",
+        "RELMAN_PARAM_REGION": "us",
+        "RELMAN_PARAM_REBUILD": "true",
+        "RELMAN_PARAM_NOTE": "a b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"version": ""}, "'' is not a version"),
+        ({"version": "../x"}, "is not a version"),
+        ({"emergency": True}, "an emergency needs a reason"),
+        ({"emergency": True, "emergency_reason": "  "}, "an emergency needs a reason"),
+        ({"emergency_reason": "payments are down"}, "emergency is off"),
+        ({"ticket": "CHG-42"}, "is not the address of a ticket"),
+        ({"ticket": "https://me:secret@tracker.example"}, "is not the address of a ticket"),
+        ({"changes": "x" * 4001}, "changes has 4001 characters"),
+        ({"region": None}, r"Region \(region\) must be filled in: one of eu, us"),
+        ({"region": "mars"}, r"Region \(region\) takes one of eu, us, got 'mars'"),
+        ({"users": 0}, r"Users \(users\) takes a whole number from 1, got 0"),
+        ({"users": "5"}, "takes a whole number"),
+        ({"users": True}, "takes a whole number"),
+        ({"rebuild": "yes"}, "takes true or false"),
+        ({"note": "two\nlines"}, "takes one line"),
+    ],
+)
+def test_what_does_not_fit_is_refused(shape: Shape, given: dict[str, object], said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        options_of(shape, {"version": "1.4.0", "region": "eu"} | given)
+
+
+def test_everything_that_is_wrong_is_said_at_once(shape: Shape) -> None:
+    with pytest.raises(PlanError) as caught:
+        options_of(shape, {"version": " ", "emergency": True, "ticket": "x", "users": -1})
+    for said in ("not a version", "needs a reason", "not the address", "region", "users"):
+        assert said in str(caught.value)
+
+
+def test_an_approval_is_bound_to_every_option(shape: Shape) -> None:
+    full = {"version": "1", "region": "eu", "emergency": True, "emergency_reason": "a"}
+    more = ({}, {"ticket": "https://a.example"}, {"emergency_reason": "b"}, {"users": 1}, {"note": "x"})
+    hashes = {plan_release(shape, options_of(shape, full | m)).hash for m in more}
+    assert len(hashes) == len(more)
