@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from relman_plugins.cli import config
 from relman_plugins.cli.exits import Exit, Stop
-from relman_plugins.clients.http import client, shown
+from relman_plugins.clients.http import TIMEOUT_S, client, shown
 from relman_plugins.errors import ClientRejected
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import httpx
 
 RELMAN = "/relman/api/v1"
@@ -22,13 +25,26 @@ class Api:
     Every failure is a :class:`Stop`: code 3 when the server can't be used, 1 when it refuses.
     """
 
-    def __init__(self, url: str, user: str = "", password: str = "", token: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        user: str = "",
+        password: str = "",
+        token: str = "",
+        *,
+        sources: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._user, self._password, self._token = user, password, token
+        self.sources = dict(sources or {})
+        """Where address and login came from, in words."""
+        if not token.isascii() or not token.isprintable():
+            raise Stop(Exit.USAGE, f"{self.sources.get('token', '--token')}: this is no token")
         headers = {"X-Relman-Via": "cli", "Accept": "application/json"}
         try:
-            self._http: httpx.Client = client(url.rstrip("/"), headers=headers)
+            self._http: httpx.Client = client(url.rstrip("/"), timeout_s, headers)
         except ClientRejected as error:
-            raise Stop(Exit.USAGE, f"--url: {error}") from error
+            raise Stop(Exit.USAGE, f"{self.sources.get('url', '--url')}: {error}") from error
         self.url = shown(url).rstrip("/")
 
     def __enter__(self) -> Api:
@@ -58,8 +74,7 @@ class Api:
         if answer.status_code in {400, 401, 403}:
             raise Stop(
                 Exit.ENVIRONMENT,
-                f"{self.url} refused user {self._user!r}: {_reason(answer)}; check --user and --password "
-                "(RELMAN_USER, RELMAN_PASSWORD)",
+                f"{self.url} refused user {self._user!r}: {_reason(answer)}; {self._who()}",
             )
         self._token = str(_json(self._good(answer)).get("access_token", ""))
 
@@ -85,6 +100,17 @@ class Api:
                 "--url or RELMAN_URL names another address",
             ) from error
 
+    def _who(self) -> str:
+        """Say where the login came from, and how to give another one."""
+        came = [
+            f"{what} from {self.sources[what]}"
+            for what in ("user", "password", "token")
+            if what in self.sources
+        ]
+        note = f"{note}; " if (note := self.sources.get("note")) else ""
+        said = f"{', '.join(came)}; " if came else ""
+        return f"{note}{said}give --user and --password, or --token, or put them into {config.path()}"
+
     def _good(self, answer: httpx.Response) -> httpx.Response:
         if answer.is_success:
             return answer
@@ -93,7 +119,7 @@ class Api:
         if answer.status_code == 401 or reason == "Invalid JWT token":
             raise Stop(
                 Exit.ENVIRONMENT,
-                f"not logged in at {self.url}: {reason}; give --user and --password, or --token",
+                f"not logged in at {self.url}: {reason}; {self._who()}",
             )
         if answer.status_code >= 500:
             raise Stop(Exit.ENVIRONMENT, f"{self.url} answered {answer.status_code}: {reason}")
@@ -109,8 +135,8 @@ class Refusal(Stop):
 
 
 def part(text: str) -> str:
-    """Quote one part of a path."""
-    return quote(text, safe="")
+    """Quote one part of a path; what is no text in it is left to the server to refuse."""
+    return quote(text, safe="", errors="surrogateescape")
 
 
 def _json(answer: httpx.Response) -> Any:

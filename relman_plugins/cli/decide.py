@@ -2,119 +2,106 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relman_plugins.cli import complete
+from relman_plugins.cli.connect import connected
 from relman_plugins.cli.exits import Exit, Stop
-from relman_plugins.cli.options import DEFAULT_URL, Password, Token, Url, User
+from relman_plugins.cli.options import AnyFormat, Format, OpenRelease, Reason, Yes
+from relman_plugins.cli.screen import confirmed, echo_json, shown
 
 if TYPE_CHECKING:
     from relman_plugins.cli.api import Api
 
-Release = Annotated[str, typer.Argument(help="Release id, as `relman status` shows it.")]
-Gate = Annotated[str, typer.Option("--gate", help="Which gate, when more than one waits.")]
-Comment = Annotated[str, typer.Option("--comment", help="Said in Slack and kept in the ledger.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation at a terminal.")]
-Reason = Annotated[str, typer.Option("--reason", help="Said in Slack and kept in the ledger.")]
+Gate = Annotated[
+    str,
+    typer.Option(
+        "--gate",
+        help="Which gate, when more than one waits.",
+        autocompletion=complete.gates,
+        show_default=False,
+    ),
+]
+Comment = Annotated[
+    str, typer.Option("--comment", help="Said in Slack and kept in the ledger.", show_default=False)
+]
 
 
+@connected
 def approve(
-    release: Release,
+    api: Api,
+    release: OpenRelease,
     gate: Gate = "",
     comment: Comment = "",
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    user: User = "",
-    password: Password = "",
-    token: Token = "",
+    form: AnyFormat = Format.TEXT,
 ) -> None:
     """Approve exactly what is shown, at the gate that a release waits at."""
-    from relman_plugins.cli.api import Api
-
-    with Api(url, user, password, token) as api:
-        _vote(api, release, gate, "approve", comment, yes)
+    _vote(api, release, gate, "approve", comment, yes, form)
 
 
+@connected
 def reject(
-    release: Release,
+    api: Api,
+    release: OpenRelease,
     gate: Gate = "",
     comment: Comment = "",
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    user: User = "",
-    password: Password = "",
-    token: Token = "",
+    form: AnyFormat = Format.TEXT,
 ) -> None:
     """Reject a release at the gate that it waits at; one rejection decides."""
-    from relman_plugins.cli.api import Api
-
-    with Api(url, user, password, token) as api:
-        _vote(api, release, gate, "reject", comment, yes)
+    _vote(api, release, gate, "reject", comment, yes, form)
 
 
-def abort(
-    release: Release,
-    reason: Reason,
-    url: Url = DEFAULT_URL,
-    user: User = "",
-    password: Password = "",
-    token: Token = "",
-) -> None:
+@connected
+def abort(api: Api, release: OpenRelease, reason: Reason, form: AnyFormat = Format.TEXT) -> None:
     """Abort a release: traffic goes back to the stable version."""
-    _act("abort", release, reason, url, user, password, token)
-
-
-def hold(
-    release: Release,
-    reason: Reason = "",
-    url: Url = DEFAULT_URL,
-    user: User = "",
-    password: Password = "",
-    token: Token = "",
-) -> None:
-    """Hold a release: no forward step starts until it is resumed."""
-    _act("hold", release, reason, url, user, password, token)
-
-
-def resume(
-    release: Release,
-    reason: Reason = "",
-    url: Url = DEFAULT_URL,
-    user: User = "",
-    password: Password = "",
-    token: Token = "",
-) -> None:
-    """Let a held release go on."""
-    _act("resume", release, reason, url, user, password, token)
-
-
-def _act(verb: str, release: str, reason: str, url: str, user: str, password: str, token: str) -> None:
-    from relman_plugins.cli.api import Api, part
-    from relman_plugins.cli.screen import shown
-
-    if verb == "abort" and not reason.strip():
+    if not reason.strip():
         raise Stop(Exit.USAGE, "--reason: say why the release is aborted")
-    with Api(url, user, password, token) as api:
-        answer = api.relman("POST", f"/releases/{part(release)}/{verb}", json={"reason": reason})
-    typer.echo(shown(f"{release}: {answer['message']}"))
+    _act(api, "abort", release, reason, form)
 
 
-def _vote(api: Api, release: str, gate: str, decision: str, comment: str, yes: bool) -> None:
+@connected
+def hold(api: Api, release: OpenRelease, reason: Reason = "", form: AnyFormat = Format.TEXT) -> None:
+    """Hold a release: no forward step starts until it is resumed."""
+    _act(api, "hold", release, reason, form)
+
+
+@connected
+def resume(api: Api, release: OpenRelease, reason: Reason = "", form: AnyFormat = Format.TEXT) -> None:
+    """Let a held release go on."""
+    _act(api, "resume", release, reason, form)
+
+
+def _act(api: Api, verb: str, release: str, reason: str, form: Format) -> None:
+    from relman_plugins.cli.api import part
+
+    answer = api.relman("POST", f"/releases/{part(release)}/{verb}", json={"reason": reason})
+    if form is Format.JSON:
+        echo_json(answer)
+    else:
+        typer.echo(shown(f"{release}: {answer['message']}"))
+
+
+def _vote(api: Api, release: str, gate: str, decision: str, comment: str, yes: bool, form: Format) -> None:
     from relman_plugins.cli.api import part
     from relman_plugins.cli.show import console, gate_table
 
     seen = _open_gate(api, release, gate)
-    console().print(gate_table(seen))
-    if not yes and sys.stdin.isatty() and sys.stdout.isatty():
-        typer.confirm(f"{decision} this?", abort=True)
+    # Standard output is only data when a program reads it.
+    console(error=form is Format.JSON).print(gate_table(seen))
+    confirmed(f"{decision} this?", yes=yes)
     answer = api.relman(
         "POST",
         f"/releases/{part(release)}/gates/{part(seen['gate'])}/votes",
         json={"decision": decision, "comment": comment, "digest": seen["subject_digest"]},
     )
-    typer.echo(f"{release} {seen['gate']}: {answer['gate']['state']}, {_still(answer['missing'])}")
+    if form is Format.JSON:
+        echo_json({"release_id": release, **answer})
+    else:
+        typer.echo(shown(f"{release} {seen['gate']}: {answer['gate']['state']}, {_still(answer['missing'])}"))
 
 
 def _open_gate(api: Api, release: str, gate: str) -> dict[str, Any]:

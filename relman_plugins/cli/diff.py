@@ -23,7 +23,7 @@ def diff(
     form: AnyFormat = Format.TEXT,
 ) -> None:
     """Show what differs between two specs or plans; exit 1 when a release became less safe."""
-    from relman_plugins.cli.screen import shown
+    from relman_plugins.cli.screen import echo_json, shown
     from relman_plugins.plan.diff import diff as compare
     from relman_plugins.plan.diff import render_text
 
@@ -33,8 +33,6 @@ def diff(
     sides = plans if all(p.options.version != VERSION for p in plans) else shapes
     found = compare(*sides)
     if form is Format.JSON:
-        from relman_plugins.cli.specs import echo_json
-
         echo_json({**found.model_dump(mode="json"), "dangerous": bool(found.dangers)})
     else:
         typer.echo(shown(render_text(found)), nl=False)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from relman_plugins.cli.connect import connected
 from relman_plugins.cli.exits import Exit, Stop
-from relman_plugins.cli.options import DEFAULT_URL, AnyFormat, Format, Password, Token, Url, User
+from relman_plugins.cli.options import AnyFormat, Format
+from relman_plugins.cli.screen import continued, echo_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,20 +35,10 @@ class Check:
     """Whether nothing after it can be checked: the environment, not relman, is at fault."""
 
 
-def doctor(
-    form: AnyFormat = Format.TEXT,
-    url: Url = DEFAULT_URL,
-    user: User = "",
-    password: Password = "",
-    token: Token = "",
-) -> None:
-    """Check server, login, plugin, middleware, ledger, Slack backlog and DAGs."""
-    from relman_plugins.cli.api import Api
-    from relman_plugins.cli.screen import continued
-    from relman_plugins.cli.specs import echo_json
-
-    with Api(url, user, password, token) as api:
-        checks = list(_checks(api))
+@connected
+def doctor(api: Api, form: AnyFormat = Format.TEXT) -> None:
+    """Check server, login, plugin, middleware, ledger, Slack backlog and DAGs, and where its own login is."""
+    checks = list(_checks(api))
     if form is Format.JSON:
         echo_json([asdict(check) for check in checks])
     else:
@@ -61,6 +53,7 @@ def doctor(
 def _checks(api: Api) -> Iterator[Check]:
     from relman_plugins.cli.api import NotMounted
 
+    yield _configuration(api.sources)
     try:
         api.reach()
     except Stop as stop:
@@ -86,6 +79,13 @@ def _checks(api: Api) -> Iterator[Check]:
         yield Check("plugin", "ok", f"mounted, relman {health['version']}")
         yield from _health(health)
     yield _imports(imports)
+
+
+def _configuration(sources: dict[str, str]) -> Check:
+    """Say where address and login came from, and show neither password nor token."""
+    note = sources.get("note")
+    came = ", ".join(f"{what} from {where}" for what, where in sources.items() if what != "note")
+    return Check("configuration", "warn" if note else "ok", f"{came}; {note}" if note else came)
 
 
 def _health(health: dict[str, Any]) -> Iterator[Check]:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from relman_plugins.cli import decide, diff, doctor, ledger, release, specs, status
+from relman_plugins.cli import decide, diff, doctor, ledger, new, release, specs, status
 from relman_plugins.cli.exits import Exit, Stop, code_of
 from relman_plugins.errors import RelmanError
 
@@ -16,7 +16,6 @@ app = typer.Typer(
     help="Release management on Apache Airflow.",
     epilog="Exit codes: 0 clean, 1 findings or refused, 2 usage, 3 environment.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -39,6 +38,7 @@ def root(
     """Release management on Apache Airflow."""
 
 
+app.command()(new.new)
 app.command()(specs.validate)
 app.command()(specs.plan)
 app.command()(diff.diff)
@@ -57,7 +57,7 @@ app.add_typer(ledger.app, name="ledger")
 def main() -> None:
     """Run the command and exit. Never shows a traceback, unless RELMAN_DEBUG is set."""
     try:
-        app()
+        app(prog_name="relman")
     except Stop as stop:
         _end(stop.code, str(stop))
     except RelmanError as error:

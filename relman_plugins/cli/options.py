@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the forms in which results are printed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,9 @@ from typing import Annotated
 
 import typer
 
-Url = Annotated[str, typer.Option("--url", envvar="RELMAN_URL", help="Address of Airflow.")]
-User = Annotated[str, typer.Option("--user", envvar="RELMAN_USER", help="Airflow user name.")]
-Password = Annotated[
-    str, typer.Option("--password", envvar="RELMAN_PASSWORD", help="Better set by the variable than typed.")
-]
-Token = Annotated[
-    str, typer.Option("--token", envvar="RELMAN_TOKEN", help="Airflow token, instead of user and password.")
-]
-Interval = Annotated[float, typer.Option("--interval", min=0.1, max=60, help="Seconds between looks.")]
+from relman_plugins.cli import complete
 
-DEFAULT_URL = "http://localhost:8080"
+Interval = Annotated[float, typer.Option("--interval", min=0.1, max=60, help="Seconds between looks.")]
 
 
 class Format(StrEnum):
@@ -45,3 +37,21 @@ class PlanFormat(StrEnum):
 
 
 AnyFormat = Annotated[Format, typer.Option("--format", help="How results are printed.")]
+Release = Annotated[
+    str,
+    typer.Argument(
+        help="Release id, as `relman status` shows it.", autocompletion=complete.releases, show_default=False
+    ),
+]
+OpenRelease = Annotated[
+    str,
+    typer.Argument(
+        help="Release id, as `relman status` shows it.",
+        autocompletion=complete.open_releases,
+        show_default=False,
+    ),
+]
+Reason = Annotated[
+    str, typer.Option("--reason", help="Said in Slack and kept in the ledger.", show_default=False)
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation at a terminal.")]

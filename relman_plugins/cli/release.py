@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relman_plugins.cli import complete
+from relman_plugins.cli.connect import connected
 from relman_plugins.cli.exits import Exit, Stop
-from relman_plugins.cli.options import DEFAULT_URL, Interval, Password, Token, Url, User
+from relman_plugins.cli.options import AnyFormat, Format, Interval
+from relman_plugins.cli.screen import echo_json, echo_line, shown
+
+if TYPE_CHECKING:
+    from relman_plugins.cli.api import Api
 
 
+@connected
 def release(
-    pipeline: Annotated[str, typer.Argument(help="Name of the pipeline.")],
-    version: Annotated[str, typer.Argument(help="Version to release.")],
-    changes: Annotated[str, typer.Option("--changes", help="What changed, in words.")] = "",
-    ticket: Annotated[str, typer.Option("--ticket", help="Link to the ticket or change.")] = "",
+    api: Api,
+    pipeline: Annotated[
+        str,
+        typer.Argument(help="Name of the pipeline.", autocompletion=complete.pipelines, show_default=False),
+    ],
+    version: Annotated[str, typer.Argument(help="Version to release.", show_default=False)],
+    changes: Annotated[
+        str, typer.Option("--changes", help="What changed, in words.", show_default=False)
+    ] = "",
+    ticket: Annotated[
+        str, typer.Option("--ticket", help="Link to the ticket or change.", show_default=False)
+    ] = "",
     own: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Fill in one of the pipeline's own fields."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Fill in one of the pipeline's own fields.",
+            show_default=False,
+        ),
     ] = None,
     emergency: Annotated[
-        str, typer.Option("--emergency", metavar="REASON", help="Don't wait for release windows, and why.")
+        str,
+        typer.Option(
+            "--emergency",
+            metavar="REASON",
+            help="Don't wait for release windows, and why.",
+            show_default=False,
+        ),
     ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Go through the plan without changing anything.")
@@ -29,18 +55,16 @@ def release(
     watch: Annotated[
         bool, typer.Option("--watch", help="Follow it to its end; exit 1 unless it succeeds.")
     ] = False,
+    form: AnyFormat = Format.TEXT,
     interval: Interval = 1.0,
-    url: Url = DEFAULT_URL,
-    user: User = "",
-    password: Password = "",
-    token: Token = "",
 ) -> None:
     """Start a release of one version."""
-    from relman_plugins.cli.api import Api, Refusal, part
+    from relman_plugins.cli.api import Refusal, part
     from relman_plugins.cli.fields import filled_in
+    from relman_plugins.cli.watch import find_by_run, follow
     from relman_plugins.domain.identity import NAME_PATTERN, dag_id_of, is_ticket, is_version
 
-    if not re.match(NAME_PATTERN, pipeline):
+    if not re.fullmatch(NAME_PATTERN, pipeline):
         raise Stop(Exit.USAGE, f"{pipeline!r} is no pipeline name: lower-case letters, digits and dashes")
     if not is_version(version):
         raise Stop(Exit.USAGE, f"{version!r} is no version: letters, digits and . _ + -, at most 64")
@@ -54,28 +78,36 @@ def release(
         "dry_run": dry_run,
     }
     conf |= {k: v for k, v in (("ticket", ticket), ("emergency_reason", emergency)) if v}
-    with Api(url, user, password, token) as api:
-        try:
-            dag = api.airflow("GET", f"/dags/{part(dag_id)}/details")
-        except Refusal as refusal:
-            if refusal.status != 404:
-                raise
-            raise Stop(Exit.FINDINGS, _no_pipeline(api, pipeline)) from refusal
-        conf |= filled_in(own or (), dag.get("params") or {})
-        run = api.airflow("POST", f"/dags/{part(dag_id)}/dagRuns", json={"logical_date": None, "conf": conf})
-        run_id = str(run["dag_run_id"])
-        typer.echo(f"started {pipeline} {version}: {api.url}/dags/{part(dag_id)}/runs/{part(run_id)}")
-        if dag.get("is_paused"):
-            typer.echo(
-                f"{dag_id} is paused in Airflow: the release waits until somebody unpauses it", err=True
-            )
-        if watch:
-            from relman_plugins.cli.watch import find_by_run, follow
+    try:
+        dag = api.airflow("GET", f"/dags/{part(dag_id)}/details")
+    except Refusal as refusal:
+        if refusal.status != 404:
+            raise
+        raise Stop(Exit.FINDINGS, _no_pipeline(api, pipeline)) from refusal
+    conf |= filled_in(own or (), dag.get("params") or {})
+    run = api.airflow("POST", f"/dags/{part(dag_id)}/dagRuns", json={"logical_date": None, "conf": conf})
+    run_id = str(run["dag_run_id"])
+    started = {
+        "pipeline": pipeline,
+        "version": version,
+        "dag_id": dag_id,
+        "run_id": run_id,
+        "url": f"{api.url}/dags/{part(dag_id)}/runs/{part(run_id)}",
+        "paused": bool(dag.get("is_paused")),
+    }
+    if form is Format.TEXT:
+        typer.echo(shown(f"started {pipeline} {version}: {started['url']}"))
+    elif watch:
+        echo_line(started=started)
+    else:
+        echo_json(started)
+    if started["paused"]:
+        typer.echo(f"{dag_id} is paused in Airflow: the release waits until somebody unpauses it", err=True)
+    if watch:
+        follow(api, find_by_run(api, pipeline, run_id, interval), interval, form)
 
-            follow(api, find_by_run(api, pipeline, run_id, interval), interval)
 
-
-def _no_pipeline(api: Any, pipeline: str) -> str:
+def _no_pipeline(api: Api, pipeline: str) -> str:
     import difflib
 
     found = api.airflow("GET", "/dags", params={"dag_id_pattern": "release__", "limit": 100}).get("dags", [])

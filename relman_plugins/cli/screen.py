@@ -1,6 +1,12 @@
-"""Other people's text on a terminal: what a server, a suite or somebody's spec says must not steer it."""
+"""What is printed: other people's text, that must not steer a terminal, and data for programs."""
 
 from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import typer
 
 from relman_plugins.spec.words import visible
 
@@ -18,3 +24,22 @@ def shown(text: object) -> str:
 def continued(text: object, margin: int) -> str:
     """Return ``shown`` text whose further lines are indented, so that none passes for a new entry."""
     return shown(text).replace("\n", "\n" + " " * margin)
+
+
+def echo_json(value: Any) -> None:
+    """Print one JSON document for programs: indented, UTF-8."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def echo_line(**entry: Any) -> None:
+    """Print one JSON object on one line, at once: for output that goes on."""
+    typer.echo(json.dumps(entry, ensure_ascii=False))
+
+
+def confirmed(question: str, *, yes: bool) -> None:
+    """Ask a person at a terminal, unless told not to; anything but yes ends the command with code 1.
+
+    Without a terminal nobody is asked: a script has said what it wants. The question goes to standard error.
+    """
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        typer.confirm(question, abort=True, err=True)

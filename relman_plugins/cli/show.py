@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def print_releases(releases: list[dict[str, Any]]) -> None:
     """Print one row per release."""
     if not releases:
-        Console().print("no releases yet; `relman release PIPELINE VERSION` starts one")
+        console().print("no releases yet; `relman release PIPELINE VERSION` starts one")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("release", "state", "now", "opened"):
@@ -132,8 +132,8 @@ def _cell(text: str) -> str:
     return escape(shown(text))
 
 
-def console() -> Console:
-    """Return where tables are printed."""
+def console(*, error: bool = False) -> Console:
+    """Return where tables are printed: standard output, or standard error."""
     # A pipe has no width: wrapping at Rich's default of 80 would break what is searched for.
-    terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=200, no_color=True)
+    terminal = Console(stderr=error)
+    return terminal if terminal.is_terminal else Console(stderr=error, width=200, no_color=True)

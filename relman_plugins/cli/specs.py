@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -43,7 +43,7 @@ def plan(
     form: Annotated[PlanFormat, typer.Option("--format", help="How the plan is printed.")] = PlanFormat.TEXT,
 ) -> None:
     """Show what a release of this pipeline will do, step by step."""
-    from relman_plugins.cli.screen import shown
+    from relman_plugins.cli.screen import echo_json, shown
     from relman_plugins.domain.identity import is_version
     from relman_plugins.plan.compile import compile_shape, plan_release
     from relman_plugins.plan.model import Options
@@ -73,13 +73,6 @@ def schema() -> None:
     from relman_plugins.spec.schema import schema_text
 
     typer.echo(schema_text(), nl=False)
-
-
-def echo_json(value: Any) -> None:
-    """Print JSON for programs: indented, UTF-8."""
-    import json
-
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _has_errors(findings: tuple[Diagnostic, ...]) -> bool:

@@ -11,6 +11,8 @@ import typer
 from relman_plugins.cli import words
 from relman_plugins.cli.api import part
 from relman_plugins.cli.exits import Exit, Stop
+from relman_plugins.cli.options import Format
+from relman_plugins.cli.screen import echo_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +38,13 @@ def find_by_run(api: Api, pipeline: str, run_id: str, interval: float) -> str:
         time.sleep(interval)
 
 
-def follow(api: Api, release_id: str, interval: float) -> None:
-    """Show a release until it is closed. Ends with code 1 unless it succeeded."""
-    outcome = _live(api, release_id, interval) if sys.stdout.isatty() else _lines(api, release_id, interval)
+def follow(api: Api, release_id: str, interval: float, form: Format) -> None:
+    """Show a release until it is closed. Ends with code 1 unless it succeeded.
+
+    As JSON: one object a line, ``{"event": …}`` for each event and ``{"release": …}`` at the end.
+    """
+    show = _objects if form is Format.JSON else _live if sys.stdout.isatty() else _lines
+    outcome = show(api, release_id, interval)
     if outcome != "succeeded":
         raise typer.Exit(Exit.FINDINGS)
 
@@ -65,6 +71,16 @@ def _looks(
             if release["status"]["outcome"]:
                 return
         time.sleep(interval)
+
+
+def _objects(api: Api, release_id: str, interval: float) -> str:
+    last: dict[str, Any] = {}
+    for release, events in _looks(api, release_id, interval):
+        for event in events:
+            echo_line(event=event)
+        last = release
+    echo_line(release=last)
+    return str(last["status"]["outcome"])
 
 
 def _lines(api: Api, release_id: str, interval: float) -> str:

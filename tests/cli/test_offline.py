@@ -127,7 +127,6 @@ def test_a_plan_is_shown_in_three_forms(folder: Path) -> None:
         ["release", "shop"],
         ["release", "Not A Name", "1.0.0"],
         ["release", "shop", "no version"],
-        ["status", "--watch", "--format", "json"],
         ["status", "--url", "no-address"],
         ["status", "--limit", "0"],
     ],

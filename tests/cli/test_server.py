@@ -21,6 +21,7 @@ from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.status import Decision
 from relman_plugins.plan.model import Options, ReleasePlan
 from tests.cli.command import as_user, command, environment, relman
+from tests.cli.test_shell import completed
 from tests.plugin.airflow_server import GATE, SHAPE, Server
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -112,6 +113,45 @@ def test_hold_resume_abort(server: Server) -> None:
     close(server, release, "aborted")
     ended = relman("abort", release, "--reason", "again", **who)
     assert (ended.returncode, "has ended (aborted)" in ended.stderr) == (1, True)
+
+
+def test_what_is_done_is_data_for_programs_too(server: Server) -> None:
+    record = server.release("5.1.5", quorum=2)
+    release, alice = record.release_id, as_user(server, "alice")
+    vote = relman("approve", release, "--format", "json", **alice)
+    found = json.loads(vote.stdout)
+    assert (found["release_id"], found["missing"], found["gate"]["state"]) == (release, 1, "open")
+    assert gate_shown(server, release) in vote.stderr
+    said = [
+        json.loads(relman(verb, release, "--format", "json", **alice).stdout) for verb in ("hold", "hold")
+    ]
+    assert [(s["release_id"], s["recorded"]) for s in said] == [(release, True), (release, False)]
+    again = relman("approve", release, "--format", "json", **alice)
+    assert (again.returncode, again.stdout, "already said approve" in again.stderr) == (1, "", True)
+
+
+def gate_shown(server: Server, release: str) -> str:
+    return str(server.ledger.votes.gate(release, GATE).subject_digest)
+
+
+def test_a_watch_gives_one_object_a_line(server: Server) -> None:
+    record = server.release("5.1.6")
+    args = ["status", record.release_id, "--watch", "--format", "json", "--interval", "0.2"]
+    with started(args, as_user(server, "vera")) as watch:
+        assert watch.stdout
+        assert json.loads(line_with(watch.stdout, "gate.opened"))["event"]["step"] == GATE
+        close(server, record.release_id, "succeeded")
+        last = [json.loads(line) for line in watch.stdout][-1]
+        assert last["release"]["status"]["outcome"] == "succeeded"
+        assert watch.wait(30) == 0
+
+
+def test_release_ids_and_gates_are_completed(server: Server) -> None:
+    record = server.release("5.1.7")
+    line = f"relman approve {record.release_id[:-1]}"
+    assert completed(line, **as_user(server, "vera")) == [record.release_id]
+    line = f"relman approve {record.release_id} --gate "
+    assert completed(line, **as_user(server, "vera")) == [GATE]
 
 
 def test_status_shows_all_and_one(server: Server) -> None:
@@ -227,16 +267,17 @@ def test_the_doctor_finds_a_healthy_server_healthy(server: Server) -> None:
     assert done.returncode == 0, done.stdout
     checks = json.loads(relman("doctor", "--format", "json", **as_user(server, "admin")).stdout)
     assert {c["name"]: c["state"] for c in checks} == {
+        "configuration": "ok",
         "server": "ok",
         "login": "ok",
         "plugin": "ok",
         "middleware": "ok",
         "ledger": "ok",
-        "outbox": checks[5]["state"],
+        "outbox": checks[6]["state"],
         "all admins": "ok",
         "DAG imports": "ok",
     }
-    assert checks[5]["state"] in {"ok", "warn"}
+    assert checks[6]["state"] in {"ok", "warn"}
 
 
 def test_the_doctor_names_a_wrong_password_and_a_missing_ledger(server: Server) -> None:

@@ -1,0 +1,176 @@
+"""The configuration file: addresses and logins by profile, so that they need not be typed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from relman_plugins.cli.exits import Exit, Stop
+
+DEFAULT_PROFILE = "default"
+COMMAND_S = 60.0
+"""How long a command for a password or token may take: a password manager may ask for a fingerprint."""
+
+_SECRETS = ("password", "token")
+_COMMANDS = ("password_command", "token_command")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One table of the file."""
+
+    name: str
+    url: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    password_command: tuple[str, ...] = ()
+    """Program and arguments whose first line of output is the password; no shell is involved."""
+    token_command: tuple[str, ...] = ()
+    """The same, for a token."""
+
+    @property
+    def has_login(self) -> bool:
+        """Say whether it says as whom."""
+        return bool(self.user or self.token or self.token_command)
+
+    def ask(self, what: Literal["password", "token"]) -> str:
+        """Return the password or token, from the file or by its command; empty when it has neither.
+
+        Raises:
+            Stop: the command can't be started, fails, takes too long, or prints nothing.
+        """
+        command: tuple[str, ...] = getattr(self, f"{what}_command")
+        return getattr(self, what) or (_output_of(command, f"{what}_command") if command else "")
+
+
+def path() -> Path:
+    """Return where the file is: ``RELMAN_CONFIG``, else ``relman/config.toml`` in the XDG folder."""
+    if named := os.environ.get("RELMAN_CONFIG"):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path("~/.config").expanduser()) / "relman" / "config.toml"
+
+
+def profile(wanted: str) -> Profile | None:
+    """Return the profile called ``wanted``, or ``default`` when that is empty; None when nothing is written.
+
+    Raises:
+        Stop: the file can't be read or is not as it must be, others may read a secret in it, or there is no
+            profile called ``wanted``.
+    """
+    file = path()
+    tables = _tables(file, needed=bool(wanted or os.environ.get("RELMAN_CONFIG")))
+    name = wanted or DEFAULT_PROFILE
+    table = tables.get(name)
+    if table is None:
+        if not wanted:
+            return None
+        there = ", ".join(sorted(tables)) or "none"
+        raise Stop(Exit.USAGE, f"--profile {wanted!r}: {file} has no such profile; it has: {there}")
+    found = _profile(file, name, table)
+    _check_access(file, found)
+    return found
+
+
+def complete(incomplete: str) -> list[str]:
+    """Return the profiles that begin so, for a shell; none when the file can't be used."""
+    try:
+        return [name for name in sorted(_tables(path(), needed=False)) if name.startswith(incomplete)]
+    except Stop:
+        return []
+
+
+def _output_of(command: tuple[str, ...], what: str) -> str:
+    import subprocess
+
+    try:
+        done = subprocess.run(  # noqa: S603 - an argument list from the user's own file, never a shell
+            command, stdout=subprocess.PIPE, text=True, timeout=COMMAND_S, check=False
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        reason = f"took longer than {COMMAND_S:.0f} s" if hasattr(error, "timeout") else str(error)
+        raise Stop(Exit.ENVIRONMENT, f"{what} ({command[0]}): {reason}") from error
+    said = done.stdout.splitlines()[:1]
+    if done.returncode or not said or not said[0].strip():
+        how = f"ended with exit code {done.returncode}" if done.returncode else "printed nothing"
+        raise Stop(Exit.ENVIRONMENT, f"{what} ({command[0]}) {how}")
+    return said[0].strip()
+
+
+def _tables(file: Path, *, needed: bool) -> dict[str, Any]:
+    try:
+        text = file.read_bytes().decode()
+    except FileNotFoundError:
+        if needed:
+            raise Stop(Exit.USAGE, f"{file}: there is no such configuration file") from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise Stop(Exit.USAGE, f"{file} can't be read: {error}") from error
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Stop(Exit.USAGE, f"{file} is not TOML: {error}") from error
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise Stop(Exit.USAGE, f"{file}: {name!r} stands outside a profile; put it below [default]")
+    return tables
+
+
+def _profile(file: Path, name: str, table: dict[str, Any]) -> Profile:
+    import difflib
+
+    known = [f.name for f in fields(Profile) if f.name != "name"]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        where = f"{file}: [{name}] {key}"
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+            raise Stop(Exit.USAGE, f"{where}: unknown key; {hint}")
+        if key in _COMMANDS:
+            if not (isinstance(value, list) and value and all(isinstance(v, str) for v in value)):
+                raise Stop(
+                    Exit.USAGE, f'{where}: expected a list of program and arguments, as ["pass", "show", "x"]'
+                )
+            values[key] = tuple(value)
+        elif isinstance(value, str):
+            values[key] = value
+        else:
+            raise Stop(Exit.USAGE, f"{where}: expected text in quotes")
+    found = Profile(name, **values)
+    if found.has_login and not found.url:
+        raise Stop(Exit.USAGE, f"{file}: [{name}] has a login and no url; say where it is for")
+    return found
+
+
+def _check_access(file: Path, found: Profile) -> None:
+    """Refuse a file that gives its secrets away, or that somebody else can make run a command."""
+    if os.name != "posix":
+        return
+    about = file.stat()
+    mode = stat.S_IMODE(about.st_mode)
+    if any(getattr(found, name) for name in _SECRETS) and mode & 0o077:
+        raise Stop(
+            Exit.USAGE,
+            f"{file} holds a password or token and others may use it (mode {mode:04o}); "
+            f"run: chmod 600 {_quoted(file)}",
+        )
+    if any(getattr(found, name) for name in _COMMANDS) and (
+        mode & 0o022 or about.st_uid not in (os.getuid(), 0)
+    ):
+        raise Stop(
+            Exit.USAGE,
+            f"{file} names a command to run and others may write it (mode {mode:04o}); "
+            f"run: chmod go-w {_quoted(file)}",
+        )
+
+
+def _quoted(file: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(file))

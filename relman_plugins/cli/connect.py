@@ -1,0 +1,134 @@
+"""The options of every command that asks a server, and where each value came from.
+
+A command is written with the open :class:`~relman_plugins.cli.api.Api` as its first argument; ``connected``
+gives it the options. Options outrank the environment, which outranks the profile in the configuration file.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_type_hints
+
+import typer
+
+from relman_plugins.cli import config
+
+if TYPE_CHECKING:
+    from relman_plugins.cli.api import Api
+
+DEFAULT_URL = "http://localhost:8080"
+P = ParamSpec("P")
+
+
+def _option(name: str, help: str, **more: Any) -> Any:
+    more.setdefault("show_default", False)
+    return Annotated[str, typer.Option(f"--{name}", envvar=f"RELMAN_{name.upper()}", help=help, **more)]
+
+
+_OPTIONS: dict[str, Any] = {
+    "url": _option("url", f"Address of Airflow; {DEFAULT_URL} if nothing says another."),
+    "user": _option("user", "Airflow user name."),
+    "password": _option("password", "Better set by the variable or in the configuration file than typed."),
+    "token": _option("token", "Airflow token, instead of user and password."),
+    "profile": _option(
+        "profile",
+        f"Which profile of the configuration file; {config.DEFAULT_PROFILE!r} if nothing says another.",
+        autocompletion=config.complete,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where to log in, and as whom."""
+
+    url: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Where ``url``, ``user``, ``password`` and ``token`` came from, in words; and a ``note``."""
+
+    def open(self, **more: Any) -> Api:
+        """Return the session; nothing is sent yet."""
+        from relman_plugins.cli.api import Api
+
+        return Api(self.url, self.user, self.password, self.token, sources=self.sources, **more)
+
+
+def connected(command: Callable[Concatenate[Api, P], None]) -> Callable[..., None]:
+    """Give a command the options of a connection; it is called with the session open."""
+    hints = get_type_hints(command, localns={"Api": object}, include_extras=True)
+    parameters = [
+        *(
+            p.replace(kind=p.KEYWORD_ONLY, annotation=hints[name])
+            for name, p in list(inspect.signature(command).parameters.items())[1:]
+        ),
+        *(_keyword(name, option, default="") for name, option in _OPTIONS.items()),
+        _keyword("ctx", typer.Context),
+    ]
+
+    def run(*, ctx: typer.Context, **kwargs: Any) -> None:
+        given = {name: kwargs.pop(name) for name in _OPTIONS}
+        with resolve(given, _typed(ctx)).open() as api:
+            command(api, **kwargs)  # type: ignore[call-arg]
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def resolve(given: Mapping[str, str], typed: Collection[str] = ()) -> Login:
+    """Return the login for what was given; ``typed`` names what stood on the command line itself.
+
+    The first of command line, environment and file that has a token or a user decides as whom. What is secret
+    goes only where it belongs: a profile's login is used only at the profile's own address, and its password
+    only for its own user.
+
+    Raises:
+        Stop: the configuration file can't be used, or a command in it failed.
+    """
+    found = config.profile(given["profile"]) or config.Profile("")
+    file = f"profile {found.name} of {config.path()}"
+    source = {name: f"--{name}" if name in typed else f"RELMAN_{name.upper()}" for name in _OPTIONS}
+    url = given["url"] or found.url or DEFAULT_URL
+    sources = {"url": source["url"] if given["url"] else file if found.url else "default"}
+    if url.rstrip("/") != found.url.rstrip("/"):
+        if found.has_login:
+            sources["note"] = f"the login of {file} is for {found.url or 'no address'}, so it is not used"
+        found = config.Profile("")
+    for level in ("--", "RELMAN_"):
+        if given["token"] and source["token"].startswith(level):
+            return Login(url, token=given["token"], sources=sources | {"token": source["token"]})
+        if given["user"] and source["user"].startswith(level):
+            break
+    else:
+        if not given["password"] and (token := found.ask("token")):
+            return Login(url, token=token, sources=sources | {"token": file})
+    user = given["user"] or found.user
+    if not user:
+        return Login(url, sources=sources)
+    sources["user"] = source["user"] if given["user"] else file
+    password = given["password"] or (found.ask("password") if user == found.user else "")
+    if password:
+        sources["password"] = source["password"] if given["password"] else file
+    return Login(url, user, password, sources=sources)
+
+
+def while_typing(ctx: typer.Context) -> Login:
+    """Return the login for what has been typed so far, for completion; raises as ``resolve``."""
+    typed = {name for name in _OPTIONS if ctx.params.get(name)}
+    given = {n: str(ctx.params.get(n) or os.environ.get(f"RELMAN_{n.upper()}", "")) for n in _OPTIONS}
+    return resolve(given, typed)
+
+
+def _keyword(name: str, annotation: Any, **more: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, **more)
+
+
+def _typed(ctx: typer.Context) -> set[str]:
+    return {n for n in _OPTIONS if getattr(ctx.get_parameter_source(n), "name", "") == "COMMANDLINE"}
