@@ -20,7 +20,7 @@ def suite(cases: str, attributes: str = "") -> bytes:
 
 PYTEST = """
 import pytest
-def test_good(): pass
+def test_good(): assert sum(range(1_000_000))  # long enough for a report in milliseconds
 def test_bad(): assert 1 == 2, "one is not two"
 @pytest.mark.skip
 def test_skipped(): pass

@@ -34,7 +34,7 @@ def kill(world: World, target: str, dice: random.Random) -> str:
     managed = next(m for m in reversed(world.stack.processes.running) if m.name == name)
     root = psutil.Process(managed.popen.pid)
     if target == "worker":
-        workers = [p for p in root.children(recursive=True) if "worker" in " ".join(p.cmdline())]
+        workers = [p for p in root.children(recursive=True) if "worker" in words(p)]
         busy = [c for w in workers for c in w.children(recursive=True)] or workers
         victim = dice.choice(busy)
         os.kill(victim.pid, signal.SIGKILL)
@@ -54,6 +54,14 @@ def kill(world: World, target: str, dice: random.Random) -> str:
     else:
         world.stack.start_airflow(target)
     return target
+
+
+def words(process: psutil.Process) -> str:
+    """Return a process's command line; nothing for one that ends while it is looked at."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 @pytest.mark.timeout(900)
