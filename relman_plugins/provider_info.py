@@ -30,6 +30,11 @@ def get_provider_info() -> dict[str, Any]:
                         "",
                         "https://airflow.example",
                     ),
+                    "trace_url": _option(
+                        "Address of a trace in your tracing tool, with {trace_id} in it, for links.",
+                        "",
+                        "https://tempo.example/trace/{trace_id}",
+                    ),
                     "specs_folder": _option(
                         "Folder of the release specs; empty for release_specs beside the DAG folder.",
                         "",

@@ -8,6 +8,8 @@
                           the other: a connection that cannot be read means no ledger, and no ledger means
                           that forward steps stop.
 ``base_url``              Public address of Airflow for links; default ``[api] base_url``.
+``trace_url``             Address of a trace in your tracing tool, for links, with ``{trace_id}`` in it. None
+                          by default.
 ``specs_folder``          Folder of the release specs; default ``release_specs`` beside the DAG folder.
 ``minimum_deferral``      Seconds between the deferral of a task and the earliest event of its trigger:
                           Airflow 3.3.2 can fail a task that is resumed sooner. Default 8.
@@ -66,6 +68,12 @@ def base_url() -> str:
 
     configured = _get("base_url") or conf.get("api", "base_url", fallback="") or "http://localhost:8080"
     return configured.rstrip("/")
+
+
+def trace_url(trace_id: str) -> str:
+    """Return where a trace can be looked at, or "" when there is no trace or no place is configured."""
+    template = _get("trace_url")
+    return template.replace("{trace_id}", trace_id) if trace_id else ""
 
 
 def ledger_conn_id() -> str:

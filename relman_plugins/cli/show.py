@@ -60,6 +60,7 @@ def release_table(release: dict[str, Any]) -> Table:
         ("reason", status["reason"] or status["message"]),
         ("started by", str(release["started_by"].get("name") or release["started_by"].get("id"))),
         ("run", release["url"]),
+        ("trace", release.get("trace_url") or status.get("trace_id") or ""),
     ]
     return _facts((name, value) for name, value in facts if value)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from relman_plugins import telemetry
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.platforms.base import Platform
@@ -59,9 +60,10 @@ def finish(
     """Converge and record what came of it: for callers that can't wait for the first record."""
     began = time.monotonic()
     at = datetime.now(UTC)
-    observed = platform.converge(
-        change.environment, change.service, change.desired, token=change.token, timeout_s=timeout_s
-    )
+    with telemetry.span("converge", **_about(change)):
+        observed = platform.converge(
+            change.environment, change.service, change.desired, token=change.token, timeout_s=timeout_s
+        )
     seconds = time.monotonic() - began
     data: dict[str, Any] = {
         "desired": change.desired.model_dump(mode="json"),
@@ -102,6 +104,18 @@ def _event(change: Change, kind: Kind, prefix: str, data: dict[str, Any]) -> New
         data=data,
         at=datetime.now(UTC),
     )
+
+
+def _about(change: Change) -> dict[str, Any]:
+    stable, candidate = change.desired.stable, change.desired.candidate
+    return {
+        "environment": change.environment,
+        "service": change.service,
+        "stable": stable.version if stable else None,
+        "candidate": candidate.version if candidate else None,
+        "weight": change.desired.candidate_weight if candidate else None,
+        "token": change.token,
+    }
 
 
 def _dump(revision: Revision | None) -> dict[str, Any] | None:

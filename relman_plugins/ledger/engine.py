@@ -61,14 +61,29 @@ class Ledger:
         self._db.close()
 
     def open_release(
-        self, *, plan: ReleasePlan, dag_id: str, run_id: str, started_by: Actor, conf: dict[str, Any]
+        self,
+        *,
+        plan: ReleasePlan,
+        dag_id: str,
+        run_id: str,
+        started_by: Actor,
+        conf: dict[str, Any],
+        trace_id: str = "",
     ) -> ReleaseRecord:
         """Store the plan of a run's release, number it, and record ``release.opened``.
+
+        ``trace_id`` names the release's OpenTelemetry trace; empty when it is not traced.
 
         Idempotent by run: called again, it returns what was stored first, whatever the arguments say.
         """
         return releases.open_release(
-            self._db, plan=plan, dag_id=dag_id, run_id=run_id, started_by=started_by, conf=conf
+            self._db,
+            plan=plan,
+            dag_id=dag_id,
+            run_id=run_id,
+            started_by=started_by,
+            conf=conf,
+            trace_id=trace_id,
         )
 
     def release(self, release_id: str) -> ReleaseRecord | None:

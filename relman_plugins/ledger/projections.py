@@ -101,6 +101,8 @@ class Status(Frozen):
     """Requests that the candidate served out of the total, when traffic was taken from it."""
     message: str = ""
     """The latest message of a step."""
+    trace_id: str = ""
+    """The release's OpenTelemetry trace; empty when it is not traced."""
     changed_environments: tuple[str, ...] = ()
     """Environments that a change was started in, in that order."""
     opened_at: datetime
@@ -117,6 +119,7 @@ def status_of(record: ReleaseRecord, events: list[Event]) -> Status:
     abort = _last(events, Kind.ABORT_REQUESTED)
     artifact = _last(events, Kind.ARTIFACT_BUILT)
     withdrawn = _last(events, Kind.TRAFFIC_WITHDRAWN, Kind.ROLLBACK_FINISHED)
+    opened = _last(events, Kind.RELEASE_OPENED)
     steps = _steps(events)
     return Status(
         release_id=record.release_id,
@@ -135,6 +138,7 @@ def status_of(record: ReleaseRecord, events: list[Event]) -> Status:
         analyses=tuple(_analysis(e) for e in events if e.kind is Kind.ANALYSIS_FINISHED),
         served=withdrawn.data.get("served") if withdrawn else None,
         message=next((m for e in reversed(events) if (m := e.data.get("message"))), ""),
+        trace_id=opened.data.get("trace_id", "") if opened else "",
         changed_environments=tuple(
             dict.fromkeys(e.environment for e in events if e.kind is Kind.CHANGE_STARTED and e.environment)
         ),

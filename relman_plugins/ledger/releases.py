@@ -40,7 +40,14 @@ class ReleaseRecord(Frozen):
 
 
 def open_release(
-    db: Database, *, plan: ReleasePlan, dag_id: str, run_id: str, started_by: Actor, conf: dict[str, Any]
+    db: Database,
+    *,
+    plan: ReleasePlan,
+    dag_id: str,
+    run_id: str,
+    started_by: Actor,
+    conf: dict[str, Any],
+    trace_id: str = "",
 ) -> ReleaseRecord:
     """Store a release and its plan, number it, and record ``release.opened``: see ``Ledger.open_release``."""
     with db.write("open-release") as conn:
@@ -81,6 +88,7 @@ def open_release(
                 "emergency_reason": options.emergency_reason,
                 "dry_run": options.dry_run,
                 "parameters": options.parameters,
+                **({"trace_id": trace_id} if trace_id else {}),
             },
         )
         serialise(conn, release_name(release_id))

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from relman_plugins import settings
+from relman_plugins import settings, telemetry
 from relman_plugins.calendars.weekly import Window, answer
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import Person
@@ -200,6 +200,7 @@ class ChangingOperator(AskingOperator):
         if not found:
             return None
         verdict, reason = Verdict(found[-1].data["verdict"]), str(found[-1].data["reason"])
+        telemetry.note(verdict=verdict.value)
         if verdict is Verdict.FAIL:
             raise StepFailed(f"the numbers are bad: {reason}")
         if verdict is Verdict.PASS:

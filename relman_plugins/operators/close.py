@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from relman_plugins import telemetry
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Outcome
 from relman_plugins.steps.base import ReleaseStepOperator
+from relman_plugins.steps.metrics import tell
 from relman_plugins.steps.outcome import left_behind, outcome_of
 from relman_plugins.steps.restoring import bring_back
 from relman_plugins.steps.run import StepRun
@@ -60,7 +62,9 @@ def close(run: StepRun, outcome: Outcome | None = None, reason: str = "") -> str
             # done: what this step can't do, maintenance goes on trying.
             reason = f"{reason}; {bring_back(run.ledger, run.release, name, run.step.id)}"
         run.record(Kind.RELEASE_CLOSED, "closed", {"outcome": outcome.value, "reason": reason})
+        tell(run.release, run.events())
     for lock in run.ledger.locks.held(run.release_id):
         run.ledger.locks.release(lock.environment, lock.service, run.release_id)
     closed = run.events(Kind.RELEASE_CLOSED)[-1].data
+    telemetry.note(outcome=closed["outcome"])
     return f"{run.release_id} {closed['outcome']}: {closed['reason']}"

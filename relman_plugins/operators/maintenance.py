@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from relman_plugins import settings
+from relman_plugins import settings, telemetry
 from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.deliver import DeliverTrigger
@@ -54,6 +54,9 @@ class MaintenanceOperator(BaseOperator):
     def delivered(self, context: Context, event: dict[str, Any]) -> None:
         """Say what was delivered."""
         self.log.info("%(sent)s messages delivered, %(failed)s tries failed, %(pending)s wait", event)
+        telemetry.count("outbox.sent", event["sent"])
+        telemetry.count("outbox.failed", event["failed"])
+        telemetry.level("outbox.pending", event["pending"])
 
 
 class _AirflowRuns:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from relman_plugins import settings
+from relman_plugins import settings, telemetry
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.parameter import FORM_FIELDS
 from relman_plugins.errors import PlanError
@@ -60,7 +60,9 @@ class OpenReleaseOperator(ReleaseStepOperator):
                 run_id=ti.run_id,
                 started_by=actor,
                 conf=conf,
+                trace_id=telemetry.trace_id(),
             )
+            telemetry.count("release.opened", pipeline=self.shape.pipeline)
             remember(settings.shapes_folder(), self.shape)
         return super().start(context)
 

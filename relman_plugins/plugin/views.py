@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from relman_plugins.settings import base_url
+from relman_plugins.settings import base_url, trace_url
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import GateState, Ledger, ReleaseRecord
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def release(store: Ledger, record: ReleaseRecord) -> dict[str, Any]:
     """Return a release: what it is, how it stands, where to see it."""
+    status = store.status(record.release_id)
     return {
         "release_id": record.release_id,
         "pipeline": record.pipeline,
@@ -26,7 +27,8 @@ def release(store: Ledger, record: ReleaseRecord) -> dict[str, Any]:
         "plan_hash": record.plan_hash,
         "shape_hash": record.shape_hash,
         "url": f"{base_url()}/dags/{quote(record.dag_id, safe='')}/runs/{quote(record.run_id, safe='')}",
-        "status": store.status(record.release_id).model_dump(mode="json"),
+        "trace_url": trace_url(status.trace_id),
+        "status": status.model_dump(mode="json"),
     }
 
 

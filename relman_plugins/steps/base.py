@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
-from relman_plugins import settings
+from relman_plugins import settings, telemetry
 from relman_plugins.domain.event import Kind
 from relman_plugins.errors import Held, LedgerError, Refused, RelmanError
 from relman_plugins.plan.model import Shape, StepKind
@@ -95,13 +95,26 @@ class ReleaseStepOperator(BaseOperator):
     def finish(self, run: StepRun, message: str, **data: Any) -> dict[str, Any]:
         """Record the step's end and return what goes into XCom; only people read it there."""
         self.log.info("%s", message)
+        telemetry.note(result=message)
         run.record(Kind.STEP_FINISHED, "finished", {"kind": run.step.kind.value, "message": message, **data})
         self._unlock(run)
         return {"release": run.release_id, "message": message, **data}
 
     def _framed(self, context: Context, work: Any) -> Any:
         """Run ``work`` and record how it did not end well."""
+        kind = self.shape.step(self.step_id).kind.value
+        with telemetry.span("step", (AirflowSkipException,), step=self.step_id, kind=kind):
+            return self._recorded(context, work)
+
+    def _recorded(self, context: Context, work: Any) -> Any:
         run = self.start(context)
+        telemetry.note(
+            release_id=run.release_id,
+            pipeline=run.shape.pipeline,
+            version=run.plan.options.version,
+            stage=run.step.stage,
+            environment=run.step.environment,
+        )
         try:
             return work(run)
         except (TaskDeferred, AirflowSkipException, AirflowFailException):

@@ -18,6 +18,7 @@ from relman_plugins.hooks.platform import platform_of
 from relman_plugins.plan import remembered
 from relman_plugins.plan.model import StepKind
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
+from relman_plugins.steps.metrics import tell, tell_standing
 from relman_plugins.steps.outcome import left_behind, outcome_of
 from relman_plugins.steps.restoring import LOCK_TTL_S, bring_back
 
@@ -61,6 +62,7 @@ class Housekeeper:
             self.remove_environments,
             self.find_bypasses,
             self.forget_shapes,
+            self.tell_standing,
         ]
         for part in parts:
             try:
@@ -158,6 +160,11 @@ class Housekeeper:
             remembered.forget(folder, pipeline)
         return [f"no release of {pipeline} is in flight; its shape is forgotten" for pipeline in gone]
 
+    def tell_standing(self) -> list[str]:
+        """Give Airflow's metrics what stands now."""
+        tell_standing(self.ledger)
+        return []
+
     def _end(self, release: ReleaseRecord, gone: bool) -> str:
         events = self.ledger.events(release.release_id)
         shape = release.plan.shape
@@ -174,7 +181,8 @@ class Housekeeper:
             step=STEP,
             data={"outcome": outcome.value, "reason": reason},
         )
-        self.ledger.record(release.release_id, closed)
+        if self.ledger.record(release.release_id, closed) is not None:
+            tell(release, self.ledger.events(release.release_id))
         for lock in self.ledger.locks.held(release.release_id):
             self.ledger.locks.release(lock.environment, lock.service, release.release_id)
         return f"{release.release_id} ended as {outcome}: {reason}"

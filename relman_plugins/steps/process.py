@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from relman_plugins import telemetry
+
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """What a command sees of the worker's environment. Connections and keys live in the rest, and stay there."""
 
@@ -63,9 +65,16 @@ class Command:
     def run(self) -> CommandResult:
         """Run it to its end, or to the time limit; then everything it started is killed.
 
+        When the release is traced, the command can join by ``TRACEPARENT`` in its environment.
         What it started may outlive it and keep its output open: that neither holds this call up nor stays,
         except a process that hides in another session with an emptied environment, which only stays.
         """
+        with telemetry.span("command", program=Path(self.argv[0]).name):
+            result = self._run()
+            telemetry.note(exit_code=result.code, timed_out=result.timed_out)
+        return result
+
+    def _run(self) -> CommandResult:
         argv = [sys.executable if self.argv[0] == "python" else self.argv[0], *self.argv[1:]]
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         # Airflow runs from a virtual environment whose programs the command may name by themselves.
@@ -76,7 +85,7 @@ class Command:
             process = self._process = subprocess.Popen(  # noqa: S603 - an argument list from the stored plan, never a shell
                 argv,
                 cwd=self.cwd,
-                env=environment | dict(self.variables) | {MARK: self._mark},
+                env=environment | telemetry.carrier() | dict(self.variables) | {MARK: self._mark},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
-from relman_plugins import settings
+from relman_plugins import settings, telemetry
 from relman_plugins.clients.prometheus import Prometheus, fill
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.status import Verdict
@@ -69,13 +69,26 @@ class AnalysisTrigger(ReleaseTrigger):
             warn=lambda text: self.log.warning("%s", text),
         )
         try:
-            end = await self._end(recorder)
+            with telemetry.span("analysis", **self._about()):
+                end = await self._end(recorder)
+                telemetry.note(verdict=end["verdict"], reason=end["reason"], aborted=end["aborted"])
         finally:
             if self._prometheus is not None:
                 await self._prometheus.aclose()
         if not end["stuck"]:
             await self._until_recorded(recorder)
         yield await self.event(end)
+
+    def _about(self) -> dict[str, Any]:
+        watch = self.watch
+        return {
+            "release_id": watch.release_id,
+            "step": watch.step,
+            "environment": watch.environment.name,
+            "version": watch.candidate.version,
+            "analysis": watch.analysis.name,
+            "weight": watch.weight,
+        }
 
     async def _end(self, recorder: Recorder) -> dict[str, Any]:
         state = await in_ledger_thread(self._state_so_far, recorder)
@@ -87,7 +100,9 @@ class AnalysisTrigger(ReleaseTrigger):
         while state.verdict is None:
             await asyncio.sleep(max(0.0, next_look - time.time()))
             next_look = time.time() + self.watch.interval_s
-            now, measurements = await asyncio.gather(self._known(recorder), self._measure_all())
+            with telemetry.span("look", release_id=self.watch.release_id, look=state.rounds + 1):
+                now, measurements = await asyncio.gather(self._known(recorder), self._measure_all())
+                self._note(measurements)
             if now.over:
                 return _event(None, now.over)
             if now.flags.aborted_by:
@@ -182,6 +197,11 @@ class AnalysisTrigger(ReleaseTrigger):
             return [Measurement(name=m.name, error=str(error)) for m in metrics]
         self._prometheus = client
         return list(await asyncio.gather(*(self._measure(client, m) for m in metrics)))
+
+    def _note(self, measurements: list[Measurement]) -> None:
+        values = {f"value.{m.name}": m.value for m in measurements}
+        errors = "; ".join(f"{m.name}: {m.error}" for m in measurements if m.error)
+        telemetry.note(error=errors or None, **values)
 
     async def _measure(self, client: Prometheus, metric: MetricPlan) -> Measurement:
         try:

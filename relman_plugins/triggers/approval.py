@@ -10,6 +10,7 @@ from uuid import UUID
 
 from airflow.triggers.base import TriggerEvent
 
+from relman_plugins import telemetry
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.ledger.api import Ledger
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread
@@ -51,9 +52,11 @@ class ApprovalTrigger(ReleaseTrigger):
         feed = await ledger_feed()
         self._book = feed.source
         state: str | None = None
-        while state is None:
-            left = (datetime.fromisoformat(self.expires_at) - datetime.now(UTC)).total_seconds()
-            state = await feed.until(self._decided, min(PAUSE_S, max(0.2, left + 0.1)))
+        with telemetry.span("gate", release_id=self.release_id, gate=self.gate):
+            while state is None:
+                left = (datetime.fromisoformat(self.expires_at) - datetime.now(UTC)).total_seconds()
+                state = await feed.until(self._decided, min(PAUSE_S, max(0.2, left + 0.1)))
+            telemetry.note(state=state)
         await self._close_required_action(state)
         yield await self.event({"state": state})
 

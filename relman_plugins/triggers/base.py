@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +31,11 @@ async def in_platform_thread(function: Callable[P, R], *args: P.args, **kwargs: 
     The thread can't be interrupted, and the caller's cancellation is passed on only once it is done: traffic
     is never left half-moved, and the caller's record of it is written.
     """
-    work = asyncio.get_running_loop().run_in_executor(_PLATFORM_THREADS, lambda: function(*args, **kwargs))
+    # The span of the caller is the parent of what the thread opens.
+    seen = contextvars.copy_context()
+    work = asyncio.get_running_loop().run_in_executor(
+        _PLATFORM_THREADS, lambda: seen.run(function, *args, **kwargs)
+    )
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
-from relman_plugins import settings
+from relman_plugins import settings, telemetry
 from relman_plugins.hooks.ledger import async_ledger_source, flags_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.ledger.api import Ledger
@@ -41,8 +41,12 @@ class KeepTrigger(ReleaseTrigger):
         """Wait."""
         feed = await ledger_feed()
         state: str | None = None
-        while state is None and (left := self.until - time.time()) > 0:
-            state = await feed.until(self._stopped, min(left, LONGEST_SLEEP_S))
+        with telemetry.span(
+            "keep", release_id=self.watch.release_id, environment=self.watch.environment.name
+        ):
+            while state is None and (left := self.until - time.time()) > 0:
+                state = await feed.until(self._stopped, min(left, LONGEST_SLEEP_S))
+            telemetry.note(state=(state or "over").partition(" ")[0])
         if state and state.startswith("aborted"):
             recorder = Recorder(
                 self.watch.release_id,

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
+from relman_plugins import telemetry
 from relman_plugins.calendars.weekly import Window, answer
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.ledger.api import Ledger
@@ -41,6 +42,12 @@ class WindowTrigger(ReleaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep to the opening, or to the end of the patience."""
+        with telemetry.span("window", release_id=self.release_id):
+            state = await self._opening()
+            telemetry.note(state=state)
+        yield await self.event({"state": state})
+
+    async def _opening(self) -> str:
         windows = [Window.model_validate(w) for w in self.windows]
         expires_at = datetime.fromisoformat(self.expires_at)
         feed = await ledger_feed()
@@ -48,16 +55,13 @@ class WindowTrigger(ReleaseTrigger):
             now = datetime.now(UTC)
             said = answer(windows, now)
             if said.open:
-                yield await self.event({"state": "open"})
-                return
+                return "open"
             if now >= expires_at:
-                yield await self.event({"state": "expired"})
-                return
+                return "expired"
             wake = min(said.next_open or expires_at, expires_at)
             left = min((wake - now).total_seconds(), LONGEST_SLEEP_S)
             if await feed.until(self._aborted, left):
-                yield await self.event({"state": "aborted"})
-                return
+                return "aborted"
 
     def _aborted(self, ledger: Ledger) -> bool | None:
         flags = flags_of(ledger, self.release_id)
@@ -81,8 +85,11 @@ class LockTrigger(ReleaseTrigger):
         """Wait for the ledger; a lock that merely expires is noticed too."""
         feed = await ledger_feed()
         state = None
-        while state is None:
-            state = await feed.until(self._free, LOCK_PAUSE_S)
+        about = {"environment": self.environment, "service": self.service}
+        with telemetry.span("lock", release_id=self.release_id, **about):
+            while state is None:
+                state = await feed.until(self._free, LOCK_PAUSE_S)
+            telemetry.note(state=state)
         yield await self.event({"state": state})
 
     def _free(self, ledger: Ledger) -> str | None:
@@ -114,7 +121,9 @@ class HoldTrigger(ReleaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the ledger."""
         feed = await ledger_feed()
-        state = await feed.until(self._resumed)
+        with telemetry.span("hold", release_id=self.release_id):
+            state = await feed.until(self._resumed)
+            telemetry.note(state=state)
         yield await self.event({"state": state})
 
     def _resumed(self, ledger: Ledger) -> str | None:

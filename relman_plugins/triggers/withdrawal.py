@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from relman_plugins import telemetry
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.state import served_since
 from relman_plugins.errors import LedgerError, StaleToken
@@ -42,6 +43,13 @@ class Withdrawal:
         Tried again for ``PATIENCE_S``, except when another release has taken the environment since: then
         there is nothing of this one left to take back.
         """
+        about = {"environment": self.watch.environment.name, "version": self.watch.candidate.version}
+        with telemetry.span("withdrawal", release_id=self.watch.release_id, reason=self.reason, **about):
+            stuck = await self._until_done()
+            telemetry.note(stuck=stuck or None)
+        return stuck
+
+    async def _until_done(self) -> str:
         watch, began = self.watch, time.monotonic()
         change = Change(
             environment=watch.environment.name,

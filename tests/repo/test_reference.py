@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.status import Decision, Outcome
 from relman_plugins.provider_info import get_provider_info
 from relman_plugins.spec.schema import json_schema
 from tests.repo import tree
@@ -48,6 +49,18 @@ def test_every_kind_of_event_is_listed() -> None:
 def test_every_setting_is_listed() -> None:
     options = get_provider_info()["config"]["relman"]["options"]
     assert [name for name in options if f"| `{name}` |" not in page("settings")] == []
+
+
+def test_every_span_and_every_metric_is_listed() -> None:
+    code = "".join(p.read_text() for p in (tree.ROOT / "relman_plugins").rglob("*.py"))
+    spans = set(re.findall(r'telemetry\.span\(\s*"([\w.]+)"', code))
+    numbers = set(re.findall(r'telemetry\.(?:count|took|level)\("([\w.]+)"', code))
+    numbers |= set(re.findall(r'_since\(.*, event, "([\w.]+)"', code))
+    numbers |= {f"release.{outcome.value}" for outcome in Outcome}
+    numbers |= {f"vote.{decision.value}" for decision in Decision}
+    trace = (tree.ROOT / "docs" / "how-to" / "trace.md").read_text()
+    assert {name for name in spans if f"`relman.{name}`" not in trace} == set()
+    assert set(re.findall(r"`relman\.([\w.]+)`", page("metrics").partition("Alarms")[0])) == numbers
 
 
 def test_every_command_is_listed() -> None:

@@ -210,7 +210,15 @@ def ledger_database(postgres: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, ledger_database: str) -> Iterator[World]:
+def airflow_settings() -> dict[str, str]:
+    """What a module's Airflow is told beyond the usual, as environment variables."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def world(
+    tmp_path_factory: pytest.TempPathFactory, ledger_database: str, airflow_settings: dict[str, str]
+) -> Iterator[World]:
     repo = tmp_path_factory.mktemp("repo")
     shutil.copytree(ROOT / "dags", repo / "dags")
     shutil.copytree(SPECS, repo / "release_specs")
@@ -219,6 +227,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, ledger_database: str) -> Ite
     extra = {
         "AIRFLOW__RELMAN__LEDGER_CONN_ID": "relman_ledger",
         "AIRFLOW_CONN_RELMAN_LEDGER": json.dumps(_connection(make_url(ledger_database))),
+        **airflow_settings,
     }
     with Stack(repo / "state", repo, reparse_s=2, extra=extra) as stack:
         people = {
