@@ -37,7 +37,7 @@ class Check:
 
 @connected
 def doctor(api: Api, form: AnyFormat = Format.TEXT) -> None:
-    """Check server, login, plugin, middleware, ledger, Slack backlog and DAGs, and where its own login is."""
+    """Check server, login, plugin, middleware, ledger, Slack backlog, DAGs and pools, and where its own login is."""
     checks = list(_checks(api))
     if form is Format.JSON:
         echo_json([asdict(check) for check in checks])
@@ -79,6 +79,7 @@ def _checks(api: Api) -> Iterator[Check]:
         yield Check("plugin", "ok", f"mounted, relman {health['version']}")
         yield from _health(health)
     yield _imports(imports)
+    yield from _pools(api)
 
 
 def _configuration(sources: dict[str, str]) -> Check:
@@ -113,6 +114,19 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
         )
     else:
         yield Check("all admins", "ok", "off: every vote names a person")
+
+
+def _pools(api: Api) -> Iterator[Check]:
+    from relman_plugins.cli.pools import pool_problems
+
+    found = pool_problems(api)
+    if found is None:
+        yield Check("pools", "warn", "this user may not see DAGs or pools; ask an Airflow admin")
+        return
+    problems, good = found
+    yield from (Check("pools", "fail", problem) for problem in problems)
+    if not problems:
+        yield Check("pools", "ok", f"ready: {', '.join(good)}" if good else "no environment names one")
 
 
 def _imports(answer: dict[str, Any] | None) -> Check:

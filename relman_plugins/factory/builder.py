@@ -23,6 +23,26 @@ RETRY_DELAY = timedelta(seconds=3)
 _NEVER_RETRIED = (StepKind.BUILD, StepKind.SUITE)
 """What runs the user's own code says no for a reason."""
 
+_POOLED = (
+    StepKind.PROVISION,
+    StepKind.DEPLOY,
+    StepKind.ROLL,
+    StepKind.PREVIEW,
+    StepKind.SHIFT,
+    StepKind.SUITE,
+    StepKind.MONITOR,
+    StepKind.KEEP,
+)
+"""What works in an environment and takes slots of its pool. People's answers don't, and a rollback or a
+teardown must never wait for others' work."""
+
+GOING_BACK_FIRST = 10
+"""Priority of a rollback among the tasks that wait for a worker; all others have 1.
+
+Weights are absolute. Airflow's default adds up what comes after a task, so that of two releases the one that
+has just begun would get each slot of a pool before the one that holds the environment. With equal weights
+the older run goes first."""
+
 MAX_ACTIVE_RUNS = 16
 """Releases of one pipeline overlap: a parked one must not hold up the next, and the lock in the ledger lets
 one at a time change an environment. The number only keeps a mistake from starting hundreds."""
@@ -77,6 +97,7 @@ def _tasks(shape: Shape, dag: DAG, catalog: Catalog) -> dict[str, BaseOperator]:
             shape=shape,
             doc_md=task_docs(shape, step),
             **_behaviour(step),
+            **_share(shape, step),
         )
         for step in shape.steps
     }
@@ -88,6 +109,16 @@ def _behaviour(step: Step) -> dict[str, Any]:
         kwargs["retry_delay"] = RETRY_DELAY
     if step.kind is StepKind.ROLLBACK:
         kwargs["trigger_rule"] = TriggerRule.ONE_FAILED
+    return kwargs
+
+
+def _share(shape: Shape, step: Step) -> dict[str, Any]:
+    """Return how the task competes with others for workers and slots."""
+    first = GOING_BACK_FIRST if step.kind is StepKind.ROLLBACK else 1
+    kwargs: dict[str, Any] = {"weight_rule": "absolute", "priority_weight": first}
+    environment = shape.environment(step.environment) if step.environment else None
+    if environment and environment.pool and step.kind in _POOLED:
+        kwargs |= {"pool": environment.pool, "pool_slots": environment.slots}
     return kwargs
 
 

@@ -179,6 +179,8 @@ def _environment(env: Environment) -> EnvironmentPlan:
         replicas=env.replicas,
         ephemeral=env.ephemeral,
         config=env.config,
+        pool=env.pool,
+        slots=env.slots if env.pool else 1,
     )
 
 

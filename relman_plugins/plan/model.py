@@ -93,6 +93,10 @@ class EnvironmentPlan(Frozen):
     replicas: int
     ephemeral: bool
     config: dict[str, str] = Field(default_factory=dict)
+    pool: str | None = None
+    """Airflow pool in which steps that work in the environment take slots."""
+    slots: int = 1
+    """Slots that each of them takes."""
 
 
 class MetricPlan(Frozen):

@@ -62,5 +62,6 @@ CODES: dict[str, str] = {
     "RM601": "a parameter with the name of a field that every trigger form has",
     "RM602": "a parameter's limits, choices or default that don't fit its type",
     "RM603": "a parameter without a default in a pipeline that starts by itself",
+    "RM701": "slots without a pool to take them from (warning)",
 }
 """Code → what was found. Those that only warn say so."""

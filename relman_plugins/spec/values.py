@@ -7,7 +7,7 @@ from typing import Any
 
 from relman_plugins.domain.identity import NAME_PATTERN
 from relman_plugins.domain.parameter import PARAMETER_PATTERN
-from relman_plugins.spec.models.base import CONNECTION_PATTERN, VARIABLE_PATTERN
+from relman_plugins.spec.models.base import CONNECTION_PATTERN, POOL_PATTERN, VARIABLE_PATTERN
 from relman_plugins.spec.models.window import END_PATTERN, START_PATTERN
 from relman_plugins.spec.position import Node
 from relman_plugins.spec.words import listed, quoted, suggestion
@@ -28,6 +28,7 @@ _TYPES = {
 _PATTERNS = {
     NAME_PATTERN: "must be lower-case letters, digits and dashes, first a letter, at most 63",
     CONNECTION_PATTERN: "must be an Airflow connection id: letters, digits, dots, dashes and underscores",
+    POOL_PATTERN: "must be the name of an Airflow pool: letters, digits, dots, dashes and underscores",
     VARIABLE_PATTERN: "must be the name of an environment variable: letters, digits and underscores",
     PARAMETER_PATTERN: "must be lower-case letters, digits and underscores, first a letter, at most 40",
     START_PATTERN: "must be a time of day from 00:00 to 23:59",

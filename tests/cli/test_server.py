@@ -264,6 +264,34 @@ def test_what_cannot_be_started_says_why(server: Server) -> None:
     assert (paused.returncode, "is paused" in paused.stderr) == (0, True)
 
 
+@pytest.fixture
+def lab(server: Server) -> Iterator[dict[str, Any]]:
+    """The pool that a DAG of the server takes two slots of, as it should be."""
+    pool = {"name": "lab", "slots": 2, "description": "", "include_deferred": False}
+    assert server.ask("POST", "/api/v2/pools", "admin", json=pool).status_code == 201
+    yield pool
+    server.ask("DELETE", "/api/v2/pools/lab", "admin")
+
+
+def test_the_doctor_names_a_pool_that_does_not_exist(server: Server) -> None:
+    found = relman("doctor", **as_user(server, "admin"))
+    assert found.returncode == 1
+    assert "fail  pools" in found.stdout
+    assert "airflow pools set lab 2" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [({"slots": 1}, "which has 1"), ({"include_deferred": True}, "counts deferred tasks")]
+)
+def test_the_doctor_names_a_pool_that_would_hold_a_release_up(
+    server: Server, lab: dict[str, Any], change: dict[str, Any], said: str
+) -> None:
+    assert server.ask("PATCH", "/api/v2/pools/lab", "admin", json=lab | change).status_code == 200
+    found = relman("doctor", **as_user(server, "admin"))
+    assert (found.returncode, said in " ".join(found.stdout.split())) == (1, True)
+
+
+@pytest.mark.usefixtures("lab")
 def test_the_doctor_finds_a_healthy_server_healthy(server: Server) -> None:
     done = relman("doctor", **as_user(server, "admin"))
     assert done.returncode == 0, done.stdout
@@ -278,6 +306,7 @@ def test_the_doctor_finds_a_healthy_server_healthy(server: Server) -> None:
         "outbox": checks[6]["state"],
         "all admins": "ok",
         "DAG imports": "ok",
+        "pools": "ok",
     }
     assert checks[6]["state"] in {"ok", "warn"}
 

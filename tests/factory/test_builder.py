@@ -258,3 +258,30 @@ class TestDocs:
         docs = build_dag(shape, {"shop.yaml": "x: |\n  ```\n  ````\n"}, catalog=CATALOG).doc_md
         assert r"a \| b" in docs
         assert "\n`````yaml\nx: |\n  ```\n  ````\n`````\n" in docs
+
+
+class TestPools:
+    def dag(self, **more) -> DAG:
+        stage = {
+            "environment": "lab",
+            "suites": ["unit"],
+            "gates": [{"approval": "release-managers"}],
+            "strategy": {"canary": {"steps": [50, 100], "analysis": "signals"}},
+        }
+        return build_dag(
+            compile_shape(documents(pipeline([stage]), [environment("lab", **more)])), {}, catalog=CATALOG
+        )
+
+    def test_work_takes_slots_and_neither_waiting_for_people_nor_going_back_does(self):
+        tasks = self.dag(pool="scarce", slots=2).task_dict
+        pools = {name: (t.pool, t.pool_slots) for name, t in tasks.items() if t.pool != "default_pool"}
+        assert pools == dict.fromkeys(["lab.canary_50", "lab.canary_100", "lab.unit"], ("scarce", 2))
+
+    def test_without_a_pool_all_share_the_default_one(self):
+        assert {t.pool for t in self.dag().tasks} == {"default_pool"}
+
+    def test_no_release_goes_first_because_much_comes_after_it(self):
+        tasks = self.dag(pool="scarce").task_dict
+        assert {t.weight_rule for t in tasks.values()} == {"absolute"}
+        assert {n for n, t in tasks.items() if t.priority_weight != 1} == {"lab.rollback"}
+        assert tasks["lab.rollback"].priority_weight > 1

@@ -48,6 +48,9 @@ with DAG("release__checkout", schedule=None, params={
     with TaskGroup("production"):
         EmptyOperator(task_id="approval") >> EmptyOperator(task_id="deploy")
 
+with DAG("release__lab", schedule=None):
+    EmptyOperator(task_id="load", pool="lab", pool_slots=2)
+
 with DAG("other", schedule=None):
     EmptyOperator(task_id="ask")
 """

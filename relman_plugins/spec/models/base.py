@@ -11,6 +11,7 @@ from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.identity import NAME_PATTERN
 
 CONNECTION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$"
+POOL_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 
 
@@ -26,6 +27,9 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 ConnectionId = Annotated[str, StringConstraints(pattern=CONNECTION_PATTERN)]
 """The id of an Airflow connection. Secrets live there, never in a spec."""
+
+PoolName = Annotated[str, StringConstraints(pattern=POOL_PATTERN)]
+"""The name of an Airflow pool, of the characters that Airflow's metrics can carry."""
 
 Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
 """The name of an environment variable."""

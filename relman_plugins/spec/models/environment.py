@@ -13,6 +13,7 @@ from relman_plugins.spec.models.base import (
     Flag,
     Metadata,
     Name,
+    PoolName,
     SpecModel,
     Variable,
 )
@@ -42,6 +43,13 @@ class Environment(SpecModel):
     """After this long an ephemeral environment is removed whatever happened to its release."""
     config: dict[Variable, str] = Field(default_factory=dict)
     """Environment variables every replica gets. Never secrets: those belong in Airflow connections."""
+    pool: PoolName | None = None
+    """Airflow pool in which the environment's work takes slots, so that a scarce place is shared fairly.
+
+    Several environments may name one pool. Waiting for people, rollback and teardown take none.
+    """
+    slots: Count = 1
+    """How many slots of `pool` each step takes."""
     gates: Annotated[tuple[Gate, ...], Field(max_length=10)] = ()
     """Gates of the environment's owner: added to every pipeline's, never removable."""
     windows: Annotated[tuple[Window, ...], Field(max_length=50)] = ()

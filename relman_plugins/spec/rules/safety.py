@@ -113,4 +113,14 @@ def lifetimes(bundle: Bundle) -> Iterator[Diagnostic]:
             yield finding(document, ("expires",), "RM313", message, key=True, hint=hint, severity="warning")
 
 
-RULES = (limits, samples, variables, secrets, templates, lifetimes)
+def pools(bundle: Bundle) -> Iterator[Diagnostic]:
+    """Slots are slots of a pool."""
+    for document in bundle.environments.values():
+        value = document.root.value
+        if isinstance(value, dict) and "slots" in value and not value.get("pool"):
+            message = "the environment takes slots, but names no pool to take them from"
+            hint = "add pool: and the name of an Airflow pool, or remove slots:"
+            yield finding(document, ("slots",), "RM701", message, key=True, hint=hint, severity="warning")
+
+
+RULES = (limits, samples, variables, secrets, templates, lifetimes, pools)
