@@ -9,6 +9,7 @@ import typer
 from relman_plugins.cli import complete
 from relman_plugins.cli.connect import connected
 from relman_plugins.cli.exits import Exit, Stop
+from relman_plugins.cli.items import Failed, Passed, answers
 from relman_plugins.cli.options import AnyFormat, Format, OpenRelease, Reason, Yes
 from relman_plugins.cli.screen import confirmed, echo_json, shown
 
@@ -35,11 +36,13 @@ def approve(
     release: OpenRelease,
     gate: Gate = "",
     comment: Comment = "",
+    passed: Passed = None,
+    failed: Failed = None,
     yes: Yes = False,
     form: AnyFormat = Format.TEXT,
 ) -> None:
-    """Approve exactly what is shown, at the gate that a release waits at."""
-    _vote(api, release, gate, "approve", comment, yes, form)
+    """Approve exactly what is shown, at the gate or checklist that a release waits at."""
+    _vote(api, release, gate, "approve", comment, (passed, failed), yes, form)
 
 
 @connected
@@ -48,11 +51,13 @@ def reject(
     release: OpenRelease,
     gate: Gate = "",
     comment: Comment = "",
+    passed: Passed = None,
+    failed: Failed = None,
     yes: Yes = False,
     form: AnyFormat = Format.TEXT,
 ) -> None:
     """Reject a release at the gate that it waits at; one rejection decides."""
-    _vote(api, release, gate, "reject", comment, yes, form)
+    _vote(api, release, gate, "reject", comment, (passed, failed), yes, form)
 
 
 @connected
@@ -85,19 +90,26 @@ def _act(api: Api, verb: str, release: str, reason: str, form: Format) -> None:
         typer.echo(shown(f"{release}: {answer['message']}"))
 
 
-def _vote(api: Api, release: str, gate: str, decision: str, comment: str, yes: bool, form: Format) -> None:
+Said = tuple[Passed, Failed]
+
+
+def _vote(
+    api: Api, release: str, gate: str, decision: str, comment: str, said: Said, yes: bool, form: Format
+) -> None:
     from relman_plugins.cli.api import part
     from relman_plugins.cli.show import console, gate_table
 
     seen = _open_gate(api, release, gate)
+    body = {
+        "decision": decision,
+        "comment": comment,
+        "digest": seen["subject_digest"],
+        "answers": answers(seen, *said),
+    }
     # Standard output is only data when a program reads it.
     console(error=form is Format.JSON).print(gate_table(seen))
     confirmed(f"{decision} this?", yes=yes)
-    answer = api.relman(
-        "POST",
-        f"/releases/{part(release)}/gates/{part(seen['gate'])}/votes",
-        json={"decision": decision, "comment": comment, "digest": seen["subject_digest"]},
-    )
+    answer = api.relman("POST", f"/releases/{part(release)}/gates/{part(seen['gate'])}/votes", json=body)
     if form is Format.JSON:
         echo_json({"release_id": release, **answer})
     else:

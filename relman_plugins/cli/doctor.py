@@ -37,7 +37,7 @@ class Check:
 
 @connected
 def doctor(api: Api, form: AnyFormat = Format.TEXT) -> None:
-    """Check server, login, plugin, middleware, ledger, Slack backlog, DAGs and pools, and where its own login is."""
+    """Check server, login, plugin, middleware, ledger, Slack backlog, DAGs, pools and the login's origin."""
     checks = list(_checks(api))
     if form is Format.JSON:
         echo_json([asdict(check) for check in checks])

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from relman_plugins.cli import words
+from relman_plugins.cli.items import lines
 from relman_plugins.cli.screen import shown
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def gate_table(gate: dict[str, Any]) -> Table:
         f"{t.get('suite')}: {t.get('tests')} tests, {t.get('failures')} failed, {t.get('skipped')} skipped"
         for t in subject.get("tests") or ()
     )
+    items = lines(gate)
     voted = {v["person"]: v["decision"] for v in gate["votes"]}
     people = (f"{p['name'] or p['id']}{_vote(voted.get(p['id']))}" for p in gate["people"])
     return _facts(
@@ -84,7 +86,7 @@ def gate_table(gate: dict[str, Any]) -> Table:
             ("artifact", str(subject.get("artifact_digest") or "-")),
             ("plan", str(subject.get("plan_hash") or "-")),
             ("changes", str(subject.get("changes") or "-")),
-            ("tests", "\n".join(tests) or "none recorded"),
+            ("items", "\n".join(items)) if items else ("tests", "\n".join(tests) or "none recorded"),
             ("asked", ", ".join(people)),
             ("missing", str(gate["missing"])),
             ("shown", str(gate["subject_digest"])),

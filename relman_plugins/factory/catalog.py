@@ -23,6 +23,7 @@ OPERATORS: dict[StepKind, str] = {
     StepKind.PREVIEW: "relman_plugins.operators.blue_green.PreviewOperator",
     StepKind.SHIFT: "relman_plugins.operators.deploy.DeployOperator",
     StepKind.SUITE: "relman_plugins.operators.suite.SuiteOperator",
+    StepKind.CHECKLIST: "relman_plugins.sensors.checklist.ChecklistSensor",
     StepKind.APPROVAL: "relman_plugins.sensors.approval.ApprovalSensor",
     StepKind.WINDOW: "relman_plugins.sensors.window.WindowSensor",
     StepKind.MONITOR: "relman_plugins.operators.monitor.MonitorOperator",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import Field
 from sqlalchemy import Connection, select
 
 from relman_plugins.domain.base import Frozen
@@ -61,6 +62,8 @@ class GateState(Frozen):
     """Id of the person whose vote decided; ``timeout`` when nobody's did."""
     comment: str = ""
     """What was said with the decision."""
+    answers: dict[str, str] = Field(default_factory=dict)
+    """What was said of the items of a checklist, by id, with the decision."""
 
 
 def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None:
@@ -101,6 +104,7 @@ def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None
         decided_at=decided.at if decided else None,
         decided_by=decided.data["by"] if decided else "",
         comment=decided.data["comment"] if decided else "",
+        answers=decided.data.get("answers", {}) if decided else {},
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Connection, exists, insert, select
 
 from relman_plugins.domain.base import Frozen, digest_of
+from relman_plugins.domain.checklist import Item, checked
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
@@ -31,6 +32,7 @@ Code = Literal[
     "not_entitled",
     "other_digest",
     "voted_already",
+    "unfit_answers",
 ]
 
 
@@ -115,13 +117,16 @@ class Votes:
         decision: Decision,
         digest: str | None = None,
         comment: str = "",
+        answers: Mapping[str, Any] | None = None,
         via: str,
     ) -> VoteResult:
         """Check and record one person's vote; decide the gate when it is the one that decides.
 
         ``airflow_user`` is whom the auth manager says the voter is, ``digest`` what was shown to them (None
         when the way in can't tell), ``via`` the way in: ``airflow``, ``api``, ``cli``, ``slack``. One reject
-        decides; approvals decide when there are as many as the quorum. A refused vote leaves no trace.
+        decides; approvals decide when there are as many as the quorum. ``answers`` are those to the items of
+        a checklist, by id; :func:`relman_plugins.domain.checklist.checked` says which are taken. A refused
+        vote leaves no trace.
         """
         with self._db.write(release_name(release_id)) as conn:
             state = gate_state(conn, release_id, gate)
@@ -134,14 +139,19 @@ class Votes:
             refusal = _refusal_of(conn, state, person, airflow_user, digest, now)
             if refusal is not None or person is None:
                 return refusal or _refusal("not_entitled", f"{airflow_user} may not answer", state)
+            try:
+                items = _items(state)
+                said = checked(items, answers or {}, decision) if items else {}
+            except ValueError as error:
+                return _refusal("unfit_answers", f"gate {gate} of {release_id}: {error}", state)
             actor = Actor(kind="person", id=person.id, name=name or person.name, via=via)
             comment = clean_text(comment)[:COMMENT_LIMIT]
-            _insert_vote(conn, state, actor, decision, comment, now)
+            _insert_vote(conn, state, actor, decision, comment, said, now)
             state = _require(conn, release_id, gate)
             if decision is Decision.REJECT:
-                state = _decide(conn, state, "rejected", actor, person.id, comment, now)
+                state = _decide(conn, state, "rejected", actor, person.id, comment, now, said)
             elif not state.missing:
-                state = _decide(conn, state, "approved", actor, person.id, comment, now)
+                state = _decide(conn, state, "approved", actor, person.id, comment, now, said)
             return VoteResult(accepted=True, code="accepted", reason=_what_now(state), gate=state)
 
     def expire_gate(self, release_id: str, gate: str, *, now: datetime | None = None) -> GateState | None:
@@ -238,8 +248,18 @@ def _refusal_of(
     return None
 
 
+def _items(state: GateState) -> list[Item]:
+    return [Item.model_validate(i) for i in state.subject.get("checklist") or ()]
+
+
 def _insert_vote(
-    conn: Connection, state: GateState, actor: Actor, decision: Decision, comment: str, now: datetime
+    conn: Connection,
+    state: GateState,
+    actor: Actor,
+    decision: Decision,
+    comment: str,
+    answers: Mapping[str, str],
+    now: datetime,
 ) -> None:
     conn.execute(
         insert(t.vote).values(
@@ -261,12 +281,20 @@ def _insert_vote(
         "comment": comment,
         "via": actor.via,
         "round": state.round,
+        **({"answers": dict(answers)} if answers else {}),
     }
     _tell(conn, state, Kind.GATE_VOTED, f"voted:{state.gate}:{state.round}:{actor.id}", actor, data, now)
 
 
 def _decide(
-    conn: Connection, state: GateState, outcome: State, actor: Actor, by: str, comment: str, now: datetime
+    conn: Connection,
+    state: GateState,
+    outcome: State,
+    actor: Actor,
+    by: str,
+    comment: str,
+    now: datetime,
+    answers: Mapping[str, str] | None = None,
 ) -> GateState:
     data = {
         "state": outcome,
@@ -274,6 +302,7 @@ def _decide(
         "digest": state.subject_digest,
         "round": state.round,
         "comment": comment,
+        **({"answers": dict(answers)} if answers else {}),
     }
     _tell(conn, state, Kind.GATE_DECIDED, f"decided:{state.gate}:{state.round}", actor, data, now)
     return _require(conn, state.release_id, state.gate)

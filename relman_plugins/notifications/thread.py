@@ -102,9 +102,10 @@ def _gate_opened(event: Event, data: dict[str, Any]) -> _Written:
     shown = people[:20] + ([f"{len(people) - 20} more"] if len(people) > 20 else [])
     quorum = data.get("quorum", 1)
     until = f" until {moment(data['expires_at'])}" if data.get("expires_at") else ""
-    text = (
-        f"✋ {_where(event)} waits for {count(quorum, 'approval')} of {', '.join(shown) or 'nobody'}{until}"
-    )
+    names = ", ".join(shown) or "nobody"
+    text = f"✋ {_where(event)} waits for {count(quorum, 'approval')} of {names}{until}"
+    if subject.get("checklist"):
+        return _checklist_opened(event, subject, f"{names}{until}")
     tests = ", ".join(
         f"{plain(s.get('suite', '?'), 60)} {s.get('tests', 0)} tests, {s.get('failures', 0)} failed"
         for s in subject.get("tests") or []
@@ -117,6 +118,19 @@ def _gate_opened(event: Event, data: dict[str, Any]) -> _Written:
     blocks: list[Block] = [section("*What is approved*", " · ".join(what), tests)]
     hint = context(f"Answer under Required Actions, or {code(f'relman approve {event.release_id}')}")
     return (text, *blocks, *_quoted(subject.get("changes")), hint)
+
+
+def _checklist_opened(event: Event, subject: dict[str, Any], whom: str) -> _Written:
+    items = subject["checklist"]
+    text = (
+        f"📋 {code(subject.get('suite', '?'))} in {_where(event)} waits for one of {whom} to try "
+        f"{count(len(items), 'item')} of {code(subject.get('version', '?'))}"
+    )
+    shown = [f"• {plain(i.get('item', '?'), 120)}" for i in items[:SHOWN_FAILURES]]
+    if len(items) > SHOWN_FAILURES:
+        shown.append(f"… and {len(items) - SHOWN_FAILURES} more")
+    hint = f"Answer under Required Actions, or {code(f'relman approve {event.release_id} --passed all')}"
+    return (text, section(*shown), *_quoted(subject.get("changes")), context(hint))
 
 
 def _voted(event: Event, data: dict[str, Any]) -> _Written:

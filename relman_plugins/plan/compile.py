@@ -24,6 +24,7 @@ from relman_plugins.plan.model import (
 from relman_plugins.spec.models import (
     Analysis,
     Canary,
+    Checklist,
     Documents,
     Environment,
     Recreate,
@@ -90,7 +91,10 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
         provision=step("provision", StepKind.PROVISION, **expires) if env.ephemeral else None,
         changes=changes.steps(stage, env.replicas, step),
         suites=tuple(
-            step(name, StepKind.SUITE, suite=name, **_suite(pipeline.suites[name])) for name in stage.suites
+            _checklist(documents, name, suite, step)
+            if isinstance(suite, Checklist)
+            else step(name, StepKind.SUITE, suite=name, **_suite(suite))
+            for name, suite in ((name, pipeline.suites[name]) for name in stage.suites)
         ),
         monitor=step("monitor", StepKind.MONITOR, **_monitor(stage)) if stage.monitor else None,
         keep=changes.keep(stage, step),
@@ -169,6 +173,23 @@ def _suite(suite: Suite) -> dict[str, Any]:
         "min_tests": suite.min_tests,
         "max_failures": suite.max_failures,
     }
+
+
+def _checklist(documents: Documents, name: str, suite: Checklist, step: changes.Maker) -> Step:
+    people = _members(documents, suite.group)
+    if not people:
+        raise PlanError(f"nobody may answer checklist {name}: group {suite.group} is empty; add people to it")
+    return step(
+        name,
+        StepKind.CHECKLIST,
+        suite=name,
+        items=[{"id": i.id or f"item-{n}", "item": i.item} for n, i in enumerate(suite.checklist, start=1)],
+        group=suite.group,
+        quorum=1,
+        people=[p.model_dump(mode="json") for p in people],
+        timeout_s=suite.timeout.seconds,
+        on_timeout=suite.on_timeout,
+    )
 
 
 def _environment(env: Environment) -> EnvironmentPlan:

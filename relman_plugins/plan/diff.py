@@ -151,10 +151,12 @@ def _step(label: str, before: Step, after: Step) -> Iterator[Difference]:
 
 def _readable(step: Step) -> dict[str, Any]:
     """Return a step's arguments as people compare them: no ids of other steps, people by id and user."""
-    hidden = {"gate", "group", "suite", "steps", "promotes", "weight"}
+    hidden = {"gate", "suite", "steps", "promotes", "weight"} | _KNOWN_BY.get(step.kind, set())
     args = {k: v for k, v in step.args.items() if k not in hidden}
     if "people" in args:
         args["people"] = [f"{p['id']} ({p['airflow']})" for p in args["people"]]
+    if "items" in args:
+        args["items"] = [i["item"] for i in args["items"]]
     if "windows" in args:
         args["windows"] = [words.window(w) for w in args["windows"]]
     return args
@@ -180,10 +182,14 @@ def _exposure(steps: list[Step]) -> int:
     return next((int(s.args["weight"]) for s in steps if s.kind is StepKind.SHIFT), 100)
 
 
+_KNOWN_BY = {StepKind.APPROVAL: {"group"}, StepKind.CHECKLIST: {"quorum"}}
+"""Arguments that a label says already, or that are always the same."""
+
 _GUARDS = {
     StepKind.APPROVAL: "a gate is removed: nobody of the group is asked",
     StepKind.WINDOW: "a gate is removed: changes at any time",
     StepKind.SUITE: "its tests run no more",
+    StepKind.CHECKLIST: "nobody goes through it any more",
     StepKind.MONITOR: "nothing watches the version after the traffic has moved",
     StepKind.ROLLBACK: "the stage goes back by itself no more",
 }
@@ -195,6 +201,8 @@ def _weaker(what: str, before: Any, after: Any) -> str:
     match what:
         case "quorum" if after < before:
             return "quorum lowered: fewer people decide"
+        case "items" if set(before) - set(after):
+            return "something is not tried any more"
         case "people" if _answers_as_another(before, after):
             return "somebody answers as another user"
         case "analysis" if not after:

@@ -109,6 +109,7 @@ _WORK = (
     StepKind.PREVIEW,
     StepKind.SHIFT,
     StepKind.SUITE,
+    StepKind.CHECKLIST,
     StepKind.MONITOR,
     StepKind.KEEP,
 )

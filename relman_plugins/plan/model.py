@@ -32,6 +32,7 @@ class StepKind(StrEnum):
     PREVIEW = "preview"
     SHIFT = "shift"
     SUITE = "suite"
+    CHECKLIST = "checklist"
     APPROVAL = "approval"
     WINDOW = "window"
     MONITOR = "monitor"
@@ -55,6 +56,7 @@ class Step(Frozen):
     shift      ``{weight, analysis: name|None, interval_s, count, promotes}``: one weight of a canary, or the
                switch of blue/green
     suite      ``{suite, command, env, junit, timeout_s, min_tests, max_failures}``
+    checklist  ``{suite, items: [Item], group, quorum: 1, people: [Person], timeout_s, on_timeout}``
     approval   ``{gate, group, quorum, people: [Person], timeout_s, on_timeout}``
     window     ``{windows: [Window], timeout_s}``
     monitor    ``{analysis, for_s, interval_s, promotes}``
@@ -201,5 +203,5 @@ class ReleasePlan(Frozen):
         return {p.variable: as_text(given.get(p.name, "")) for p in self.shape.parameters}
 
     def people(self, gate: str) -> tuple[Person, ...]:
-        """Return who may answer at an approval gate."""
+        """Return who may answer at a gate: an approval, or a checklist."""
         return tuple(Person.model_validate(p) for p in self.shape.step(gate).args["people"])

@@ -22,7 +22,8 @@ minimum to promote    the sum over all stages of:
 **Worst case to roll back**, from a defect that every look sees to the traffic being told to move: the largest
 over all watching steps of ``blind + interval * (1 + tolerated_failures)`` for the most tolerant metric, where
 ``blind`` is how long nobody looked before the step began: what ``M`` adds to the watch before it in the stage
-(``W - looks * interval``), and, before a monitor, the longest time limit of the stage's suites.
+(``W - looks * interval``), and, before a monitor, the longest time limit of the stage's suites, checklists
+included.
 
 * ``canary`` and ``blue_green`` have a standby: moving back is a matter of weights. ``recreate`` and
   ``rolling`` have none (:func:`starts_again`): the old version's replicas have to start first.
@@ -40,6 +41,7 @@ from relman_plugins.plan.model import Shape, Step, StepKind
 MINIMUM_DEFERRAL_S = 8.0
 """The default of the setting ``minimum_deferral``."""
 
+_SUITES = (StepKind.SUITE, StepKind.CHECKLIST)
 _NO_STANDBY = (StepKind.DEPLOY, StepKind.ROLL)
 
 
@@ -53,7 +55,7 @@ def rollback_time(shape: Shape, minimum_s: float = MINIMUM_DEFERRAL_S) -> float 
     found: list[float] = []
     for steps in _stages(shape):
         blind = 0.0
-        suites = max((float(s.args["timeout_s"]) for s in steps if s.kind is StepKind.SUITE), default=0.0)
+        suites = max((float(s.args["timeout_s"]) for s in steps if s.kind in _SUITES), default=0.0)
         for step in (s for s in steps if s.args.get("analysis")):
             blind += suites if step.kind is StepKind.MONITOR else 0.0
             tolerated = max(m.tolerated_failures for m in shape.analysis(step.args["analysis"]).metrics)

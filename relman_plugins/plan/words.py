@@ -34,7 +34,7 @@ def window(value: dict[str, Any]) -> str:
 
 
 def answerers(step: Step) -> str:
-    """Say who may answer at an approval gate: ``1 of release-managers (alice, bob)``."""
+    """Say who may answer: ``1 of release-managers (alice, bob)``."""
     people = ", ".join(p["id"] for p in step.args["people"])
     return f"{step.args['quorum']} of {step.args['group']} ({people})"
 
@@ -130,6 +130,13 @@ def _suite(shape: Shape, step: Step) -> str:
     return f"runs suite {args['suite']}: `{shlex.join(args['command'])}` (at most {limit})"
 
 
+def _checklist(shape: Shape, step: Step) -> str:
+    args = step.args
+    ends = f"after {duration(args['timeout_s'])}: {args['on_timeout']}"
+    items = plural(len(args["items"]), "item")
+    return f"asks {answerers(step)} to go through {items} of {args['suite']}; {ends}"
+
+
 def _approval(shape: Shape, step: Step) -> str:
     args = step.args
     return f"waits for {answerers(step)}; after {duration(args['timeout_s'])}: {args['on_timeout']}"
@@ -171,6 +178,7 @@ _DESCRIBE: dict[StepKind, Callable[[Shape, Step], str]] = {
     StepKind.PREVIEW: _preview,
     StepKind.SHIFT: _shift,
     StepKind.SUITE: _suite,
+    StepKind.CHECKLIST: _checklist,
     StepKind.APPROVAL: _approval,
     StepKind.WINDOW: _window,
     StepKind.MONITOR: _monitor,

@@ -13,6 +13,7 @@ from relman_plugins.domain.status import Decision
 from relman_plugins.plan.model import StepKind
 from relman_plugins.plugin import access, voting
 from relman_plugins.plugin.deps import ledger
+from relman_plugins.steps.form import answers_of, comment_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -25,7 +26,8 @@ _DECISIONS = {decision.value: decision for decision in Decision}
 def is_gate(wanted: Target) -> bool:
     """Say whether the task asks people on behalf of a release that the ledger knows.
 
-    Approval gates do, and so does any step whose analysis was undecided: its gate has the step's own id.
+    Approval gates and checklists do, and so does any step whose analysis was undecided: its gate has the
+    step's own id.
 
     Raises:
         LedgerError: nobody knows, so nothing may be forwarded.
@@ -34,8 +36,8 @@ def is_gate(wanted: Target) -> bool:
     record = book.release_of_run(wanted.dag_id, wanted.run_id)
     if record is None:
         return False
-    approvals = {s.id for s in record.plan.shape.steps if s.kind is StepKind.APPROVAL}
-    return wanted.task_id in approvals or book.votes.gate(record.release_id, wanted.task_id) is not None
+    gates = {s.id for s in record.plan.shape.steps if s.kind in (StepKind.APPROVAL, StepKind.CHECKLIST)}
+    return wanted.task_id in gates or book.votes.gate(record.release_id, wanted.task_id) is not None
 
 
 def answer(request: Request, user: Any, wanted: Target, body: bytes) -> dict[str, Any]:
@@ -60,7 +62,8 @@ def answer(request: Request, user: Any, wanted: Target, body: bytes) -> dict[str
         user=user,
         decision=_decision(chosen),
         digest=None,
-        comment=_comment(params),
+        comment=comment_of(params),
+        answers=answers_of(params),
         via="airflow",
     )
     return {
@@ -90,11 +93,3 @@ def _decision(chosen: list[str]) -> Decision:
     if len(chosen) == 1 and (decision := _DECISIONS.get(chosen[0].lower())):
         return decision
     raise HTTPException(400, f'expected exactly one of "Approve" and "Reject", found {chosen!r}'[:300])
-
-
-def _comment(params: dict[str, Any]) -> str:
-    """Read the form's comment; Airflow's page sends the value, its API also takes ``{"value": …}``."""
-    value = params.get("comment", "")
-    if isinstance(value, dict):
-        value = value.get("value", "")
-    return value if isinstance(value, str) else ""

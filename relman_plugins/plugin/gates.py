@@ -65,6 +65,7 @@ def post_vote(
         decision=body.decision,
         digest=body.digest,
         comment=body.comment,
+        answers=body.answers,
         via=access.via_of(request),
     )
     return {

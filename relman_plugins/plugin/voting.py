@@ -9,6 +9,8 @@ from fastapi import HTTPException
 from relman_plugins.plugin import access
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from relman_plugins.domain.status import Decision
     from relman_plugins.ledger.api import Ledger, VoteResult
 
@@ -24,6 +26,7 @@ def cast_or_refuse(
     decision: Decision,
     digest: str | None,
     comment: str,
+    answers: Mapping[str, Any] | None = None,
     via: str,
 ) -> VoteResult:
     """Cast a vote and return the accepted result.
@@ -42,6 +45,7 @@ def cast_or_refuse(
         decision=decision,
         digest=digest,
         comment=comment,
+        answers=answers,
         via=via,
     )
     if not result.accepted:

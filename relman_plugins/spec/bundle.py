@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from relman_plugins.domain.identity import NAME_PATTERN
 from relman_plugins.spec.position import Document, Node
@@ -40,6 +40,16 @@ def number_at(node: Node | None, *path: str | int) -> int | float | None:
     return found.value if found is not None and good else None
 
 
+class Asked(NamedTuple):
+    """A group that is asked something, where its name stands, and where it says how many must answer."""
+
+    document: Document
+    place: Path_
+    group: str
+    quorum_place: Path_
+    quorum: int | float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A pipeline's documents, as far as they could be read."""
@@ -58,6 +68,24 @@ class Bundle:
     def stages(self) -> Iterator[tuple[Path_, Node]]:
         """Yield the stages that are mappings."""
         yield from ((p, n) for p, n in entries(self.pipeline, "stages") if isinstance(n.value, dict))
+
+    def checklists(self) -> Iterator[tuple[Path_, Node]]:
+        """Yield the suites that people go through by hand."""
+        for path, suite in entries(self.pipeline, "suites"):
+            if isinstance(suite.value, dict) and "checklist" in suite.value:
+                yield path, suite
+
+    def asked(self) -> Iterator[Asked]:
+        """Yield every group that is asked something, as often as it is."""
+        for document, path, gate in self.gates():
+            name = text_at(gate, "approval")
+            if name is not None:
+                quorum = number_at(gate, "quorum")
+                yield Asked(document, (*path, "approval"), name, (*path, "quorum"), quorum)
+        for path, suite in self.checklists():
+            name = text_at(suite, "group")
+            if name is not None:
+                yield Asked(self.pipeline, (*path, "group"), name, (*path, "group"), 1)
 
     def gates(self) -> Iterator[tuple[Document, Path_, Node]]:
         """Yield the approval gates of the stages and of their environments."""

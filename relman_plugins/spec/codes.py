@@ -63,5 +63,7 @@ CODES: dict[str, str] = {
     "RM602": "a parameter's limits, choices or default that don't fit its type",
     "RM603": "a parameter without a default in a pipeline that starts by itself",
     "RM701": "slots without a pool to take them from (warning)",
+    "RM702": "two items of a checklist with one id, or the id of the form's comment",
+    "RM703": "a checklist that may wait longer than its environment lives (warning)",
 }
 """Code → what was found. Those that only warn say so."""

@@ -75,7 +75,8 @@ def _suites(root: Node, policies: Sequence[Node]) -> Node:
     if suites is None or not isinstance(suites.value, dict):
         return root
     for name, suite in list(suites.children.items()):
-        if isinstance(suite.value, dict):
+        # What is right for a command, such as a limit of ten minutes, is not for people.
+        if isinstance(suite.value, dict) and "checklist" not in suite.value:
             found = [p.child(*place) for p in policies for place in (("every_suite",), ("suites", name))]
             layers = [(layer, str(key)) for layer in found if layer is not None for key in layer.children]
             suites = _with(suites, str(name), _defaults(suite, layers), suites.keys[str(name)])

@@ -31,9 +31,14 @@ def schema_text() -> str:
     return json.dumps(_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def keys_at(model: type[SpecModel], path: Sequence[str | int]) -> tuple[str, ...]:
-    """Return the keys that may stand in the mapping at ``path``, sorted; none if any key may."""
+def keys_at(model: type[SpecModel], path: Sequence[str | int], tag: str | int = "") -> tuple[str, ...]:
+    """Return the keys that may stand in the mapping at ``path``, sorted; none if any key may.
+
+    Where one of several definitions was chosen, ``tag`` is its name.
+    """
     definitions = _schema()["$defs"]
+    if tag in definitions:
+        return tuple(sorted(_properties(definitions[str(tag)], definitions)))
     schemas = [definitions[model.__name__]]
     for part in path:
         schemas = [inner for s in schemas for inner in _inside(_resolved(s, definitions), part, definitions)]

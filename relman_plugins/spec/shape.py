@@ -81,11 +81,14 @@ def _translated(document: Document, model: type[SpecModel], detail: ErrorDetails
 
 def _unknown_key(document: Document, model: type[SpecModel], loc: tuple[str | int, ...]) -> Diagnostic:
     path, _ = document.nearest(loc)
-    allowed = keys_at(model, path[:-1])
+    allowed = keys_at(model, path[:-1], loc[-2] if len(loc) > 1 else "")
     message = (
         f"unknown key {quoted(path[-1])} in {holder(document, path[:-1])}; expected one of {listed(allowed)}"
     )
-    return finding(document, path, "RM102", message, key=True, hint=suggestion(path[-1], allowed))
+    hint = suggestion(path[-1], allowed)
+    if loc[-2:] == ("Checklist", "command"):
+        hint = "a suite is a command or a checklist, not both: make two suites of it"
+    return finding(document, path, "RM102", message, key=True, hint=hint)
 
 
 def _secret(detail: ErrorDetails) -> bool:
@@ -119,6 +122,8 @@ _EXAMPLES = {
     "command": "command: [python, -m, pytest, -q]",
     "connection": "connection: the id of an Airflow connection",
     "approval": "approval: a group from people.yaml",
+    "group": "group: the group from people.yaml whose members may answer",
+    "item": "item: what must hold, in words",
     "steps": "steps: [10, 50, 100]",
     "zone": "zone: an IANA time zone, such as Europe/Berlin",
     "version_file": "version_file: ../src/VERSION, a file whose only line is the version",

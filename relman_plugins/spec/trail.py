@@ -17,7 +17,13 @@ _BY_KEY = {
     "stages": "stage",
     "parameters": "parameter",
 }
-_BY_INDEX = {"stages": "stage", "metrics": "metric", "gates": "gate", "windows": "window"}
+_BY_INDEX = {
+    "stages": "stage",
+    "metrics": "metric",
+    "gates": "gate",
+    "windows": "window",
+    "checklist": "item",
+}
 _KINDS = {
     "ReleasePipeline": "the pipeline",
     "Environment": "the environment",

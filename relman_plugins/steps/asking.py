@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from relman_plugins import settings
+from relman_plugins.domain.checklist import Item
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import Refused
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
+from relman_plugins.steps.form import answers_of, comment_of, form_of
 from relman_plugins.steps.run import StepRun
 from relman_plugins.triggers.approval import APPROVE, REJECT, ApprovalTrigger
 from relman_plugins.triggers.base import deferral
@@ -62,7 +64,7 @@ class AskingOperator(ReleaseStepOperator):
             subject=headline,
             body=body,
             multiple=False,
-            params=_form(),
+            params=form_of(items_of(subject)),
             assigned_users=[HITLUser(id=p.airflow, name=p.name or p.airflow) for p in people],
         )
         return self.park(context, run, gate)
@@ -131,7 +133,8 @@ class AskingOperator(ReleaseStepOperator):
             airflow_user=str(user["id"]),
             name=str(user.get("name") or ""),
             decision=Decision.APPROVE if event["chosen_options"] == [APPROVE] else Decision.REJECT,
-            comment=_comment(event.get("params_input") or {}),
+            comment=comment_of(event.get("params_input") or {}),
+            answers=answers_of(event.get("params_input") or {}),
             via="airflow",
         )
         self.log.info("answer of %s on Airflow's page: %s", user["id"], result.reason)
@@ -150,26 +153,11 @@ class AskingOperator(ReleaseStepOperator):
             ti_id=context["ti"].id,
             options=[APPROVE, REJECT],
             subject="",
-            params=_form(),
+            params=form_of(items_of(gate.subject)),
             assigned_users=[HITLUser(id=p.airflow, name=p.name or p.airflow) for p in gate.people],
         )
 
 
-def _form() -> dict[str, Any]:
-    """Return the Required Action's form: a comment, which goes into the record with the vote."""
-    from airflow.sdk import Param
-
-    comment = Param(
-        "",
-        type=["string", "null"],
-        title="Comment",
-        description="Why. It is recorded with your answer and shown to everybody.",
-        format="multiline",
-        maxLength=4000,
-    )
-    return {"comment": comment.serialize()}
-
-
-def _comment(form: dict[str, Any]) -> str:
-    value = form.get("comment")
-    return value if isinstance(value, str) else ""
+def items_of(subject: dict[str, Any]) -> list[Item]:
+    """Return the items that a gate asks about; none unless it is a checklist's."""
+    return [Item.model_validate(i) for i in subject.get("checklist") or ()]

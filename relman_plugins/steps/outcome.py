@@ -53,6 +53,16 @@ def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
     why = f"{failed.step}: {failed.data.get('message', '')}" if failed else ""
     if _last(events, Kind.ROLLBACK_FINISHED):
         return Outcome.ROLLED_BACK, why or "rolled back"
+    checklists = {s.id for s in shape.steps if s.kind is StepKind.CHECKLIST}
+    if (
+        failed
+        and failed.step in checklists
+        and any(
+            e.kind is Kind.GATE_DECIDED and e.step == failed.step and e.data["state"] == "expired"
+            for e in events
+        )
+    ):
+        return Outcome.EXPIRED, why
     if missing:
         return Outcome.FAILED, why or f"{missing[0]} has no recorded end"
     return Outcome.SUCCEEDED, f"all {len(finished)} steps ended well"

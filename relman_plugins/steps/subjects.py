@@ -112,6 +112,33 @@ def question_of(
     return subject, body
 
 
+def checklist_of(run: StepRun, url: str | None, people: Sequence[Person]) -> tuple[dict[str, Any], str]:
+    """Return the subject and the text of a checklist: what to try, where, and of which version.
+
+    Other suites may end while it waits, so their results are no part of it.
+    """
+    args = run.step.args
+    subject = subject_of(run) | {"step": run.step.id, "suite": args["suite"], "checklist": args["items"]}
+    del subject["tests"]
+    where = f"<{url}>" if url else "*the platform names no address*"
+    items = "\n".join(
+        f"{n}. {one_line(i['item'])} (`{i['id']}`)" for n, i in enumerate(args["items"], start=1)
+    )
+    body = (
+        f"**Where:** {where}, environment `{run.step.environment}`\n\n"
+        f"**What:** `{subject['version']}`, artifact `{subject['artifact_digest']}`\n\n"
+        f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n"
+        f"**Try this**\n\n{items}\n\n"
+        "Say of every item below what you found. **Approve** when all passed: while one is failed or not "
+        "tested, an approval is refused and you can go on. **Reject** when one failed: the suite is red, and "
+        "the release stops.\n\n"
+        f"**Who may answer:** one of {_names(people)}. Everybody else is told *Access Denied*.\n\n"
+        f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; without an answer by "
+        f"then: {args['on_timeout']}. All of this: `{digest_of(subject)}`\n"
+    )
+    return subject, body
+
+
 def one_line(text: str) -> str:
     """Return other people's text as one line that Markdown shows as it is, at most 500 characters of it."""
     return _plain(" ".join(text.split())[:500])

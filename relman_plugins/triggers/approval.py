@@ -78,14 +78,15 @@ class ApprovalTrigger(ReleaseTrigger):
                 ti_id=UUID(self.ti_id),
                 chosen_options=[APPROVE if state == "approved" else REJECT],
                 # Airflow's page can't name the person for an answer that it did not take itself.
-                params_input={"comment": await in_ledger_thread(self._said, state)},
+                params_input=await in_ledger_thread(self._said, state),
             )
         except Exception as error:
             # It is closed already, or Airflow is slow: the decision stands in the ledger either way.
             self.log.info("the Required Action could not be closed: %s", error)
 
-    def _said(self, state: str) -> str:
+    def _said(self, state: str) -> dict[str, str]:
         gate = self._book().votes.gate(self.release_id, self.gate)
         votes = gate.votes if gate is not None else ()
         told = [f"{v.decision} by {v.name or v.person}{f': {v.comment}' if v.comment else ''}" for v in votes]
-        return f"{state} ({'; '.join(told)})" if told else state
+        comment = f"{state} ({'; '.join(told)})" if told else state
+        return (gate.answers if gate is not None else {}) | {"comment": comment}

@@ -105,6 +105,21 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        Kind.GATE_OPENED,
+        {
+            "subject": SUBJECT
+            | {"suite": "acceptance", "checklist": [{"id": "pay", "item": "A card <can> be paid with"}]},
+            "people": PEOPLE,
+            "quorum": 1,
+        },
+        [
+            "📋 acceptance in production waits for one of @U01ALICE, Bob to try 1 item of 1.1.0",
+            "• A card <can> be paid with",
+            "│ New prices",
+            "relman approve checkout-1.1.0-1 --passed all",
+        ],
+    ),
+    (
         Kind.GATE_VOTED,
         {"actor": ALICE, "decision": "reject", "via": "api", "comment": "Not today"},
         ["👎 Alice rejected production (via api)", "│ Not today"],

@@ -11,12 +11,13 @@ from relman_plugins.spec.models import Documents, Environment, People, ReleasePi
 
 SUITES = ["unit", "api", "smoke", "load"]
 WINDOW = {"days": ["mon", "tue"], "from": "09:00", "to": "17:00", "zone": "Europe/Berlin"}
-GATE = {"approval": "release-managers", "timeout": "30m"}
+GROUP = "release-managers"
+GATE = {"approval": GROUP, "timeout": "30m"}
 PEOPLE = {
     "apiVersion": "relman/v1",
     "kind": "People",
     "people": {"alice": {"airflow": "alice"}, "bob": {"airflow": "bob", "slack": "U01BOB"}},
-    "groups": {"release-managers": ["alice", "bob"]},
+    "groups": {GROUP: ["alice", "bob"]},
 }
 
 
@@ -39,7 +40,13 @@ def pipeline(stages: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         "kind": "ReleasePipeline",
         "metadata": {"name": "shop", "owner": "team-shop", "description": "The shop"},
         "artifact": {"source": "../shop"},
-        "suites": {name: {"command": command, "junit": f"reports/{name}.xml"} for name in SUITES},
+        "suites": {name: {"command": command, "junit": f"reports/{name}.xml"} for name in SUITES}
+        | {
+            "hands": {
+                "checklist": ["It looks right", {"item": "It feels right", "id": "feel"}],
+                "group": GROUP,
+            }
+        },
         "analyses": {"signals": looks},
         "stages": stages,
         **more,
@@ -74,7 +81,7 @@ _monitor = st.just({"for": "10s", "analysis": "signals", "interval": "2s"})
 _stage = st.fixed_dictionaries(
     {},
     optional={
-        "suites": st.lists(st.sampled_from(SUITES), unique=True, max_size=3),
+        "suites": st.lists(st.sampled_from([*SUITES, "hands"]), unique=True, max_size=3),
         "gates": st.lists(st.just(GATE), max_size=2),
         "strategy": st.one_of(
             st.just("recreate"), st.sets(st.integers(1, 99), max_size=3).map(_canary), _rolling, _blue_green

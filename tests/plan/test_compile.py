@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman_plugins.errors import PlanError
+from relman_plugins.plan import words
 from relman_plugins.plan.compile import compile_shape, plan_release
 from relman_plugins.plan.model import Options, ReleasePlan, Shape, StepKind
 from relman_plugins.plan.text import render_mermaid, render_text
@@ -276,3 +277,21 @@ def test_a_preview_can_be_left_out():
     stage = {"environment": "a", "strategy": {"blue_green": {"preview": False}}}
     shape = compiled([stage], [environment("a")])
     assert ids(shape) == ["open", "build", "a.switch", "a.keep", "a.rollback", "close"]
+
+
+def test_a_checklist_asks_one_of_its_group_after_the_deployment():
+    monitor = {"for": "10s", "analysis": "signals"}
+    spec = pipeline([{"environment": "a", "suites": ["unit", "hands"], "monitor": monitor}])
+    shape = compile_shape(documents(spec, [environment("a")]))
+    step = shape.step("a.hands")
+    assert (step.kind, step.needs, step.changes) == (StepKind.CHECKLIST, ("a.deploy",), False)
+    assert step.args["items"] == [
+        {"id": "item-1", "item": "It looks right"},
+        {"id": "feel", "item": "It feels right"},
+    ]
+    assert [p["airflow"] for p in step.args["people"]] == ["alice", "bob"]
+    assert set(shape.step("a.monitor").needs) == {"a.unit", "a.hands"}
+    assert "a.hands" in shape.step("a.rollback").needs
+    assert words.describe(shape, step) == (
+        "asks 1 of release-managers (alice, bob) to go through 2 items of hands; after 1d: reject"
+    )

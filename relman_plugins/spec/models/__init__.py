@@ -5,6 +5,7 @@ from __future__ import annotations
 from relman_plugins.spec.models.analysis import Analysis, Metric
 from relman_plugins.spec.models.base import Metadata, SpecModel
 from relman_plugins.spec.models.blue_green import BlueGreen
+from relman_plugins.spec.models.checklist import Checklist, ChecklistItem
 from relman_plugins.spec.models.documents import Documents
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.environment import Environment
@@ -31,6 +32,8 @@ __all__ = [
     "Artifact",
     "BlueGreen",
     "Canary",
+    "Checklist",
+    "ChecklistItem",
     "Documents",
     "Duration",
     "Environment",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from relman_plugins.spec.models.analysis import Analysis
 from relman_plugins.spec.models.base import (
@@ -18,6 +18,7 @@ from relman_plugins.spec.models.base import (
     Variable,
     Whole,
 )
+from relman_plugins.spec.models.checklist import AnyOf, Checklist, suite_kind
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.gate import Gate
 from relman_plugins.spec.models.parameter import ParameterField, ParameterName
@@ -57,6 +58,14 @@ class Suite(SpecModel):
     """With fewer tests than this the suite fails, even if none of them does."""
     max_failures: Whole = 0
     """How many tests may fail."""
+
+
+AnySuite = Annotated[
+    Annotated[Suite, Tag("Suite")] | Annotated[Checklist, Tag("Checklist")],
+    Discriminator(suite_kind),
+    AnyOf(),
+]
+"""A command, or a checklist for people."""
 
 
 class Monitor(SpecModel):
@@ -128,8 +137,8 @@ class ReleasePipeline(SpecModel):
     """
     artifact: Artifact
     """How a version becomes something deployable."""
-    suites: dict[Name, Suite] = Field(default_factory=dict)
-    """Test suites by name."""
+    suites: dict[Name, AnySuite] = Field(default_factory=dict)
+    """Test suites by name: commands, or checklists that people go through."""
     analyses: dict[Name, Analysis] = Field(default_factory=dict)
     """Analyses by name."""
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=20)]

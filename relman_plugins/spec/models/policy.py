@@ -57,9 +57,9 @@ class Policy(SpecModel):
     stages: Annotated[dict[Name, StagePolicy], Field(max_length=50)] = Field(default_factory=dict)
     """For stages by name, if the pipeline has them; wins over `last_stage` and `every_stage`."""
     every_suite: SuitePolicy = SuitePolicy()
-    """For every suite that a pipeline defines."""
+    """For every suite with a command that a pipeline defines."""
     suites: Annotated[dict[Name, SuitePolicy], Field(max_length=50)] = Field(default_factory=dict)
-    """For suites by name, if the pipeline defines them; wins over `every_suite`."""
+    """For suites with a command by name, if the pipeline defines them; wins over `every_suite`."""
     analyses: Annotated[dict[Name, Analysis], Field(max_length=50)] = Field(default_factory=dict)
     """Analyses by name. One of the same name in the pipeline replaces it as a whole."""
     notify: Notify | None = None

@@ -12,6 +12,7 @@ from relman_plugins.spec.bundle import Bundle
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.rules import (
     calendars,
+    checklists,
     gates,
     names,
     parameters,
@@ -30,6 +31,7 @@ RULES = (
     *calendars.RULES,
     *gates.RULES,
     *parameters.RULES,
+    *checklists.RULES,
 )
 
 

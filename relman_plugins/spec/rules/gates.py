@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relman_plugins.spec.bundle import Bundle, Path_, entries, number_at, text_at
+from relman_plugins.spec.bundle import Bundle, Path_, entries, text_at
 from relman_plugins.spec.diagnostic import Diagnostic, Severity
 from relman_plugins.spec.position import Document
 from relman_plugins.spec.trail import finding, holder
@@ -17,35 +17,31 @@ def groups(bundle: Bundle) -> Iterator[Diagnostic]:
         yield from _nobody(bundle)
         return
     known = {str(path[-1]): _members(bundle.people, path) for path, _ in entries(bundle.people, "groups")}
-    for document, path, gate in bundle.gates():
-        name, quorum = text_at(gate, "approval"), number_at(gate, "quorum")
-        members = known.get(name or "")
-        if name is None:
-            continue
+    for document, place, name, quorum_place, quorum in bundle.asked():
+        members = known.get(name)
         if members is None:
             message = (
                 f"unknown approval group {quoted(name)}; those in people.yaml are {listed(known, 'none')}"
             )
             hint = suggestion(name, known) or "add it to groups: in people.yaml"
-            yield finding(document, (*path, "approval"), "RM501", message, hint=hint)
+            yield finding(document, place, "RM501", message, hint=hint)
         elif not members:
             message = f"nobody is in approval group {quoted(name)}: the gate could never open"
             hint = "add people to it in people.yaml"
-            yield finding(document, (*path, "approval"), "RM502", message, hint=hint)
+            yield finding(document, place, "RM502", message, hint=hint)
         elif quorum is not None and quorum > len(members):
             message = f"quorum {quorum} is more than the {_people(len(members))} in group {quoted(name)}"
             hint = f"lower it to at most {len(members)}, or add people to the group"
-            yield finding(document, (*path, "quorum"), "RM503", message, hint=hint)
+            yield finding(document, quorum_place, "RM503", message, hint=hint)
 
 
 def _nobody(bundle: Bundle) -> Iterator[Diagnostic]:
     if "people.yaml" in bundle.unreadable:
         return
-    for document, path, gate in bundle.gates():
-        if text_at(gate, "approval") is not None:
-            message = "an approval needs people.yaml beside the pipelines, and there is none"
-            hint = "people.yaml has kind: People, people: and groups:"
-            yield finding(document, (*path, "approval"), "RM505", message, hint=hint)
+    for asked in bundle.asked():
+        message = "an approval needs people.yaml beside the pipelines, and there is none"
+        hint = "people.yaml has kind: People, people: and groups:"
+        yield finding(asked.document, asked.place, "RM505", message, hint=hint)
 
 
 def members(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -53,7 +49,7 @@ def members(bundle: Bundle) -> Iterator[Diagnostic]:
     if bundle.people is None:
         return
     known = [str(path[-1]) for path, _ in entries(bundle.people, "people")]
-    named = {text_at(gate, "approval") for _, _, gate in bundle.gates()}
+    named = {asked.group for asked in bundle.asked()}
     for path, _ in entries(bundle.people, "groups"):
         severity: Severity = "error" if path[-1] in named else "warning"
         seen: set[str] = set()
