@@ -97,6 +97,9 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "artifact.built": lambda d, w: short((d.get("revision") or {}).get("digest")),
     "change.started": _change,
     "change.finished": _change,
+    "parity.compared": lambda d, w: (
+        f"with {d.get('with')}: {'; '.join(d.get('lines') or []) or 'no difference'}"
+    ),
     "suite.finished": lambda d, w: _suite(d),
     "gate.opened": _gate,
     "gate.voted": lambda d, w: _by(

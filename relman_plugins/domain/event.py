@@ -31,6 +31,7 @@ class Kind(StrEnum):
     ARTIFACT_BUILT = "artifact.built"
     ENVIRONMENT_PROVISIONED = "environment.provisioned"
     ENVIRONMENT_REMOVED = "environment.removed"
+    PARITY_COMPARED = "parity.compared"
     CHANGE_STARTED = "change.started"
     CHANGE_FINISHED = "change.finished"
     SUITE_FINISHED = "suite.finished"

@@ -72,6 +72,9 @@ class ObservedState(Frozen):
     """The highest fencing token the platform has accepted."""
     served: dict[str, int] = Field(default_factory=dict)
     """Requests answered so far by version, if the platform counts them; only differences mean something."""
+    config: dict[str, str] | None = None
+    """Variables that the stable revision's replicas were given, without those of a secret store; None when
+    there is no stable revision or the platform can't tell. What is recorded of a state leaves them out."""
     messages: tuple[str, ...] = ()
     """What the platform wants people to know: crash loops, refused artifacts."""
 

@@ -24,6 +24,7 @@ OPERATORS: dict[StepKind, str] = {
     StepKind.SHIFT: "relman_plugins.operators.deploy.DeployOperator",
     StepKind.SUITE: "relman_plugins.operators.suite.SuiteOperator",
     StepKind.CHECKLIST: "relman_plugins.sensors.checklist.ChecklistSensor",
+    StepKind.PARITY: "relman_plugins.operators.parity.ParityOperator",
     StepKind.APPROVAL: "relman_plugins.sensors.approval.ApprovalSensor",
     StepKind.WINDOW: "relman_plugins.sensors.window.WindowSensor",
     StepKind.MONITOR: "relman_plugins.operators.monitor.MonitorOperator",

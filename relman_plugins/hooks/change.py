@@ -67,7 +67,8 @@ def finish(
     seconds = time.monotonic() - began
     data: dict[str, Any] = {
         "desired": change.desired.model_dump(mode="json"),
-        "observed": observed.model_dump(mode="json"),
+        # What was asked for is there already, and what somebody else set may be a secret.
+        "observed": observed.model_dump(mode="json", exclude={"config"}),
         "token": change.token,
         "promoted": change.promoted,
         "stable": change.desired.stable.model_dump(mode="json") if change.desired.stable else None,

@@ -16,6 +16,7 @@ from relman_plugins.ledger import ephemerals, leases, migrate, releases
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database, utc_now
 from relman_plugins.ledger.ephemerals import Ephemeral
+from relman_plugins.ledger.live import live
 from relman_plugins.ledger.locks import Locks
 from relman_plugins.ledger.outbox import Outbox
 from relman_plugins.ledger.projections import Status, stable_of, status_of
@@ -159,6 +160,10 @@ class Ledger:
         )
         with self._db.read() as conn:
             return stable_of(event_of(row) for row in conn.execute(query).mappings())
+
+    def live(self, environment: str) -> dict[str, Revision]:
+        """Return the stable revision of every service in an environment, as the last changes left it."""
+        return live(self._db, environment)
 
     def lease(self, name: str, holder: str, ttl_s: float) -> bool:
         """Take or extend a lease for ``ttl_s`` seconds; False while another holder's has not ended."""

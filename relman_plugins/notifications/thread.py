@@ -96,6 +96,18 @@ def _suite(event: Event, data: dict[str, Any]) -> _Written:
     return (text, section(*lines))
 
 
+def _compared(event: Event, data: dict[str, Any]) -> _Written:
+    lines = data.get("lines") or []
+    areas = ", ".join(plain(a, 20) for a in data.get("of") or [])
+    pair = f"{_where(event)} and {plain(data.get('with', '?'), 80)}"
+    if not lines:
+        return (f"⚖️ {pair}: no difference in {areas}",)
+    shown = [f"• {plain(line, 160)}" for line in lines[:SHOWN_FAILURES]]
+    if len(lines) > SHOWN_FAILURES:
+        shown.append(f"… and {len(lines) - SHOWN_FAILURES} more")
+    return (f"⚖️ {pair}: *{count(len(lines), 'difference')}* in {areas}", section(*shown))
+
+
 def _gate_opened(event: Event, data: dict[str, Any]) -> _Written:
     subject = data.get("subject") or {}
     people = [mention(p.get("slack"), p.get("name") or p.get("id")) for p in data.get("people") or []]
@@ -251,6 +263,7 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.ARTIFACT_BUILT: _built,
     Kind.CHANGE_FINISHED: _changed,
     Kind.SUITE_FINISHED: _suite,
+    Kind.PARITY_COMPARED: _compared,
     Kind.GATE_OPENED: _gate_opened,
     Kind.GATE_VOTED: _voted,
     Kind.GATE_DECIDED: _decided,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from relman_plugins.domain.identity import VERSION_PATTERN, Person, is_version
+from relman_plugins.domain.parity import Area
 from relman_plugins.errors import PlanError
 from relman_plugins.plan import changes, graph
 from relman_plugins.plan.model import (
@@ -27,6 +28,7 @@ from relman_plugins.spec.models import (
     Checklist,
     Documents,
     Environment,
+    Parity,
     Recreate,
     ReleasePipeline,
     Schedule,
@@ -87,6 +89,7 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
     expires = {"expires_s": env.expires.seconds}
     return graph.StageSteps(
         name=stage.id,
+        parity=_parity(documents, stage.parity, step) if stage.parity else None,
         gates=_gates(documents, stage, env, step),
         provision=step("provision", StepKind.PROVISION, **expires) if env.ephemeral else None,
         changes=changes.steps(stage, env.replicas, step),
@@ -189,6 +192,35 @@ def _checklist(documents: Documents, name: str, suite: Checklist, step: changes.
         people=[p.model_dump(mode="json") for p in people],
         timeout_s=suite.timeout.seconds,
         on_timeout=suite.on_timeout,
+    )
+
+
+def _parity(documents: Documents, parity: Parity, step: changes.Maker) -> Step:
+    schema = parity.schema_
+    areas = parity.of or [a.value for a in Area if schema or a is not Area.SCHEMA]
+    people = _members(documents, parity.group) if parity.group else ()
+    if parity.on_difference == "gate" and not people:
+        raise PlanError("differences are to be accepted by nobody; give parity a group with people in it")
+    return step(
+        "parity",
+        StepKind.PARITY,
+        **{"with": parity.with_},
+        of=list(areas),
+        schema={
+            "command": list(schema.command or ()),
+            "path": schema.path,
+            "timeout_s": schema.timeout.seconds,
+        }
+        if schema
+        else None,
+        ignore=list(parity.ignore),
+        may_differ=list(parity.may_differ),
+        on_difference=parity.on_difference,
+        group=parity.group,
+        quorum=1,
+        people=[p.model_dump(mode="json") for p in people],
+        timeout_s=parity.timeout.seconds,
+        on_timeout=parity.on_timeout,
     )
 
 

@@ -182,14 +182,17 @@ def _exposure(steps: list[Step]) -> int:
     return next((int(s.args["weight"]) for s in steps if s.kind is StepKind.SHIFT), 100)
 
 
-_KNOWN_BY = {StepKind.APPROVAL: {"group"}, StepKind.CHECKLIST: {"quorum"}}
+_KNOWN_BY = {StepKind.APPROVAL: {"group"}, StepKind.CHECKLIST: {"quorum"}, StepKind.PARITY: {"quorum"}}
 """Arguments that a label says already, or that are always the same."""
+
+_STRICT = ("show", "gate", "fail")
 
 _GUARDS = {
     StepKind.APPROVAL: "a gate is removed: nobody of the group is asked",
     StepKind.WINDOW: "a gate is removed: changes at any time",
     StepKind.SUITE: "its tests run no more",
     StepKind.CHECKLIST: "nobody goes through it any more",
+    StepKind.PARITY: "environments are compared no more",
     StepKind.MONITOR: "nothing watches the version after the traffic has moved",
     StepKind.ROLLBACK: "the stage goes back by itself no more",
 }
@@ -201,6 +204,12 @@ def _weaker(what: str, before: Any, after: Any) -> str:
     match what:
         case "quorum" if after < before:
             return "quorum lowered: fewer people decide"
+        case "on_difference" if _STRICT.index(after) < _STRICT.index(before):
+            return "differences matter less"
+        case "of" if set(before) - set(after):
+            return "less is compared"
+        case "ignore" | "may_differ" if set(after) - set(before):
+            return "more may differ"
         case "items" if set(before) - set(after):
             return "something is not tried any more"
         case "people" if _answers_as_another(before, after):

@@ -22,6 +22,8 @@ class StageSteps:
     """The steps of one stage, not yet connected."""
 
     name: str
+    parity: Step | None
+    """Before the gates, so that who approves sees what it found."""
     gates: tuple[Step, ...]
     """One after the other, in this order."""
     provision: Step | None
@@ -67,12 +69,12 @@ def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[
         steps.append(step.model_copy(update={"needs": tuple(needs), **more}))
         return (step.id,)
 
-    at = before
+    at = add(stage.parity, before) if stage.parity else before
     for gate in stage.gates:
         at = add(gate, at)
     if stage.provision:
         # A first environment that nobody has to approve is made while the artifact is being built.
-        early = first and not stage.gates
+        early = first and not stage.gates and not stage.parity
         provisioned = add(stage.provision, ("open",) if early else at, changes=True, gates=gates)
         at = (*at, *provisioned) if early else provisioned
     leaves_last = () if stage.teardown else _leaving(stage)

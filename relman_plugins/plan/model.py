@@ -33,6 +33,7 @@ class StepKind(StrEnum):
     SHIFT = "shift"
     SUITE = "suite"
     CHECKLIST = "checklist"
+    PARITY = "parity"
     APPROVAL = "approval"
     WINDOW = "window"
     MONITOR = "monitor"
@@ -57,6 +58,8 @@ class Step(Frozen):
                switch of blue/green
     suite      ``{suite, command, env, junit, timeout_s, min_tests, max_failures}``
     checklist  ``{suite, items: [Item], group, quorum: 1, people: [Person], timeout_s, on_timeout}``
+    parity     ``{with, of: [Area], schema: {command, path, timeout_s}|None, ignore, may_differ,
+               on_difference, group, quorum: 1, people: [Person], timeout_s, on_timeout}``
     approval   ``{gate, group, quorum, people: [Person], timeout_s, on_timeout}``
     window     ``{windows: [Window], timeout_s}``
     monitor    ``{analysis, for_s, interval_s, promotes}``

@@ -137,6 +137,19 @@ def _checklist(shape: Shape, step: Step) -> str:
     return f"asks {answerers(step)} to go through {items} of {args['suite']}; {ends}"
 
 
+def _parity(shape: Shape, step: Step) -> str:
+    args = step.args
+    text = f"compares {', '.join(args['of'])} of {args['with']} and {step.environment}"
+    match args["on_difference"]:
+        case "gate":
+            ends = f"after {duration(args['timeout_s'])}: {args['on_timeout']}"
+            return f"{text}; {answerers(step)} must accept differences; {ends}"
+        case "fail":
+            return f"{text}; a difference fails it"
+        case _:
+            return f"{text} and shows the differences"
+
+
 def _approval(shape: Shape, step: Step) -> str:
     args = step.args
     return f"waits for {answerers(step)}; after {duration(args['timeout_s'])}: {args['on_timeout']}"
@@ -179,6 +192,7 @@ _DESCRIBE: dict[StepKind, Callable[[Shape, Step], str]] = {
     StepKind.SHIFT: _shift,
     StepKind.SUITE: _suite,
     StepKind.CHECKLIST: _checklist,
+    StepKind.PARITY: _parity,
     StepKind.APPROVAL: _approval,
     StepKind.WINDOW: _window,
     StepKind.MONITOR: _monitor,

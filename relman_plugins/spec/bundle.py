@@ -82,6 +82,11 @@ class Bundle:
             if name is not None:
                 quorum = number_at(gate, "quorum")
                 yield Asked(document, (*path, "approval"), name, (*path, "quorum"), quorum)
+        for path, stage in self.stages():
+            name = text_at(stage, "parity", "group")
+            if name is not None:
+                place = (*path, "parity", "group")
+                yield Asked(self.pipeline, place, name, place, 1)
         for path, suite in self.checklists():
             name = text_at(suite, "group")
             if name is not None:

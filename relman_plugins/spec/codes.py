@@ -65,5 +65,8 @@ CODES: dict[str, str] = {
     "RM701": "slots without a pool to take them from (warning)",
     "RM702": "two items of a checklist with one id, or the id of the form's comment",
     "RM703": "a checklist that may wait longer than its environment lives (warning)",
+    "RM704": "a comparison with what is no earlier stage's environment that stays",
+    "RM705": "a comparison that asks nobody, or names a group that it asks nothing (warning)",
+    "RM706": "a data schema that cannot be read, in two ways, or is not compared (warning)",
 }
 """Code → what was found. Those that only warn say so."""

@@ -123,6 +123,7 @@ _EXAMPLES = {
     "connection": "connection: the id of an Airflow connection",
     "approval": "approval: a group from people.yaml",
     "group": "group: the group from people.yaml whose members may answer",
+    "with": "with: staging, the environment that the version was tried in",
     "item": "item: what must hold, in words",
     "steps": "steps: [10, 50, 100]",
     "zone": "zone: an IANA time zone, such as Europe/Berlin",

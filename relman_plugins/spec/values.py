@@ -8,6 +8,7 @@ from typing import Any
 from relman_plugins.domain.identity import NAME_PATTERN
 from relman_plugins.domain.parameter import PARAMETER_PATTERN
 from relman_plugins.spec.models.base import CONNECTION_PATTERN, POOL_PATTERN, VARIABLE_PATTERN
+from relman_plugins.spec.models.parity import KEY_PATTERN, URL_PATH_PATTERN
 from relman_plugins.spec.models.window import END_PATTERN, START_PATTERN
 from relman_plugins.spec.position import Node
 from relman_plugins.spec.words import listed, quoted, suggestion
@@ -31,6 +32,8 @@ _PATTERNS = {
     POOL_PATTERN: "must be the name of an Airflow pool: letters, digits, dots, dashes and underscores",
     VARIABLE_PATTERN: "must be the name of an environment variable: letters, digits and underscores",
     PARAMETER_PATTERN: "must be lower-case letters, digits and underscores, first a letter, at most 40",
+    KEY_PATTERN: "must be the name of a variable or a service",
+    URL_PATH_PATTERN: "must be a path that begins with a slash, without spaces",
     START_PATTERN: "must be a time of day from 00:00 to 23:59",
     END_PATTERN: "must be a time of day from 00:00 to 24:00",
     r"^[^\n\r]*$": "must be one line",

@@ -133,7 +133,8 @@ class Housekeeper:
         """Find gates that Airflow shows green and that nobody approved."""
         done = []
         for release in self.ledger.releases(active=True, limit=200):
-            gates = [s.id for s in release.plan.shape.steps if s.kind is StepKind.APPROVAL]
+            asking = (StepKind.APPROVAL, StepKind.CHECKLIST)
+            gates = [s.id for s in release.plan.shape.steps if s.kind in asking]
             for gate in sorted(self.runs.succeeded(release.dag_id, release.run_id, gates)) if gates else ():
                 state = self.ledger.votes.gate(release.release_id, gate)
                 if release.plan.options.dry_run or (state is not None and state.state == "approved"):

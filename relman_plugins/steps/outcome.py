@@ -42,7 +42,7 @@ def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
             Outcome.ABORTED,
             f"aborted by {aborted.actor.name or aborted.actor.id}: {aborted.data.get('reason', '')}",
         )
-    approvals = {s.id for s in shape.steps if s.kind is StepKind.APPROVAL}
+    approvals = {s.id for s in shape.steps if s.kind in (StepKind.APPROVAL, StepKind.PARITY)}
     for decided in (e for e in events if e.kind is Kind.GATE_DECIDED and e.step in approvals):
         comment = f": {decided.data['comment']}" if decided.data.get("comment") else ""
         if decided.data["state"] == "rejected":

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 NARROW = "\u00a0"
 """Joins the words of a table's first column, which is broken otherwise however much room there is."""
 
+NEW = "\n\n"
+
+MOST_DIFFERENCES = 30
+"""How many differences of environments are listed for people; the rest is counted."""
+
 _ADDRESS = re.compile(r"(https?://[^\s<>\"'`|\\^{}()\[\]]*[\w/])")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
@@ -56,7 +61,19 @@ def subject_of(run: StepRun) -> dict[str, Any]:
             }
             for step, s in suites.items()
         ],
+        **_compared(run),
     }
+
+
+def _compared(run: StepRun) -> dict[str, Any]:
+    """Return what comparing environments before this stage found; nothing when it compares none."""
+    stage = {s.id for s in run.shape.steps if s.stage == run.step.stage}
+    found = [e.data for e in run.events(Kind.PARITY_COMPARED) if e.step in stage]
+    if not found:
+        return {}
+    data = found[-1]
+    shown = {"with": data["with"], "lines": data["lines"], "digest": digest_of(data["differences"])}
+    return {"parity": shown}
 
 
 def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quorum: int) -> str:
@@ -91,8 +108,46 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
         f"without an answer by then: {args['on_timeout']}.\n\n"
         f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n{ticket}"
         f"**What is approved**\n\n| | |\n|---|---|\n{table}\n\n"
+        f"{_differences(subject.get('parity'))}"
         f"**What comes next**\n\n{_next(run)}\n"
     )
+
+
+def difference_of(run: StepRun, data: dict[str, Any], people: Sequence[Person]) -> tuple[dict[str, Any], str]:
+    """Return the subject and the text of the question whether differences of environments are acceptable."""
+    args = run.step.args
+    subject = subject_of(run) | {"step": run.step.id}
+    changes = "\n".join(f"- {one_line(line)}" for line in data["changes"])
+    diff = quoted_code(data["schema_diff"], "diff")
+    body = (
+        f"`{subject['version']}` was tried in `{data['with']}` and is about to go into "
+        f"`{run.step.environment}`. They differ.\n\n"
+        f"{_differences(subject['parity'])}"
+        f"{f'**The data schema**{NEW}{diff}{NEW}' if diff else ''}"
+        f"{f'**What this release changes there**{NEW}{changes}{NEW}' if changes else ''}"
+        "**Approve** to go on in spite of that, **Reject** to end the release. Nothing is changed until "
+        "somebody answers.\n\n"
+        f"**Who may answer:** one of {_names(people)}. Everybody else is told *Access Denied*.\n\n"
+        f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; without an answer by "
+        f"then: {args['on_timeout']}. All of this: `{digest_of(subject)}`\n"
+    )
+    return subject, body
+
+
+def _differences(parity: dict[str, Any] | None) -> str:
+    if parity is None:
+        return ""
+    shown = [f"- {one_line(line)}" for line in parity["lines"][:MOST_DIFFERENCES]]
+    if len(parity["lines"]) > MOST_DIFFERENCES:
+        shown.append(f"- … and {len(parity['lines']) - MOST_DIFFERENCES} more")
+    return f"**What differs from `{parity['with']}`**{NEW}" + ("\n".join(shown) or "- nothing") + NEW
+
+
+def quoted_code(text: str, language: str) -> str:
+    """Return other people's text as a block of code that its own backticks cannot end; empty for none."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}" if text else ""
 
 
 def question_of(

@@ -120,6 +120,24 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        Kind.PARITY_COMPARED,
+        {
+            "with": "staging",
+            "of": ["config"],
+            "lines": [f"KEY_{n}: only in staging (<x>)" for n in range(12)],
+        },
+        [
+            "⚖️ production and staging: 12 differences in config",
+            "• KEY_9: only in staging (<x>)",
+            "… and 2 more",
+        ],
+    ),
+    (
+        Kind.PARITY_COMPARED,
+        {"with": "staging", "of": ["config", "drift"], "lines": []},
+        ["⚖️ production and staging: no difference in config, drift"],
+    ),
+    (
         Kind.GATE_VOTED,
         {"actor": ALICE, "decision": "reject", "via": "api", "comment": "Not today"},
         ["👎 Alice rejected production (via api)", "│ Not today"],

@@ -77,6 +77,10 @@ _blue_green = st.fixed_dictionaries(
         "keep": st.sampled_from(["1s", "2h"]),
     },
 ).map(lambda settings: {"blue_green": settings})
+_parity = st.fixed_dictionaries(
+    {"with": st.just("env-0")},
+    optional={"schema": st.just({"path": "/schema"}), "on_difference": st.sampled_from(["show", "fail"])},
+) | st.just({"with": "env-0", "on_difference": "gate", "group": GROUP})
 _monitor = st.just({"for": "10s", "analysis": "signals", "interval": "2s"})
 _stage = st.fixed_dictionaries(
     {},
@@ -100,4 +104,7 @@ def any_documents(draw: st.DrawFn) -> Documents:
     """Draw a valid pipeline of one to four stages with their environments."""
     names = [f"env-{n}" for n in range(draw(st.integers(1, 4)))]
     stages = [{"environment": name, **draw(_stage)} for name in names]
+    for stage in stages[1:]:
+        if draw(st.booleans()):
+            stage["parity"] = draw(_parity)
     return documents(pipeline(stages), [environment(name, **draw(_environment)) for name in names])

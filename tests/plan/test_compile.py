@@ -295,3 +295,26 @@ def test_a_checklist_asks_one_of_its_group_after_the_deployment():
     assert words.describe(shape, step) == (
         "asks 1 of release-managers (alice, bob) to go through 2 items of hands; after 1d: reject"
     )
+
+
+def test_environments_are_compared_before_people_are_asked():
+    parity = {
+        "with": "a",
+        "on_difference": "gate",
+        "group": "release-managers",
+        "schema": {"path": "/schema"},
+    }
+    stages = [{"environment": "a"}, {"environment": "b", "parity": parity, "gates": [GATE]}]
+    shape = compile_shape(documents(pipeline(stages), [environment("a"), environment("b")]))
+    step = shape.step("b.parity")
+    assert (step.needs, step.changes, step.args["of"]) == (
+        ("a.deploy",),
+        False,
+        ["config", "versions", "drift", "schema"],
+    )
+    assert shape.step("b.approval").needs == ("b.parity",)
+    assert "b.parity" not in shape.step("b.rollback").needs
+    assert words.describe(shape, step) == (
+        "compares config, versions, drift, schema of a and b; 1 of release-managers (alice, bob) must accept "
+        "differences; after 1d: reject"
+    )

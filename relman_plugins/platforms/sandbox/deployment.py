@@ -93,6 +93,7 @@ class Deployment:
             stable=self._observed(self.stable),
             candidate=self._observed(self.candidate),
             url=url,
+            config=dict(self.stable.record.config) if self.stable else None,
             token=token,
             messages=tuple(self._troubles()),
         )

@@ -11,6 +11,7 @@ from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.environment import Environment
 from relman_plugins.spec.models.gate import ApprovalGate, Gate
 from relman_plugins.spec.models.parameter import ParameterField
+from relman_plugins.spec.models.parity import DataSchema, Parity
 from relman_plugins.spec.models.people import People, PersonEntry
 from relman_plugins.spec.models.pipeline import (
     Artifact,
@@ -34,6 +35,7 @@ __all__ = [
     "Canary",
     "Checklist",
     "ChecklistItem",
+    "DataSchema",
     "Documents",
     "Duration",
     "Environment",
@@ -43,6 +45,7 @@ __all__ = [
     "Monitor",
     "Notify",
     "ParameterField",
+    "Parity",
     "People",
     "PersonEntry",
     "Policy",

@@ -22,6 +22,7 @@ from relman_plugins.spec.models.checklist import AnyOf, Checklist, suite_kind
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.gate import Gate
 from relman_plugins.spec.models.parameter import ParameterField, ParameterName
+from relman_plugins.spec.models.parity import Parity
 from relman_plugins.spec.models.strategy import Recreate, Strategy
 from relman_plugins.spec.models.window import Days, Start, Zone
 
@@ -88,6 +89,8 @@ class Stage(SpecModel):
     """Name of the stage; the environment's unless given."""
     suites: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
     """Suites that must pass after the deployment; they run side by side."""
+    parity: Parity | None = None
+    """Comparing this environment with one that the release has been through, before anything else here."""
     gates: Annotated[tuple[Gate, ...], Field(max_length=10)] = ()
     """What must hold before anything changes here, on top of the environment's own gates."""
     strategy: Strategy = Field(default=Recreate(), json_schema_extra={"default": "recreate"})

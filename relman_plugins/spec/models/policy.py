@@ -10,6 +10,7 @@ from relman_plugins.spec.models.analysis import Analysis
 from relman_plugins.spec.models.base import ApiVersion, Metadata, Name, SpecModel, Whole
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.gate import Gate
+from relman_plugins.spec.models.parity import Parity
 from relman_plugins.spec.models.pipeline import Monitor, Notify
 from relman_plugins.spec.models.strategy import Recreate, Strategy
 
@@ -22,6 +23,8 @@ class StagePolicy(SpecModel):
 
     gates: Annotated[tuple[Gate, ...], Field(max_length=10)] = ()
     """What must hold before anything changes here. Added to the stage's own gates, never removable."""
+    parity: Parity | None = None
+    """Comparing environments before a stage, unless the stage has a `parity` of its own."""
     strategy: Strategy = Field(default=Recreate(), json_schema_extra={"default": "recreate"})
     """How traffic moves, unless the stage has a `strategy` of its own."""
     monitor: Monitor | None = None

@@ -16,6 +16,7 @@ from relman_plugins.spec.rules import (
     gates,
     names,
     parameters,
+    parity,
     references,
     rolling,
     safety,
@@ -32,6 +33,7 @@ RULES = (
     *gates.RULES,
     *parameters.RULES,
     *checklists.RULES,
+    *parity.RULES,
 )
 
 

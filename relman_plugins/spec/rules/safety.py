@@ -94,6 +94,7 @@ def _settings(bundle: Bundle) -> Iterator[tuple[Document, Path_, Node]]:
 def templates(bundle: Bundle) -> Iterator[Diagnostic]:
     """Commands are not templates: values arrive as environment variables."""
     commands: list[Path_] = [("artifact", "build")]
+    commands += [(*path, "parity", "schema", "command") for path, _ in bundle.stages()]
     commands += [(*path, "command") for path, _ in entries(bundle.pipeline, "suites")]
     for command in commands:
         for path, node in entries(bundle.pipeline, *command):

@@ -1,0 +1,136 @@
+"""Two environments compared: what a version was tried with, and what it will meet. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from enum import StrEnum
+
+from relman_plugins.domain.base import Frozen, digest_of
+
+HIDDEN = "(hidden)"
+"""Shown for a value that looks like a secret."""
+
+LONGEST_VALUE = 200
+"""Characters of a value that are shown."""
+
+DIFF_LINES = 200
+"""Lines of a schema's difference that are kept."""
+
+_SETTING = re.compile(r"""(\w+)["']?\s*[:=]""")
+"""A name that is given a value, in JSON, YAML or an assignment."""
+
+Hides = Callable[[str, str | None], bool]
+"""Says whether a key of this name, or this value, would show a secret."""
+
+
+class Area(StrEnum):
+    """What can be compared."""
+
+    CONFIG = "config"
+    VERSIONS = "versions"
+    DRIFT = "drift"
+    SCHEMA = "schema"
+
+
+class Difference(Frozen):
+    """One thing that is not the same."""
+
+    area: Area
+    key: str
+    """The variable, the service, or ``schema``."""
+    source: str | None
+    """What the source has, as it may be shown; None when it has nothing of the kind."""
+    target: str | None
+    note: str = ""
+    """Why it could not be compared, or what kind of difference it is."""
+
+    def line(self, source: str, target: str) -> str:
+        """Say it in one line; ``source`` and ``target`` are the environments' names."""
+        if self.note:
+            return f"{self.key}: {self.note}"
+        if self.area is Area.DRIFT:
+            says, runs = said(self.target), said(self.source)
+            return f"{self.key} in {source}: the spec says {says}, it runs with {runs}"
+        if self.source is None or self.target is None:
+            where, value = (source, self.source) if self.target is None else (target, self.target)
+            return f"{self.key}: only in {where} {HIDDEN if value == HIDDEN else f'({said(value)})'}"
+        if self.source == self.target == HIDDEN:
+            return f"{self.key}: another value in {source} than in {target} {HIDDEN}"
+        return f"{self.key}: {said(self.source)} in {source}, {said(self.target)} in {target}"
+
+
+def mappings(
+    area: Area,
+    source: Mapping[str, str],
+    target: Mapping[str, str],
+    hides: Hides,
+    *,
+    ignore: Collection[str] = (),
+    may_differ: Collection[str] = (),
+) -> Iterator[Difference]:
+    """Compare two mappings key by key, sorted.
+
+    Args:
+        area: What they are about.
+        source: What the version was tried with.
+        target: What it will meet.
+        hides: What must not be shown; it is compared all the same.
+        ignore: Keys that are not compared.
+        may_differ: Keys that both must have, with whatever value.
+    """
+    for key in sorted({*source, *target} - set(ignore)):
+        one, two = source.get(key), target.get(key)
+        if one == two or (key in may_differ and None not in (one, two)):
+            continue
+        yield Difference(area=area, key=key, source=_shown(key, one, hides), target=_shown(key, two, hides))
+
+
+def normal(text: str) -> str:
+    """Return a schema so that only what it says counts: JSON sorted and indented, text without odd spaces."""
+    try:
+        # Key order and spacing say nothing; two keys of one name do, so the last one is what a reader gets.
+        return json.dumps(json.loads(text), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    except (ValueError, RecursionError):
+        lines = [line.rstrip() for line in text.replace("\r\n", "\n").strip("\n").split("\n")]
+        return "\n".join(lines) + "\n"
+
+
+def schemas(source: str, target: str, names: tuple[str, str], hides: Hides) -> tuple[Difference | None, str]:
+    """Compare two schemas; return the difference, if there is one, and its lines as a unified diff.
+
+    Lines that look like a secret are hidden in it, and no more than ``DIFF_LINES`` are kept.
+    """
+    one, two = normal(source), normal(target)
+    if one == two:
+        return None, ""
+    found = list(difflib.unified_diff(one.splitlines(), two.splitlines(), *names, n=2, lineterm=""))
+    # The first two lines are the names; further on, a comment in SQL looks like them.
+    only = [sum(line.startswith(mark) for line in found[2:]) for mark in "-+"]
+    note = f"{only[0]} lines only in {names[0]}, {only[1]} only in {names[1]}"
+    kept = found[:DIFF_LINES]
+    shown = [line[:1] + HIDDEN if _is_secret(line, hides) else line[:LONGEST_VALUE] for line in kept]
+    if len(found) > DIFF_LINES:
+        shown.append(f"… and {len(found) - DIFF_LINES} more lines")
+    difference = Difference(
+        area=Area.SCHEMA, key="schema", source=digest_of(one), target=digest_of(two), note=note
+    )
+    return difference, "\n".join(shown)
+
+
+def _is_secret(line: str, hides: Hides) -> bool:
+    named = _SETTING.search(line)
+    return hides(named[1] if named else "", line)
+
+
+def _shown(key: str, value: str | None, hides: Hides) -> str | None:
+    if value is None:
+        return None
+    return HIDDEN if hides(key, value) else value[:LONGEST_VALUE]
+
+
+def said(value: str | None) -> str:
+    """Return a value as it stands in a sentence."""
+    return "nothing" if value is None else f'"{value}"' if value == "" else value
