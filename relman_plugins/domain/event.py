@@ -36,6 +36,7 @@ class Kind(StrEnum):
     CHANGE_FINISHED = "change.finished"
     SUITE_FINISHED = "suite.finished"
     GATE_OPENED = "gate.opened"
+    GATE_REMINDED = "gate.reminded"
     GATE_VOTED = "gate.voted"
     GATE_DECIDED = "gate.decided"
     GATE_BYPASSED = "gate.bypassed"

@@ -7,16 +7,18 @@ from relman_plugins.ledger.ephemerals import Ephemeral
 from relman_plugins.ledger.gates import GateState, Vote
 from relman_plugins.ledger.guard import check_forward
 from relman_plugins.ledger.locks import Busy, Lock
-from relman_plugins.ledger.outbox import Message, Thread
+from relman_plugins.ledger.outbox import Backlog, Line, Message, Thread
 from relman_plugins.ledger.projections import Status
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.votes import VoteResult
 
 __all__ = [
+    "Backlog",
     "Busy",
     "Ephemeral",
     "GateState",
     "Ledger",
+    "Line",
     "Lock",
     "Message",
     "ReleaseRecord",

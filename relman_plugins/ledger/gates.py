@@ -56,6 +56,8 @@ class GateState(Frozen):
     """UTC."""
     expires_at: datetime
     """UTC; a vote at or after it is refused."""
+    remind_s: float | None = None
+    """Seconds between reminders of those who can still answer; None: nobody is reminded."""
     decided_at: datetime | None = None
     """UTC."""
     decided_by: str = ""
@@ -101,6 +103,7 @@ def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None
         missing=0 if decided else max(0, data["quorum"] - approvals),
         opened_at=opened.at,
         expires_at=datetime.fromisoformat(data["expires_at"]),
+        remind_s=data.get("remind_s"),
         decided_at=decided.at if decided else None,
         decided_by=decided.data["by"] if decided else "",
         comment=decided.data["comment"] if decided else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -22,7 +23,9 @@ class Message(Frozen):
     id: int
     event: Event
     channel: str
-    """Kind of channel: ``slack``."""
+    """Kind of channel: ``slack``, ``email``, or the name of a notifier."""
+    connection: str = ""
+    """Airflow connection id; empty for the channel's default."""
     address: str
     """Where on it: ``#rel-checkout``."""
     attempts: int
@@ -38,16 +41,44 @@ class Thread(Frozen):
     """Slack's id of the channel."""
 
 
+class Line(NamedTuple):
+    """What is delivered by itself: one channel through one connection. One that is down holds no other."""
+
+    channel: str
+    connection: str
+
+
+class Backlog(Frozen):
+    """What waits on one channel."""
+
+    channel: str
+    pending: int
+    oldest: datetime
+    """UTC: when the first of it happened."""
+    error: str | None
+    """Why it waits, as of the latest try."""
+
+
 class Outbox:
     """The outbox of a ledger."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def due(self, now: datetime | None = None, limit: int = 50) -> list[Message]:
+    def lines(self, now: datetime | None = None) -> list[Line]:
+        """Return where something may be due at ``now`` (aware), sorted."""
+        here = (t.outbox.c.channel, t.outbox.c.connection)
+        query = select(*here).where(
+            t.outbox.c.state == "pending", t.outbox.c.next_at <= (now or self._db.now())
+        )
+        with self._db.read() as conn:
+            return sorted(Line(*row) for row in conn.execute(query.distinct()))
+
+    def due(self, now: datetime | None = None, limit: int = 50, line: Line | None = None) -> list[Message]:
         """Return what should be delivered at ``now`` (aware), in the order of the events, at most ``limit``.
 
-        An event waits for the earlier ones of its release, so that a thread reads in order.
+        An event waits for the earlier ones of its release in the same place, so that a thread reads in
+        order; other places don't wait. ``line``: only what goes there.
         """
         now = now or self._db.now()
         earlier = t.outbox.alias()
@@ -56,6 +87,8 @@ class Outbox:
             .where(
                 earlier.c.release_id == t.outbox.c.release_id,
                 earlier.c.channel == t.outbox.c.channel,
+                earlier.c.connection == t.outbox.c.connection,
+                earlier.c.address == t.outbox.c.address,
                 earlier.c.state == "pending",
                 earlier.c.id < t.outbox.c.id,
                 earlier.c.next_at > now,
@@ -67,6 +100,7 @@ class Outbox:
                 t.event,
                 t.outbox.c.id.label("outbox_id"),
                 t.outbox.c.channel,
+                t.outbox.c.connection,
                 t.outbox.c.address,
                 t.outbox.c.attempts,
             )
@@ -75,12 +109,15 @@ class Outbox:
             .order_by(t.outbox.c.id)
             .limit(limit)
         )
+        if line is not None:
+            query = query.where(t.outbox.c.channel == line.channel, t.outbox.c.connection == line.connection)
         with self._db.read() as conn:
             return [
                 Message(
                     id=row["outbox_id"],
                     event=event_of(row),
                     channel=row["channel"],
+                    connection=row["connection"],
                     address=row["address"],
                     attempts=row["attempts"],
                 )
@@ -104,34 +141,80 @@ class Outbox:
         with self._db.write("outbox") as conn:
             conn.execute(update(t.outbox).where(pending).values(values))
 
-    def delay(self, channel: str, until: datetime) -> None:
-        """Try nothing on a kind of channel before ``until`` (aware): it asked for a pause."""
+    def delay(self, line: Line, until: datetime) -> None:
+        """Try nothing there before ``until`` (aware): it asked for a pause."""
         early = (
-            (t.outbox.c.channel == channel) & (t.outbox.c.state == "pending") & (t.outbox.c.next_at < until)
+            (t.outbox.c.channel == line.channel)
+            & (t.outbox.c.connection == line.connection)
+            & (t.outbox.c.state == "pending")
+            & (t.outbox.c.next_at < until)
         )
         with self._db.write("outbox") as conn:
             conn.execute(update(t.outbox).where(early).values(next_at=until))
 
-    def pending(self) -> int:
-        """Return how many messages wait to be delivered."""
+    def pending(self, line: Line | None = None) -> int:
+        """Return how many messages wait to be delivered, there or anywhere."""
         query = select(func.count()).select_from(t.outbox).where(t.outbox.c.state == "pending")
+        if line is not None:
+            query = query.where(t.outbox.c.channel == line.channel, t.outbox.c.connection == line.connection)
         with self._db.read() as conn:
             return int(conn.execute(query).scalar_one())
 
-    def thread(self, release_id: str, channel: str) -> Thread | None:
-        """Return where the messages of a release are; ``channel`` is the address, as in ``#rel-checkout``."""
+    def backlog(self) -> list[Backlog]:
+        """Return what waits, by channel."""
+        waits = t.outbox.c.state == "pending"
+        counted = (
+            select(
+                t.outbox.c.channel,
+                func.count().label("pending"),
+                func.min(t.outbox.c.event_id).label("first"),
+            )
+            .where(waits)
+            .group_by(t.outbox.c.channel)
+            .order_by(t.outbox.c.channel)
+        )
+        found = []
+        with self._db.read() as conn:
+            for row in conn.execute(counted):
+                errors = (
+                    select(t.outbox.c.last_error)
+                    .where(waits, t.outbox.c.channel == row.channel, t.outbox.c.last_error.is_not(None))
+                    .order_by(t.outbox.c.next_at.desc())
+                    .limit(1)
+                )
+                oldest = select(t.event.c.at).where(t.event.c.id == row.first)
+                found.append(
+                    Backlog(
+                        channel=row.channel,
+                        pending=row.pending,
+                        oldest=conn.execute(oldest).scalar_one(),
+                        error=conn.execute(errors).scalar(),
+                    )
+                )
+        return found
+
+    def thread(self, release_id: str, address: str, connection: str = "") -> Thread | None:
+        """Return where the messages of a release are; ``address`` is as in ``#rel-checkout``."""
         query = select(t.thread.c.ts, t.thread.c.channel_id).where(
-            t.thread.c.release_id == release_id, t.thread.c.channel == channel
+            t.thread.c.release_id == release_id, t.thread.c.channel == _place(address, connection)
         )
         with self._db.read() as conn:
             row = conn.execute(query).mappings().first()
         return None if row is None else Thread.model_validate(dict(row))
 
-    def set_thread(self, release_id: str, channel: str, ts: str, channel_id: str) -> None:
+    def set_thread(
+        self, release_id: str, address: str, ts: str, channel_id: str, connection: str = ""
+    ) -> None:
         """Note where the messages of a release are; a later note replaces an earlier one."""
-        here = (t.thread.c.release_id == release_id) & (t.thread.c.channel == channel)
+        place = _place(address, connection)
+        here = (t.thread.c.release_id == release_id) & (t.thread.c.channel == place)
         with self._db.write(release_name(release_id)) as conn:
             conn.execute(delete(t.thread).where(here))
             conn.execute(
-                insert(t.thread).values(release_id=release_id, channel=channel, ts=ts, channel_id=channel_id)
+                insert(t.thread).values(release_id=release_id, channel=place, ts=ts, channel_id=channel_id)
             )
+
+
+def _place(address: str, connection: str) -> str:
+    # Of two workspaces both may have a channel of that name.
+    return f"{connection} {address}" if connection else address

@@ -14,6 +14,8 @@ from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import serialise
+from relman_plugins.ledger.post import post
+from relman_plugins.plan.routing import SLACK, Route
 
 EVENT_SCHEMA = 1
 """Version of the shapes of ``Event.data``, stored with every event."""
@@ -25,6 +27,7 @@ OWN_KINDS = frozenset(
     {
         Kind.RELEASE_OPENED,
         Kind.GATE_OPENED,
+        Kind.GATE_REMINDED,
         Kind.GATE_VOTED,
         Kind.GATE_DECIDED,
         Kind.LOCK_ACQUIRED,
@@ -35,7 +38,7 @@ OWN_KINDS = frozenset(
 )
 """Kinds that only the ledger's own calls write: they are decisions, and a decision has one door."""
 
-SLACK_KINDS = frozenset(Kind) - {
+TOLD_KINDS = frozenset(Kind) - {
     Kind.STEP_STARTED,
     Kind.STEP_FINISHED,
     Kind.CHANGE_STARTED,
@@ -43,7 +46,7 @@ SLACK_KINDS = frozenset(Kind) - {
     Kind.LOCK_ACQUIRED,
     Kind.LOCK_RELEASED,
 }
-"""Kinds that Slack is told of."""
+"""Kinds that anybody is told of."""
 
 
 def release_name(release_id: str) -> str:
@@ -88,7 +91,11 @@ def insert_event(conn: Connection, release_id: str, new: NewEvent, now: datetime
     or the event would close a release a second time. Raises LedgerError when there is no such release.
     """
     home = conn.execute(
-        select(t.release.c.service, t.release.c.slack_channel).where(t.release.c.release_id == release_id)
+        select(
+            t.release.c.service,
+            t.release.c.slack_channel,
+            t.release.c.plan[("shape", "routes")].label("routes"),
+        ).where(t.release.c.release_id == release_id)
     ).first()
     if home is None:
         raise LedgerError(f"there is no release {release_id!r} in the ledger; nothing was recorded")
@@ -117,18 +124,12 @@ def insert_event(conn: Connection, release_id: str, new: NewEvent, now: datetime
         event_id = conn.execute(insert(t.event).values(values).returning(t.event.c.id)).scalar()
     if event_id is None:
         return None
-    if home.slack_channel and new.kind in SLACK_KINDS:
-        conn.execute(
-            insert(t.outbox).values(
-                event_id=event_id,
-                release_id=release_id,
-                channel="slack",
-                address=home.slack_channel,
-                state="pending",
-                attempts=0,
-                next_at=now,
-            )
-        )
+    if new.kind in TOLD_KINDS:
+        # None: a plan that was stored before there were routes.
+        routes = [Route.model_validate(route) for route in home.routes or ()]
+        if home.slack_channel:
+            routes.insert(0, Route(channel=SLACK, addresses=(home.slack_channel,)))
+        post(conn, release_id, event_id, new, routes, now)
     _follow_environment(conn, release_id, home.service, new)
     return event_of({**values, "id": event_id})
 

@@ -24,9 +24,10 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The schema version this code needs: the newest migration. Versions compare as text."""
 
 VERSION_TABLE = "relman_schema"
@@ -167,14 +168,15 @@ outbox = Table(
     Column("id", _BigId, primary_key=True, autoincrement=True),
     Column("event_id", _BigId, ForeignKey("event.id"), nullable=False),
     _release_id(),
-    Column("channel", String(20), nullable=False),
+    Column("channel", String(63), nullable=False),
+    Column("connection", String(200), nullable=False, server_default=text("''")),
     Column("address", String(200), nullable=False),
     Column("state", String(10), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_at", UtcDateTime, nullable=False),
     Column("last_error", Text),
     Column("remote_id", String(200)),
-    UniqueConstraint("event_id", "channel"),
+    UniqueConstraint("event_id", "channel", "connection", "address"),
     Index(None, "state", "next_at"),
     Index(None, "release_id", "state"),
 )
@@ -183,7 +185,7 @@ thread = Table(
     "thread",
     metadata,
     _release_id(primary_key=True),
-    Column("channel", String(200), primary_key=True),
+    Column("channel", String(400), primary_key=True),
     Column("ts", String(50), nullable=False),
     Column("channel_id", String(50), nullable=False),
 )

@@ -10,14 +10,21 @@ from sqlalchemy import Connection, exists, insert, select
 
 from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.domain.checklist import Item, checked
-from relman_plugins.domain.event import Kind, NewEvent
+from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database
 from relman_plugins.ledger.gates import GateState, OnTimeout, State, gate_state
-from relman_plugins.ledger.record import clean_json, clean_text, insert_event, is_closed, release_name
+from relman_plugins.ledger.record import (
+    clean_json,
+    clean_text,
+    insert_event,
+    is_closed,
+    release_name,
+    select_events,
+)
 from relman_plugins.ledger.releases import find_release
 
 COMMENT_LIMIT = 4000
@@ -64,14 +71,16 @@ class Votes:
         quorum: int,
         timeout_s: float,
         on_timeout: OnTimeout,
+        remind_s: float | None = None,
         at: datetime | None = None,
     ) -> GateState:
         """Open a gate, or return it as it is when it was opened before: idempotent.
 
-        ``gate`` is the id of the gate's step. ``timeout_s`` counts from ``at`` (aware; None means now). A new
-        round begins only when ``subject`` is another one than before and nobody has said no: what was asked
-        or approved is not what would ship any more. A rejected or expired gate stays so. Raises LedgerError
-        when there is no such release.
+        ``gate`` is the id of the gate's step. ``timeout_s`` counts from ``at`` (aware; None means now). With
+        ``remind_s``, ``remind`` reminds those who can still answer each time so many seconds have passed.
+        A new round begins only when ``subject`` is another one than before and nobody has said no: what was
+        asked or approved is not what would ship any more. A rejected or expired gate stays so. Raises
+        LedgerError when there is no such release.
         """
         voters = len({p.airflow for p in people})
         if not 1 <= quorum <= voters:
@@ -94,6 +103,7 @@ class Votes:
                 "quorum": quorum,
                 "on_timeout": on_timeout,
                 "expires_at": (opened_at + timedelta(seconds=timeout_s)).isoformat(),
+                "remind_s": remind_s,
                 "round": round_,
             }
             event = NewEvent(
@@ -168,6 +178,39 @@ class Votes:
             comment = f"{len(state.votes)} of {state.quorum} approvals when the time was over"
             return _decide(conn, state, outcome, Actor(), "timeout", comment, now)
 
+    def remind(self, release_id: str, gate: str, *, now: datetime | None = None) -> Event | None:
+        """Record that those who can still answer are reminded, if that is due at ``now`` (aware); return it.
+
+        The n-th reminder is due when n intervals have passed since the gate opened, and is recorded once;
+        those that nobody was there to record are left out. None as soon as the gate is decided or its time is
+        over, while the release is held, and when it was aborted or closed.
+        """
+        with self._db.write(release_name(release_id)) as conn:
+            state, now = gate_state(conn, release_id, gate), now or self._db.now()
+            if state is None or state.state != "open" or not state.remind_s or now >= state.expires_at:
+                return None
+            n = int((now - state.opened_at).total_seconds() // state.remind_s)
+            if n < 1 or _is_stopped(conn, release_id):
+                return None
+            voted = {v.person for v in state.votes}
+            data = {
+                "n": n,
+                "round": state.round,
+                "people": [p.model_dump(mode="json") for p in state.people if p.id not in voted],
+                "quorum": state.quorum,
+                "missing": state.missing,
+                "since": state.opened_at.isoformat(),
+                "expires_at": state.expires_at.isoformat(),
+            }
+            event = NewEvent(
+                kind=Kind.GATE_REMINDED,
+                key=f"ledger:reminded:{gate}:{state.round}:{n}:{release_id}",
+                step=gate,
+                environment=_environment(conn, release_id, gate),
+                data=data,
+            )
+            return insert_event(conn, release_id, event, now)
+
     def gate(self, release_id: str, gate: str) -> GateState | None:
         """Return a gate in its latest round; None when it was never opened."""
         with self._db.read() as conn:
@@ -186,6 +229,16 @@ class Votes:
         )
         with self._db.read() as conn:
             return [g for g in _all_gates(conn, ~closed) if g.state == "open"]
+
+
+def _is_stopped(conn: Connection, release_id: str) -> bool:
+    """Say whether a person or the end has stopped the release."""
+    kinds = (Kind.RELEASE_CLOSED, Kind.ABORT_REQUESTED, Kind.RELEASE_HELD, Kind.RELEASE_RESUMED)
+    events = select_events(conn, release_id, kinds=kinds)
+    return bool(events) and (
+        events[-1].kind is Kind.RELEASE_HELD
+        or any(e.kind in (Kind.RELEASE_CLOSED, Kind.ABORT_REQUESTED) for e in events)
+    )
 
 
 def _all_gates(conn: Connection, condition: Any) -> list[GateState]:

@@ -13,17 +13,18 @@ import os
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.errors import ClientUnavailable, LedgerError
-from relman_plugins.ledger.api import Ledger, Message, Thread
+from relman_plugins.ledger.api import Ledger, Line, Message, ReleaseRecord, Thread
+from relman_plugins.notifications.about import About, about
 from relman_plugins.notifications.blocks import Message as Told
 from relman_plugins.notifications.release import release_message
 from relman_plugins.notifications.slack import EVENT_TYPE, Posted, RateLimited, SlackLike, SlackRefused
 from relman_plugins.notifications.thread import thread_message
-
-CHANNEL = "slack"
-"""The kind of channel that this drains."""
+from relman_plugins.plan.routing import SLACK as CHANNEL
+from relman_plugins.plan.routing import Target
 
 LEASE = "notifications.outbox"
 LEASE_S = 120.0
@@ -83,11 +84,18 @@ class DrainResult(Frozen):
 
 
 def drain(
-    ledger: Ledger, slack: SlackLike, now: datetime | None = None, limit: int = 50, holder: str | None = None
+    ledger: Ledger,
+    slack: SlackLike,
+    now: datetime | None = None,
+    limit: int = 50,
+    holder: str | None = None,
+    *,
+    connection: str = "",
+    base_url: str = "",
 ) -> DrainResult:
     """Deliver what is due, as far as Slack lets us.
 
-    One drain at a time, by a lease in the ledger. Never raises because of Slack.
+    One drain at a time and connection, by a lease in the ledger. Never raises because of Slack.
 
     Args:
         ledger: Where the outbox is.
@@ -95,19 +103,37 @@ def drain(
         now: What is due is decided by this (aware); None is the present.
         limit: How many messages at most.
         holder: Who drains, in the ledger's lease; None makes up a name.
+        connection: What goes through this Airflow connection; empty for the default one.
+        base_url: Public address of Airflow, for links; empty for none.
 
     Raises:
         LedgerUnavailable: The ledger does not answer.
     """
     holder = holder or f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-    if not ledger.lease(LEASE, holder, LEASE_S):
-        return DrainResult(busy=True, pending=ledger.outbox.pending())
+    line, lease = Line(CHANNEL, connection), lease_name(CHANNEL, connection)
+    if not ledger.lease(lease, holder, LEASE_S):
+        return DrainResult(busy=True, pending=ledger.outbox.pending(line))
     try:
-        work = _Drain(ledger, slack, now or datetime.now(UTC), lambda: ledger.lease(LEASE, holder, LEASE_S))
+        keep_lease = partial(ledger.lease, lease, holder, LEASE_S)
+        work = _Drain(ledger, slack, now or datetime.now(UTC), keep_lease, line, base_url)
         work.run(limit)
         return work.result()
     finally:
-        ledger.end_lease(LEASE, holder)
+        ledger.end_lease(lease, holder)
+
+
+def lease_name(channel: str, connection: str) -> str:
+    """Return the name of the lease of those who deliver there, at most 100 characters."""
+    name = ".".join(filter(None, (LEASE, channel, connection)))
+    return name if len(name) <= 100 else f"{LEASE}.{digest_of(name)}"
+
+
+def release_told(ledger: Ledger, release_id: str) -> ReleaseRecord:
+    """Return a release that the outbox speaks of; raise LedgerError when the ledger has it not."""
+    release = ledger.release(release_id)
+    if release is None:
+        raise LedgerError(f"the outbox speaks of release {release_id!r}, which the ledger has not")
+    return release
 
 
 class _Stop(Exception):
@@ -118,9 +144,16 @@ class _Drain:
     """One drain: its counters, and what it has learnt about channels on the way."""
 
     def __init__(
-        self, ledger: Ledger, slack: SlackLike, now: datetime, keep_lease: Callable[[], bool]
+        self,
+        ledger: Ledger,
+        slack: SlackLike,
+        now: datetime,
+        keep_lease: Callable[[], bool],
+        line: Line,
+        base_url: str,
     ) -> None:
         self.ledger, self.slack, self.now, self.keep_lease = ledger, slack, now, keep_lease
+        self.line, self.base_url = line, base_url
         self.sent = self.failed = self.given_up = self.unanswered = 0
         self.again_at: datetime | None = None
         self.errors: dict[str, None] = {}
@@ -129,9 +162,8 @@ class _Drain:
 
     def run(self, limit: int) -> None:
         groups: dict[tuple[str, str], list[Message]] = {}
-        for row in self.ledger.outbox.due(self.now, limit):
-            if row.channel == CHANNEL:
-                groups.setdefault((row.event.release_id, row.address), []).append(row)
+        for row in self.ledger.outbox.due(self.now, limit, self.line):
+            groups.setdefault((row.event.release_id, row.address), []).append(row)
         try:
             for (release_id, address), rows in groups.items():
                 if not self.keep_lease():
@@ -148,7 +180,7 @@ class _Drain:
             sent=self.sent,
             failed=self.failed,
             given_up=self.given_up,
-            pending=self.ledger.outbox.pending(),
+            pending=self.ledger.outbox.pending(self.line),
             again_at=self.again_at,
             errors=tuple(self.errors),
         )
@@ -166,7 +198,7 @@ class _Drain:
     def stop_all(self, seconds: float) -> None:
         """Leave Slack alone for a while."""
         self.again_at = self.now + timedelta(seconds=seconds)
-        self.ledger.outbox.delay(CHANNEL, self.again_at)
+        self.ledger.outbox.delay(self.line, self.again_at)
         raise _Stop
 
     def note(self, error: str) -> None:
@@ -180,7 +212,8 @@ class _Conversation:
 
     def __init__(self, drain: _Drain, release_id: str, address: str) -> None:
         self.drain, self.release_id, self.address = drain, release_id, address
-        self.thread = drain.ledger.outbox.thread(release_id, address)
+        self.thread = drain.ledger.outbox.thread(release_id, address, drain.line.connection)
+        self.record: ReleaseRecord | None = None
         self.parent_is_new = False
 
     def deliver(self, rows: list[Message]) -> None:
@@ -229,7 +262,14 @@ class _Conversation:
         """
         before = row.attempts > 0
         thread = self.thread or self.open_thread(look_first=before)
-        said = thread_message(row.event)
+        known = about(
+            self.drain.ledger,
+            self.release(),
+            row.event,
+            Target(*self.drain.line, self.address),
+            self.drain.base_url,
+        )
+        said = thread_message(row.event, known) if known is not None else None
         ts = thread.ts
         if said is not None:
             key = row.event.key
@@ -256,7 +296,9 @@ class _Conversation:
         if found is None:
             found = self.post(self.address, self.parent(), key, None)
             self.parent_is_new = True
-        self.drain.ledger.outbox.set_thread(self.release_id, self.address, found.ts, found.channel_id)
+        self.drain.ledger.outbox.set_thread(
+            self.release_id, self.address, found.ts, found.channel_id, self.drain.line.connection
+        )
         self.thread = Thread(ts=found.ts, channel_id=found.channel_id)
         return self.thread
 
@@ -272,11 +314,15 @@ class _Conversation:
             elif error.code not in _PARENT_FIXED:
                 raise
 
+    def release(self) -> ReleaseRecord:
+        if self.record is None:
+            self.record = release_told(self.drain.ledger, self.release_id)
+        return self.record
+
     def parent(self) -> Told:
-        release = self.drain.ledger.release(self.release_id)
-        if release is None:
-            raise LedgerError(f"the outbox speaks of release {self.release_id!r}, which the ledger has not")
-        return release_message(self.release_id, release.plan, self.drain.ledger.events(self.release_id))
+        release, events = self.release(), self.drain.ledger.events(self.release_id)
+        known = About(base_url=self.drain.base_url, dag_id=release.dag_id, run_id=release.run_id)
+        return release_message(self.release_id, release.plan, events, known)
 
     def post(self, channel: str, told: Told, key: str, thread_ts: str | None) -> Posted:
         """Post; what Slack finds malformed is posted again as words alone, so that it is not lost."""

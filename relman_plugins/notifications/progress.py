@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.notifications.text import code, count, plain
+from relman_plugins.notifications.text import code, count, moment, plain
 from relman_plugins.plan.model import ReleasePlan, Step, StepKind
 
 
@@ -30,6 +30,8 @@ class Stage(NamedTuple):
     mark: Mark
     detail: str
     """Escaped; may be empty."""
+    waiting: str | None = None
+    """Id of the gate that is waited at."""
 
 
 _ENDS = {
@@ -67,7 +69,8 @@ def stages(plan: ReleasePlan, events: Iterable[Event]) -> list[Stage]:
         ids = {s.id for s in steps}
         own = [e for e in seen if e.step in ids]
         mark = _mark(steps, own, passed=later, closed=closed is not None)
-        found.append(Stage(name, mark, _detail(own, mark)))
+        gate = _open_gate(own) if mark is Mark.WAITING else None
+        found.append(Stage(name, mark, _detail(own, gate), gate.step if gate else None))
         later = later or bool(own)
     return found[::-1]
 
@@ -118,8 +121,8 @@ def _end(step: Step) -> Kind | None:
     return _ENDS.get(step.kind)
 
 
-def _detail(own: Sequence[Event], mark: Mark) -> str:
-    parts = [_waiting(own)] if mark is Mark.WAITING else [_traffic(own)]
+def _detail(own: Sequence[Event], gate: Event | None) -> str:
+    parts = [_waiting(own, gate)] if gate is not None else [_traffic(own)]
     suites = {e.data.get("suite"): e.data for e in own if e.kind is Kind.SUITE_FINISHED}
     if suites:
         bad = sum(int(s.get("failures", 0)) + int(s.get("errors", 0)) for s in suites.values())
@@ -128,12 +131,23 @@ def _detail(own: Sequence[Event], mark: Mark) -> str:
     return ", ".join(p for p in parts if p)
 
 
-def _waiting(own: Sequence[Event]) -> str:
-    opened = next((e for e in reversed(own) if e.kind is Kind.GATE_OPENED), None)
-    people = (opened.data.get("people") or []) if opened else []
+def _open_gate(own: Sequence[Event]) -> Event | None:
+    return next((e for e in reversed(own) if e.kind is Kind.GATE_OPENED), None)
+
+
+def _waiting(own: Sequence[Event], gate: Event) -> str:
+    """Say who is still missing, since when and until when."""
+    round_ = gate.data.get("round", 1)
+    votes = [e for e in own if e.kind is Kind.GATE_VOTED and e.data.get("round", round_) == round_]
+    said = {e.data.get("person") for e in votes if e.step == gate.step}
+    people = [p for p in gate.data.get("people") or [] if p.get("id") not in said]
     names = [plain(p.get("name") or p.get("id"), 60) for p in people[:5]]
     more = [f"{len(people) - 5} more"] if len(people) > 5 else []
-    return f"waits for {', '.join(names + more)}" if names else "waits for an approval"
+    quorum = gate.data.get("quorum", 1)
+    yes = f" ({len(said)} of {quorum} approved)" if said else ""
+    until = f" until {moment(gate.data['expires_at'])}" if gate.data.get("expires_at") else ""
+    who = ", ".join(names + more) or "an approval"
+    return f"waits for {who}{yes}, since {moment(gate.at)}{until}"
 
 
 def _traffic(own: Sequence[Event]) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from relman_plugins.domain.event import Event, Kind
+from relman_plugins.notifications.about import About
 from relman_plugins.notifications.blocks import Message, context, header, message, section
 from relman_plugins.notifications.progress import Mark, stages
-from relman_plugins.notifications.text import code, digest, moment, one_line, person, plain
+from relman_plugins.notifications.text import code, digest, link, moment, one_line, person, plain
 from relman_plugins.notifications.thread import OUTCOME_MARKS
 from relman_plugins.plan.model import ReleasePlan
 
+_NOTHING = About()
 
-def release_message(release_id: str, plan: ReleasePlan, events: Iterable[Event]) -> Message:
+
+def release_message(
+    release_id: str, plan: ReleasePlan, events: Iterable[Event], about: About = _NOTHING
+) -> Message:
     """Return the parent message: what is released, how it stands, and a list of stages with marks.
 
     ``events`` are all of the release's, oldest first. The result depends on nothing else, so that two writers
@@ -24,7 +29,9 @@ def release_message(release_id: str, plan: ReleasePlan, events: Iterable[Event])
     lines = [
         f"{s.mark} *{plain(s.name, 80)}*{' – ' + s.detail if s.detail else ''}" for s in stages(plan, seen)
     ]
-    small = [code(release_id), f"plan {digest(plan.hash)}"]
+    waiting = next((g for s in stages(plan, seen) if s.mark is Mark.WAITING and (g := s.waiting)), None)
+    answer = link(about.gate_url(waiting), "Answer in Airflow") if waiting else ""
+    small = [link(about.run_url, "Open the run"), code(release_id), f"plan {digest(plan.hash)}"]
     small += [f"opened by {person(e.actor)}" for e in seen if e.kind is Kind.RELEASE_OPENED][:1]
     small += [f"since {moment(seen[0].at)}"] if seen else []
     flags = [word for word, on in (("emergency", options.emergency), ("dry run", options.dry_run)) if on]
@@ -34,9 +41,9 @@ def release_message(release_id: str, plan: ReleasePlan, events: Iterable[Event])
         f"{mark} {plain(pipeline, 80)} {code(options.version)}: {standing}",
         [
             header(f"{mark} {one_line(pipeline, 60)} {one_line(options.version, 70)}"),
-            section(standing),
+            section(standing, answer),
             section(*lines),
-            context(*small),
+            context(*filter(None, small)),
         ],
     )
 

@@ -68,6 +68,11 @@ def mention(slack: Any, name: Any) -> str:
     return f"<@{slack}>" if isinstance(slack, str) and _MEMBER.fullmatch(slack) else plain(name, 80)
 
 
+def link(url: str, words: str) -> str:
+    """Return a link, or nothing when there is no address. ``url`` is percent-encoded, ``words`` our own."""
+    return f"<{escape(url)}|{words}>" if url else ""
+
+
 def digest(value: Any) -> str:
     """Return a digest short enough to compare by eye."""
     algorithm, _, rest = str(value).partition(":")

@@ -11,6 +11,7 @@ from typing import Any
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import is_ticket
+from relman_plugins.notifications.about import About
 from relman_plugins.notifications.blocks import Block, Message, context, message, quote, section
 from relman_plugins.notifications.text import (
     code,
@@ -18,28 +19,53 @@ from relman_plugins.notifications.text import (
     digest,
     duration,
     escape,
+    link,
     mention,
     moment,
     person,
     plain,
 )
 
+_NOTHING = About()
+
 SHOWN_FIELDS = 30
+SHOWN_PEOPLE = 60
+"""How many people are named in a message; the rest is counted."""
+
 SHOWN_FAILURES = 10
 """How many failed tests are named in a message; the rest is counted."""
 
 
-def thread_message(event: Event) -> Message | None:
-    """Return what the thread says about an event; None when it only shows in the parent message."""
+def thread_message(event: Event, about: About = _NOTHING) -> Message | None:
+    """Return what the thread says about an event; None when it only shows in the parent message.
+
+    Nobody is mentioned but those who can still answer at a gate, and those that ``about`` calls, each once.
+    """
     write = _WRITERS.get(event.kind)
-    if write is None:
+    if write is None and event.kind not in _ASKING:
         return None
     try:
-        text, *more = write(event, event.data)
+        if write is None:
+            text, *more = _ASKING[event.kind](event, event.data, about)
+        else:
+            text, *more = write(event, event.data)
     except (AttributeError, KeyError, TypeError, ValueError):
         # Data of another shape than this version knows must not stop the thread.
         text, more = f"• {_where(event)}: {plain(event.kind.value)}", []
-    return message(text, [section(text), *more])
+    return message(text, [section(text), *more, *_calling(about)])
+
+
+def _calling(about: About) -> tuple[Block, ...]:
+    if not about.call:
+        return ()
+    people = [mention(p.slack, p.name or p.id) for p in about.call]
+    look = link(about.run_url, "Open the run")
+    return (section(f"👀 {_listed(people)}: please look{'. ' + look if look else ''}"),)
+
+
+def _listed(people: list[str]) -> str:
+    more = [f"{len(people) - SHOWN_PEOPLE} more"] if len(people) > SHOWN_PEOPLE else []
+    return ", ".join(people[:SHOWN_PEOPLE] + more) or "nobody"
 
 
 _Written = tuple[Any, ...]
@@ -108,16 +134,14 @@ def _compared(event: Event, data: dict[str, Any]) -> _Written:
     return (f"⚖️ {pair}: *{count(len(lines), 'difference')}* in {areas}", section(*shown))
 
 
-def _gate_opened(event: Event, data: dict[str, Any]) -> _Written:
+def _gate_opened(event: Event, data: dict[str, Any], about: About) -> _Written:
     subject = data.get("subject") or {}
-    people = [mention(p.get("slack"), p.get("name") or p.get("id")) for p in data.get("people") or []]
-    shown = people[:20] + ([f"{len(people) - 20} more"] if len(people) > 20 else [])
-    quorum = data.get("quorum", 1)
-    until = f" until {moment(data['expires_at'])}" if data.get("expires_at") else ""
-    names = ", ".join(shown) or "nobody"
-    text = f"✋ {_where(event)} waits for {count(quorum, 'approval')} of {names}{until}"
+    text = (
+        f"✋ {_where(event)} waits for {count(data.get('quorum', 1), 'approval')} of "
+        f"{_answerers(data, about)}{_until(data)}"
+    )
     if subject.get("checklist"):
-        return _checklist_opened(event, subject, f"{names}{until}")
+        return _checklist_opened(event, subject, f"{_answerers(data, about)}{_until(data)}", about)
     tests = ", ".join(
         f"{plain(s.get('suite', '?'), 60)} {s.get('tests', 0)} tests, {s.get('failures', 0)} failed"
         for s in subject.get("tests") or []
@@ -128,11 +152,36 @@ def _gate_opened(event: Event, data: dict[str, Any]) -> _Written:
         f"plan {digest(subject.get('plan_hash', '?'))}",
     ]
     blocks: list[Block] = [section("*What is approved*", " · ".join(what), tests)]
-    hint = context(f"Answer under Required Actions, or {code(f'relman approve {event.release_id}')}")
-    return (text, *blocks, *_quoted(subject.get("changes")), hint)
+    return (text, *blocks, *_quoted(subject.get("changes")), _how_to_answer(event, about))
 
 
-def _checklist_opened(event: Event, subject: dict[str, Any], whom: str) -> _Written:
+def _gate_reminded(event: Event, data: dict[str, Any], about: About) -> _Written:
+    since = f" since {moment(data['since'])}" if data.get("since") else ""
+    text = (
+        f"⏰ {_where(event)} still waits{since} for {count(data.get('missing', 1), 'approval')} of "
+        f"{_answerers(data, about)}{_until(data)}"
+    )
+    return (text, _how_to_answer(event, about))
+
+
+def _answerers(data: dict[str, Any], about: About) -> str:
+    people = data.get("people") or []
+    if about.can_act is not None:
+        people = [p for p in people if p.get("id") in about.can_act] or [{**p, "slack": ""} for p in people]
+    unique = {p.get("slack") or p.get("id"): p for p in people}
+    return _listed([mention(p.get("slack"), p.get("name") or p.get("id")) for p in unique.values()])
+
+
+def _until(data: dict[str, Any]) -> str:
+    return f" until {moment(data['expires_at'])}" if data.get("expires_at") else ""
+
+
+def _how_to_answer(event: Event, about: About, more: str = "") -> Block:
+    where = link(about.gate_url(event.step), "Answer in Airflow") or "Answer under Required Actions"
+    return context(f"{where}, or {code(f'relman approve {event.release_id}{more}')}")
+
+
+def _checklist_opened(event: Event, subject: dict[str, Any], whom: str, about: About) -> _Written:
     items = subject["checklist"]
     text = (
         f"📋 {code(subject.get('suite', '?'))} in {_where(event)} waits for one of {whom} to try "
@@ -141,8 +190,8 @@ def _checklist_opened(event: Event, subject: dict[str, Any], whom: str) -> _Writ
     shown = [f"• {plain(i.get('item', '?'), 120)}" for i in items[:SHOWN_FAILURES]]
     if len(items) > SHOWN_FAILURES:
         shown.append(f"… and {len(items) - SHOWN_FAILURES} more")
-    hint = f"Answer under Required Actions, or {code(f'relman approve {event.release_id} --passed all')}"
-    return (text, section(*shown), *_quoted(subject.get("changes")), context(hint))
+    hint = _how_to_answer(event, about, " --passed all")
+    return (text, section(*shown), *_quoted(subject.get("changes")), hint)
 
 
 def _voted(event: Event, data: dict[str, Any]) -> _Written:
@@ -252,6 +301,12 @@ OUTCOME_MARKS = {
 }
 """The mark of each outcome."""
 
+_ASKING: dict[Kind, Callable[[Event, dict[str, Any], About], _Written]] = {
+    Kind.GATE_OPENED: _gate_opened,
+    Kind.GATE_REMINDED: _gate_reminded,
+}
+"""The events that ask people to act."""
+
 _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.RELEASE_OPENED: _opened,
     Kind.RELEASE_CLOSED: _closed,
@@ -264,7 +319,6 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.CHANGE_FINISHED: _changed,
     Kind.SUITE_FINISHED: _suite,
     Kind.PARITY_COMPARED: _compared,
-    Kind.GATE_OPENED: _gate_opened,
     Kind.GATE_VOTED: _voted,
     Kind.GATE_DECIDED: _decided,
     Kind.GATE_BYPASSED: _bypassed,

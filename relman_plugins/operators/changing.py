@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 ASK_TIMEOUT_S = 24 * 3600.0
 """How long people have to say what an undecided analysis means."""
 
+ASK_REMIND_S = 1800.0
+"""How often they are reminded: a part of the traffic is at the new version meanwhile."""
+
 
 class ChangingOperator(AskingOperator):
     """A step that changes an environment, or watches a change."""
@@ -236,6 +239,7 @@ class ChangingOperator(AskingOperator):
             quorum=1,
             timeout_s=ASK_TIMEOUT_S,
             on_timeout="reject",
+            remind_s=ASK_REMIND_S,
             headline=f"{run.shape.pipeline} {run.plan.options.version}: the numbers say {verdict}. Go on?",
             body=body,
         )

@@ -11,7 +11,7 @@ from typing import Any
 from relman_plugins.domain.identity import VERSION_PATTERN, Person, is_version
 from relman_plugins.domain.parity import Area
 from relman_plugins.errors import PlanError
-from relman_plugins.plan import changes, graph
+from relman_plugins.plan import changes, graph, routes
 from relman_plugins.plan.model import (
     AnalysisPlan,
     EnvironmentPlan,
@@ -59,6 +59,7 @@ def compile_shape(documents: Documents) -> Shape:
         environments=tuple(_environment(documents.environments[name]) for name in names),
         analyses=tuple(_analysis(name, a) for name, a in sorted(pipeline.analyses.items())),
         slack_channel=pipeline.notify.slack if pipeline.notify else None,
+        routes=routes.compiled(documents),
         schedule=_schedule(pipeline.schedule) if pipeline.schedule else None,
         parameters=tuple(field.called(name) for name, field in pipeline.parameters.items()),
     )
@@ -132,6 +133,7 @@ def _gates(documents: Documents, stage: Stage, env: Environment, step: changes.M
                 people=[p.model_dump(mode="json") for p in people],
                 timeout_s=gate.timeout.seconds,
                 on_timeout=gate.on_timeout,
+                remind_s=None if isinstance(gate.remind, str) else gate.remind.seconds,
             )
         )
     if env.windows:

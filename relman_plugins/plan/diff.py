@@ -12,6 +12,7 @@ from typing import Any, Literal
 from relman_plugins.domain.base import Frozen
 from relman_plugins.plan import words
 from relman_plugins.plan.model import AnalysisPlan, ReleasePlan, Shape, Step, StepKind
+from relman_plugins.plan.routing import Route
 
 _TRAFFIC = (StepKind.DEPLOY, StepKind.ROLL, StepKind.PREVIEW, StepKind.SHIFT)
 
@@ -80,9 +81,20 @@ def _release(one: Shape, two: Shape) -> Iterator[Difference]:
     keys = ("pipeline", "owner", "description", "service", "slack_channel", "schedule")
     said = [{k: getattr(s, k) for k in keys} for s in (one, two)]
     yield from _fields("release", said[0], said[1])
+    told = [{_route_name(r): _route(r) for r in s.routes} for s in (one, two)]
+    yield from _things("route", told[0], told[1])
     fields = [{p.name: p.model_dump() for p in s.parameters} for s in (one, two)]
     yield from _things("parameter", fields[0], fields[1])
     yield from _fields("build", one.step("build").args, two.step("build").args)
+
+
+def _route(route: Route) -> dict[str, Any]:
+    return route.model_dump(mode="json") | {"mention": [p.id for p in route.mention]}
+
+
+def _route_name(route: Route) -> str:
+    where = f" for {route.environment}" if route.environment else ""
+    return f"{route.channel} {', '.join(route.addresses)}{where}".replace("  ", " ")
 
 
 def _environments(one: Shape, two: Shape) -> Iterator[Difference]:

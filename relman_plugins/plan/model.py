@@ -16,6 +16,7 @@ from pydantic import Field
 from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.parameter import Parameter, Value, as_text
+from relman_plugins.plan.routing import SLACK, Route
 
 INVALID_TAG = "relman-invalid"
 """Tag of a DAG whose spec is broken or gone."""
@@ -60,7 +61,7 @@ class Step(Frozen):
     checklist  ``{suite, items: [Item], group, quorum: 1, people: [Person], timeout_s, on_timeout}``
     parity     ``{with, of: [Area], schema: {command, path, timeout_s}|None, ignore, may_differ,
                on_difference, group, quorum: 1, people: [Person], timeout_s, on_timeout}``
-    approval   ``{gate, group, quorum, people: [Person], timeout_s, on_timeout}``
+    approval   ``{gate, group, quorum, people: [Person], timeout_s, on_timeout, remind_s|None}``
     window     ``{windows: [Window], timeout_s}``
     monitor    ``{analysis, for_s, interval_s, promotes}``
     keep       ``{keep_s, promotes: true}``: seconds from the switch during which the old revision stands by
@@ -144,6 +145,9 @@ class Shape(Frozen):
     environments: tuple[EnvironmentPlan, ...]
     analyses: tuple[AnalysisPlan, ...] = ()
     slack_channel: str | None = None
+    """The Slack channel that hears everything of every release."""
+    routes: tuple[Route, ...] = ()
+    """Who else hears of what: the pipeline's routes, then those of its environments' owners."""
     schedule: dict[str, Any] | None = None
     """``{cron, timezone, version_file}`` when a window starts releases by itself."""
     parameters: tuple[Parameter, ...] = ()
@@ -153,6 +157,13 @@ class Shape(Frozen):
     def hash(self) -> str:
         """Digest of the shape."""
         return digest_of(self.model_dump(mode="json"))
+
+    @property
+    def all_routes(self) -> tuple[Route, ...]:
+        """Every route, the one to the release's own Slack channel first."""
+        if self.slack_channel is None:
+            return self.routes
+        return (Route(channel=SLACK, addresses=(self.slack_channel,)), *self.routes)
 
     def step(self, step_id: str) -> Step:
         """Return a step by id; raise KeyError if there is none."""

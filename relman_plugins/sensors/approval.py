@@ -36,6 +36,7 @@ class ApprovalSensor(AskingOperator):
             quorum=args["quorum"],
             timeout_s=args["timeout_s"],
             on_timeout=args["on_timeout"],
+            remind_s=args.get("remind_s"),
             headline=f"{run.shape.pipeline} {run.plan.options.version} → {run.step.environment}: approve?",
             body=body_of(run, subject, people, args["quorum"]),
         )

@@ -98,3 +98,20 @@ class Bundle:
             yield from ((self.pipeline, p, n) for p, n in entries(self.pipeline, *path, "gates"))
         for document in self.environments.values():
             yield from ((document, p, n) for p, n in entries(document, "gates"))
+
+    def notifies(self) -> Iterator[tuple[Document, Path_, Node]]:
+        """Yield who is told: the pipeline's and its environments', and every route in them."""
+        for document in (self.pipeline, *self.environments.values()):
+            notify = document.root.child("notify")
+            if notify is not None and isinstance(notify.value, dict):
+                yield document, ("notify",), notify
+                yield from ((document, p, n) for p, n in entries(document, "notify", "routes"))
+
+    def groups_told(self) -> Iterator[tuple[Document, Path_, str, bool]]:
+        """Yield the groups that are mentioned or get email, and whether it is email."""
+        for document, path, node in self.notifies():
+            if (name := text_at(node, "mention")) is not None:
+                yield document, (*path, "mention"), name, False
+            for place, recipient in entries(document, *path, "email"):
+                if is_name(recipient.value):
+                    yield document, place, recipient.value, True

@@ -68,5 +68,9 @@ CODES: dict[str, str] = {
     "RM704": "a comparison with what is no earlier stage's environment that stays",
     "RM705": "a comparison that asks nobody, or names a group that it asks nothing (warning)",
     "RM706": "a data schema that cannot be read, in two ways, or is not compared (warning)",
+    "RM801": "a route that leads nowhere, or to several places",
+    "RM802": "an address or a mention that the route's place has no use for",
+    "RM803": "a group to be told that does not exist",
+    "RM804": "a group to be told in which nobody can be reached that way (a warning for a mention)",
 }
 """Code → what was found. Those that only warn say so."""

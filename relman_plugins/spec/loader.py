@@ -135,7 +135,8 @@ def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tu
         if model is not None:
             models.environments[name] = model
     people, path = None, loading.folder / PEOPLE
-    if any(True for _ in bundle.asked()) and _present(path):
+    named = any(True for _ in bundle.asked()) or any(True for _ in bundle.groups_told())
+    if named and _present(path):
         people, models.people = loading.document(path, People)
         unreadable |= {PEOPLE} if people is None else set()
     return replace(
@@ -163,11 +164,12 @@ def _digest(bundle: Bundle) -> str:
 
 
 def _named_people(bundle: Bundle) -> dict[str, Any] | None:
-    """Return the part of the people document that is asked, so that a new colleague changes no digest."""
+    """Return the part of the people document that is named, so that a new colleague changes no digest."""
     if bundle.people is None:
         return None
     value = bundle.people.root.value
     names = {asked.group for asked in bundle.asked()}
+    names |= {name for _, _, name, _ in bundle.groups_told()}
     groups = {name: members for name, members in value.get("groups", {}).items() if name in names}
     used = {member for members in groups.values() for member in members}
     return {"groups": groups, "people": {k: v for k, v in value["people"].items() if k in used}}

@@ -3,7 +3,7 @@
 Works on values with their places, before any model is made: what a policy gives keeps its place in the
 policy's file, and every rule and message applies to it as if the pipeline said it. Of two that say the same
 thing differently the nearer one counts as a whole: the pipeline, then its policies from the last one named to
-the first, each before those it extends. Only gates add up.
+the first, each before those it extends. Only gates and routes add up.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 from relman_plugins.spec.position import Document, Node, Span
 
 GATES = "gates"
+ROUTES = "routes"
 
 
 def merged(pipeline: Document, policies: Sequence[Document]) -> Document:
@@ -24,8 +25,7 @@ def merged(pipeline: Document, policies: Sequence[Document]) -> Document:
     root = _stages(pipeline.root, roots)
     root = _suites(root, roots)
     root = _analyses(root, roots)
-    notify = [(r, "notify") for r in roots if "notify" in r.children]
-    return Document(pipeline.path, pipeline.text, _defaults_below(root, "notify", notify))
+    return Document(pipeline.path, pipeline.text, _notify(root, roots))
 
 
 def _stages(root: Node, policies: Sequence[Node]) -> Node:
@@ -112,6 +112,28 @@ def _named(root: Node) -> Iterator[str]:
             name = holder.child("analysis") if holder is not None else None
             if name is not None and isinstance(name.value, str):
                 yield name.value
+
+
+def _notify(root: Node, policies: Sequence[Node]) -> Node:
+    """Give keys that are lacking; routes add up, since telling more people harms nobody."""
+    layers = [(policy, "notify") for policy in policies if "notify" in policy.children]
+    before = root.children.get("notify")
+    root = _defaults_below(root, "notify", layers)
+    notify = root.children.get("notify")
+    given = [p for policy, _ in layers if (p := policy.children["notify"]).child(ROUTES) is not None]
+    if notify is None or not isinstance(notify.value, dict) or not given:
+        return root
+    lists = [(holder.children[ROUTES], holder.keys[ROUTES]) for holder in given]
+    if before is not None and (own := before.child(ROUTES)) is not None:
+        lists.append((own, before.keys[ROUTES]))
+    if not all(isinstance(node.value, list) for node, _ in lists):
+        return root
+    routes: list[Node] = []
+    for route in (route for node, _ in lists for route in node.children.values()):
+        if all(route.value != other.value for other in routes):
+            routes.append(route)
+    holder, key = lists[-1]
+    return _with(root, "notify", _with(notify, ROUTES, _list(holder, routes), key), root.keys["notify"])
 
 
 def _defaults_below(root: Node, key: str, layers: Sequence[tuple[Node, str]]) -> Node:

@@ -22,6 +22,7 @@ _BY_INDEX = {
     "metrics": "metric",
     "gates": "gate",
     "windows": "window",
+    "routes": "route",
     "checklist": "item",
 }
 _KINDS = {

@@ -8,6 +8,7 @@ from typing import Any
 from relman_plugins.domain.identity import NAME_PATTERN
 from relman_plugins.domain.parameter import PARAMETER_PATTERN
 from relman_plugins.spec.models.base import CONNECTION_PATTERN, POOL_PATTERN, VARIABLE_PATTERN
+from relman_plugins.spec.models.notify import CHANNEL_PATTERN, EMAIL_PATTERN, RECIPIENT_PATTERN
 from relman_plugins.spec.models.parity import KEY_PATTERN, URL_PATH_PATTERN
 from relman_plugins.spec.models.window import END_PATTERN, START_PATTERN
 from relman_plugins.spec.position import Node
@@ -39,7 +40,9 @@ _PATTERNS = {
     r"^[^\n\r]*$": "must be one line",
     r"^[^\x00]*$": "must not contain NUL",
     r"^([UW][A-Z0-9]{2,20})?$": "must be a Slack member id such as U01ALICE",
-    r"^(#[a-z0-9][a-z0-9._-]{0,79}|[CGD][A-Z0-9]{6,20})$": "must be a Slack channel such as #releases",
+    CHANNEL_PATTERN: "must be a Slack channel such as #releases",
+    EMAIL_PATTERN: "must be an email address such as alice@shop.example",
+    RECIPIENT_PATTERN: "must be an email address, or a group from people.yaml",
 }
 
 
@@ -63,7 +66,7 @@ def expectation(kind: str, context: dict[str, Any]) -> tuple[str, str]:
         return "RM104", _TYPES[kind]
     if kind == "duration":
         return "RM107", "must be a duration such as 30s, 5m, 2h or 7d, from 1s to 366d"
-    if kind == "literal_error":
+    if kind in ("literal_error", "enum"):
         return "RM106", f"must be one of {listed(_literals(context))}"
     return "RM105", _limit(kind, context)
 
@@ -108,7 +111,7 @@ def hint_for(kind: str, node: Node, context: dict[str, Any]) -> str:
         return f"write {value} without quotes"
     if kind == "duration" and isinstance(value, int) and value > 0:
         return f"write {value}s if seconds are meant"
-    if kind == "literal_error":
+    if kind in ("literal_error", "enum"):
         return suggestion(value, _literals(context))
     if kind == "string_pattern_mismatch" and context.get("pattern") == NAME_PATTERN:
         better = re.sub(r"[^a-z0-9]+", "-", str(value).lower()).strip("-")

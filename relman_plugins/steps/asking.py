@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from relman_plugins.ledger.api import GateState
 
 
+REMIND_S = 4 * 3600.0
+"""How often those who can still answer are reminded, where the spec does not say."""
+
+
 class AskingOperator(ReleaseStepOperator):
     """A step that may have to ask people. Its gate has the step's own id.
 
@@ -41,6 +45,7 @@ class AskingOperator(ReleaseStepOperator):
         quorum: int,
         timeout_s: float,
         on_timeout: Any,
+        remind_s: float | None = REMIND_S,
         headline: str,
         body: str,
     ) -> GateState:
@@ -53,6 +58,7 @@ class AskingOperator(ReleaseStepOperator):
             quorum=quorum,
             timeout_s=timeout_s,
             on_timeout=on_timeout,
+            remind_s=remind_s,
         )
         if gate.state != "open":
             return gate

@@ -61,6 +61,7 @@ class Housekeeper:
             self.expire_locks,
             self.remove_environments,
             self.find_bypasses,
+            self.remind,
             self.forget_shapes,
             self.tell_standing,
         ]
@@ -148,6 +149,16 @@ class Housekeeper:
                 )
                 if self.ledger.record(release.release_id, event) is not None:
                     done.append(f"{release.release_id}: {text}")
+        return done
+
+    def remind(self) -> list[str]:
+        """Remind those who can still answer at gates that wait; the messages go out with the others."""
+        done = []
+        for gate in self.ledger.votes.open_gates():
+            event = self.ledger.votes.remind(gate.release_id, gate.gate) if gate.remind_s else None
+            if event is not None:
+                people = ", ".join(p["name"] or p["id"] for p in event.data["people"])
+                done.append(f"{gate.release_id}: {gate.gate} still waits; reminded {people}")
         return done
 
     def forget_shapes(self) -> list[str]:

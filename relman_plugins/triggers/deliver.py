@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
+from relman_plugins import settings
 from relman_plugins.errors import LedgerError
 from relman_plugins.notifications.outbox import DrainResult, drain
 from relman_plugins.notifications.slack import Slack, connect
@@ -54,4 +55,4 @@ class DeliverTrigger(ReleaseTrigger):
 
 
 def _drain(feed: LedgerFeed, slack: Slack) -> DrainResult:
-    return drain(feed.source(), slack)
+    return drain(feed.source(), slack, base_url=settings.base_url())

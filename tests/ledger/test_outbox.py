@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from relman_plugins.domain.event import Kind, NewEvent
-from relman_plugins.ledger.api import Ledger, ReleaseRecord, Thread
+from relman_plugins.ledger.api import Ledger, Line, ReleaseRecord, Thread
 from tests.ledger.make import Clock, Open, make_shape
 
 
@@ -63,7 +63,7 @@ def test_a_message_given_up_blocks_nothing(ledger: Ledger, release: ReleaseRecor
 
 def test_a_channel_gets_the_pause_it_asks_for(ledger: Ledger, release: ReleaseRecord, clock: Clock) -> None:
     fail(ledger, release, "a")
-    ledger.outbox.delay("slack", clock.now + timedelta(seconds=10))
+    ledger.outbox.delay(Line("slack", ""), clock.now + timedelta(seconds=10))
     assert due(ledger) == []
     clock.forward(10)
     assert len(due(ledger)) == 2

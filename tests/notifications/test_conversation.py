@@ -15,6 +15,7 @@ from relman_plugins.testing.slack import SlackServer
 NEW = {"version": "1.1.0", "digest": "sha256:" + "a" * 64, "uri": "file:///x"}
 OLD = NEW | {"version": "1.0.0"}
 GATE = "production.approval"
+URL = "https://airflow.example"
 
 EXPECTED = """\
 #rel-checkout
@@ -23,7 +24,7 @@ EXPECTED = """\
     ✅ build
     ✅ qa – 1.1.0 is live, 12 tests
     ↩️ production – traffic is back at the old version
-    checkout-1.1.0-1  plan sha256:…  opened by Alice (via airflow)  since … UTC (edited)
+    Open the run  checkout-1.1.0-1  plan sha256:…  opened by Alice (via airflow)  since … UTC (edited)
       ↳ 🚀 Alice (via airflow) opened checkout-1.1.0-1
         │ New prices
         plan sha256:…
@@ -35,7 +36,7 @@ EXPECTED = """\
         checkout 1.1.0 · artifact sha256:… · plan sha256:…
         unit 12 tests, 0 failed
         │ New prices
-        Answer under Required Actions, or relman approve checkout-1.1.0-1
+        Answer in Airflow, or relman approve checkout-1.1.0-1
       ↳ 👍 Alice approved production (via api)
         │ looks good
       ↳ ✅ production: approved
@@ -46,7 +47,8 @@ EXPECTED = """\
         │ error-rate
       ↳ ↩️ production is rolled back to 1.0.0
       ↳ ↩️ checkout-1.1.0-1 is closed: rolled back
-        │ error-rate: 0.4 is above 0.05"""
+        │ error-rate: 0.4 is above 0.05
+        👀 @U01ALICE: please look. Open the run"""
 
 
 def test_a_release_that_is_rolled_back(
@@ -74,8 +76,12 @@ def test_a_release_that_is_rolled_back(
         timeout_s=600,
         on_timeout="reject",
     )
-    drain(ledger, slack)
-    assert "✋ production – waits for Alice" in server.transcript()
+    drain(ledger, slack, base_url=URL)
+    assert "✋ production – waits for Alice, since" in server.transcript()
+    text = str([m["blocks"] for m in server.messages()])
+    run = f"{URL}/dags/release__checkout/runs/run-1.1.0-%23rel-checkout"
+    assert f"<{run}|Open the run>" in text
+    assert text.count(f"<{run}/tasks/production.approval/required_actions|Answer in Airflow>") == 2
     vote = {"airflow_user": "alice", "name": "Alice", "digest": gate.subject_digest, "comment": "looks good"}
     assert ledger.votes.cast(id, GATE, decision=Decision.APPROVE, via="api", **vote).accepted
     shift = {"stable": OLD, "candidate": NEW, "candidate_weight": 10}
@@ -92,6 +98,6 @@ def test_a_release_that_is_rolled_back(
     )
     happens(id, Kind.ROLLBACK_FINISHED, "production.rollback", to=OLD)
     happens(id, Kind.RELEASE_CLOSED, "close", outcome="rolled_back", reason="error-rate: 0.4 is above 0.05")
-    assert drain(ledger, slack).pending == 0
+    assert drain(ledger, slack, base_url=URL).pending == 0
     seen = re.sub(r"sha256:\w+", "sha256:…", server.transcript())
     assert re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "…", seen) == EXPECTED

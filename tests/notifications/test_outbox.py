@@ -10,7 +10,7 @@ from slack_sdk import WebClient  # noqa: TID253 - as a user of the server
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.ledger.api import Ledger, ReleaseRecord
-from relman_plugins.notifications.outbox import GIVE_UP_AFTER, LEASE, drain
+from relman_plugins.notifications.outbox import GIVE_UP_AFTER, drain, lease_name
 from relman_plugins.notifications.slack import Slack
 from relman_plugins.testing.slack import TOKEN, SlackServer, plain
 
@@ -267,10 +267,10 @@ def test_a_server_that_is_down_costs_few_calls_and_loses_nothing(
 
 def test_one_drain_at_a_time(ledger: Ledger, server: SlackServer, slack: Slack, opened: Open) -> None:
     opened()
-    assert ledger.lease(LEASE, "somebody else", 60)
+    assert ledger.lease(lease_name("slack", ""), "somebody else", 60)
     assert drain(ledger, slack, NOW).busy
     assert server.api.calls == []
-    ledger.end_lease(LEASE, "somebody else")
+    ledger.end_lease(lease_name("slack", ""), "somebody else")
     assert drain(ledger, slack, NOW).sent == 1
 
 

@@ -58,6 +58,6 @@ def test_keys_are_found_through_lists_mappings_and_strategies() -> None:
     assert keys_at(ReleasePipeline, ("stages", 0, "strategy", "rolling")) == ("max_surge", "max_unavailable")
     assert keys_at(ReleasePipeline, ("stages", 3, "strategy", "recreate")) == ()
     assert "junit" in keys_at(ReleasePipeline, ("suites", "unit"))
-    assert keys_at(ReleasePipeline, ("notify",)) == ("slack",)
+    assert keys_at(ReleasePipeline, ("notify",)) == ("mention", "routes", "slack")
     assert keys_at(Environment, ("windows", 0)) == ("days", "from", "to", "zone")
-    assert keys_at(People, ("people", "alice")) == ("airflow", "name", "slack")
+    assert keys_at(People, ("people", "alice")) == ("airflow", "email", "name", "slack")

@@ -10,13 +10,13 @@ from relman_plugins.spec.models.documents import Documents
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.environment import Environment
 from relman_plugins.spec.models.gate import ApprovalGate, Gate
+from relman_plugins.spec.models.notify import Notify, Route
 from relman_plugins.spec.models.parameter import ParameterField
 from relman_plugins.spec.models.parity import DataSchema, Parity
 from relman_plugins.spec.models.people import People, PersonEntry
 from relman_plugins.spec.models.pipeline import (
     Artifact,
     Monitor,
-    Notify,
     ReleasePipeline,
     Schedule,
     Stage,
@@ -52,6 +52,7 @@ __all__ = [
     "Recreate",
     "ReleasePipeline",
     "Rolling",
+    "Route",
     "Schedule",
     "SpecModel",
     "Stage",

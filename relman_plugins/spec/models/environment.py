@@ -19,6 +19,7 @@ from relman_plugins.spec.models.base import (
 )
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.gate import Gate
+from relman_plugins.spec.models.notify import Notify
 from relman_plugins.spec.models.window import Window
 
 
@@ -56,3 +57,5 @@ class Environment(SpecModel):
     """When changes are allowed; without any, always."""
     window_timeout: Duration = Duration(7 * 86_400)
     """How long a release waits for a window."""
+    notify: Notify | None = None
+    """Who else is told of what happens here, whatever the pipeline says."""

@@ -19,6 +19,10 @@ class ApprovalGate(SpecModel):
     """How many different people must approve. One rejection ends the gate."""
     timeout: Duration = Duration(86_400)
     """How long the gate waits for answers."""
+    remind: Duration | Literal["never"] = Field(
+        default=Duration(4 * 3600), json_schema_extra={"default": "4h"}
+    )
+    """How often those who still can answer are reminded, or `never`."""
     on_timeout: Literal["reject", "expire"] = "reject"
     """What happens when time is up: the release is rejected, or it expires."""
 

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from relman_plugins.domain.identity import Person
 from relman_plugins.spec.models.base import ApiVersion, Line, Name, SpecModel
+from relman_plugins.spec.models.notify import EMAIL_PATTERN
 
 
 class PersonEntry(SpecModel):
@@ -17,6 +18,8 @@ class PersonEntry(SpecModel):
     """Airflow user id: what the auth manager calls this person."""
     slack: Annotated[str, StringConstraints(pattern=r"^([UW][A-Z0-9]{2,20})?$")] = ""
     """Slack member id, for mentions."""
+    email: Annotated[str, StringConstraints(pattern=EMAIL_PATTERN)] | None = None
+    """Email address, for routes that name a group."""
     name: Annotated[str, StringConstraints(max_length=200)] = ""
     """Name, for people."""
 
@@ -40,3 +43,8 @@ class People(SpecModel):
             for id_ in self.groups[group]
             for entry in (self.people[id_],)
         )
+
+    def emails(self, group: str) -> tuple[str, ...]:
+        """Return the addresses of ``group``, those who have one; raise KeyError if there is no such group."""
+        found = (self.people[id_].email for id_ in self.groups[group])
+        return tuple(dict.fromkeys(address for address in found if address))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import Discriminator, Field, Tag
 
 from relman_plugins.spec.models.analysis import Analysis
 from relman_plugins.spec.models.base import (
@@ -21,6 +21,7 @@ from relman_plugins.spec.models.base import (
 from relman_plugins.spec.models.checklist import AnyOf, Checklist, suite_kind
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.gate import Gate
+from relman_plugins.spec.models.notify import Notify
 from relman_plugins.spec.models.parameter import ParameterField, ParameterName
 from relman_plugins.spec.models.parity import Parity
 from relman_plugins.spec.models.strategy import Recreate, Strategy
@@ -102,13 +103,6 @@ class Stage(SpecModel):
     def id(self) -> str:
         """Name of the stage: ``name``, or the environment's."""
         return self.name or self.environment
-
-
-class Notify(SpecModel):
-    """Who is told."""
-
-    slack: Annotated[str, StringConstraints(pattern=r"^(#[a-z0-9][a-z0-9._-]{0,79}|[CGD][A-Z0-9]{6,20})$")]
-    """Slack channel, `#name` or its id."""
 
 
 class Schedule(SpecModel):

@@ -10,8 +10,9 @@ from relman_plugins.spec.models.analysis import Analysis
 from relman_plugins.spec.models.base import ApiVersion, Metadata, Name, SpecModel, Whole
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.gate import Gate
+from relman_plugins.spec.models.notify import Notify
 from relman_plugins.spec.models.parity import Parity
-from relman_plugins.spec.models.pipeline import Monitor, Notify
+from relman_plugins.spec.models.pipeline import Monitor
 from relman_plugins.spec.models.strategy import Recreate, Strategy
 
 Extends = Annotated[tuple[Name, ...], Field(max_length=10)]
@@ -66,4 +67,4 @@ class Policy(SpecModel):
     analyses: Annotated[dict[Name, Analysis], Field(max_length=50)] = Field(default_factory=dict)
     """Analyses by name. One of the same name in the pipeline replaces it as a whole."""
     notify: Notify | None = None
-    """Who is told, key by key, unless the pipeline says so."""
+    """Who is told, key by key, unless the pipeline says so. Routes are added to the pipeline's."""

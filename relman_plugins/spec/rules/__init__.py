@@ -15,6 +15,7 @@ from relman_plugins.spec.rules import (
     checklists,
     gates,
     names,
+    notify,
     parameters,
     parity,
     references,
@@ -34,6 +35,7 @@ RULES = (
     *parameters.RULES,
     *checklists.RULES,
     *parity.RULES,
+    *notify.RULES,
 )
 
 

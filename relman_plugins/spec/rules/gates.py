@@ -50,6 +50,7 @@ def members(bundle: Bundle) -> Iterator[Diagnostic]:
         return
     known = [str(path[-1]) for path, _ in entries(bundle.people, "people")]
     named = {asked.group for asked in bundle.asked()}
+    named |= {name for _, _, name, _ in bundle.groups_told()}
     for path, _ in entries(bundle.people, "groups"):
         severity: Severity = "error" if path[-1] in named else "warning"
         seen: set[str] = set()

@@ -1,0 +1,94 @@
+"""What a message knows besides its event: where to click, who can still act, who is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.identity import Person
+from relman_plugins.domain.severity import Severity, severity_of
+from relman_plugins.hooks.ledger import flags_of
+from relman_plugins.plan.routing import Target, mentioned
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.api import Ledger, ReleaseRecord
+
+ASKING = (Kind.GATE_OPENED, Kind.GATE_REMINDED)
+
+
+class About(NamedTuple):
+    """What a message is made with besides its event."""
+
+    base_url: str = ""
+    """Public address of Airflow, without a trailing slash; empty: no links."""
+    dag_id: str = ""
+    run_id: str = ""
+    can_act: frozenset[str] | None = None
+    """Ids of those who can still answer; None: everybody the event names."""
+    call: tuple[Person, ...] = ()
+    """Who is called by name, each once."""
+
+    @property
+    def run_url(self) -> str:
+        """Address of the run in Airflow, or nothing."""
+        if not (self.base_url and self.dag_id and self.run_id):
+            return ""
+        return f"{self.base_url}/dags/{quote(self.dag_id, safe='')}/runs/{quote(self.run_id, safe='')}"
+
+    def gate_url(self, step: str | None) -> str:
+        """Address of a gate's Required Action, or nothing."""
+        run = self.run_url
+        return f"{run}/tasks/{quote(step, safe='')}/required_actions" if run and step else ""
+
+
+def about(
+    ledger: Ledger, release: ReleaseRecord, event: Event, target: Target, base_url: str
+) -> About | None:
+    """Return what a message of an event needs to know now; None when nobody needs to hear of it any more.
+
+    A reminder that was overtaken (by the decision, a hold, the end, or the next reminder) is not worth
+    telling. The call to look at a gate that is late goes only to those who can still answer.
+
+    Raises:
+        LedgerUnavailable: The ledger does not answer.
+    """
+    known = About(base_url=base_url, dag_id=release.dag_id, run_id=release.run_id)
+    if event.kind in ASKING:
+        can_act = _can_act(ledger, event)
+        if event.kind is Kind.GATE_REMINDED and (not can_act or _overtaken(ledger, event)):
+            return None
+        return known._replace(can_act=can_act)
+    return known._replace(call=_called(release, event, target))
+
+
+def _can_act(ledger: Ledger, event: Event) -> frozenset[str]:
+    gate = ledger.votes.gate(event.release_id, event.step or "")
+    flags = flags_of(ledger, event.release_id)
+    if gate is None or gate.state != "open" or gate.round != event.data.get("round", gate.round):
+        return frozenset()
+    if flags.closed or flags.aborted_by or (flags.held_by and event.kind is Kind.GATE_REMINDED):
+        return frozenset()
+    return frozenset(p.id for p in gate.people) - {v.person for v in gate.votes}
+
+
+def _overtaken(ledger: Ledger, event: Event) -> bool:
+    later = ledger.events(event.release_id, kinds=[Kind.GATE_REMINDED], after=event.id)
+    return any(e.step == event.step for e in later)
+
+
+def _called(release: ReleaseRecord, event: Event, target: Target) -> tuple[Person, ...]:
+    """Return who is called: when a release ends badly, or relman can't put something right by itself."""
+    grade = severity_of(event.kind, event.step, event.data)
+    ended = event.kind is Kind.RELEASE_CLOSED and grade is Severity.ERROR
+    if not ended and grade is not Severity.CRITICAL:
+        return ()
+    shape = release.plan.shape
+    known = [p for route in shape.all_routes for p in route.mention]
+    known += [Person.model_validate(p) for step in shape.steps for p in step.args.get("people") or ()]
+    starter = release.started_by
+    found = {p.id: p for p in known if starter.kind == "person" and p.airflow == starter.id}
+    if starter.kind == "person" and not found:
+        found = {starter.id: Person(id=starter.id, airflow=starter.id, name=starter.name)}
+    found |= {p.id: p for p in mentioned(shape.all_routes, target)}
+    return tuple(found.values())
