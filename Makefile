@@ -7,7 +7,7 @@ PYTHON := $(VENV)/bin/python
 TESTS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test quick lint types arch docs check constraints format clean
+.PHONY: help setup demo up test quick bench lint types arch docs check constraints format clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: $(READY)  ## All tests, real Airflow, browser and kills included; ARGS="-k
 
 quick: $(READY)  ## The tests that start no Airflow, browser or database server
 	@$(PYTHON) -m pytest $(TESTS) -m "not real" $(ARGS)
+
+bench: $(READY)  ## What relman costs beside a hand-written DAG, as a table; ARGS=--quick for a try
+	@$(PYTHON) -m benchmarks $(ARGS)
 
 lint: $(READY)  ## ruff: rules and format
 	@$(VENV)/bin/ruff check .

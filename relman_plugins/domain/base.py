@@ -10,9 +10,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """An immutable value: unknown fields are errors, equality is by content."""
+    """An immutable value: unknown fields are errors, equality is by content.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    Built when first used: a DAG file imports many of these and needs few. For the same reason pydantic does
+    not look for the docstrings of fields, for which it would read the source of each class at import.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def canonical_json(value: Any) -> str:

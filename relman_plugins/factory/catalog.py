@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from typing import cast
 
@@ -43,8 +44,11 @@ def operator_type(entry: str | OperatorType) -> OperatorType:
     Raises:
         ImportError: There is no such module or no such class in it.
     """
-    if not isinstance(entry, str):
-        return entry
+    return _imported(entry) if isinstance(entry, str) else entry
+
+
+@cache
+def _imported(entry: str) -> OperatorType:
     module, _, name = entry.rpartition(".")
     try:
         return cast(OperatorType, getattr(import_module(module), name))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relman_plugins.spec.diagnostic import Diagnostic, arrange
-from relman_plugins.spec.loader import Loaded, load_pipeline
+from relman_plugins.spec.loader import Loaded, Shared, load_pipeline
 from relman_plugins.spec.models import Documents
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Diagnostic",
     "Documents",
     "Loaded",
+    "Shared",
     "check",
     "load_pipeline",
     "pipeline_files",
@@ -53,8 +54,9 @@ def check(paths: Iterable[Path]) -> Checked:
     """
     found: list[Diagnostic] = []
     sources: dict[str, str] = {}
+    shared = Shared()
     for file in (f for path in paths for f in (pipeline_files(path) if path.is_dir() else [path])):
-        loaded = load_pipeline(file)
+        loaded = load_pipeline(file, shared)
         found += loaded.diagnostics
         sources |= loaded.sources
     return Checked(arrange(found), sources)

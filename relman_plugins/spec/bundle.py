@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,7 +51,7 @@ class Asked(NamedTuple):
     quorum: int | float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bundle:
     """A pipeline's documents, as far as they could be read."""
 
@@ -65,9 +66,13 @@ class Bundle:
     unreadable: frozenset[str] = frozenset()
     """Documents that exist and were reported already: ``people.yaml``, or names of environments."""
 
-    def stages(self) -> Iterator[tuple[Path_, Node]]:
-        """Yield the stages that are mappings."""
-        yield from ((p, n) for p, n in entries(self.pipeline, "stages") if isinstance(n.value, dict))
+    def stages(self) -> Sequence[tuple[Path_, Node]]:
+        """Return the stages that are mappings."""
+        return self._stages
+
+    @cached_property
+    def _stages(self) -> tuple[tuple[Path_, Node], ...]:
+        return tuple((p, n) for p, n in entries(self.pipeline, "stages") if isinstance(n.value, dict))
 
     def checklists(self) -> Iterator[tuple[Path_, Node]]:
         """Yield the suites that people go through by hand."""
@@ -92,8 +97,15 @@ class Bundle:
             if name is not None:
                 yield Asked(self.pipeline, (*path, "group"), name, (*path, "group"), 1)
 
-    def gates(self) -> Iterator[tuple[Document, Path_, Node]]:
-        """Yield the approval gates of the stages and of their environments."""
+    def gates(self) -> Sequence[tuple[Document, Path_, Node]]:
+        """Return the gates of the stages and of their environments."""
+        return self._gates
+
+    @cached_property
+    def _gates(self) -> tuple[tuple[Document, Path_, Node], ...]:
+        return tuple(self._found_gates())
+
+    def _found_gates(self) -> Iterator[tuple[Document, Path_, Node]]:
         for path, _ in self.stages():
             yield from ((self.pipeline, p, n) for p, n in entries(self.pipeline, *path, "gates"))
         for document in self.environments.values():

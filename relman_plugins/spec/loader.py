@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.spec.bundle import Bundle, is_name, text_at
@@ -36,19 +36,65 @@ class Loaded:
     """Text of every file that could be read, by the path its diagnostics name."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A document that pipelines refer to, as it was found."""
+
+    document: Document | None
+    model: SpecModel | None
+    found: tuple[Diagnostic, ...]
+    text: str
+    name: str
+    """Its path relative to the folder of the pipelines; empty when it could not be read."""
+
+
+class Shared:
+    """What several pipelines refer to, read and checked once.
+
+    Good for one load of a folder: a file that changes meanwhile is not read again.
+    """
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[Path, type[SpecModel]], _Seen] = {}
+        self.clean: set[str] = set()
+        """Paths of environments that are right by themselves."""
+        self._paths: dict[tuple[Path, str], Path | None] = {}
+
+    def present(self, folder: Path, name: str) -> Path | None:
+        """Return the path of a document, or None if there is none; a link that leads nowhere is one."""
+        if (folder, name) not in self._paths:
+            path = folder / name
+            self._paths[folder, name] = path if path.is_symlink() or path.exists() else None
+        return self._paths[folder, name]
+
+
 @dataclass(slots=True)
 class _Loading:
     """Reads each document once and remembers what was wrong with it."""
 
     folder: Path
+    shared: Shared
     found: list[Diagnostic] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
 
     def document(self, path: Path, model: type[M]) -> tuple[Document | None, M | None]:
         """Read one document and check its shape; return it as read, and as a model if it is right."""
-        document = self.read(path)
-        return (None, None) if document is None else self.checked(document, model)
+        seen = self.shared.seen.get((path, model))
+        if seen is None:
+            seen = self.shared.seen[path, model] = self._first(path, model)
+        self.found += seen.found
+        self.sources[str(path)] = seen.text
+        if seen.name:
+            self.texts[seen.name] = seen.text
+        return seen.document, cast("M | None", seen.model)
+
+    def _first(self, path: Path, model: type[M]) -> _Seen:
+        alone = _Loading(self.folder, self.shared)
+        document = alone.read(path)
+        name = path.relative_to(self.folder).as_posix() if document is not None else ""
+        checked, value = alone.checked(document, model) if document is not None else (None, None)
+        return _Seen(checked, value, tuple(alone.found), alone.sources[str(path)], name)
 
     def read(self, path: Path) -> Document | None:
         """Read one document."""
@@ -82,13 +128,17 @@ class _Models:
     people: People | None = None
 
 
-def load_pipeline(path: Path) -> Loaded:
+def load_pipeline(path: Path, shared: Shared | None = None) -> Loaded:
     """Read the pipeline in ``path`` with every document it refers to, and check all of it.
 
     Only what is referenced is read. Never raises for what the files contain, nor for files that are missing:
     that is what the diagnostics are for. Pure but for reading: the same files give the same result.
+
+    Args:
+        path: the pipeline's file.
+        shared: what earlier pipelines of the same load referred to; what is in there is not read again.
     """
-    loading = _Loading(path.parent)
+    loading = _Loading(path.parent, Shared() if shared is None else shared)
     document, pipeline = loading.read(path), None
     policies = Policies(path.parent, loading.policy)
     if document is not None:
@@ -101,7 +151,7 @@ def load_pipeline(path: Path) -> Loaded:
     bundle, models = _referenced(loading, document, policies)
     # A warning in a document with the wrong shape is most often a consequence of that.
     shapeless = {d.path for d in loading.found}
-    ruled = [d for d in check(bundle) if d.is_error or d.path not in shapeless]
+    ruled = [d for d in check(bundle, loading.shared.clean) if d.is_error or d.path not in shapeless]
     diagnostics = arrange([*loading.found, *ruled])
     if pipeline is None or any(d.is_error for d in diagnostics):
         return Loaded(None, diagnostics, loading.sources)
@@ -124,8 +174,8 @@ def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tu
         name = text_at(stage, "environment")
         if name is None or not is_name(name) or name in environments or name in unreadable:
             continue
-        path = loading.folder / ENVIRONMENTS / f"{name}.yaml"
-        if not _present(path):
+        path = loading.shared.present(loading.folder, f"{ENVIRONMENTS}/{name}.yaml")
+        if path is None:
             continue
         document, model = loading.document(path, Environment)
         if document is None:
@@ -134,9 +184,10 @@ def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tu
             environments[name] = document
         if model is not None:
             models.environments[name] = model
-    people, path = None, loading.folder / PEOPLE
+    people = None
     named = any(True for _ in bundle.asked()) or any(True for _ in bundle.groups_told())
-    if named and _present(path):
+    path = loading.shared.present(loading.folder, PEOPLE) if named else None
+    if path is not None:
         people, models.people = loading.document(path, People)
         unreadable |= {PEOPLE} if people is None else set()
     return replace(
@@ -146,11 +197,6 @@ def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tu
         incomplete=not policies.complete,
         unreadable=frozenset(unreadable),
     ), models
-
-
-def _present(path: Path) -> bool:
-    # A link that leads nowhere is there: reading it says what is wrong.
-    return path.is_symlink() or path.exists()
 
 
 def _digest(bundle: Bundle) -> str:

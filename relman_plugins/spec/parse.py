@@ -199,17 +199,22 @@ def _too_deep(span: Span) -> Bad:
     return Bad("RM005", f"nested more than {DEEPEST} deep", span)
 
 
+_NOTHING_INSIDE: dict[Any, Any] = {}
+"""Shared by all scalars: two dictionaries for each of them would cost a fifth of the reading."""
+
+
 def _scalar(event: Any, reader: _Reader) -> None:
     span = _span(event)
-    _tag(event, "tag:yaml.org,2002:str", span)
+    if event.tag is not None:
+        _tag(event, "tag:yaml.org,2002:str", span)
     text: str = event.value
-    plain = bool(event.implicit[0]) and event.tag is None
+    plain = event.tag is None and bool(event.implicit[0])
     value: Any = text
     if plain and text in _CONSTANTS:
         value = _CONSTANTS[text]
     elif plain and text[0] in _MAY_BE_NUMBER:
         value = _number(text, span, reader)
-    node = Node(value, span, text, plain, file=reader.file)
+    node = Node(value, span, text, plain, _NOTHING_INSIDE, _NOTHING_INSIDE, file=reader.file)
     if event.anchor is not None:
         reader.anchors[event.anchor] = node
     reader.add(node)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import inspect
+import itertools
 import json
+import textwrap
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -71,7 +75,49 @@ def _schema() -> dict[str, Any]:
             }
             for name in names
         ],
-        "$defs": {name: _untitled(definition) for name, definition in sorted(schema["$defs"].items())},
+        "$defs": {
+            name: _described(name, _untitled(definition))
+            for name, definition in sorted(schema["$defs"].items())
+        },
+    }
+
+
+def _described(name: str, definition: dict[str, Any]) -> dict[str, Any]:
+    """Give the keys of a model's definition the docstrings of its fields, for editors."""
+    model = _models().get(name)
+    if model is None:  # an enumeration
+        return definition
+    written = _docstrings(model)
+    keys = {field: info.alias or field for field, info in model.model_fields.items()}
+    for field, key in keys.items():
+        if key in definition["properties"]:
+            found = definition["properties"][key] | {"description": written[field]}
+            definition["properties"][key] = dict(sorted(found.items()))
+    return definition
+
+
+@cache
+def _models() -> dict[str, type[SpecModel]]:
+    found, waiting = {}, [SpecModel]
+    while waiting:
+        model = waiting.pop()
+        found[model.__name__] = model
+        waiting += model.__subclasses__()
+    return found
+
+
+def _docstrings(model: type[SpecModel]) -> dict[str, str]:
+    """Return what stands in quotes below each field."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
+    assert isinstance(body, ast.ClassDef)  # noqa: S101 - for the type checker
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in itertools.pairwise(body.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from pathlib import Path
@@ -184,3 +185,23 @@ def test_a_spec_with_thousands_of_mistakes_does_not_fill_the_database(specs):
     shown = dags["relman_invalid__checkout"].doc_md
     assert "relman validate" in shown.splitlines()[-2]
     assert len(shown) < 100_000
+
+
+def test_what_is_wrong_with_a_shared_document_is_said_of_every_pipeline(specs):
+    environment = specs / "environments" / "staging.yaml"
+    environment.write_text(environment.read_text() + "windws: []\n")
+    dags: dict[str, DAG] = {}
+    result = load_dags(dags, specs, catalog=CATALOG, maintenance_operator=FakeMaintenance)
+    staged = [f.stem for f in specs.glob("*.yaml") if "environment: staging" in f.read_text()]
+    assert len(staged) > 1
+    assert set(result.invalid) == {f"relman_invalid__{stem}" for stem in staged}
+    for name in result.invalid:
+        assert 'did you mean "windows"' in (dags[name].doc_md or "")
+
+
+def test_the_garbage_collector_is_left_as_it_was(specs):
+    for wanted in (gc.disable, gc.enable):
+        wanted()
+        before = gc.isenabled()
+        load_dags({}, specs, catalog=CATALOG, maintenance_operator=FakeMaintenance)
+        assert gc.isenabled() is before

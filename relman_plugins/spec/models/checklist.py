@@ -15,7 +15,7 @@ from relman_plugins.spec.models.duration import Duration
 class ChecklistItem(SpecModel):
     """One thing to try."""
 
-    item: Line
+    item: Line = Field(description="What must hold, in words.")
     """What must hold, in words."""
     id: Name | None = None
     """What answers and reports call it; `item-1`, `item-2`, … unless given."""

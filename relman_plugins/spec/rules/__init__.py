@@ -7,6 +7,7 @@ already, so that one mistake doesn't hide another.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from relman_plugins.spec.bundle import Bundle
 from relman_plugins.spec.diagnostic import Diagnostic
@@ -23,6 +24,9 @@ from relman_plugins.spec.rules import (
     safety,
     traffic,
 )
+
+ALONE = (names.file_names, safety.secrets, safety.lifetimes, safety.pools, *calendars.RULES)
+"""Rules that look at one document at a time: what they said of an environment they would say again."""
 
 RULES = (
     *names.RULES,
@@ -43,11 +47,23 @@ MOST_ERRORS = 100
 """Errors after which a rule stops: nobody reads more at once, and a file could keep it busy for minutes."""
 
 
-def check(bundle: Bundle) -> Iterator[Diagnostic]:
-    """Apply every rule."""
+def check(bundle: Bundle, clean: set[str]) -> Iterator[Diagnostic]:
+    """Apply every rule.
+
+    Args:
+        bundle: the documents.
+        clean: paths of environments that are right by themselves; grown here.
+    """
+    unknown = {name: d for name, d in bundle.environments.items() if d.path not in clean}
+    alone = replace(bundle, environments=unknown)
+    wrong: set[str] = set()
     for rule in RULES:
+        found = rule(alone if rule in ALONE else bundle)
         # Of secrets all are wanted: a line is shown unless it is known to hold one.
-        yield from rule(bundle) if rule in safety.RULES else _first(rule(bundle))
+        for diagnostic in found if rule in safety.RULES else _first(found):
+            wrong.add(diagnostic.path)
+            yield diagnostic
+    clean |= {d.path for d in unknown.values()} - wrong
 
 
 def _first(found: Iterator[Diagnostic]) -> Iterator[Diagnostic]:

@@ -100,7 +100,9 @@ def tolerance(bundle: Bundle) -> Iterator[Diagnostic]:
         }
         for inner, count in taken.items():
             name = text_at(stage, *inner, "analysis")
-            for metric_path, metric in entries(bundle.pipeline, "analyses", name or "", "metrics"):
+            if name is None:
+                continue
+            for metric_path, metric in entries(bundle.pipeline, "analyses", name, "metrics"):
                 tolerated = number_at(metric, "tolerated_failures")
                 if tolerated is not None and count and tolerated >= count:
                     what = f"the {inner[-1]} of {holder(bundle.pipeline, path)}"

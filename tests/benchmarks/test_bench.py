@@ -1,0 +1,36 @@
+"""The benchmarks run and say everything; how fast anything is no test asserts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROWS = (
+    "parse, YAML and checks included, 3 pipelines",
+    "parse and serialise, form of ten fields, 3 pipelines",
+    "each further field of the form",
+    "importing the loader over airflow.sdk",
+    "modules of Kubernetes and Slack that it imports",
+    "a task's own parse, 2 pipelines",
+    "a task's own parse, 20 pipelines",
+    "relman validate of one spec",
+    "relman --help",
+    "tasks that do nothing",
+    "a step beside its own work",
+    "the whole run for each of its tasks",
+)
+
+
+@pytest.mark.real
+@pytest.mark.timeout(600)
+def test_the_quick_run_prints_every_row() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--quick"]
+    done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert [row for row in ROWS if row not in done.stdout] == []
+    assert "cores, load" in done.stdout
