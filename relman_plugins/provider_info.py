@@ -40,6 +40,12 @@ def get_provider_info() -> dict[str, Any]:
                         "",
                         "/opt/airflow/release_specs",
                     ),
+                    "notifiers": _option(
+                        "JSON object: names that routes may use in `to`, each with the class of an Airflow "
+                        "notifier and its arguments, which see the letter as `relman`.",
+                        "",
+                        '{"pager": {"class": "shop.notifiers.Pager", "arguments": {"text": "x"}}}',
+                    ),
                     "minimum_deferral": _option(
                         "Seconds between a task's deferral and the earliest event of its trigger. Airflow "
                         "3.3.2 can fail a task that is resumed sooner.",

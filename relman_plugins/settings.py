@@ -11,6 +11,8 @@
 ``trace_url``             Address of a trace in your tracing tool, for links, with ``{trace_id}`` in it. None
                           by default.
 ``specs_folder``          Folder of the release specs; default ``release_specs`` beside the DAG folder.
+``notifiers``             JSON: names that routes may use in ``to``, each
+                          ``{"class": dotted path of an Airflow notifier, "arguments": {…}}``.
 ``minimum_deferral``      Seconds between the deferral of a task and the earliest event of its trigger:
                           Airflow 3.3.2 can fail a task that is resumed sooner. Default 8.
 ========================= ==============================================================================
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 SECTION = "relman"
 
@@ -74,6 +77,26 @@ def trace_url(trace_id: str) -> str:
     """Return where a trace can be looked at, or "" when there is no trace or no place is configured."""
     template = _get("trace_url")
     return template.replace("{trace_id}", trace_id) if trace_id else ""
+
+
+def notifiers() -> dict[str, Any]:
+    """Return the Airflow notifiers that routes may name; none of them is imported here.
+
+    Raises:
+        ClientUnavailable: The setting is not a JSON object; what is to be told that way waits.
+    """
+    import json
+
+    from relman_plugins.errors import ClientUnavailable
+
+    text = _get("notifiers")
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError as error:
+        raise ClientUnavailable(f"[relman] notifiers is not valid JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ClientUnavailable("[relman] notifiers must be a JSON object: name → class and arguments")
+    return found
 
 
 def ledger_conn_id() -> str:

@@ -103,8 +103,13 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
     pending = health["outbox"]["pending"]
     if pending is not None:
         late = pending > BACKLOG
-        hint = "; is relman_maintenance unpaused, and does Slack answer?" if late else ""
-        yield Check("outbox", "warn" if late else "ok", f"{pending} messages wait for Slack{hint}")
+        hint = "; is relman_maintenance unpaused, and does the channel answer?" if late else ""
+        yield Check("outbox", "warn" if late else "ok", f"{pending} messages wait{hint}")
+        for waiting in health["outbox"].get("channels", []):
+            # What is being delivered at this moment is no trouble.
+            if waiting["error"] and not waiting["error"].startswith("being "):
+                told = f"{waiting['pending']} wait since {waiting['oldest']}: {waiting['error']}"
+                yield Check(f"to {waiting['channel']}", "warn", told)
     if health["all_admins"]:
         yield Check(
             "all admins",

@@ -31,7 +31,11 @@ def _ledger() -> dict[str, Any]:
     try:
         store = ledger()
         store.check()
-        pending = store.outbox.pending()
+        backlog = store.outbox.backlog()
     except LedgerError as error:
-        return {"ledger": {"ok": False, "message": str(error)}, "outbox": {"pending": None}}
-    return {"ledger": {"ok": True, "message": "reachable, schema current"}, "outbox": {"pending": pending}}
+        return {"ledger": {"ok": False, "message": str(error)}, "outbox": {"pending": None, "channels": []}}
+    waiting = {
+        "pending": sum(b.pending for b in backlog),
+        "channels": [b.model_dump(mode="json") for b in backlog],
+    }
+    return {"ledger": {"ok": True, "message": "reachable, schema current"}, "outbox": waiting}

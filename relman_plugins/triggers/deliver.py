@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import settings
 from relman_plugins.errors import LedgerError
+from relman_plugins.ledger.api import Ledger, Line
+from relman_plugins.notifications.carrier import carry
+from relman_plugins.notifications.mail import send_mail
+from relman_plugins.notifications.notifiers import send_through
 from relman_plugins.notifications.outbox import DrainResult, drain
-from relman_plugins.notifications.slack import Slack, connect
-from relman_plugins.triggers.base import ReleaseTrigger
-from relman_plugins.triggers.feed import LedgerFeed, ledger_feed
+from relman_plugins.notifications.slack import CONNECTION, connect
+from relman_plugins.plan.routing import EMAIL, SLACK
+from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread
+from relman_plugins.triggers.feed import ledger_feed
 
 PAUSE_S = 1.0
+GRACE_S = 10.0
+"""How long what is being delivered at the end may take; what hangs longer is left to its own time limit."""
+
+_running: dict[Line, Future[DrainResult]] = {}
+"""At most one thread for a line in this process, also of one that hangs while the next run delivers."""
 
 
 class DeliverTrigger(ReleaseTrigger):
     """Drain the outbox whenever the ledger grows, until ``until`` (seconds since the epoch).
 
-    Whatever Slack does, only this waits. The event is ``{"sent", "failed", "pending"}``.
+    Each line (a channel through one connection) has a thread of its own: one that is slow or down holds no
+    other, and none of them holds a release. The event is ``{"sent", "failed", "pending"}``.
     """
 
     def __init__(self, *, until: float, **kwargs: Any) -> None:
@@ -36,23 +51,73 @@ class DeliverTrigger(ReleaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Deliver."""
         feed = await ledger_feed()
-        slack: Slack | None = None
+        mine: dict[Line, Future[DrainResult]] = {}
         sent = failed = pending = 0
         while time.time() < self.until:
             try:
-                if slack is None:
-                    slack = await asyncio.to_thread(connect)
-                result = await asyncio.to_thread(_drain, feed, slack)
-                sent, failed, pending = sent + result.sent, failed + result.failed, result.pending
+                lines, pending = await in_ledger_thread(lambda: _due(feed.source()))
             except LedgerError as error:
                 self.log.warning("nothing is delivered while the ledger does not answer: %s", error)
-            except Exception as error:
-                # A missing connection or provider must not cost the housekeeping that shares this run.
-                self.log.warning("Slack can't be told: %s", error)
+                lines = []
+            for line in lines:
+                if line not in mine and not _is_running(line):
+                    mine[line] = _running[line] = _start(partial(deliver, feed.source, line))
             await asyncio.sleep(PAUSE_S)
-            await feed.grown(max(0.0, min(self.until - time.time(), 10.0)))
+            done, failures = self._collect(mine)
+            sent, failed, pending = sent + done, failed + failures, max(0, pending - done)
+            if not mine:
+                await feed.grown(max(0.0, min(self.until - time.time(), 10.0)))
+        while mine and time.time() < self.until + GRACE_S:
+            await asyncio.sleep(0.1)
+            done, failures = self._collect(mine)
+            sent, failed, pending = sent + done, failed + failures, max(0, pending - done)
         yield await self.event({"sent": sent, "failed": failed, "pending": pending})
 
+    def _collect(self, mine: dict[Line, Future[DrainResult]]) -> tuple[int, int]:
+        sent = failed = 0
+        for line, future in list(mine.items()):
+            if not future.done():
+                continue
+            del mine[line]
+            error = future.exception()
+            if error is None:
+                sent, failed = sent + future.result().sent, failed + future.result().failed
+            else:
+                # A missing provider or ledger must not cost the housekeeping that shares this run.
+                self.log.warning("%s can't be told: %s", line.channel, error)
+        return sent, failed
 
-def _drain(feed: LedgerFeed, slack: Slack) -> DrainResult:
-    return drain(feed.source(), slack, base_url=settings.base_url())
+
+def deliver(source: Callable[[], Ledger], line: Line) -> DrainResult:
+    """Deliver what is due on one line."""
+    ledger, base_url = source(), settings.base_url()
+    if line.channel == SLACK:
+        slack = connect(line.connection or CONNECTION)
+        return drain(ledger, slack, connection=line.connection, base_url=base_url)
+    if line.channel == EMAIL:
+        return carry(ledger, line, send_mail, base_url=base_url)
+    return carry(ledger, line, partial(send_through, line.channel, settings.notifiers()), base_url=base_url)
+
+
+def _due(ledger: Ledger) -> tuple[list[Line], int]:
+    return ledger.outbox.lines(), ledger.outbox.pending()
+
+
+def _is_running(line: Line) -> bool:
+    future = _running.get(line)
+    return future is not None and not future.done()
+
+
+def _start(work: Callable[[], DrainResult]) -> Future[DrainResult]:
+    """Run in a thread that nobody waits for when the process ends."""
+    future: Future[DrainResult] = Future()
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            future.set_result(context.run(work))
+        except BaseException as error:  # handed to the trigger, which tells it
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="relman-deliver", daemon=True).start()
+    return future

@@ -1,0 +1,96 @@
+"""Delivers what the outbox holds for channels that only take letters: in order, at least once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from relman_plugins.errors import ClientRejected, RelmanError
+from relman_plugins.ledger.api import Ledger, Line, Message
+from relman_plugins.notifications.about import about
+from relman_plugins.notifications.letter import Letter, letter_of
+from relman_plugins.notifications.outbox import (
+    FAILURES_PER_DRAIN,
+    FIRST_PAUSE_S,
+    GIVE_UP_AFTER,
+    LEASE_S,
+    LONGEST_PAUSE_S,
+    UNSURE_S,
+    DrainResult,
+    lease_name,
+    release_told,
+)
+from relman_plugins.plan.routing import Target
+
+Send = Callable[[Letter], str]
+"""Sends a letter, returns what it is called there. Raises ClientRejected for a "no" that will stay one, and
+another error of relman's when trying again can help."""
+
+_log = logging.getLogger(__name__)
+
+
+def carry(
+    ledger: Ledger,
+    line: Line,
+    send: Send,
+    now: datetime | None = None,
+    limit: int = 50,
+    *,
+    base_url: str = "",
+) -> DrainResult:
+    """Deliver what is due on one line. One carrier at a time, by a lease; never raises because of ``send``.
+
+    Raises:
+        LedgerUnavailable: The ledger does not answer.
+    """
+    holder = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    lease, now = lease_name(line.channel, line.connection), now or datetime.now(UTC)
+    if not ledger.lease(lease, holder, LEASE_S):
+        return DrainResult(busy=True, pending=ledger.outbox.pending(line))
+    sent = failed = given_up = 0
+    errors: dict[str, None] = {}
+    blocked: set[tuple[str, str]] = set()
+    try:
+        for row in ledger.outbox.due(now, limit, line):
+            place = (row.event.release_id, row.address)
+            if place in blocked:
+                continue
+            if failed >= FAILURES_PER_DRAIN or not ledger.lease(lease, holder, LEASE_S):
+                break
+            ledger.outbox.failed(row.id, "being sent", now + timedelta(seconds=UNSURE_S))
+            try:
+                name = _send(ledger, row, send, base_url)
+            except RelmanError as error:
+                errors[str(error)] = None
+                _log.warning("%s was not told: %s", line.channel, error)
+                if isinstance(error, ClientRejected) and row.attempts >= GIVE_UP_AFTER:
+                    ledger.outbox.failed(row.id, str(error), None)
+                    given_up += 1
+                    continue
+                pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(row.attempts // 2, 10))
+                ledger.outbox.failed(row.id, str(error), now + timedelta(seconds=pause))
+                blocked.add(place)
+                failed += 1
+            else:
+                ledger.outbox.sent(row.id, name[:200])
+                sent += 1
+        return DrainResult(
+            sent=sent,
+            failed=failed,
+            given_up=given_up,
+            pending=ledger.outbox.pending(line),
+            errors=tuple(errors),
+        )
+    finally:
+        ledger.end_lease(lease, holder)
+
+
+def _send(ledger: Ledger, row: Message, send: Send, base_url: str) -> str:
+    release = release_told(ledger, row.event.release_id)
+    target = Target(row.channel, row.connection, row.address)
+    known = about(ledger, release, row.event, target, base_url)
+    letter = letter_of(release, row.event, known, row.address, row.connection) if known is not None else None
+    return "" if letter is None else send(letter)

@@ -1,0 +1,124 @@
+"""Slack's limits hold for whatever a release is made of: any text, many stages, many people, many tests."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.identity import Actor, Person
+from relman_plugins.notifications.about import About
+from relman_plugins.notifications.blocks import Message
+from relman_plugins.notifications.release import release_message
+from relman_plugins.notifications.thread import thread_message
+from relman_plugins.plan.model import Options, ReleasePlan, Shape, Step, StepKind
+from relman_plugins.testing.slack_rules import check_message
+
+AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+UGLY = st.lists(
+    st.sampled_from(
+        ["<!channel>", "<@U01EVIL>", "&", "<", ">", "|", "*", "_", "~", "`", "@here ", "#x", "\n", "\u202e",
+         "\0", "👩‍👩‍👧", "é", "名前", "x" * 300, " "]
+    ),
+    max_size=40,
+).map("".join)  # fmt: skip
+MEMBER = st.integers(0, 10**6).map(lambda n: f"U{n:09d}")
+PEOPLE = st.lists(st.tuples(MEMBER, UGLY), max_size=70, unique_by=lambda p: p[0]).map(
+    lambda found: [Person(id=f"p{i}", airflow=f"p{i}", slack=s, name=n) for i, (s, n) in enumerate(found)]
+)
+ABOUT = st.builds(
+    About,
+    base_url=st.sampled_from(["", "https://airflow.example/" + "x" * 100]),
+    dag_id=st.just("release__" + "c" * 63),
+    run_id=UGLY.map(lambda t: "run" + t[:200]),
+    call=PEOPLE.map(tuple),
+    can_act=st.none() | st.frozensets(st.integers(0, 70).map("p{}".format)),
+)
+
+
+def checked(told: Message, *allowed: str) -> None:
+    check_message(told.text, told.blocks, None)
+    text = " ".join(
+        str(block.get("text") or block.get("elements"))
+        for block in told.blocks
+        if "rich" not in block["type"]
+    )
+    found = re.findall(r"<@(\w+)>", text)
+    assert len(found) == len(set(found)), "a person is mentioned twice"
+    assert set(found) <= set(allowed)
+    assert not re.search(r"<(?!@U\d|https://airflow|!date)", text)
+
+
+def event(kind: Kind, step: str, id: int = 1, **data: Any) -> Event:
+    return Event(
+        id=id, release_id="checkout-1.1.0-1", kind=kind, key=f"k{id}", at=AT + timedelta(seconds=id),
+        step=step, environment=step.partition(".")[0], data=data,
+        actor=Actor(kind="person", id="x", name=data.pop("who", "x")),
+    )  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(list(Kind)),
+    text=UGLY,
+    people=PEOPLE,
+    known=ABOUT,
+    failed=st.lists(st.fixed_dictionaries({"name": UGLY, "message": UGLY}), max_size=20),
+    times=st.integers(1, 40),
+)
+def test_any_event_makes_a_message_that_slack_takes_and_that_mentions_only_whom_it_should(
+    kind: Kind, text: str, people: list[Person], known: About, failed: list[dict[str, str]], times: int
+) -> None:
+    # A release calls people when it failed, or asks them at a gate: never both at once.
+    asks = kind in (Kind.GATE_OPENED, Kind.GATE_REMINDED)
+    known = known._replace(call=()) if asks else known._replace(can_act=None)
+    data = dict.fromkeys(
+        ("changes", "message", "reason", "comment", "suite", "analysis", "verdict", "outcome"), text
+    )
+    told = thread_message(
+        event(
+            kind, f"production.{text[:60]}", who=text, people=[p.model_dump() for p in people], quorum=2,
+            failed=failed * times, failures=len(failed) * times, tests=900, subject=data, **data,
+        ),
+        known,
+    )  # fmt: skip
+    if told is None:
+        return
+    asked = [p.slack for p in people if known.can_act is None or p.id in known.can_act]
+    checked(told, *(asked if asks else [p.slack for p in known.call]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    stages=st.integers(1, 20),
+    people=PEOPLE,
+    text=UGLY,
+    known=ABOUT,
+    waits=st.booleans(),
+    version=st.text("1.-+", min_size=1, max_size=64),
+)
+def test_the_message_of_a_release_with_many_stages_fits_and_mentions_nobody(
+    stages: int, people: list[Person], text: str, known: About, waits: bool, version: str
+) -> None:
+    names = [f"{'s' * 55}-{n}" for n in range(stages)]
+    steps = tuple(Step(id=f"{n}.approval", kind=StepKind.APPROVAL, stage=n, environment=n) for n in names)
+    shape = Shape(
+        pipeline="c" * 63, owner=text, description=text, service="c", spec_digest="sha256:" + "5" * 64,
+        steps=steps, environments=(),
+    )  # fmt: skip
+    asked = {
+        "people": [p.model_dump() for p in people],
+        "quorum": 2,
+        "expires_at": AT.isoformat(),
+        "round": 1,
+    }
+    events = [event(Kind.RELEASE_OPENED, "open", who=text)]
+    events += [event(Kind.GATE_OPENED, step.id, n, **asked) for n, step in enumerate(steps, 2)]
+    if not waits:
+        events.append(event(Kind.RELEASE_CLOSED, "close", 99, outcome="failed", reason=text))
+    plan = ReleasePlan(shape=shape, options=Options(version="1" + version))
+    checked(release_message("checkout-1.1.0-1", plan, events, known))
