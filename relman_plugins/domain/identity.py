@@ -50,6 +50,8 @@ class Actor(Frozen):
     name: str = ""
     via: str = ""
     """The way in: ``airflow``, ``api``, ``cli``, ``slack``, ``schedule``."""
+    slack: str = ""
+    """Slack member id, for mentions, where it is known."""
 
 
 class Person(Frozen):

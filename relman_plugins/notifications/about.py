@@ -83,12 +83,11 @@ def _called(release: ReleaseRecord, event: Event, target: Target) -> tuple[Perso
     ended = event.kind is Kind.RELEASE_CLOSED and grade is Severity.ERROR
     if not ended and grade is not Severity.CRITICAL:
         return ()
-    shape = release.plan.shape
-    known = [p for route in shape.all_routes for p in route.mention]
-    known += [Person.model_validate(p) for step in shape.steps for p in step.args.get("people") or ()]
-    starter = release.started_by
-    found = {p.id: p for p in known if starter.kind == "person" and p.airflow == starter.id}
-    if starter.kind == "person" and not found:
-        found = {starter.id: Person(id=starter.id, airflow=starter.id, name=starter.name)}
-    found |= {p.id: p for p in mentioned(shape.all_routes, target)}
+    starter, found = release.started_by, {}
+    if starter.kind == "person":
+        person = Person(id=starter.id, airflow=starter.id, name=starter.name, slack=starter.slack)
+        found = {person.airflow: person}
+    for one in mentioned(release.plan.shape.all_routes, target):
+        if one.slack or one.airflow not in found:
+            found[one.airflow] = one
     return tuple(found.values())

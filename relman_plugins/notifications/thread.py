@@ -58,7 +58,7 @@ def thread_message(event: Event, about: About = _NOTHING) -> Message | None:
 def _calling(about: About) -> tuple[Block, ...]:
     if not about.call:
         return ()
-    people = [mention(p.slack, p.name or p.id) for p in about.call]
+    people = list(dict.fromkeys(mention(p.slack, p.name or p.id) for p in about.call))
     look = link(about.run_url, "Open the run")
     return (section(f"👀 {_listed(people)}: please look{'. ' + look if look else ''}"),)
 

@@ -15,8 +15,9 @@ from relman_plugins.plan.compile import plan_release
 from relman_plugins.plan.model import INVALID_TAG, Options
 from relman_plugins.plan.options import options_of
 from relman_plugins.plan.remembered import remember
+from relman_plugins.spec.api import person_of
 from relman_plugins.steps.base import ReleaseStepOperator
-from relman_plugins.steps.paths import spec_path
+from relman_plugins.steps.paths import spec_path, specs_folder
 from relman_plugins.steps.run import StepRun
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ class OpenReleaseOperator(ReleaseStepOperator):
                 )
             scheduled = str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "scheduled"
             user = getattr(dag_run, "triggering_user_name", None)
+            known = person_of(specs_folder(self.dag.fileloc), user) if user else None
             actor = (
-                Actor(kind="person", id=user, name=user, via="airflow")
+                Actor(kind="person", id=user, name=user, via="airflow", slack=known.slack if known else "")
                 if user
                 else Actor(
                     id="schedule" if scheduled else "airflow", via="schedule" if scheduled else "airflow"

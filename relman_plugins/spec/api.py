@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from relman_plugins.domain.identity import Person
 from relman_plugins.spec.diagnostic import Diagnostic, arrange
-from relman_plugins.spec.loader import Loaded, Shared, load_pipeline
-from relman_plugins.spec.models import Documents
+from relman_plugins.spec.loader import PEOPLE, Loaded, Shared, load_pipeline
+from relman_plugins.spec.models import Documents, People
+from relman_plugins.spec.shape import validated
+from relman_plugins.spec.source import read
 
 __all__ = [
     "Checked",
@@ -18,6 +21,7 @@ __all__ = [
     "Shared",
     "check",
     "load_pipeline",
+    "person_of",
     "pipeline_files",
     "validate",
 ]
@@ -33,6 +37,15 @@ class Checked:
     """Errors and warnings, sorted by place."""
     sources: dict[str, str]
     """Text of every file that was read, by the path its diagnostics name."""
+
+
+def person_of(folder: Path, airflow_user: str) -> Person | None:
+    """Return who an Airflow user is by ``people.yaml``; None when nobody says, or the file is not right."""
+    found = read(folder / PEOPLE, folder)
+    people = validated(found.document, People)[0] if found.document is not None else None
+    if people is None:
+        return None
+    return next((p for p in people.everybody() if p.airflow == airflow_user), None)
 
 
 def pipeline_files(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
+from alembic import command  # noqa: TID253
 from alembic.autogenerate import compare_metadata  # noqa: TID253 - the comparison is the test
 from alembic.config import Config  # noqa: TID253
 from alembic.migration import MigrationContext  # noqa: TID253
@@ -13,8 +14,9 @@ from sqlalchemy import create_engine, text
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.errors import LedgerUnavailable
 from relman_plugins.ledger import tables
-from relman_plugins.ledger.api import Ledger, open_ledger
+from relman_plugins.ledger.api import Ledger, Line, open_ledger
 
+AT = "2026-01-02 03:04:05.000000+00:00"
 MIGRATIONS = Path(tables.__file__).parent / "migrations"
 
 
@@ -150,4 +152,40 @@ def test_a_ledger_is_opened_once_for_each_process(tmp_path: Path) -> None:
     assert open_ledger(url) is ledger
     with pytest.raises(LedgerUnavailable):
         open_ledger(f"sqlite:///{tmp_path}/other.db", migrate=False).check()
+    ledger.close()
+
+
+def test_what_waits_in_an_older_outbox_is_told_after_the_upgrade(empty_url: str) -> None:
+    engine = create_engine(empty_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    release = {
+        "release_id": "r-1-1", "pipeline": "r", "service": "r", "version": "1", "n": 1, "dag_id": "d",
+        "run_id": "x", "plan": '{"shape": {}, "options": {"version": "1"}}', "plan_hash": "p",
+        "shape_hash": "s", "spec_digest": "d", "slack_channel": "#a", "started_by": "{}", "conf": "{}",
+        "opened_at": AT,
+    }  # fmt: skip
+    happened = {
+        "release_id": "r-1-1", "kind": "step.failed", "key": "k", "at": AT, "recorded_at": AT,
+        "actor": "{}", "data": "{}", "schema_version": 1,
+    }  # fmt: skip
+    waits = {
+        "event_id": 1, "release_id": "r-1-1", "channel": "slack", "address": "#a", "state": "pending",
+        "attempts": 2, "next_at": AT,
+    }  # fmt: skip
+    with engine.begin() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0001")
+        for table, row in (("release", release), ("event", happened), ("outbox", waits)):
+            names = ", ".join(row)
+            values = ", ".join(f":{name}" for name in row)
+            conn.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
+    engine.dispose()
+    ledger = Ledger(empty_url)
+    ledger.migrate()
+    (message,) = ledger.outbox.due()
+    assert (message.attempts, message.channel, message.connection, message.address) == (2, "slack", "", "#a")
+    assert ledger.outbox.lines() == [Line("slack", "")]
+    ledger.record("r-1-1", NewEvent(kind=Kind.STEP_FAILED, key="k2"))
+    assert [m.event.key for m in ledger.outbox.due()] == ["k", "k2"]
     ledger.close()

@@ -38,7 +38,7 @@ def release(ledger: Ledger, plan: Callable[..., ReleasePlan]) -> ReleaseRecord:
         plan=whole.model_copy(update={"shape": shape}),
         dag_id="release__checkout",
         run_id="manual__2026-01-02T03:04:05+00:00",
-        started_by=Actor(kind="person", id="alice", name="Alice", via="airflow"),
+        started_by=Actor(kind="person", id="alice", name="Alice", via="airflow", slack="U01ALICE"),
         conf={},
     )
 

@@ -48,7 +48,7 @@ EXPECTED = """\
       ↳ ↩️ production is rolled back to 1.0.0
       ↳ ↩️ checkout-1.1.0-1 is closed: rolled back
         │ error-rate: 0.4 is above 0.05
-        👀 @U01ALICE: please look. Open the run"""
+        👀 Alice: please look. Open the run"""
 
 
 def test_a_release_that_is_rolled_back(

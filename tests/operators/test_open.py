@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,3 +71,21 @@ def test_nothing_is_opened_when_a_field_is_wrong(world: World, wrong: dict[str, 
     with pytest.raises(AirflowFailException, match=said):
         started(world, GIVEN | wrong)
     assert world.ledger.releases() == []
+
+
+def test_who_started_it_can_be_called_in_slack_when_people_yaml_knows_them(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__RELMAN__SPECS_FOLDER", str(tmp_path))
+    (tmp_path / "people.yaml").write_text(
+        "apiVersion: relman/v1\nkind: People\npeople: {carol: {airflow: carol, slack: U01CAROL}}\n"
+    )
+    assert started(world, GIVEN).record.started_by.slack == "U01CAROL"
+
+
+def test_a_broken_people_yaml_holds_no_release(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__RELMAN__SPECS_FOLDER", str(tmp_path))
+    (tmp_path / "people.yaml").write_text("people: [")
+    assert started(world, GIVEN).record.started_by.slack == ""

@@ -38,11 +38,15 @@ class People(SpecModel):
 
     def members(self, group: str) -> tuple[Person, ...]:
         """Return the people of ``group`` in the order written; raise KeyError if there is no such group."""
-        return tuple(
-            Person(id=id_, airflow=entry.airflow, name=entry.name, slack=entry.slack)
-            for id_ in self.groups[group]
-            for entry in (self.people[id_],)
-        )
+        return tuple(self._person(id_) for id_ in self.groups[group])
+
+    def everybody(self) -> tuple[Person, ...]:
+        """Return all people in the order written, whatever group they are in."""
+        return tuple(self._person(id_) for id_ in self.people)
+
+    def _person(self, id_: str) -> Person:
+        entry = self.people[id_]
+        return Person(id=id_, airflow=entry.airflow, name=entry.name, slack=entry.slack)
 
     def emails(self, group: str) -> tuple[str, ...]:
         """Return the addresses of ``group``, those who have one; raise KeyError if there is no such group."""
