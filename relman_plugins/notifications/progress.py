@@ -32,6 +32,8 @@ class Stage(NamedTuple):
     """Escaped; may be empty."""
     waiting: str | None = None
     """Id of the gate that is waited at."""
+    times: str = ""
+    """Since when and until when it is waited. Escaped; kept out of ``detail``, which should fit a phone."""
 
 
 _ENDS = {
@@ -70,7 +72,8 @@ def stages(plan: ReleasePlan, events: Iterable[Event]) -> list[Stage]:
         own = [e for e in seen if e.step in ids]
         mark = _mark(steps, own, passed=later, closed=closed is not None)
         gate = _open_gate(own) if mark is Mark.WAITING else None
-        found.append(Stage(name, mark, _detail(own, gate), gate.step if gate else None))
+        waiting = (gate.step, _times(gate)) if gate else (None, "")
+        found.append(Stage(name, mark, _detail(own, gate), *waiting))
         later = later or bool(own)
     return found[::-1]
 
@@ -136,7 +139,7 @@ def _open_gate(own: Sequence[Event]) -> Event | None:
 
 
 def _waiting(own: Sequence[Event], gate: Event) -> str:
-    """Say who is still missing, since when and until when."""
+    """Say who is still missing."""
     round_ = gate.data.get("round", 1)
     votes = [e for e in own if e.kind is Kind.GATE_VOTED and e.data.get("round", round_) == round_]
     said = {e.data.get("person") for e in votes if e.step == gate.step}
@@ -145,9 +148,12 @@ def _waiting(own: Sequence[Event], gate: Event) -> str:
     more = [f"{len(people) - 5} more"] if len(people) > 5 else []
     quorum = gate.data.get("quorum", 1)
     yes = f" ({len(said)} of {quorum} approved)" if said else ""
-    until = f" until {moment(gate.data['expires_at'])}" if gate.data.get("expires_at") else ""
-    who = ", ".join(names + more) or "an approval"
-    return f"waits for {who}{yes}, since {moment(gate.at)}{until}"
+    return f"waits for {', '.join(names + more) or 'an approval'}{yes}"
+
+
+def _times(gate: Event) -> str:
+    until = f", until {moment(gate.data['expires_at'])}" if gate.data.get("expires_at") else ""
+    return f"since {moment(gate.at)}{until}"
 
 
 def _traffic(own: Sequence[Event]) -> str:

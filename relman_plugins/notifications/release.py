@@ -63,5 +63,5 @@ def _standing(plan: ReleasePlan, events: list[Event]) -> tuple[str, str]:
             break
     waiting = [s for s in stages(plan, events) if s.mark is Mark.WAITING]
     if waiting:
-        return Mark.WAITING.value, f"{plain(waiting[0].name)} {waiting[0].detail}"
+        return Mark.WAITING.value, f"{plain(waiting[0].name)} {waiting[0].detail}, {waiting[0].times}"
     return Mark.RUNNING.value, "on its way"

@@ -77,7 +77,8 @@ def test_a_release_that_is_rolled_back(
         on_timeout="reject",
     )
     drain(ledger, slack, base_url=URL)
-    assert "✋ production – waits for Alice, since" in server.transcript()
+    assert "✋ production – waits for Alice\n" in server.transcript()
+    assert "production waits for Alice, since" in server.transcript()
     text = str([m["blocks"] for m in server.messages()])
     run = f"{URL}/dags/release__checkout/runs/run-1.1.0-%23rel-checkout"
     assert f"<{run}|Open the run>" in text
