@@ -30,7 +30,8 @@ def release_params(shape: Shape) -> ParamsDict:
             ),
             "ticket": Param(
                 "",
-                "Link to the ticket or change this release belongs to, as in https://tracker.example/CHG-42.",
+                "Link to the ticket or change this release belongs to, as in https://tracker.example/CHG-42."
+                + _needed(shape),
                 type=["null", "string"],
                 pattern=f"^$|{TICKET_PATTERN}",
                 maxLength=TICKET_LIMIT,
@@ -67,6 +68,12 @@ def _version(shape: Shape) -> Param:
         text += f" Empty: what {shape.schedule['version_file']} says."
         return Param(None, text, type=["null", "string"], **rules)
     return Param(description=text, type="string", **rules)
+
+
+def _needed(shape: Shape) -> str:
+    """Say whether a ticket is required: not by the form, since a dry run changes nothing."""
+    stages = sorted({str(s.stage) for s in shape.steps if s.ticket})
+    return f" Required: nothing changes in {', '.join(stages)} without it." if stages else ""
 
 
 def _text(section: str, title: str, description: str) -> Param:

@@ -46,8 +46,11 @@ def check_forward(
     events = ledger.events(release_id, kinds=_DECISIVE)
     _check_going_on(record, step, events)
     artifact = next((e for e in reversed(events) if e.kind is Kind.ARTIFACT_BUILT), None)
+    options = record.plan.options
+    if record.plan.shape.step(step.id).ticket and not options.ticket and not options.dry_run:
+        raise _refuse(record, step, "a change ticket is required, and the release carries none")
     # A dry run changes nothing, so it asks nobody.
-    gates = () if record.plan.options.dry_run else record.plan.shape.step(step.id).gates
+    gates = () if options.dry_run else record.plan.shape.step(step.id).gates
     for gate_id in gates:
         gate_step = record.plan.shape.step(gate_id)
         if gate_step.kind is StepKind.APPROVAL:

@@ -24,7 +24,9 @@ from relman_plugins.plan.model import (
 )
 from relman_plugins.spec.models import (
     Analysis,
+    ApprovalGate,
     Canary,
+    ChangeTicketGate,
     Checklist,
     Documents,
     Environment,
@@ -102,6 +104,8 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
         ),
         monitor=step("monitor", StepKind.MONITOR, **_monitor(stage)) if stage.monitor else None,
         keep=changes.keep(stage, step),
+        soak=step("soak", StepKind.SOAK, for_s=stage.soak.seconds) if stage.soak else None,
+        ticket=any(isinstance(gate, ChangeTicketGate) for gate in (*env.gates, *stage.gates)),
         teardown=step("teardown", StepKind.TEARDOWN) if env.ephemeral else None,
         rollback=step("rollback", StepKind.ROLLBACK) if _rolls_back(documents, stage, env) else None,
     )
@@ -115,7 +119,8 @@ def _rolls_back(documents: Documents, stage: Stage, env: Environment) -> bool:
 
 def _gates(documents: Documents, stage: Stage, env: Environment, step: changes.Maker) -> tuple[Step, ...]:
     steps = []
-    for n, gate in enumerate((*env.gates, *stage.gates), start=1):
+    asked = [gate for gate in (*env.gates, *stage.gates) if isinstance(gate, ApprovalGate)]
+    for n, gate in enumerate(asked, start=1):
         people = _members(documents, gate.approval)
         if len({p.airflow for p in people}) < gate.quorum:
             raise PlanError(

@@ -146,6 +146,11 @@ def _stage(name: str, one: list[Step], two: list[Step]) -> Iterator[Difference]:
         first = [_exposure(side) for side in traffic]
         danger = f"the first share grows from {first[0]} % to {first[1]} %" if first[1] > first[0] else ""
         yield _changed(f"stage {name}", "traffic", shares[0], shares[1], danger)
+    tickets = [any(s.ticket for s in side) for side in (one, two)]
+    if tickets[0] != tickets[1]:
+        said = ["required" if t else "not required" for t in tickets]
+        danger = "a gate is removed: releases need no ticket" if tickets[0] else ""
+        yield _changed(f"stage {name}", "change ticket", said[0], said[1], danger)
     sides = [{_label(s, side): s for s in side} for side in (one, two)]
     for label in dict.fromkeys([*sides[0], *sides[1]]):
         before, after = (side.get(label) for side in sides)
@@ -206,6 +211,7 @@ _GUARDS = {
     StepKind.CHECKLIST: "nobody goes through it any more",
     StepKind.PARITY: "environments are compared no more",
     StepKind.MONITOR: "nothing watches the version after the traffic has moved",
+    StepKind.SOAK: "the version no longer stays here for a time before the release goes on",
     StepKind.ROLLBACK: "the stage goes back by itself no more",
 }
 

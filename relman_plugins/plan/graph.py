@@ -35,6 +35,10 @@ class StageSteps:
     """After the suites."""
     keep: Step | None
     """After the monitor."""
+    soak: Step | None
+    """Last, before the next stage."""
+    ticket: bool
+    """Whether nothing changes without a ticket."""
     teardown: Step | None
     rollback: Step | None
 
@@ -65,7 +69,12 @@ def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[
     gates = tuple(s.id for s in stage.gates)
     steps: list[Step] = []
 
+    waiting = stage.ticket
+
     def add(step: Step, needs: Iterable[str], **more: Any) -> tuple[str, ...]:
+        nonlocal waiting
+        if waiting and more.get("changes"):
+            waiting, more = False, {**more, "ticket": True}
         steps.append(step.model_copy(update={"needs": tuple(needs), **more}))
         return (step.id,)
 
@@ -95,6 +104,8 @@ def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[
         )
     if stage.keep:
         at = add(stage.keep, at, changes=True, gates=gates, unlocks=stage.keep in leaves_last)
+    if stage.soak:
+        at = add(stage.soak, at, unlocks=stage.soak in leaves_last)
     work = [s.id for s in steps if s.kind in _WORK]
     if stage.teardown:
         made = [stage.provision.id] if stage.provision else []
@@ -114,12 +125,13 @@ _WORK = (
     StepKind.CHECKLIST,
     StepKind.MONITOR,
     StepKind.KEEP,
+    StepKind.SOAK,
 )
 
 
 def _leaving(stage: StageSteps) -> tuple[Step, ...]:
     """Return the steps after which a stage that stays has nothing left to do."""
-    for last in (stage.keep, stage.monitor):
+    for last in (stage.soak, stage.keep, stage.monitor):
         if last:
             return (last,)
     return stage.suites or stage.changes[-1:]

@@ -39,6 +39,7 @@ class StepKind(StrEnum):
     WINDOW = "window"
     MONITOR = "monitor"
     KEEP = "keep"
+    SOAK = "soak"
     ROLLBACK = "rollback"
     TEARDOWN = "teardown"
     CLOSE = "close"
@@ -65,6 +66,7 @@ class Step(Frozen):
     window     ``{windows: [Window], timeout_s}``
     monitor    ``{analysis, for_s, interval_s, promotes}``
     keep       ``{keep_s, promotes: true}``: seconds from the switch during which the old revision stands by
+    soak       ``{for_s}``: seconds before the release goes on
     rollback   ``{steps: [ids of the steps it undoes]}``
     ========== =====================================================================================
 
@@ -84,6 +86,8 @@ class Step(Frozen):
     """Ids of all gate steps (approval, window) that must hold when this step changes something."""
     changes: bool = False
     """Whether the step changes an environment: it then takes the lock and checks every gate."""
+    ticket: bool = False
+    """Whether the release must carry a ticket when this step changes something: it is the stage's first."""
     unlocks: bool = False
     """Whether the environment's lock is released after this step: it is the last there."""
     args: dict[str, Any] = Field(default_factory=dict)

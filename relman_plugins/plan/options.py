@@ -29,6 +29,13 @@ def options_of(shape: Shape, given: Mapping[str, Any]) -> Options:
             f"{ticket!r} is not the address of a ticket: expected a link as in "
             f"https://tracker.example/CHG-42, without a user in it, at most {TICKET_LIMIT} characters"
         )
+    dry_run = bool(given.get("dry_run"))
+    needing = sorted({str(s.stage) for s in shape.steps if s.ticket})
+    if needing and not ticket and not dry_run:
+        found.append(
+            f"a change ticket is required for {', '.join(needing)}: give the link to it as ticket, "
+            "as in https://tracker.example/CHG-42"
+        )
     emergency, reason = bool(given.get("emergency")), str(given.get("emergency_reason") or "").strip()
     if emergency and not reason:
         found.append(
@@ -55,7 +62,7 @@ def options_of(shape: Shape, given: Mapping[str, Any]) -> Options:
         ticket=ticket,
         emergency=emergency,
         emergency_reason=reason,
-        dry_run=bool(given.get("dry_run")),
+        dry_run=dry_run,
         parameters=parameters,
     )
 

@@ -17,6 +17,7 @@ minimum to promote    the sum over all stages of:
 ``canary``            ``W`` of each weight with an analysis; plus ``W`` of the monitor
 ``blue_green``        ``W`` of the switch and ``W`` of the monitor, then what is left of ``keep``, which runs
                       from the switch (if anything is left, at least ``M``)
+``soak``              all of it, after the rest of its stage; at least ``M``
 ====================  ======================================================================================
 
 **Worst case to roll back**, from a defect that every look sees to the traffic being told to move: the largest
@@ -79,6 +80,8 @@ def _stage_waits(steps: list[Step], minimum_s: float) -> float:
             waited += max(minimum_s, _looks(step))
         elif step.kind is StepKind.KEEP and (left := float(step.args["keep_s"]) - waited) > 0:
             waited += max(minimum_s, left)
+        elif step.kind is StepKind.SOAK:
+            waited += max(minimum_s, float(step.args["for_s"]))
     return waited
 
 

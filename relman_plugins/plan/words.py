@@ -115,6 +115,10 @@ def _keep(shape: Shape, step: Step) -> str:
     return f"keeps the old version until {duration(step.args['keep_s'])} after the switch, then lets it go"
 
 
+def _soak(shape: Shape, step: Step) -> str:
+    return f"waits {duration(step.args['for_s'])} before the release goes on"
+
+
 def _shift(shape: Shape, step: Step) -> str:
     args = step.args
     text = f"gives the new version {args['weight']} % of the traffic"
@@ -197,6 +201,7 @@ _DESCRIBE: dict[StepKind, Callable[[Shape, Step], str]] = {
     StepKind.WINDOW: _window,
     StepKind.MONITOR: _monitor,
     StepKind.KEEP: _keep,
+    StepKind.SOAK: _soak,
     StepKind.ROLLBACK: _rollback,
     StepKind.TEARDOWN: _teardown,
     StepKind.CLOSE: _close,

@@ -1,4 +1,4 @@
-"""Waiting for a window, for a lock, and for the end of a hold."""
+"""Waiting for a window, for a time, for a lock, and for the end of a hold."""
 
 from __future__ import annotations
 
@@ -62,6 +62,36 @@ class WindowTrigger(ReleaseTrigger):
             left = min((wake - now).total_seconds(), LONGEST_SLEEP_S)
             if await feed.until(self._aborted, left):
                 return "aborted"
+
+    def _aborted(self, ledger: Ledger) -> bool | None:
+        flags = flags_of(ledger, self.release_id)
+        return True if flags.aborted_by or flags.closed else None
+
+
+class SoakTrigger(ReleaseTrigger):
+    """Wait for a time, or until somebody aborts the release. The event is ``{"state": "over" | "aborted"}``.
+
+    :param until: the end of the wait, ISO 8601.
+    """
+
+    def __init__(self, *, release_id: str, until: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.release_id = release_id
+        self.until = until
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what is waited for."""
+        return {"release_id": self.release_id, "until": self.until}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Sleep to the end."""
+        until = datetime.fromisoformat(self.until)
+        feed = await ledger_feed()
+        while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
+            if await feed.until(self._aborted, min(left, LONGEST_SLEEP_S)):
+                yield await self.event({"state": "aborted"})
+                return
+        yield await self.event({"state": "over"})
 
     def _aborted(self, ledger: Ledger) -> bool | None:
         flags = flags_of(ledger, self.release_id)

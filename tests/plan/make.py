@@ -86,11 +86,12 @@ _stage = st.fixed_dictionaries(
     {},
     optional={
         "suites": st.lists(st.sampled_from([*SUITES, "hands"]), unique=True, max_size=3),
-        "gates": st.lists(st.just(GATE), max_size=2),
+        "gates": st.lists(st.sampled_from([GATE, {"change_ticket": "required"}]), max_size=2),
         "strategy": st.one_of(
             st.just("recreate"), st.sets(st.integers(1, 99), max_size=3).map(_canary), _rolling, _blue_green
         ),
         "monitor": _monitor,
+        "soak": st.sampled_from(["1s", "30m"]),
     },
 )
 _environment = st.fixed_dictionaries(

@@ -15,15 +15,17 @@ from tests.plan.make import GATE, PEOPLE, WINDOW, any_documents, documents, envi
 
 METRIC = {"name": "errors", "query": "up", "max": 0.1, "tolerated_failures": 1}
 CANARY = {"canary": {"steps": [10, 50, 100], "analysis": "signals", "interval": "2s", "count": 3}}
+TICKET = {"change_ticket": "required"}
 MONITOR = {"for": "10s", "analysis": "signals", "interval": "2s"}
 STAGES: list[dict[str, Any]] = [
     {"environment": "qa", "suites": ["unit"]},
     {
         "environment": "prod",
         "suites": ["smoke"],
-        "gates": [{**GATE, "quorum": 2}, {"approval": "owners"}],
+        "gates": [{**GATE, "quorum": 2}, {"approval": "owners"}, TICKET],
         "strategy": CANARY,
         "monitor": MONITOR,
+        "soak": "30m",
     },
 ]
 SPEC = pipeline(STAGES, analyses={"signals": {"connection": "m", "metrics": [METRIC]}})
@@ -59,6 +61,12 @@ DANGERS = [
     (prod(gates=[{"approval": "owners"}]), "! prod approval of release-managers: removed (a gate is removed"),
     (prod(gates=[{**GATE, "quorum": 1}, {"approval": "owners"}]), "quorum: 2 -> 1 (quorum lowered"),
     (lambda _, e: e["prod"].pop("windows"), "! prod.window: removed (a gate is removed"),
+    (without("soak"), "! prod.soak: removed (the version no longer stays here"),
+    (prod(soak="1m"), "! prod.soak for_s: 1800 -> 60 (lowered)"),
+    (
+        prod(gates=[{**GATE, "quorum": 2}, {"approval": "owners"}]),
+        "! stage prod change ticket: required -> not required (a gate is removed: releases need no ticket)",
+    ),
     (without("suites"), "! prod.smoke: removed (its tests run no more)"),
     (without("monitor"), "! prod.monitor: removed (nothing watches"),
     (without("strategy"), "! stage prod traffic: 10 %, 50 %, 100 % -> all at once (the first share grows"),
@@ -74,7 +82,7 @@ DANGERS = [
 ]
 HARMLESS = [
     (prod(gates=[*STAGES[1]["gates"], GATE]), "+ prod approval of release-managers (2): added"),
-    (prod(gates=[{"approval": "owners"}, {**GATE, "quorum": 2}]), ""),
+    (prod(gates=[{"approval": "owners"}, {**GATE, "quorum": 2}, TICKET]), ""),
     (prod(strategy={"canary": {**CANARY["canary"], "steps": [5, 50, 100]}}), "~ stage prod traffic: 10 %, "),
     (prod(suites=["smoke", "load"]), "+ prod.load: added"),
     (lambda _, e: e["prod"].update(replicas=5), "~ environment prod replicas: 2 -> 5"),

@@ -81,3 +81,13 @@ def test_an_approval_is_bound_to_every_option(shape: Shape) -> None:
     more = ({}, {"ticket": "https://a.example"}, {"emergency_reason": "b"}, {"users": 1}, {"note": "x"})
     hashes = {plan_release(shape, options_of(shape, full | m)).hash for m in more}
     assert len(hashes) == len(more)
+
+
+def test_a_ticket_that_is_required_is_asked_for_unless_nothing_changes() -> None:
+    stages = [{"environment": "a"}, {"environment": "b", "gates": [{"change_ticket": "required"}]}]
+    needing = compile_shape(documents(pipeline(stages), [environment("a"), environment("b")]))
+    assert [s.id for s in needing.steps if s.ticket] == ["b.deploy"]
+    with pytest.raises(PlanError, match="a change ticket is required for b"):
+        options_of(needing, {"version": "1"})
+    assert options_of(needing, {"version": "1", "dry_run": True}).dry_run
+    assert options_of(needing, {"version": "1", "ticket": "https://tracker.example/CHG-42"}).ticket

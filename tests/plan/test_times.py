@@ -37,6 +37,9 @@ def canary(settings: dict[str, Any]) -> dict[str, Any]:
     [
         ({}, 0),
         ({"monitor": MONITOR}, 3600),
+        ({"soak": "30m"}, 1800),
+        ({"soak": "1s"}, 8),
+        ({"soak": "30m", "monitor": MONITOR}, 5400),
         ({"monitor": {**MONITOR, "for": "50s"}}, 60),
         ({"monitor": {**MONITOR, "for": "4s", "interval": "2s"}}, 8),
         ({"strategy": "rolling"}, 0),

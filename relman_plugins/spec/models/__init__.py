@@ -9,7 +9,7 @@ from relman_plugins.spec.models.checklist import Checklist, ChecklistItem
 from relman_plugins.spec.models.documents import Documents
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.environment import Environment
-from relman_plugins.spec.models.gate import ApprovalGate, Gate
+from relman_plugins.spec.models.gate import ApprovalGate, ChangeTicketGate, Gate
 from relman_plugins.spec.models.notify import Notify, Route
 from relman_plugins.spec.models.parameter import ParameterField
 from relman_plugins.spec.models.parity import DataSchema, Parity
@@ -33,6 +33,7 @@ __all__ = [
     "Artifact",
     "BlueGreen",
     "Canary",
+    "ChangeTicketGate",
     "Checklist",
     "ChecklistItem",
     "DataSchema",

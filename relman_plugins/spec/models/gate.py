@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, Strict
+from pydantic import Discriminator, Field, Strict, Tag
 
 from relman_plugins.spec.models.base import Name, SpecModel
+from relman_plugins.spec.models.checklist import AnyOf
 from relman_plugins.spec.models.duration import Duration
 
 
@@ -27,4 +28,22 @@ class ApprovalGate(SpecModel):
     """What happens when time is up: the release is rejected, or it expires."""
 
 
-Gate = ApprovalGate
+class ChangeTicketGate(SpecModel):
+    """The release carries the ticket of a change."""
+
+    change_ticket: Literal["required"]
+    """`required`: a release starts only with the link to its ticket, in the form or with `--ticket`."""
+
+
+def gate_kind(value: Any) -> str:
+    """Return the name of the model that a gate is written for."""
+    ticket = "change_ticket" in value if isinstance(value, dict) else isinstance(value, ChangeTicketGate)
+    return ChangeTicketGate.__name__ if ticket else ApprovalGate.__name__
+
+
+Gate = Annotated[
+    Annotated[ApprovalGate, Tag("ApprovalGate")] | Annotated[ChangeTicketGate, Tag("ChangeTicketGate")],
+    Discriminator(gate_kind),
+    AnyOf(),
+]
+"""People who say yes, or a ticket that is there."""

@@ -98,6 +98,8 @@ class Stage(SpecModel):
     """How traffic moves: `recreate` (all at once), `rolling`, `blue_green` or `canary`."""
     monitor: Monitor | None = None
     """Watching after all traffic has moved; a breach rolls back."""
+    soak: Duration | None = None
+    """How long the new version stays here, when all of this has gone well, before the release goes on."""
 
     @property
     def id(self) -> str:

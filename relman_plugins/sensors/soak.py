@@ -1,0 +1,43 @@
+"""Time in which a version proves itself before the release goes on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from relman_plugins import settings
+from relman_plugins.domain.event import Kind
+from relman_plugins.plan.words import duration
+from relman_plugins.steps.base import ReleaseStepOperator
+from relman_plugins.steps.run import StepRun
+from relman_plugins.triggers.base import deferral
+from relman_plugins.triggers.waits import SoakTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class SoakSensor(ReleaseStepOperator):
+    """Wait until the time in the plan has passed since this step first began; no worker waits.
+
+    A retry or a clear does not begin anew, and time in which the release is held counts. An abort is seen at
+    once.
+    """
+
+    ui_color = "#cfe3f5"
+
+    def act(self, context: Context, run: StepRun) -> str:
+        """Return when the time is over, wait for the rest of it otherwise."""
+        length = float(run.step.args["for_s"])
+        until = run.mine(Kind.STEP_STARTED)[0].at + timedelta(seconds=length)
+        if datetime.now(UTC) >= until:
+            return f"stayed in {run.step.environment} for {duration(length)}"
+        self.log.info("waiting until %s", until.isoformat(timespec="seconds"))
+        return self.defer(
+            trigger=SoakTrigger(
+                release_id=run.release_id,
+                until=until.isoformat(),
+                **deferral(settings.minimum_deferral()),
+            ),
+            method_name="resume",
+        )
