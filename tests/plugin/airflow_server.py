@@ -193,8 +193,12 @@ class Server:
             ).fetchone()
         return None if answer in (None, "null") else json.loads(answer)
 
-    def release(self, version: str = "1.1.0", quorum: int = 1) -> Any:
-        """Start a run, open its release in the ledger and let it wait at its gate; return the record."""
+    def release(self, version: str = "1.1.0", quorum: int = 1, items: Mapping[str, str] | None = None) -> Any:
+        """Start a run, open its release in the ledger and let it wait at its gate; return the record.
+
+        With ``items`` (by id) the gate is a checklist.
+        """
+        listed = [{"id": name, "item": item} for name, item in (items or {}).items()]
         run_id = self.trigger("release__checkout", version=version)
         record = self.ledger.open_release(
             plan=ReleasePlan(shape=SHAPE, options=Options(version=version, changes="faster checkout")),
@@ -206,7 +210,7 @@ class Server:
         self.ledger.votes.open_gate(
             record.release_id,
             GATE,
-            subject=subject(record),
+            subject=subject(record) | ({"checklist": listed} if listed else {}),
             people=PEOPLE,
             quorum=quorum,
             timeout_s=600,

@@ -36,6 +36,21 @@ def test_an_answer_is_a_vote_and_airflow_never_sees_it(server: Server, cookie: b
     assert server.native_answer(record.dag_id, record.run_id, GATE) is None
 
 
+def test_a_checklists_fields_are_its_answers(server: Server) -> None:
+    record = server.release("1.0.9", items={"cart": "The cart shows the discount", "pay": "Paid"})
+
+    def answer(**fields: Any) -> Any:
+        body = {"chosen_options": ["Approve"], "params_input": fields}
+        return server.ask("PATCH", gate_path(record), "bob", cookie=True, json=body)
+
+    early = answer(cart="passed", pay="not tested", comment="")
+    assert (early.status_code, "not tested yet: Paid (pay)" in early.json()["detail"]) == (409, True)
+    assert server.ledger.votes.gate(record.release_id, GATE).votes == ()
+    assert answer(cart="passed", pay={"value": "passed"}, comment="").status_code == 200
+    gate = server.ledger.votes.gate(record.release_id, GATE)
+    assert (gate.state, gate.answers) == ("approved", {"cart": "passed", "pay": "passed"})
+
+
 def test_a_refused_person_gets_403_and_the_gate_goes_on(server: Server) -> None:
     record = server.release("1.0.1")
     for user in ("uma", "vera", "admin"):
