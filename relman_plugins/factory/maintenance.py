@@ -12,7 +12,8 @@ DAG_ID = "relman_maintenance"
 _DOCS = """\
 Keeps house for every release, once a minute:
 
-- delivers Slack messages that are due
+- delivers what is due to Slack and to the other channels
+- reminds those who can still answer at gates
 - expires locks and environments that nobody renewed
 - ends releases whose run was deleted, marked or timed out
 

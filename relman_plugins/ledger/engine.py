@@ -105,7 +105,7 @@ class Ledger:
             return releases.list_releases(conn, pipeline, limit, active)
 
     def record(self, release_id: str, event: NewEvent) -> Event | None:
-        """Record an event, and put it in the outbox if Slack is to be told, in one transaction.
+        """Record an event, and put it in the outbox for whoever is to be told, in one transaction.
 
         Idempotent by ``event.key``: None when the key is known, and then nothing was written. A release
         closes once: a second ``release.closed`` is dropped too, whatever its key. Raises LedgerError for an

@@ -201,6 +201,7 @@ class Votes:
                 "missing": state.missing,
                 "since": state.opened_at.isoformat(),
                 "expires_at": state.expires_at.isoformat(),
+                "checklist": bool(state.subject.get("checklist")),
             }
             event = NewEvent(
                 kind=Kind.GATE_REMINDED,

@@ -157,11 +157,11 @@ def _gate_opened(event: Event, data: dict[str, Any], about: About) -> _Written:
 
 def _gate_reminded(event: Event, data: dict[str, Any], about: About) -> _Written:
     since = f" since {moment(data['since'])}" if data.get("since") else ""
-    text = (
-        f"⏰ {_where(event)} still waits{since} for {count(data.get('missing', 1), 'approval')} of "
-        f"{_answerers(data, about)}{_until(data)}"
-    )
-    return (text, _how_to_answer(event, about))
+    by_hand = bool(data.get("checklist"))
+    wanted = "one who tries it by hand," if by_hand else f"{count(data.get('missing', 1), 'approval')} of"
+    who = f"{_answerers(data, about)}{_until(data)}"
+    text = f"⏰ {_where(event)} still waits{since} for {wanted} {who}"
+    return (text, _how_to_answer(event, about, " --passed all" if by_hand else ""))
 
 
 def _answerers(data: dict[str, Any], about: About) -> str:
