@@ -68,6 +68,8 @@ def _gate(data: dict[str, Any], who: str) -> str:
     names = ", ".join(
         str(p.get("name") or p.get("id")) if isinstance(p, dict) else str(p) for p in data["people"]
     )
+    if "missing" in data:
+        return f"reminds {names}; {data['missing']} still needed"
     return f"asks {names}; {data.get('quorum', 1)} needed"
 
 
@@ -102,6 +104,7 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     ),
     "suite.finished": lambda d, w: _suite(d),
     "gate.opened": _gate,
+    "gate.reminded": _gate,
     "gate.voted": lambda d, w: _by(
         f"{d.get('decision', '')} {d.get('comment') or ''}".strip(), w or str(d["person"])
     ),

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from relman_plugins.domain.event import Kind
+from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.ledger.api import Ledger, ReleaseRecord
 from relman_plugins.notifications.outbox import drain
 from relman_plugins.notifications.slack import Slack
+from relman_plugins.notifications.thread import thread_message
 from relman_plugins.plan.model import ReleasePlan
 from relman_plugins.plan.routing import Route
-from relman_plugins.testing.slack import SlackServer
+from relman_plugins.testing.slack import SlackServer, plain
 
 Happens = Callable[..., None]
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
@@ -167,3 +168,24 @@ def test_a_gate_that_slack_hears_of_too_late_mentions_nobody(
     told = next(m for m in server.messages() if m["text"].startswith("✋"))
     assert "Alice" in told["text"]
     assert not mentions(told)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (
+            {"missing": 2, "since": NOW.isoformat()},
+            "⏰ production still waits since 2100-01-01 00:00 UTC for 2",
+        ),
+        ({"missing": 1, "checklist": True}, "relman approve checkout-1.1.0-1 --passed all"),
+    ],
+)
+def test_a_reminder_says_what_is_missing_and_how_to_answer(data: dict[str, Any], words: str) -> None:
+    told = thread_message(
+        Event(
+            id=1, release_id="checkout-1.1.0-1", kind=Kind.GATE_REMINDED, key="k", at=NOW, step=GATE,
+            environment="production", actor=Actor(), data=data | {"people": [ALICE.model_dump()]},
+        )
+    )  # fmt: skip
+    assert told is not None
+    assert words in plain({"text": told.text, "blocks": told.blocks})

@@ -138,16 +138,6 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
         ["⚖️ production and staging: no difference in config, drift"],
     ),
     (
-        Kind.GATE_REMINDED,
-        {"people": PEOPLE, "missing": 2, "since": "2026-01-02T03:00:00+00:00", "expires_at": AT.isoformat()},
-        ["⏰ production still waits since 2026-01-02 03:00 UTC for 2 approvals of @U01ALICE, Bob until"],
-    ),
-    (
-        Kind.GATE_REMINDED,
-        {"people": PEOPLE, "missing": 1, "checklist": True},
-        ["for one who tries it by hand, @U01ALICE, Bob", "relman approve checkout-1.1.0-1 --passed all"],
-    ),
-    (
         Kind.GATE_VOTED,
         {"actor": ALICE, "decision": "reject", "via": "api", "comment": "Not today"},
         ["👎 Alice rejected production (via api)", "│ Not today"],
