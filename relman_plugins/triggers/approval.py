@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import telemetry
 from relman_plugins.hooks.ledger import flags_of
-from relman_plugins.ledger.api import Ledger
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread
 from relman_plugins.triggers.feed import ledger_feed
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.api import Ledger
 
 APPROVE, REJECT = "Approve", "Reject"
 PAUSE_S = 60.0

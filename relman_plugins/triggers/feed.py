@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 from relman_plugins.errors import LedgerError
 from relman_plugins.hooks.ledger import LedgerSource, async_ledger_source
-from relman_plugins.ledger.api import Ledger
 from relman_plugins.triggers.base import in_ledger_thread
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.api import Ledger
 
 POLL_S = 1.0
 RETRY_S = 3.0

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import settings, telemetry
 from relman_plugins.hooks.ledger import async_ledger_source, flags_of
 from relman_plugins.hooks.recorder import Recorder
-from relman_plugins.ledger.api import Ledger
 from relman_plugins.triggers.base import ReleaseTrigger
 from relman_plugins.triggers.feed import ledger_feed
 from relman_plugins.triggers.waits import LONGEST_SLEEP_S
 from relman_plugins.triggers.watch import Watch
 from relman_plugins.triggers.withdrawal import Withdrawal
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.api import Ledger
 
 
 class KeepTrigger(ReleaseTrigger):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import telemetry
 from relman_plugins.calendars.weekly import Window, answer
 from relman_plugins.hooks.ledger import flags_of
-from relman_plugins.ledger.api import Ledger
 from relman_plugins.triggers.base import ReleaseTrigger
 from relman_plugins.triggers.feed import ledger_feed
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.api import Ledger
 
 LOCK_PAUSE_S = 15.0
 LONGEST_SLEEP_S = 3600.0
