@@ -235,6 +235,21 @@ def test_any_notifier_of_airflow_gets_the_letter_as_data(monkeypatch: pytest.Mon
     assert Notebook.pages == [("team-a", "critical: {{ 7 * 7 }}")]
 
 
+def test_a_notifier_of_a_provider_works_as_it_is(smtp: Server) -> None:
+    arguments = {
+        "to": "{{ relman.address }}",
+        "subject": "{{ relman.subject }}",
+        "html_content": "{{ relman.html }}",
+    }
+    setting = {
+        "mail": {"class": "airflow.providers.smtp.notifications.smtp.SmtpNotifier", "arguments": arguments}
+    }
+    send_through("mail", setting, LETTER._replace(address="team@shop.example", html="<p>{{ 7 * 7 }}</p>"))
+    (sent,) = smtp.letters
+    assert (sent["To"], sent["Subject"]) == ("team@shop.example", "{{ 7 * 7 }}")
+    assert "{{ 7 * 7 }}" in sent.get_payload()[0].get_payload(decode=True).decode()  # type: ignore[union-attr, index]
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
