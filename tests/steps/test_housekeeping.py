@@ -109,3 +109,23 @@ def test_an_error_of_airflow_does_not_stop_the_other_parts(release: Release) -> 
 def test_a_run_that_goes_on_is_left_alone(release: Release) -> None:
     Housekeeper(release.world.ledger, Runs()).round()
     assert release.world.weights() == {"1.0.0": 50, "1.1.0": 50}
+
+
+def test_a_gate_that_waits_long_reminds_once(world: World) -> None:
+    waiting = world.open().at_the_gate()
+    gate = "production.approval"
+    world.ledger.votes.open_gate(
+        waiting.id,
+        gate,
+        subject={"version": "1.1.0"},
+        people=waiting.record.plan.people(gate),
+        quorum=1,
+        timeout_s=24 * 3600,
+        on_timeout="reject",
+        remind_s=3600,
+        at=datetime.now(UTC) - timedelta(hours=2),
+    )
+    said = [line for line in Housekeeper(world.ledger, Runs()).round() if "reminded" in line]
+    assert len(said) == 1
+    assert [e.data["n"] for e in waiting.events(Kind.GATE_REMINDED)] == [2]
+    assert not [line for line in Housekeeper(world.ledger, Runs()).round() if "reminded" in line]
