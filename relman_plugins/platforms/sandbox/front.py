@@ -16,12 +16,9 @@ from yarl import URL
 
 from relman_plugins.platforms.sandbox.deployment import Deployment
 from relman_plugins.platforms.sandbox.metrics import Metrics
-from relman_plugins.platforms.sandbox.replica import Replica
+from relman_plugins.platforms.sandbox.replica import ANSWER_S, Replica
 
 VERSION_HEADER = "X-Relman-Version"
-
-ANSWER_S = 30.0
-"""A replica that has not answered after this long is a 504."""
 
 MAX_BODY = 16 * 1024 * 1024
 IN_ONE_PIECE = 256 * 1024

@@ -32,8 +32,10 @@ UNHEALTHY_AFTER = 3
 BACKOFF_S = (0.1, 0.3, 1.0, 3.0, 10.0)
 STEADY_S = 10.0
 """A process that ran this long starts the back-off anew."""
-DRAIN_S = 5.0
-"""How long requests under way may take once a replica is retired."""
+ANSWER_S = 30.0
+"""How long a replica may take for one answer; the front door waits no longer."""
+DRAIN_S = ANSWER_S
+"""How long requests under way may take once a replica is retired: nobody who was let in is cut off."""
 TERM_S = 2.0
 """How long a process has between SIGTERM and SIGKILL."""
 
