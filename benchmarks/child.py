@@ -45,6 +45,7 @@ def parse(file: str, imports: str = "", serialise: str = "") -> dict[str, Any]:
     bag = DagBag(dag_folder=file, safe_mode=False)
     parsed = time.process_time()
     assert not bag.import_errors, bag.import_errors
+    assert bag.dags, f"no DAG in {file}"
     size = sum(len(json.dumps(DagSerialization.to_dict(d))) for d in bag.dags.values()) if serialise else 0
     done = time.process_time()
     return {
@@ -52,6 +53,7 @@ def parse(file: str, imports: str = "", serialise: str = "") -> dict[str, Any]:
         "serialise": done - parsed,
         "dags": len(bag.dags),
         "tasks": max(len(dag.task_dict) for dag in bag.dags.values()),
+        "empty": sum(t.inherits_from_empty_operator for d in bag.dags.values() for t in d.tasks),
         "bytes": size,
         "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }

@@ -19,7 +19,51 @@ KINDS = (
     },
     {"operator": "airflow.providers.standard.operators.bash.BashOperator", "bash_command": "echo 1"},
 )
-ADD = "python -m pip install dag-factory gusty"
+ADD = "python -m pip install dag-factory gusty airflow-blueprint"
+
+BLUEPRINT = """\
+# airflow dag
+from pathlib import Path
+from blueprint import build_all_airflow_dags
+build_all_airflow_dags(Path(__file__).parent / "blueprint", register_globals=globals())
+"""
+
+TEMPLATES = """\
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import TaskGroup
+from blueprint import BaseModel, Blueprint
+
+def work():
+    return 1
+
+class StageConfig(BaseModel):
+    names: list[str]
+    inner: list[list[str]]
+
+class Stage(Blueprint[StageConfig]):
+    def render(self, config):
+        with TaskGroup(self.step_id) as group:
+            tasks = {}
+            for number, name in enumerate(config.names):
+                if number % 3 == 0:
+                    tasks[name] = EmptyOperator(task_id=name)
+                elif number % 3 == 1:
+                    tasks[name] = PythonOperator(task_id=name, python_callable=work)
+                else:
+                    tasks[name] = BashOperator(task_id=name, bash_command="echo 1")
+            for before, after in config.inner:
+                tasks[before] >> tasks[after]
+        return group
+
+class OneConfig(BaseModel):
+    pass
+
+class One(Blueprint[OneConfig]):
+    def render(self, config):
+        return EmptyOperator(task_id=self.step_id)
+"""
 
 DAG_FACTORY = """\
 # airflow dag
@@ -37,21 +81,26 @@ for folder in sorted((Path(__file__).parent / "gusty").iterdir()):
 """
 
 
+MODULES = {"dag-factory": "dagfactory", "gusty": "gusty", "blueprint": "blueprint"}
+
+
 def installed() -> list[str]:
     """Return the peers that can be imported."""
-    return [name for name, module in (("dag-factory", "dagfactory"), ("gusty", "gusty")) if find_spec(module)]
+    return [name for name, module in MODULES.items() if find_spec(module)]
 
 
 def said() -> str:
     """Say which peers are measured, and how to add the others."""
     found = installed()
-    return f"beside: {', '.join(found) or 'nobody'}" + ("" if len(found) == 2 else f"; more: {ADD}")
+    return f"beside: {', '.join(found) or 'nobody'}" + (
+        "" if len(found) == len(MODULES) else f"; more: {ADD}"
+    )
 
 
 def files(home: Path, plan: Shape, count: int) -> dict[str, Path]:
     """Write ``count`` DAGs of the plan's tasks, groups and edges for every peer that is there."""
     (home / "work.py").write_text("def work():\n    return 1\n")
-    makers = {"dag-factory": _dag_factory, "gusty": _gusty}
+    makers = {"dag-factory": _dag_factory, "gusty": _gusty, "blueprint": _blueprint}
     return {name: makers[name](home, plan, count) for name in installed()}
 
 
@@ -59,8 +108,13 @@ def _kind(number: int, here: Path) -> dict[str, str]:
     return {key: value.format(here=here) for key, value in KINDS[number % 3].items()}
 
 
+def _named(step_id: str) -> str:
+    """Return a name that is unique without its group: that is how both libraries find dependencies."""
+    return step_id.replace(".", "_")
+
+
 def _needs(plan: Shape) -> dict[str, list[str]]:
-    return {step.id: list(step.needs) for step in plan.steps}
+    return {step.id: [_named(need) for need in step.needs] for step in plan.steps}
 
 
 def _dag_factory(home: Path, plan: Shape, count: int) -> Path:
@@ -68,7 +122,7 @@ def _dag_factory(home: Path, plan: Shape, count: int) -> Path:
     needs = _needs(plan)
     tasks = []
     for number, step in enumerate(plan.steps):
-        task = {"task_id": step.id.rpartition(".")[2], **_kind(number, home), "dependencies": needs[step.id]}
+        task = {"task_id": _named(step.id), **_kind(number, home), "dependencies": needs[step.id]}
         tasks.append(task | ({"task_group_name": step.stage} if step.stage else {}))
     folder = home / "dag_factory"
     folder.mkdir()
@@ -103,14 +157,38 @@ def _gusty(home: Path, plan: Shape, count: int) -> Path:
         for turn, step in enumerate(plan.steps):
             inner = folder / step.stage if step.stage else folder
             inner.mkdir(exist_ok=True)
-            name = step.id.rpartition(".")[2]
             kind = (
                 "airflow.providers.standard.operators.bash.BashOperator" if turn % 3 else KINDS[0]["operator"]
             )
-            task = {"operator": kind, "dependencies": [n.rpartition(".")[2] for n in needs[step.id]]}
-            (inner / f"{name}.yml").write_text(
+            task = {"operator": kind, "dependencies": needs[step.id]}
+            (inner / f"{_named(step.id)}.yml").write_text(
                 yaml.safe_dump(task | ({"bash_command": "echo 1"} if turn % 3 else {}))
             )
     file = home / "by_gusty.py"
     file.write_text(GUSTY)
+    return file
+
+
+def _blueprint(home: Path, plan: Shape, count: int) -> Path:
+    loose, groups, edges = graph(plan)
+    stage = {step.id: step.stage or step.id for step in plan.steps}
+    after: dict[str, list[str]] = {name: [] for name in stage.values()}
+    for one, two in edges:
+        if stage[one] != stage[two] and stage[one] not in after[stage[two]]:
+            after[stage[two]].append(stage[one])
+    inner = {name: [[a, b] for a, b in edges if stage[a] == stage[b] == name] for name in groups}
+    steps: dict[str, dict[str, object]] = {name: {"blueprint": "one"} for name in loose}
+    for name, names in groups.items():
+        pairs = [[task.removeprefix(f"{name}.") for task in pair] for pair in inner[name]]
+        steps[name] = {"blueprint": "stage", "names": names, "inner": pairs}
+    for name, before in after.items():
+        steps[name]["depends_on"] = before
+    folder = home / "blueprint"
+    folder.mkdir()
+    for number in range(count):
+        spec = {"dag_id": f"blueprint_{number}", "steps": steps}
+        (folder / f"{number}.dag.yaml").write_text(yaml.safe_dump(spec, sort_keys=False))
+    (folder / "templates.py").write_text(TEMPLATES)
+    file = home / "by_blueprint.py"
+    file.write_text(BLUEPRINT)
     return file

@@ -46,7 +46,8 @@ def short_id(step: Step) -> str:
 
 def describe(shape: Shape, step: Step) -> str:
     """Say in one line what ``step`` does. No full stop, no markup but code quotes."""
-    return _DESCRIBE[step.kind](shape, step)
+    text = _DESCRIBE[step.kind](shape, step)
+    return f"{text}; only when the release carries a ticket" if step.ticket else text
 
 
 def environment(shape: Shape, name: str) -> str:

@@ -21,8 +21,6 @@ ROWS = (
     "relman validate of one spec",
     "relman --help",
     "tasks that do nothing",
-    "a step beside its own work",
-    "the whole run for each of its tasks",
 )
 
 

@@ -101,3 +101,11 @@ def test_windows_are_short():
     every = {"days": ["wed", "mon", "tue"], "from": "09:00", "to": "17:00", "zone": "UTC"}
     assert words.window(every) == "mon-wed 09:00-17:00 UTC"
     assert words.window({**every, "days": ["sat", "mon"]}) == "mon, sat 09:00-17:00 UTC"
+
+
+def test_a_ticket_that_is_required_is_said_where_it_is_needed():
+    spec = pipeline([{"environment": "a", "gates": [{"change_ticket": "required"}], "soak": "30m"}])
+    shape = compile_shape(documents(spec, [environment("a")]))
+    text = render_text(plan_release(shape, Options(version="1")))
+    assert "by the new version, 1 replica; only when the release carries a ticket\n" in text
+    assert "waits 30m before the release goes on\n" in text
