@@ -49,9 +49,11 @@ def _closed(_step: str, data: Mapping[str, Any]) -> Severity:
 
 
 def _failed(step: str, data: Mapping[str, Any]) -> Severity:
-    if not data.get("final", True):
+    name = step.rpartition(".")[2]
+    # A gate's step that ends so was answered with no, or by nobody: what people decided is no defect.
+    if not data.get("final", True) or name.startswith("approval"):
         return Severity.WARNING
-    return Severity.CRITICAL if step.rpartition(".")[2] == "rollback" else Severity.ERROR
+    return Severity.CRITICAL if name == "rollback" else Severity.ERROR
 
 
 def _refused(_step: str, data: Mapping[str, Any]) -> Severity:

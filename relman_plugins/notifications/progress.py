@@ -100,7 +100,9 @@ def _state(step: Step, own: Sequence[Event]) -> Mark:
     for event in reversed(own):
         match event.kind:
             case Kind.STEP_FAILED:
-                return Mark.FAILED
+                decided = next((e for e in reversed(own) if e.kind is Kind.GATE_DECIDED), None)
+                said_no = decided is not None and decided.data.get("state") != "approved"
+                return Mark.STOPPED if said_no else Mark.FAILED
             case Kind.STEP_REFUSED:
                 return Mark.STOPPED
             case Kind.SUITE_FINISHED if not event.data.get("passed"):

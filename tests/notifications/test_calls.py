@@ -189,3 +189,15 @@ def test_a_reminder_says_what_is_missing_and_how_to_answer(data: dict[str, Any],
     )  # fmt: skip
     assert told is not None
     assert words in plain({"text": told.text, "blocks": told.blocks})
+
+
+def test_a_release_that_people_rejected_is_shown_as_stopped_not_as_broken(
+    ledger: Ledger, server: SlackServer, slack: Slack, release: ReleaseRecord, happens: Happens
+) -> None:
+    ask(ledger, release, ALICE, quorum=1)
+    ledger.votes.cast(release.release_id, GATE, airflow_user="alice", decision=Decision.REJECT, via="cli")
+    happens(release.release_id, Kind.STEP_FAILED, GATE, message="rejected by alice", final=True)
+    happens(release.release_id, Kind.RELEASE_CLOSED, "close", outcome="rejected", reason="Alice")
+    drain(ledger, slack, NOW)
+    assert "⛔ production" in plain(server.messages()[0])
+    assert server.messages("#releases") == []

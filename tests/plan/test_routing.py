@@ -42,6 +42,7 @@ def test_a_failed_rollback_is_critical_and_a_try_that_is_repeated_is_not() -> No
     assert severity_of(Kind.STEP_FAILED, "production.rollback", {"final": True}) is Severity.CRITICAL
     assert severity_of(Kind.STEP_FAILED, "production.rollback", {"final": False}) is Severity.WARNING
     assert severity_of(Kind.STEP_FAILED, "build", {}) is Severity.ERROR
+    assert severity_of(Kind.STEP_FAILED, "production.approval_2", {"final": True}) is Severity.WARNING
 
 
 def test_an_environments_route_hears_what_happens_there_and_of_releases_that_reached_it() -> None:
