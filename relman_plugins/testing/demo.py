@@ -1,7 +1,8 @@
 """Three real releases on an Airflow of its own: ``python -m relman_plugins.testing.demo``, or ``make demo``.
 
 Exit codes: 0 when the story went as told, 1 when a step failed, 130 and 143 when it was stopped by Ctrl-C
-or SIGTERM. No process is left behind in any case. ``RELMAN_DEMO_TIMEOUT`` (seconds, default 600) limits it.
+or SIGTERM. No process is left behind in any case. ``RELMAN_DEMO_TIMEOUT`` (seconds, default 600) limits it;
+the time that a person takes to answer does not count.
 """
 
 from __future__ import annotations

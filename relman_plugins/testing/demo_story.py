@@ -60,7 +60,7 @@ class Teller:
     alice: AirflowUser
     approver: Approver
     deadline: float
-    """``time.monotonic()`` at which the demo gives up."""
+    """``time.monotonic()`` at which the demo gives up; the time that a person thinks does not count."""
     _own_way: bool = field(default=False, init=False)
     """Whether a person answered otherwise than the story does: the release may then end as it likes."""
 
@@ -134,12 +134,14 @@ class Teller:
             act.answer,
             lambda: self._is_open(release_id, gate),
         )
+        asked = time.monotonic()
         if self.approver.asks_a_person:
             self.screen.end()
         try:
             said = self.approver.decide(question)
         finally:
             if self.approver.asks_a_person:
+                self.deadline += time.monotonic() - asked
                 self.screen.resume()
         self._own_way = said != act.answer
         if said is not None:
