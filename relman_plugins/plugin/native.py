@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 MARK = "relman_native_answers"
 """Set in the request's state by the middleware, so that the health check proves that it is active."""
 
+SHOWN = 432
+"""Status of a refusal to a page. Airflow's page shows a reason only for a status that it has no words of its
+own for; of 403 it makes "Access Denied", of 409 "Conflict". Unassigned, so every client takes it for a 400
+(RFC 9110, section 15). Whoever is no page gets the status that the refusal has."""
+
 # Compiled by the router's own function from the router's own pattern: a path that Airflow would route to
 # its endpoint, a trailing newline included, is a path that is caught here.
 _ANSWER = compile_path(
@@ -100,9 +105,17 @@ async def _respond(request: Request, wanted: Target, said: bytes) -> Response | 
             return None
         return JSONResponse(await run_sync(answer, request, user, wanted, said))
     except HTTPException as error:
-        return JSONResponse({"detail": error.detail}, error.status_code, headers=dict(error.headers or {}))
+        status = SHOWN if error.status_code in (403, 409) and _is_from_a_page(request) else error.status_code
+        return JSONResponse({"detail": error.detail}, status, headers=dict(error.headers or {}))
     except LedgerError as error:
         return _problem(503, f"without the ledger nothing can be approved: {error}")
+
+
+def _is_from_a_page(request: Request) -> bool:
+    from relman_plugins.plugin import access
+
+    # A browser names the origin of every page that changes something.
+    return "origin" in request.headers and access.foreign(request) is None
 
 
 def _problem(status: int, reason: Any) -> JSONResponse:

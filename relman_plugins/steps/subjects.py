@@ -85,10 +85,10 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
         ("Into", f"`{subject['environment']}`"),
         *((p.label, one_line(as_text(subject["parameters"][p.name]))) for p in _filled_in(run)),
         *((f"Suite `{t['step']}`", _result(t)) for t in subject["tests"]),
-        ("Artifact", f"`{subject['artifact_digest']}`"),
-        ("Plan", f"`{subject['plan_hash']}`"),
-        ("Spec", f"`{subject['spec_digest']}`"),
-        ("All of this", f"`{digest_of(subject)}`"),
+        ("Artifact", _hash(subject["artifact_digest"])),
+        ("Plan", _hash(subject["plan_hash"])),
+        ("Spec", _hash(subject["spec_digest"])),
+        ("All of this", _hash(digest_of(subject))),
     ]
     table = "\n".join(f"| {name.replace(' ', NARROW)} | {value} |" for name, value in rows)
     emergency = (
@@ -103,7 +103,7 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
     return (
         f"{emergency}Release [{run.release_id}]({page}), started by {starter}.\n\n"
         f"**Who may answer:** {_names(people)}; {need}, one rejection ends the release. "
-        "Everybody else is told *Access Denied*.\n\n"
+        "Everybody else is refused.\n\n"
         f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; "
         f"without an answer by then: {args['on_timeout']}.\n\n"
         f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n{ticket}"
@@ -127,9 +127,9 @@ def difference_of(run: StepRun, data: dict[str, Any], people: Sequence[Person]) 
         f"{f'**What this release changes there**{NEW}{changes}{NEW}' if changes else ''}"
         "**Approve** to go on in spite of that, **Reject** to end the release. Nothing is changed until "
         "somebody answers.\n\n"
-        f"**Who may answer:** one of {_names(people)}. Everybody else is told *Access Denied*.\n\n"
+        f"**Who may answer:** one of {_names(people)}. Everybody else is refused.\n\n"
         f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; without an answer by "
-        f"then: {args['on_timeout']}. All of this: `{digest_of(subject)}`\n"
+        f"then: {args['on_timeout']}. All of this: {_hash(digest_of(subject))}\n"
     )
     return subject, body
 
@@ -162,7 +162,7 @@ def question_of(
         f"good nor that it is bad: **{verdict.value}**.\n\n> {one_line(reason)}\n\n"
         "**Approve** to go on as if they were good, **Reject** to roll back. "
         "Nothing moves until somebody answers.\n\n"
-        f"**Who may answer:** {_names(people)}. Everybody else is told *Access Denied*.\n"
+        f"**Who may answer:** {_names(people)}. Everybody else is refused.\n"
     )
     return subject, body
 
@@ -187,9 +187,9 @@ def checklist_of(run: StepRun, url: str | None, people: Sequence[Person]) -> tup
         "Say of every item below what you found. **Approve** when all passed: while one is failed or not "
         "tested, an approval is refused and you can go on. **Reject** when one failed: the suite is red, and "
         "the release stops.\n\n"
-        f"**Who may answer:** one of {_names(people)}. Everybody else is told *Access Denied*.\n\n"
+        f"**Who may answer:** one of {_names(people)}. Everybody else is refused.\n\n"
         f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; without an answer by "
-        f"then: {args['on_timeout']}. All of this: `{digest_of(subject)}`\n"
+        f"then: {args['on_timeout']}. All of this: {_hash(digest_of(subject))}\n"
     )
     return subject, body
 
@@ -209,6 +209,12 @@ def _plain(text: str) -> str:
     """Escape all that Markdown could take for markup; addresses become links that show their target."""
     parts = _ADDRESS.split(" ".join(text.split()))
     return "".join(f"<{p}>" if n % 2 else _PUNCTUATION.sub(r"\\\g<0>", p) for n, p in enumerate(parts))
+
+
+def _hash(value: str) -> str:
+    """Return a digest in two parts: in one, the page is so wide that *Reject* is out of sight."""
+    middle = len(value) - 32
+    return f"`{value[:middle]}` `{value[middle:]}`"
 
 
 def _names(people: Sequence[Person]) -> str:

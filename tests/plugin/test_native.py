@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from relman_plugins.plugin.native import SHOWN
 from tests.plugin.airflow_server import GATE, Server
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -64,6 +65,14 @@ def test_a_refused_person_gets_403_and_the_gate_goes_on(server: Server) -> None:
     assert server.ledger.votes.gate(record.release_id, GATE).state == "rejected"
     late = server.ask("PATCH", gate_path(record), "alice", json=APPROVE)
     assert (late.status_code, "rejected by bob" in late.json()["detail"]) == (409, True)
+
+
+def test_a_page_gets_the_reason_under_a_status_that_it_shows(server: Server) -> None:
+    record = server.release("1.0.10")
+    here = {"Origin": server.url, "Sec-Fetch-Site": "same-origin"}
+    refused = server.ask("PATCH", gate_path(record), "admin", cookie=True, json=APPROVE, headers=here)
+    assert (refused.status_code, "admin may not answer" in refused.json()["detail"]) == (SHOWN, True)
+    assert server.ledger.votes.gate(record.release_id, GATE).votes == ()
 
 
 def test_without_a_login_nothing_is_answered(server: Server) -> None:

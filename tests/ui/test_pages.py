@@ -91,7 +91,7 @@ def test_from_the_form_over_the_gate_to_green(site: Site, alice: Page) -> None:
     stranger = site.login("admin")
     stranger.goto(gate_url)
     stranger.get_by_role("button", name="Approve", exact=True).click()
-    assert "Access Denied" in toast(stranger)
+    assert "admin may not answer" in toast(stranger)
     assert site.ledger.votes.gate(release.release_id, GATE).votes == ()
 
     alice.goto(f"{site.url}/required_actions")
@@ -107,7 +107,7 @@ def test_from_the_form_over_the_gate_to_green(site: Site, alice: Page) -> None:
         built.data["revision"]["digest"],
         "trial.unit",
     ):
-        assert value in said
+        assert value in said.replace(" ", "")
     assert "18 tests, 0 failed, 0 skipped" in said
     quoted = alice.locator("blockquote")
     # What the requester wrote is all there, and nothing of it became markup but the address.
