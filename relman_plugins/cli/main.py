@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from relman_plugins.cli import decide, diff, doctor, ledger, new, release, specs, status
+from relman_plugins.cli import decide, diff, doctor, ledger, new, release, report, specs, status
 from relman_plugins.cli.exits import Exit, Stop, code_of
 from relman_plugins.errors import RelmanError
 
@@ -45,6 +45,7 @@ app.command()(diff.diff)
 app.command()(specs.schema)
 app.command()(release.release)
 app.command()(status.status)
+app.command()(report.report)
 app.command()(decide.approve)
 app.command()(decide.reject)
 app.command()(decide.abort)

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import IO, Any
 from urllib.parse import unquote
@@ -378,3 +379,16 @@ def at_terminal(args: list[str], typed: str, variables: dict[str, str]) -> tuple
     finally:
         os.close(ours)
     return process.wait(60), shown.decode(errors="replace")
+
+
+def test_report_writes_up_a_release(server: Server, tmp_path: Path) -> None:
+    record = server.release("5.9.0")
+    shown = relman("report", record.release_id, **as_user(server, "vera"))
+    assert shown.stdout.startswith("# checkout 5.9.0: under way"), shown.stderr
+    page = tmp_path / "report.html"
+    done = relman("report", record.release_id, "--format", "html", "-o", page, **as_user(server, "vera"))
+    assert (done.returncode, page.read_text().startswith("<!doctype html>")) == (0, True), done.stderr
+    data = relman("report", record.release_id, "--format", "json", **as_user(server, "vera"))
+    assert json.loads(data.stdout)["version"] == "5.9.0"
+    nowhere = relman("report", record.release_id, "-o", tmp_path / "no" / "x.md", **as_user(server, "vera"))
+    assert (nowhere.returncode, "can't be written" in nowhere.stderr) == (3, True)

@@ -23,6 +23,7 @@ ROUTES = [
     ("GET", "/releases/{id}"),
     ("GET", "/releases/{id}/events"),
     ("GET", "/releases/{id}/plan"),
+    ("GET", "/releases/{id}/report"),
     ("GET", "/gates"),
     ("GET", f"/releases/{{id}}/gates/{GATE}/votes"),
     ("POST", f"/releases/{{id}}/gates/{GATE}/votes"),
@@ -244,3 +245,19 @@ def test_of_two_simultaneous_answers_one_counts(server: Server) -> None:
     gate = server.ledger.votes.gate(record.release_id, GATE)
     assert gate.state == ("approved" if codes[0] == 201 else "rejected")
     assert len(gate.votes) == 1
+
+
+def test_a_report_comes_in_three_forms(server: Server) -> None:
+    record = server.release("0.0.9")
+    path = f"{API}/releases/{record.release_id}/report"
+    assert server.ask("GET", path, "vera").json()["release_id"] == record.release_id
+    assert server.ask("GET", path, "vera", params={"format": "md"}).text.startswith(
+        "# checkout 0.0.9: under way"
+    )
+    page = server.ask("GET", path, "vera", headers={"Accept": "text/html"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert "style-src 'sha256-" in page.headers["content-security-policy"]
+    assert "frame-ancestors 'self'" in page.headers["content-security-policy"]
+    assert record.release_id in page.text
+    assert server.ask("GET", path, "vera", params={"format": "pdf"}).status_code == 422
+    assert server.ask("GET", f"{API}/releases/none/report", "vera").status_code == 404

@@ -1,0 +1,47 @@
+"""What people were asked, and what they answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.reports.model import GateReport, VoteReport
+
+
+def gates_of(events: Sequence[Event], end: datetime) -> tuple[GateReport, ...]:
+    """Return each round of each gate; ``end`` ends the waiting of one that nobody decided."""
+    return tuple(_gate(e, events, end) for e in events if e.kind is Kind.GATE_OPENED)
+
+
+def _gate(opened: Event, events: Sequence[Event], end: datetime) -> GateReport:
+    data, subject = opened.data, opened.data.get("subject") or {}
+    own = [e for e in events if e.step == opened.step and e.data.get("round") == data.get("round")]
+    decided = next((e for e in own if e.kind is Kind.GATE_DECIDED), None)
+    return GateReport(
+        step=opened.step or "",
+        environment=opened.environment,
+        round=int(data.get("round", 1)),
+        asked=tuple(str(p.get("name") or p.get("id")) for p in data.get("people") or ()),
+        quorum=int(data.get("quorum", 1)),
+        opened_at=opened.at,
+        state=str(decided.data["state"]) if decided else "undecided",
+        decided_at=decided.at if decided else None,
+        decided_by=str(decided.data.get("by", "")) if decided else "",
+        waited_s=max(0.0, ((decided.at if decided else end) - opened.at).total_seconds()),
+        subject_digest=str(data.get("subject_digest", "")),
+        artifact_digest=str(subject.get("artifact_digest") or ""),
+        plan_hash=str(subject.get("plan_hash") or ""),
+        votes=tuple(_vote(e, opened) for e in own if e.kind is Kind.GATE_VOTED),
+    )
+
+
+def _vote(event: Event, opened: Event) -> VoteReport:
+    return VoteReport(
+        person=event.actor.name or event.actor.id,
+        decision=str(event.data.get("decision", "")),
+        comment=str(event.data.get("comment") or ""),
+        via=str(event.data.get("via") or ""),
+        at=event.at,
+        after_s=(event.at - opened.at).total_seconds(),
+    )

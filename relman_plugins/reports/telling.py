@@ -1,0 +1,131 @@
+"""One event in one sentence, for the timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.identity import Actor
+from relman_plugins.reports.text import count, duration, short, word
+
+QUIET = frozenset(
+    {
+        Kind.STEP_STARTED,
+        Kind.STEP_FINISHED,
+        Kind.CHANGE_STARTED,
+        Kind.ANALYSIS_MEASURED,
+        Kind.LOCK_ACQUIRED,
+        Kind.LOCK_RELEASED,
+    }
+)
+"""Kinds that the timeline leaves out: what follows from them is in it."""
+
+
+def who(actor: Actor) -> str:
+    """Return a person's name; nothing for machines."""
+    return (actor.name or actor.id) if actor.kind == "person" else ""
+
+
+def sentence(event: Event) -> str:
+    """Return what happened; the bare kind for events of a shape that this version does not know."""
+    try:
+        text = _SAY[event.kind](event.data) if event.kind in _SAY else _other(event.data)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        text = ""
+    return text or word(event.kind.value.replace(".", " "))
+
+
+def tone(event: Event) -> str:
+    """Return whether an event is ``good``, ``bad``, a ``wait`` or ``plain``."""
+    data = event.data
+    match event.kind:
+        case (
+            Kind.STEP_FAILED
+            | Kind.STEP_REFUSED
+            | Kind.GATE_BYPASSED
+            | Kind.TRAFFIC_WITHDRAWN
+            | Kind.ROLLBACK_FINISHED
+            | Kind.ABORT_REQUESTED
+            | Kind.LOCK_BROKEN
+            | Kind.LOCK_EXPIRED
+        ):
+            return "bad"
+        case Kind.GATE_OPENED | Kind.WINDOW_WAITED | Kind.RELEASE_HELD:
+            return "wait"
+        case Kind.RELEASE_CLOSED:
+            return "good" if data.get("outcome") == "succeeded" else "bad"
+        case Kind.GATE_DECIDED:
+            return "good" if data.get("state") == "approved" else "bad"
+        case Kind.GATE_VOTED:
+            return "good" if data.get("decision") == "approve" else "bad"
+        case Kind.SUITE_FINISHED:
+            return "good" if data.get("passed") else "bad"
+        case Kind.ANALYSIS_FINISHED:
+            return "good" if data.get("verdict") == "pass" else "bad"
+    return "plain"
+
+
+def _other(data: dict[str, Any]) -> str:
+    return str(data.get("message") or data.get("reason") or data.get("text") or "")
+
+
+def _and(text: str, more: Any) -> str:
+    return f"{text}: {more}" if more else text
+
+
+def _change(data: dict[str, Any]) -> str:
+    desired = data["desired"]
+    if candidate := desired.get("candidate"):
+        return f"{candidate['version']} gets {desired.get('candidate_weight', 0)} % of the traffic"
+    stable = desired.get("stable")
+    return f"{stable['version']} has all the traffic" if stable else "the environment is empty"
+
+
+def _suite(data: dict[str, Any]) -> str:
+    bad = int(data.get("failures") or 0) + int(data.get("errors") or 0)
+    verdict = "passed" if data.get("passed") else "did not pass"
+    return f"suite {data.get('suite')} {verdict}: {count(int(data.get('tests') or 0), 'test')}, {bad} failed"
+
+
+def _asked(data: dict[str, Any]) -> str:
+    names = ", ".join(str(p.get("name") or p.get("id")) for p in data["people"])
+    return f"{count(data.get('quorum', 1), 'approval')} asked of {names}"
+
+
+def _withdrawn(data: dict[str, Any]) -> str:
+    took = f" after {duration(float(data['seconds']))}" if data.get("seconds") is not None else ""
+    return _and(f"traffic is back at the old version{took}", data.get("reason"))
+
+
+_SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
+    Kind.RELEASE_OPENED: lambda d: _and(f"release of {d.get('version')} opened", d.get("changes")),
+    Kind.RELEASE_CLOSED: lambda d: _and(f"closed as {word(str(d['outcome']))}", d.get("reason")),
+    Kind.RELEASE_HELD: lambda d: _and("held", d.get("reason")),
+    Kind.RELEASE_RESUMED: lambda d: _and("resumed", d.get("reason")),
+    Kind.ABORT_REQUESTED: lambda d: _and("abort asked for", d.get("reason")),
+    Kind.STEP_FAILED: lambda d: _and(
+        "failed" if d.get("final", True) else "a try broke, to be tried again", d.get("message")
+    ),
+    Kind.STEP_REFUSED: lambda d: _and("refused", d.get("message")),
+    Kind.ARTIFACT_BUILT: lambda d: (
+        f"built {d['revision']['version']}, digest {short(d['revision']['digest'])}"
+    ),
+    Kind.CHANGE_FINISHED: _change,
+    Kind.SUITE_FINISHED: _suite,
+    Kind.GATE_OPENED: _asked,
+    Kind.GATE_VOTED: lambda d: _and(
+        "approves" if d.get("decision") == "approve" else "rejects", d.get("comment")
+    ),
+    Kind.GATE_DECIDED: lambda d: str(d["state"]),
+    Kind.GATE_BYPASSED: lambda d: _and("passed without a decision", d.get("message")),
+    Kind.ANALYSIS_FINISHED: lambda d: _and(
+        f"{d.get('analysis')}: {word(str(d.get('verdict')))}", d.get("reason")
+    ),
+    Kind.TRAFFIC_WITHDRAWN: _withdrawn,
+    Kind.ROLLBACK_FINISHED: lambda d: f"rolled back to {(d.get('to') or {}).get('version', 'nothing')}",
+    Kind.ENVIRONMENT_PROVISIONED: lambda d: "environment provisioned",
+    Kind.ENVIRONMENT_REMOVED: lambda d: "environment removed, proven gone",
+    Kind.LOCK_BROKEN: lambda d: _and("lock broken", d.get("reason")),
+    Kind.LOCK_EXPIRED: lambda d: "lock expired",
+}

@@ -1,0 +1,74 @@
+"""How durations, times and digests are written in reports."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from relman_plugins.spec.words import visible
+
+WAITS = {
+    "working": "working",
+    "approval": "waiting for people",
+    "window": "waiting for a window",
+    "lock": "waiting for another release",
+    "hold": "held by a person",
+    "watch": "watching the numbers",
+    "keep": "old version standing by",
+    "soak": "soaking",
+    "between": "between steps",
+}
+"""What the parts of a release's time are called."""
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as people say them: ``0.4 s``, ``42 s``, ``3 min``, ``2 h 5 min``, ``3 d 4 h``."""
+    if seconds is None:
+        return "no data"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def moment(at: datetime | None) -> str:
+    """Return a time in UTC, to the second."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else "–"
+
+
+def clock(at: datetime) -> str:
+    """Return the time of day in UTC."""
+    return f"{at.astimezone(UTC):%H:%M:%S}"
+
+
+def short(digest: str) -> str:
+    """Return a digest short enough to compare by eye."""
+    return digest.removeprefix("sha256:")[:12] or "–"
+
+
+def shown(text: Any) -> str:
+    """Return text on one line in which invisible and bidirectional characters can be seen."""
+    return visible(" ".join(str(text).split()))
+
+
+def word(name: str) -> str:
+    """Return a word of the record as people read it: ``rolled_back`` is ``rolled back``."""
+    return name.replace("_", " ")
+
+
+def count(number: int, one: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {one if number == 1 else one + 's'}"
+
+
+def value(metric: Any) -> str:
+    """Return a measured value, short."""
+    return f"{metric:.4g}" if isinstance(metric, int | float) else "no value"
