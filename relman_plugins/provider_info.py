@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+_HOOKS = "relman_plugins.hooks.connections"
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return relman's provider information, in the form of Airflow's ``provider.yaml``."""
@@ -58,13 +61,58 @@ def get_provider_info() -> dict[str, Any]:
         "connection-types": [
             {
                 "connection-type": "relman_sandbox",
-                "hook-class-name": "relman_plugins.hooks.connections.SandboxConnectionHook",
+                "hook-class-name": f"{_HOOKS}.SandboxConnectionHook",
+                "hook-name": "relman sandbox",
                 "ui-field-behaviour": {
                     "hidden-fields": ["schema", "login", "password", "extra"],
                     "relabeling": {"port": "Control port"},
-                    "placeholders": {"host": "127.0.0.1"},
+                    "placeholders": {"host": "127.0.0.1", "port": "from the daemon's --ready-file"},
                 },
-            }
+            },
+            {
+                "connection-type": "relman_prometheus",
+                "hook-class-name": f"{_HOOKS}.PrometheusConnectionHook",
+                "hook-name": "relman metrics (Prometheus)",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "port", "extra"],
+                    "relabeling": {"host": "Address"},
+                    "placeholders": {"host": "https://prometheus.example:9090"},
+                },
+                "conn-fields": {
+                    "token": {
+                        "label": "Bearer token",
+                        "description": "Sent instead of login and password, when the server asks for one.",
+                        "schema": {"type": ["string", "null"], "format": "password"},
+                    },
+                    "org_id": {
+                        "label": "Tenant",
+                        "description": "Sent as X-Scope-OrgID, for Mimir, Cortex and Thanos with tenants.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                },
+            },
+            {
+                "connection-type": "relman_ledger",
+                "hook-class-name": f"{_HOOKS}.LedgerConnectionHook",
+                "hook-name": "relman ledger (PostgreSQL)",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["extra"],
+                    "relabeling": {"schema": "Database"},
+                    "placeholders": {"host": "db.example, or the folder of a socket", "port": "5432"},
+                },
+                "conn-fields": {
+                    "sslmode": {
+                        "label": "SSL mode",
+                        "description": "How the connection is protected; empty for libpq's own choice.",
+                        "schema": {"type": ["string", "null"], "enum": [None, *_SSL_MODES]},
+                    },
+                    "sslrootcert": {
+                        "label": "SSL root certificate",
+                        "description": "File with the authorities to trust, on every machine of Airflow.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                },
+            },
         ],
     }
 

@@ -1,30 +1,80 @@
-"""Connection types that relman adds to Airflow's form."""
+"""Connection types that relman adds to Airflow's form: what their Test button does.
+
+What the form looks like is data, in ``provider_info``: Airflow draws it without importing this.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from airflow.sdk import BaseHook
 
 
-class SandboxConnectionHook(BaseHook):
-    """The address of a sandbox daemon's control port, for the connection form and its Test button."""
+class _Tested(BaseHook):
+    """A hook that is there for the connection form: real work goes through the other modules of this room."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.conn_id = str(kwargs.pop(self.conn_name_attr, self.default_conn_name))
+        super().__init__(**kwargs)
+
+    conn_name_attr: str
+    default_conn_name: str
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask the other side; say yes or no and why. Never raises."""
+        try:
+            return True, self._asked(self.get_connection(self.conn_id))
+        except Exception as error:
+            return False, str(error) or type(error).__name__
+
+    def _asked(self, connection: Any) -> str:
+        """Ask the other side; return what it is in a sentence, or raise."""
+        raise NotImplementedError
+
+
+class SandboxConnectionHook(_Tested):
+    """The address of a sandbox daemon's control port."""
 
     conn_name_attr = "sandbox_conn_id"
     default_conn_name = "relman_sandbox"
     conn_type = "relman_sandbox"
     hook_name = "relman sandbox"
 
-    def __init__(self, sandbox_conn_id: str = default_conn_name) -> None:
-        super().__init__()
-        self.sandbox_conn_id = sandbox_conn_id
-
-    def test_connection(self) -> tuple[bool, str]:
-        """Ask the daemon what it runs; say yes or no and why."""
-        from relman_plugins.errors import PlatformError
+    def _asked(self, connection: Any) -> str:
         from relman_plugins.platforms.registry import platform
 
-        connection = self.get_connection(self.sandbox_conn_id)
-        try:
-            platform("sandbox", host=connection.host, port=connection.port).observe("any", "any")
-        except PlatformError as error:
-            return False, str(error)
-        return True, "The sandbox daemon answers."
+        platform("sandbox", host=connection.host, port=connection.port).observe("any", "any")
+        return "The sandbox daemon answers."
+
+
+class PrometheusConnectionHook(_Tested):
+    """A metrics server that analyses ask: whatever answers Prometheus's query API."""
+
+    conn_name_attr = "prometheus_conn_id"
+    default_conn_name = "relman_metrics"
+    conn_type = "relman_prometheus"
+    hook_name = "relman metrics (Prometheus)"
+
+    def _asked(self, connection: Any) -> str:
+        from relman_plugins.hooks.metrics import prometheus_of
+
+        with prometheus_of(connection) as server:
+            if server.query("vector(1)") != 1:
+                raise ValueError(f"{server.base_url} answers, but does not know that vector(1) is 1")
+        return "The metrics server answers queries."
+
+
+class LedgerConnectionHook(_Tested):
+    """The PostgreSQL database of the ledger."""
+
+    conn_name_attr = "ledger_conn_id"
+    default_conn_name = "relman_ledger"
+    conn_type = "relman_ledger"
+    hook_name = "relman ledger (PostgreSQL)"
+
+    def _asked(self, connection: Any) -> str:
+        from relman_plugins.hooks.ledger import sqlalchemy_url
+        from relman_plugins.ledger.api import open_ledger
+
+        open_ledger(sqlalchemy_url(connection), migrate=False).check()
+        return "The ledger answers, and its schema is the one that this relman needs."

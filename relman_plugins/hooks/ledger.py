@@ -41,15 +41,15 @@ def ledger_url() -> str:
     from airflow.sdk import Connection
 
     try:
-        return _sqlalchemy_url(Connection.get(conn_id))
+        return sqlalchemy_url(Connection.get(conn_id))
     except Exception as error:
         raise LedgerUnavailable(
             f"cannot read the connection {conn_id!r} named by [relman] ledger_conn_id ({error}); "
-            "create it (type Postgres), or empty the setting to use the embedded SQLite ledger"
+            "create it (type relman ledger), or empty the setting to use the embedded SQLite ledger"
         ) from error
 
 
-def _sqlalchemy_url(connection: Any) -> str:
+def sqlalchemy_url(connection: Any) -> str:
     """Turn an Airflow connection to PostgreSQL into an address for psycopg 3.
 
     A host that begins with a slash is the folder of a socket. The connection's extra fields (``sslmode``,
@@ -58,7 +58,8 @@ def _sqlalchemy_url(connection: Any) -> str:
     from sqlalchemy import URL
 
     host = connection.host or ""
-    query = {k: str(v) for k, v in connection.extra_dejson.items() if isinstance(v, str | int)}
+    # A field of the form that was left empty is there, too, and says nothing.
+    query = {k: str(v) for k, v in connection.extra_dejson.items() if isinstance(v, str | int) and v != ""}
     url = URL.create(
         "postgresql+psycopg",
         username=connection.login,
@@ -83,7 +84,7 @@ async def async_ledger_source() -> LedgerSource:
     from airflow.sdk import BaseHook
 
     try:
-        url = _sqlalchemy_url(await BaseHook.aget_connection(conn_id))
+        url = sqlalchemy_url(await BaseHook.aget_connection(conn_id))
     except Exception as error:
         message = f"cannot read the connection {conn_id!r} named by [relman] ledger_conn_id: {error}"
 

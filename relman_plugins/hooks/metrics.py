@@ -11,10 +11,7 @@ if TYPE_CHECKING:
 
 
 async def async_prometheus(conn_id: str) -> Prometheus:
-    """Return a client of the metrics server behind a connection of type HTTP.
-
-    The connection's schema (http or https), host, port and, when set, login and password are used; a bearer
-    token goes in the extra field ``token``.
+    """Return a client of the metrics server behind a connection of type ``relman_prometheus`` or ``http``.
 
     Raises:
         ClientUnavailable: the connection can't be read.
@@ -26,18 +23,26 @@ async def async_prometheus(conn_id: str) -> Prometheus:
     except Exception as error:
         raise ClientUnavailable(
             f"cannot read connection {conn_id!r} of the metrics server: {error}; create it in Airflow (type "
-            "HTTP), or name another in the analysis"
+            "relman metrics), or name another in the analysis"
         ) from error
-    return _client(connection)
+    return prometheus_of(connection)
 
 
-def _client(connection: Any) -> Prometheus:
+def prometheus_of(connection: Any) -> Prometheus:
+    """Return a client of the metrics server that a connection describes; nothing is asked yet.
+
+    The host may be a whole address; else schema (http unless given), host and port make one. Login and
+    password are used when set. Of the extra field, ``token`` becomes a bearer token, and ``org_id`` the
+    tenant of Mimir, Cortex and Loki (``X-Scope-OrgID``).
+    """
     from relman_plugins.clients.prometheus import Prometheus
 
     host = connection.host or "localhost"
     base = host if "://" in host else f"{connection.schema or 'http'}://{host}"
-    headers = {}
-    if token := connection.extra_dejson.get("token"):
+    extra, headers = connection.extra_dejson, {}
+    if token := extra.get("token"):
         headers["Authorization"] = f"Bearer {token}"
+    if tenant := extra.get("org_id"):
+        headers["X-Scope-OrgID"] = str(tenant)
     auth = (connection.login, connection.password or "") if connection.login else None
     return Prometheus(f"{base}:{connection.port}" if connection.port else base, headers=headers, auth=auth)

@@ -161,7 +161,7 @@ def _connections(addresses: Addresses) -> dict[str, dict[str, object]]:
     metrics_host, metrics_port = _host_port(addresses.metrics)
     return {
         "relman_sandbox": {"conn_type": "relman_sandbox", "host": sandbox_host, "port": sandbox_port},
-        "relman_metrics": {"conn_type": "http", "schema": "http", "host": metrics_host, "port": metrics_port},
+        "relman_metrics": {"conn_type": "relman_prometheus", "host": f"http://{metrics_host}:{metrics_port}"},
         "relman_slack": {
             "conn_type": "slack",
             "password": SLACK_TOKEN,
