@@ -11,22 +11,22 @@ from relman_plugins.domain.identity import TICKET_LIMIT, TICKET_PATTERN, VERSION
 from relman_plugins.domain.parameter import LONGEST_TEXT, Parameter
 from relman_plugins.plan.model import Shape
 
-WHAT = "What to release"
-HOW = "Only when it is not as usual"
+UNUSUAL = "Emergency, dry run"
+"""Named sections are folded up when the form opens; what has no section is always in view."""
 
 
 def release_params(shape: Shape) -> ParamsDict:
     """Return the form of a pipeline: its fields are those of :class:`relman_plugins.plan.model.Options`.
 
     A pipeline that starts by itself gets its version from a file, so there the field may stay empty;
-    otherwise the version is required. An empty text arrives as null. The pipeline's own fields stand
-    between those that say what is released and those for the unusual.
+    otherwise the version is required. An empty text arrives as null. In view is what a release is about,
+    and whatever must be filled in; the pipeline's other fields and those for the unusual are folded up.
     """
     return ParamsDict(
         {
             "version": _version(shape),
             "changes": _text(
-                WHAT, "What changed", "In words. Slack and the people who approve this release read it."
+                None, "What changed", "In words. Slack and the people who approve this release read it."
             ),
             "ticket": Param(
                 "",
@@ -36,32 +36,33 @@ def release_params(shape: Shape) -> ParamsDict:
                 pattern=f"^$|{TICKET_PATTERN}",
                 maxLength=TICKET_LIMIT,
                 title="Ticket",
-                section=WHAT,
             ),
-            **{p.name: _own(shape, p) for p in shape.parameters},
+            **{p.name: _own(shape, p) for p in sorted(shape.parameters, key=lambda p: p.default is not None)},
             "emergency": Param(
                 False,
                 "Does not wait for release windows. Approvals stay, and are told that it is an emergency.",
                 type="boolean",
                 title="Emergency",
-                section=HOW,
+                section=UNUSUAL,
             ),
             "emergency_reason": _text(
-                HOW, "Why it can't wait", "Required for an emergency, and shown to everybody who approves it."
+                UNUSUAL,
+                "Why it can't wait",
+                "Required for an emergency; everybody who approves it is shown this.",
             ),
             "dry_run": Param(
                 False,
                 "Goes through the plan, step by step, without changing any environment or asking anybody.",
                 type="boolean",
                 title="Dry run",
-                section=HOW,
+                section=UNUSUAL,
             ),
         }
     )
 
 
 def _version(shape: Shape) -> Param:
-    rules: dict[str, Any] = {"pattern": VERSION_PATTERN, "title": "Version", "section": WHAT}
+    rules: dict[str, Any] = {"pattern": VERSION_PATTERN, "title": "Version"}
     # The form checks the pattern only when it is sent, and then shows the bare expression.
     text = "Version to release, for example 1.4.0: letters, digits and . _ + -, at most 64 characters."
     if shape.schedule:
@@ -76,7 +77,8 @@ def _needed(shape: Shape) -> str:
     return f" Required: nothing changes in {', '.join(stages)} without it." if stages else ""
 
 
-def _text(section: str, title: str, description: str) -> Param:
+def _text(section: str | None, title: str, description: str) -> Param:
+    folded: dict[str, Any] = {"section": section} if section else {}
     return Param(
         "",
         description,
@@ -84,12 +86,12 @@ def _text(section: str, title: str, description: str) -> Param:
         format="multiline",
         maxLength=LONGEST_TEXT,
         title=title,
-        section=section,
+        **folded,
     )
 
 
 def _own(shape: Shape, field: Parameter) -> Param:
-    rules = field.json_schema() | {"title": field.label, "section": f"For {shape.pipeline}"}
+    rules = field.json_schema() | {"title": field.label}
     if field.default is None:
         return Param(description=field.description, **rules)
-    return Param(field.default, field.description, **rules)
+    return Param(field.default, field.description, section=f"More about {shape.pipeline}", **rules)

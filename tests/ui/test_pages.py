@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 DAG, GATE = "release__shop", "live.approval"
+TICKET = "https://tracker.example/CHG-42"
 HOSTILE = (
     """Rounds prices up, see https://tickets.example/PAY-17?a=1&b=2.
 </script><script>document.title = "owned"</script> <img src=x onerror="document.title='owned'">
@@ -43,14 +45,25 @@ def test_the_form_describes_its_fields_and_refuses_what_is_no_version(site: Site
     start = dialog.get_by_role("button", name="Trigger", exact=True)
     dialog.get_by_text("This field is required").wait_for()
     assert start.is_disabled()
-    said = dialog.inner_text()
-    for words in (
-        "letters, digits and . _ + -",
-        "the approvers",
-        "release windows",
-        "without changing any environment",
-    ):
-        assert words in said
+    sections = {
+        "Run Parameters": (
+            "letters, digits and . _ + -",
+            "the people who approve",
+            "https://tracker.example/",
+        ),
+        "More about shop": ("Users that the load test simulates",),
+        "Emergency, dry run": (
+            "release windows",
+            "Required for an emergency",
+            "without changing any environment",
+        ),
+    }
+    for section, words in sections.items():
+        if section != "Run Parameters":
+            dialog.get_by_role("button", name=section).click()
+        for text in words:
+            dialog.get_by_text(text).wait_for()
+    dialog.get_by_role("button", name="Run Parameters").click()
     dialog.locator("input[name=element_version]").fill("../1")
     start.click()
     dialog.get_by_text("'../1' does not match").first.wait_for()
@@ -79,6 +92,9 @@ def test_from_the_form_over_the_gate_to_green(site: Site, alice: Page) -> None:
     dialog = form(site, alice)
     dialog.locator("input[name=element_version]").fill("1.1.0")
     dialog.locator("textarea").first.fill(HOSTILE)
+    dialog.locator("input[name=element_ticket]").fill(TICKET)
+    dialog.get_by_role("button", name="More about shop").click()
+    dialog.get_by_role("spinbutton").or_(dialog.locator("[name=element_users]")).first.fill("7")
     dialog.get_by_role("button", name="Trigger", exact=True).click()
     alice.wait_for_url("**/runs/**")
     run_id = unquote(alice.url.rpartition("/")[2])
@@ -106,8 +122,11 @@ def test_from_the_form_over_the_gate_to_green(site: Site, alice: Page) -> None:
         release.spec_digest,
         built.data["revision"]["digest"],
         "trial.unit",
+        TICKET,
     ):
         assert value in said.replace(" ", "")
+    assert re.search(r"Users\s+7\b", said)
+    assert release.plan.options.parameters == {"users": 7}
     assert "18 tests, 0 failed, 0 skipped" in said
     quoted = alice.locator("blockquote")
     # What the requester wrote is all there, and nothing of it became markup but the address.
