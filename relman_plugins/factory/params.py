@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
 
-from relman_plugins.domain.identity import TICKET_LIMIT, TICKET_PATTERN, VERSION_PATTERN
+from relman_plugins.domain.identity import TICKET_LIMIT, VERSION_PATTERN
 from relman_plugins.domain.parameter import LONGEST_TEXT, Parameter
 from relman_plugins.plan.model import Shape
 
@@ -33,7 +33,8 @@ def release_params(shape: Shape) -> ParamsDict:
                 "Link to the ticket or change this release belongs to, as in https://tracker.example/CHG-42."
                 + _needed(shape),
                 type=["null", "string"],
-                pattern=f"^$|{TICKET_PATTERN}",
+                # The form shows the bare expression: this one can be read, and ``open`` checks the rest.
+                pattern=r"^(https?://[^\s@]+)?$",
                 maxLength=TICKET_LIMIT,
                 title="Ticket",
             ),
