@@ -59,6 +59,7 @@ CODES: dict[str, str] = {
     "RM506": "a person twice in a group",
     "RM507": "two people with one Airflow user",
     "RM508": "a group asked twice before one stage (warning)",
+    "RM509": "a change ticket required of a release that starts by itself",
     "RM601": "a parameter with the name of a field that every trigger form has",
     "RM602": "a parameter's limits, choices or default that don't fit its type",
     "RM603": "a parameter without a default in a pipeline that starts by itself",

@@ -1,4 +1,4 @@
-"""Gates: groups that exist, and have enough people to say yes."""
+"""Gates: groups that exist and have enough people to say yes, and tickets that somebody can give."""
 
 from __future__ import annotations
 
@@ -103,6 +103,18 @@ def twice(bundle: Bundle) -> Iterator[Diagnostic]:
             asked.add(name)
 
 
+def tickets(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A release that starts by itself has no ticket, and nobody to ask for one."""
+    if bundle.pipeline.root.child("schedule") is None:
+        return
+    for document, path, gate in bundle.gates():
+        if text_at(gate, "change_ticket") is not None:
+            message = "a change ticket is required, and the schedule has none: every release of it would fail"
+            hint = "remove schedule: and let whoever has the ticket start the release, or ask for an approval"
+            place = (*path, "change_ticket")
+            yield finding(document, place, "RM509", message, key=True, hint=hint)
+
+
 def _members(people: Document, path: Path_) -> set[str]:
     return {node.value for _, node in entries(people, *path) if isinstance(node.value, str)}
 
@@ -111,4 +123,4 @@ def _people(count: int) -> str:
     return "one person" if count == 1 else f"{count} people"
 
 
-RULES = (groups, members, accounts, twice)
+RULES = (groups, members, accounts, twice, tickets)
