@@ -99,7 +99,7 @@ class World:
     def seen(self, environment: str, service: str) -> ObservedState:
         return self.sandbox().observe(environment, service)
 
-    def found(self, environment: str, service: str, version: str = "1.0.0") -> None:
+    def found(self, environment: str, service: str, version: str = "1.0.0", replicas: int = 1) -> None:
         """Bring an environment to a version, as if it had been there before relman."""
         if version not in self.revisions:
             tree = self.stack.folders.home / "built" / version
@@ -111,7 +111,7 @@ class World:
             )
             self.revisions[version] = pack(tree, self.stack.folders.artifacts).revision(version)
         observed = self.seen(environment, service)
-        desired = DesiredState(stable=self.revisions[version], stable_replicas=1)
+        desired = DesiredState(stable=self.revisions[version], stable_replicas=replicas)
         self.sandbox().converge(environment, service, desired, token=max(1, observed.token))
 
     def users(self, environment: str, service: str, rate: int = 30) -> None:
