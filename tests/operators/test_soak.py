@@ -11,6 +11,9 @@ import time_machine
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
+from relman_plugins.ledger.api import Busy, Lock
+from relman_plugins.steps.base import LOCK_TTL_S
+from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.triggers.waits import SoakTrigger
 from tests.steps import world as worlds
 from tests.steps.world import Release, World
@@ -57,6 +60,42 @@ def test_it_waits_for_what_is_left_and_then_goes_on(world: World) -> None:
         done = release.resume(SOAK, waiting, {"state": "over"})
     assert done["message"] == "stayed in staging for 30m"
     assert world.ledger.locks.held(release.id) == []
+
+
+def test_one_of_three_days_keeps_the_lock_and_the_next_release_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = worlds.SPECS["checkout.yaml"].replace("soak: 30m", "soak: 3d")
+    monkeypatch.setitem(worlds.SPECS, "checkout.yaml", text)
+    release = begun(world)
+    locks = world.ledger.locks
+    lock = locks.acquire("staging", "checkout", release.id, LOCK_TTL_S)
+    assert isinstance(lock, Lock)
+    waiting = release.run(SOAK)
+    assert isinstance(waiting, TaskDeferred)
+    other = world.open("1.3.0", "run-2")
+    begin = datetime.now(UTC)
+    for hours in range(1, 72, 6):
+        with time_machine.travel(begin + timedelta(hours=hours), tick=False):
+            Housekeeper(world.ledger, Running()).round()
+            assert isinstance(locks.acquire("staging", "checkout", other.id, LOCK_TTL_S), Busy)
+    assert [held.token for held in locks.held(release.id)] == [lock.token]
+    with time_machine.travel(begin + timedelta(hours=73)):
+        release.resume(SOAK, waiting, {"state": "over"})
+    assert locks.held(release.id) == []
+
+
+class Running:
+    """An Airflow in which every run goes on."""
+
+    def exists(self, dag_id: str, run_id: str) -> bool:
+        return True
+
+    def ended(self, dag_id: str, run_id: str) -> bool:
+        return False
+
+    def succeeded(self, dag_id: str, run_id: str, task_ids: list[str]) -> set[str]:
+        return set()
 
 
 def test_an_abort_ends_it_at_once(world: World) -> None:
