@@ -32,13 +32,18 @@ def abort(release_id: str, body: AbortBody, request: Request, user: access.Write
 
 @router.post("/releases/{release_id}/hold")
 def hold(release_id: str, body: ReasonBody, request: Request, user: access.Writer) -> dict[str, Any]:
-    """Hold the release: no forward step starts until somebody resumes it. Rollback and abort go on."""
+    """Hold the release: no forward step starts until somebody resumes it. Rollback and abort go on.
+
+    So do time limits: the answer says until when people can still answer.
+    """
     store, last = _open_release(release_id, user)
     if last and last[0] is Kind.RELEASE_HELD:
-        return {"release_id": release_id, "recorded": False, "message": "the release was held before"}
+        message = f"the release was held before{_go_on(store, release_id)}"
+        return {"release_id": release_id, "recorded": False, "message": message}
     key = f"{release_id}:held:{last[1] if last else 0}"
     recorded = _record(store, release_id, Kind.RELEASE_HELD, key, body.reason, request, user)
-    return {"release_id": release_id, "recorded": recorded, "message": "held: no forward step starts"}
+    message = f"held: no forward step starts{_go_on(store, release_id)}"
+    return {"release_id": release_id, "recorded": recorded, "message": message}
 
 
 @router.post("/releases/{release_id}/resume")
@@ -67,6 +72,13 @@ def _open_release(release_id: str, user: Any) -> tuple[Ledger, tuple[Kind, int] 
             409, f"release {release_id} has ended ({outcome}); nothing can change it any more"
         )
     return store, (events[-1].kind, events[-1].id) if events else None
+
+
+def _go_on(store: Ledger, release_id: str) -> str:
+    """Say which questions go on during a hold: they can be answered, so their time is not stopped."""
+    asked = [gate for gate in store.votes.gates(release_id) if gate.state == "open"]
+    told = [f"{gate.gate} can be answered until {gate.expires_at:%Y-%m-%d %H:%M} UTC" for gate in asked]
+    return f"; meanwhile {', '.join(told)}" if told else ""
 
 
 def _record(

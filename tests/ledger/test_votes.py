@@ -143,6 +143,20 @@ def test_time_decides_but_never_approves(
     assert ledger.votes.expire_gate(release.release_id, "nothing") is None
 
 
+def test_a_hold_stops_neither_the_answers_nor_the_clock(
+    ledger: Ledger, open_release: Open, clock: Clock
+) -> None:
+    answered, silent = open_release(run_id="run-1"), open_release(run_id="run-2")
+    for release in (answered, silent):
+        open_gate(ledger, release)
+        ledger.record(release.release_id, NewEvent(kind=Kind.RELEASE_HELD, key=f"held:{release.release_id}"))
+    assert cast(ledger, answered).accepted
+    clock.forward(600)
+    gate = ledger.votes.expire_gate(silent.release_id, GATE)
+    assert gate is not None
+    assert (gate.state, gate.decided_by) == ("rejected", "timeout")
+
+
 def test_something_else_to_approve_asks_again(ledger: Ledger, release: ReleaseRecord) -> None:
     first = open_gate(ledger, release)
     cast(ledger, release)

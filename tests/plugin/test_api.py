@@ -232,6 +232,17 @@ def test_hold_resume_and_abort_are_recorded_once_each(server: Server) -> None:
     assert (status.held, status.abort.actor.id, status.abort.reason) == (True, "alice", "wrong version")
 
 
+def test_a_hold_says_that_questions_go_on_and_they_do(server: Server) -> None:
+    record = server.release("0.3.1")
+    url = f"{API}/releases/{record.release_id}/hold"
+    ends = server.ledger.votes.gate(record.release_id, GATE).expires_at
+    told = f"meanwhile {GATE} can be answered until {ends:%Y-%m-%d %H:%M} UTC"
+    assert told in server.ask("POST", url, "alice", json={}).json()["message"]
+    assert told in server.ask("POST", url, "bob", json={}).json()["message"]
+    assert server.ask("POST", votes_path(record), "alice", json={"decision": "approve"}).status_code == 201
+    assert "meanwhile" not in server.ask("POST", url, "bob", json={}).json()["message"]
+
+
 def test_of_two_simultaneous_answers_one_counts(server: Server) -> None:
     record = server.release("0.4.0")
     server.token("alice"), server.token("bob")
