@@ -21,7 +21,8 @@ class WindowSensor(ReleaseStepOperator):
     """Wait until the environment's release window is open: deferred to the exact opening, no polling.
 
     An emergency release does not wait; that it is one stands in what its approvers approve. The first step
-    that changes the environment looks at the window again, at the moment it acts.
+    that changes the environment looks at the window again, at the moment it acts. A release that was held
+    meanwhile has its whole patience again: the window may have opened and closed while it was not to go on.
     """
 
     ui_color = "#cfe3f5"
@@ -37,9 +38,11 @@ class WindowSensor(ReleaseStepOperator):
         waits = run.mine(Kind.WINDOW_WAITED)
         if said.open:
             return f"the window is open: {'; '.join(said.reasons)}"
-        since = waits[0].at if waits else now
+        resumed = [e for e in run.events(Kind.RELEASE_RESUMED) if waits and e.id > waits[0].id]
+        since = resumed[-1].at if resumed else waits[0].at if waits else now
         until = since + timedelta(seconds=args["timeout_s"])
-        run.record(Kind.WINDOW_WAITED, "waited", _waiting(said, until))
+        again = f":{resumed[-1].id}" if resumed else ""
+        run.record(Kind.WINDOW_WAITED, f"waited{again}", _waiting(said, until))
         self.log.info("closed: %s; next opening %s", "; ".join(said.reasons), said.next_open)
         return self.defer(
             trigger=WindowTrigger(

@@ -24,7 +24,8 @@ LONGEST_SLEEP_S = 3600.0
 class WindowTrigger(ReleaseTrigger):
     """Wait until one of a gate's windows opens; no polling: it sleeps to the exact opening.
 
-    The event is ``{"state": "open" | "expired" | "aborted"}``. An abort is seen at once.
+    The event is ``{"state": "open" | "held" | "expired" | "aborted"}``. An abort is seen at once. A
+    release that is held at the end does not expire: its task waits for the end of the hold, then anew.
 
     :param windows: weekly windows as in the plan.
     :param expires_at: when to give up, ISO 8601.
@@ -59,7 +60,7 @@ class WindowTrigger(ReleaseTrigger):
             if said.open:
                 return "open"
             if now >= expires_at:
-                return "expired"
+                return await feed.until(self._ended) or "expired"
             wake = min(said.next_open or expires_at, expires_at)
             left = min((wake - now).total_seconds(), LONGEST_SLEEP_S)
             if await feed.until(self._aborted, left):
@@ -68,6 +69,12 @@ class WindowTrigger(ReleaseTrigger):
     def _aborted(self, ledger: Ledger) -> bool | None:
         flags = flags_of(ledger, self.release_id)
         return True if flags.aborted_by or flags.closed else None
+
+    def _ended(self, ledger: Ledger) -> str:
+        flags = flags_of(ledger, self.release_id)
+        if flags.aborted_by or flags.closed:
+            return "aborted"
+        return "held" if flags.held_by else "expired"
 
 
 class SoakTrigger(ReleaseTrigger):
