@@ -45,7 +45,6 @@ _ENDS = {
     StepKind.SUITE: Kind.SUITE_FINISHED,
     StepKind.CHECKLIST: Kind.SUITE_FINISHED,
     StepKind.APPROVAL: Kind.GATE_DECIDED,
-    StepKind.WINDOW: Kind.WINDOW_WAITED,
     StepKind.MONITOR: Kind.ANALYSIS_FINISHED,
 }
 """The event after which a step has done what it is for; ``step.finished`` always is one."""
@@ -159,6 +158,9 @@ def _times(gate: Event) -> str:
 
 
 def _traffic(own: Sequence[Event]) -> str:
+    if own and own[-1].kind is Kind.WINDOW_WAITED:
+        opens = own[-1].data.get("next_open")
+        return "waits for its window" + (f", which opens {moment(opens)}" if opens else "")
     last = next((e for e in reversed(own) if e.kind in (Kind.CHANGE_FINISHED, *_BACK)), None)
     if last is None or last.kind in _BACK:
         return "traffic is back at the old version" if last else ""

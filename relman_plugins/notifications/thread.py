@@ -212,8 +212,9 @@ def _bypassed(event: Event, data: dict[str, Any]) -> _Written:
 
 
 def _window(event: Event, data: dict[str, Any]) -> _Written:
-    waited = data.get("waited_s") or 0
-    return (f"🕒 {_where(event)}: the window is open" + (f", after {duration(waited)}" if waited else ""),)
+    opens = f", which opens {moment(data['next_open'])}" if data.get("next_open") else ""
+    ends = f"; gives up {moment(data['gives_up_at'])}" if data.get("gives_up_at") else ""
+    return (f"🕒 {_where(event)} waits for its release window{opens}{ends}",)
 
 
 def _changed(event: Event, data: dict[str, Any]) -> _Written:

@@ -37,7 +37,7 @@ _MARKS = {
     "change.finished": "done",
     "environment.provisioned": "done",
     "environment.removed": "done",
-    "window.waited": "done",
+    "window.waited": "waiting",
     "rollback.finished": "done",
     "step.failed": "failed",
     "step.refused": "failed",
@@ -116,7 +116,7 @@ def _failed(data: Event, _event: Event) -> str:
 
 
 def _waited(data: Event, _event: Event) -> str:
-    return f"window open after {float(data.get('waited_s') or 0):.0f} s"
+    return str(data.get("message") or "waits for the release window")
 
 
 def _closed(data: Event, _event: Event) -> str:

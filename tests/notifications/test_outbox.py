@@ -44,14 +44,15 @@ def story(release_id: str, happens: Happens) -> None:
     happens(
         release_id, Kind.SUITE_FINISHED, "qa.unit", suite="unit", tests=4, failures=0, passed=True, seconds=2
     )
-    happens(release_id, Kind.WINDOW_WAITED, "production.approval", waited_s=3)
+    times = {"next_open": "2026-03-02T22:00:00+00:00", "gives_up_at": "2026-03-09T12:00:00+00:00"}
+    happens(release_id, Kind.WINDOW_WAITED, "production.approval", **times)
 
 
 TOLD = [
     "🚀 Alice (via airflow) opened checkout-1.1.0-1",
     "📦 Built 1.1.0",
     "✅ unit in qa: 4 tests",
-    "🕒 production",
+    "🕒 production waits for its release window, which opens ",
 ]
 
 
@@ -72,6 +73,7 @@ def test_one_parent_that_is_edited_and_the_rest_in_its_thread(
     assert is_told(server), texts(server)
     assert len(parents(server)) == 1
     assert "✅ build" in parents(server)[0]
+    assert "🔵 production – waits for its window, which opens " in parents(server)[0]
     assert server.api.calls.count("chat.update") == 1
 
 
