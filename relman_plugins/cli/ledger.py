@@ -1,13 +1,24 @@
-"""``relman ledger``: the database itself, on the server."""
+"""``relman ledger``: what is recorded of a release; and on the server, the database itself."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relman_plugins.cli import complete
+from relman_plugins.cli.connect import connected
+from relman_plugins.cli.exits import Exit, Stop
+from relman_plugins.cli.options import AnyFormat, Format, Release
+from relman_plugins.cli.screen import continued, echo_json, shown
+
+if TYPE_CHECKING:
+    from relman_plugins.cli.api import Api
+
 app = typer.Typer(
-    help="Look after the ledger's database, on a machine that can open it.", no_args_is_help=True
+    help="Read the record of a release; look after the ledger's database where it can be opened.",
+    no_args_is_help=True,
 )
 
 LedgerUrl = Annotated[
@@ -16,8 +27,52 @@ LedgerUrl = Annotated[
         "--ledger-url",
         envvar="RELMAN_LEDGER_URL",
         help="SQLAlchemy address; default: as Airflow's settings say.",
+        show_default=False,
     ),
 ]
+
+
+@app.command()
+@connected
+def show(
+    api: Api,
+    release: Release,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            help="Only this kind of event, or all that begin so (lock); may be repeated.",
+            autocompletion=complete.kinds,
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        str,
+        typer.Option(
+            "--since",
+            help="Only what happened since: 30m, 2h, or a time as 2026-01-31T14:00 (local).",
+            show_default=False,
+        ),
+    ] = "",
+    form: AnyFormat = Format.TEXT,
+) -> None:
+    """Show what is recorded of a release, in its order."""
+    from relman_plugins.cli import words
+    from relman_plugins.cli.api import part
+
+    params: dict[str, object] = {}
+    if kind:
+        params["kind"] = _kinds(kind)
+    if since:
+        params["since"] = _moment(since, datetime.now(UTC)).isoformat()
+    events = api.relman("GET", f"/releases/{part(release)}/events", params=params)["events"]
+    if form is Format.JSON:
+        echo_json(events)
+        return
+    for event in events:
+        typer.echo(words.record_line(event))
+    if not events:
+        typer.echo("no such event", err=True)
 
 
 @app.command()
@@ -31,13 +86,52 @@ def migrate(ledger_url: LedgerUrl = "") -> None:
 
 
 @app.command()
-def verify(ledger_url: LedgerUrl = "") -> None:
-    """Check that the ledger answers and that its schema is the one this version needs."""
+def verify(ledger_url: LedgerUrl = "", form: AnyFormat = Format.TEXT) -> None:
+    """Check the ledger by its database alone: schema, protection, and whether all of it fits together."""
     from relman_plugins.ledger.engine import Ledger
 
     where = ledger_url or _configured()
-    Ledger(where).check()
-    typer.echo(f"ledger at {_shown(where)}: reachable, schema is current")
+    found = Ledger(where).verify()
+    if form is Format.JSON:
+        echo_json([check.model_dump(mode="json") for check in found])
+    else:
+        typer.echo(f"ledger at {_shown(where)}: reachable, schema is current")
+        for check in found:
+            said = "\n".join(check.problems) or f"{check.looked_at} checked"
+            typer.echo(continued(f"{'fail' if check.problems else 'ok':<4}  {check.check:<12}  {said}", 20))
+    if any(check.problems for check in found):
+        raise typer.Exit(Exit.FINDINGS)
+
+
+def _kinds(wanted: list[str]) -> list[str]:
+    from relman_plugins.domain.event import Kind
+    from relman_plugins.spec.words import suggestion
+
+    known = [kind.value for kind in Kind]
+    found: list[str] = []
+    for name in wanted:
+        fitting = [k for k in known if k == name or k.startswith(f"{name.rstrip('.')}.")]
+        if not fitting:
+            hint = suggestion(name, known) or "docs/reference/events.md lists them"
+            raise Stop(Exit.USAGE, f"--kind {name!r}: there is no such kind of event; {hint}")
+        found += fitting
+    return found
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    from relman_plugins.spec.models.duration import Duration
+
+    try:
+        return now - timedelta(seconds=Duration.parse(text).seconds)
+    except ValueError:
+        pass
+    try:
+        # Without an offset it is the clock on the wall here.
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise Stop(
+            Exit.USAGE, f"--since {text!r}: expected a duration as 30m or 2h, or a time as 2026-01-31T14:00"
+        ) from None
 
 
 def _configured() -> str:
@@ -49,4 +143,4 @@ def _configured() -> str:
 def _shown(url: str) -> str:
     from sqlalchemy import make_url
 
-    return make_url(url).render_as_string(hide_password=True)
+    return shown(make_url(url).render_as_string(hide_password=True))

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from relman_plugins.cli import decide, diff, doctor, ledger, new, release, report, specs, status
+from relman_plugins.cli import decide, diff, doctor, ledger, locks, new, release, report, specs, status
 from relman_plugins.cli.exits import Exit, Stop, code_of
 from relman_plugins.errors import RelmanError
 
@@ -51,6 +51,8 @@ app.command()(decide.reject)
 app.command()(decide.abort)
 app.command()(decide.hold)
 app.command()(decide.resume)
+app.command()(locks.locks)
+app.command()(locks.unlock)
 app.command()(doctor.doctor)
 app.add_typer(ledger.app, name="ledger")
 

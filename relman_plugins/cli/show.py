@@ -56,6 +56,7 @@ def release_table(release: dict[str, Any]) -> Table:
         ),
         ("plan", words.short(release["plan_hash"])),
         ("changed", ", ".join(status["changed_environments"]) or "nothing yet"),
+        ("locks", ", ".join(f"{x['service']} in {x['environment']}" for x in release.get("locks", ()))),
         ("suites", "\n".join(map(_suite, status["suites"]))),
         ("traffic", _served(status["served"])),
         ("reason", status["reason"] or status["message"]),
@@ -64,6 +65,32 @@ def release_table(release: dict[str, Any]) -> Table:
         ("trace", release.get("trace_url") or status.get("trace_id") or ""),
     ]
     return _facts((name, value) for name, value in facts if value)
+
+
+def print_locks(locks: list[dict[str, Any]]) -> None:
+    """Print one row per lock."""
+    if not locks:
+        console().print("no lock is held")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("environment", "service", "release", "since", "until"):
+        table.add_column(title, overflow="fold")
+    for lock in locks:
+        times = (words.moment(lock[name]) for name in ("acquired_at", "expires_at"))
+        table.add_row(*map(_cell, [lock["environment"], lock["service"], lock["release_id"], *times]))
+    console().print(table)
+
+
+def lock_table(lock: dict[str, Any]) -> Table:
+    """Return one lock as a table of facts."""
+    return _facts(
+        [
+            ("lock", f"{lock['service']} in {lock['environment']}"),
+            ("release", lock["release_id"]),
+            ("since", words.moment(lock["acquired_at"])),
+            ("until", f"{words.moment(lock['expires_at'])}, unless its run goes on"),
+        ]
+    )
 
 
 def gate_table(gate: dict[str, Any]) -> Table:

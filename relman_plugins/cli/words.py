@@ -11,6 +11,7 @@ from relman_plugins.cli.screen import continued
 _MARKS = {"succeeded": "✔", "rolled_back": "↩", "rejected": "✘", "failed": "✘", "aborted": "■"}
 
 
+_RECORD_MARGIN = 21
 _MARGIN = 10
 """Columns that the time takes."""
 
@@ -39,6 +40,17 @@ def event_line(event: dict[str, Any]) -> str:
     """Return ``<time> <step> <what happened>`` without trailing spaces; further lines are indented."""
     where = event.get("step") or event.get("environment") or ""
     return continued(f"{clock(event['at'])}  {where:<24}  {_what(event)}".rstrip(), _MARGIN)
+
+
+def record_line(event: dict[str, Any]) -> str:
+    """Return ``<date and time> <kind> <where> <what> <who>``: one event for people who read a record."""
+    at = datetime.fromisoformat(event["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    where = event.get("step") or event.get("environment") or ""
+    # Who did it, and which way they came, is said at the end of every entry.
+    kind, _, what = _what({**event, "actor": {}}).partition(": ")
+    who, via = _who(event), (event.get("actor") or {}).get("via")
+    said = _by(what, f"{who} via {via}" if who and via else who)
+    return continued(f"{at}  {kind:<23}  {where:<24}  {said}".rstrip(), _RECORD_MARGIN)
 
 
 def _what(event: dict[str, Any]) -> str:
@@ -109,6 +121,7 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
         f"{d.get('decision', '')} {d.get('comment') or ''}".strip(), w or str(d["person"])
     ),
     "gate.decided": lambda d, w: str(d.get("state") or ""),
+    "lock.broken": lambda d, w: _by(d.get("reason"), w),
     "gate.bypassed": lambda d, w: str(d.get("message") or ""),
     "analysis.measured": _measured,
     "analysis.finished": lambda d, w: f"{d.get('verdict')}: {d.get('reason') or ''}".rstrip(": "),

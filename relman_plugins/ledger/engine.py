@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
@@ -24,6 +24,9 @@ from relman_plugins.ledger.record import check_recordable, event_of, insert_even
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.votes import Votes
 from relman_plugins.plan.model import ReleasePlan
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.verify import Verified
 
 
 class Ledger:
@@ -56,6 +59,15 @@ class Ledger:
     def check(self) -> None:
         """Raise LedgerUnavailable, with what to do, unless the database answers and has the right schema."""
         migrate.check(self._db)
+
+    def verify(self) -> list[Verified]:
+        """Check the whole ledger by its database alone, and return what was checked and what is wrong.
+
+        Reads every row. Raises LedgerUnavailable as ``check``.
+        """
+        from relman_plugins.ledger.verify import verify
+
+        return verify(self._db)
 
     def close(self) -> None:
         """Close this process's idle connections; the next call connects again."""

@@ -127,11 +127,14 @@ class Locks:
             _drop(conn, held, Kind.LOCK_RELEASED, Actor(), self._db.now())
             return True
 
-    def break_lock(self, environment: str, service: str, *, actor: Actor, reason: str) -> Lock | None:
+    def break_lock(
+        self, environment: str, service: str, *, actor: Actor, reason: str, token: int | None = None
+    ) -> Lock | None:
         """Take the lock away from whoever holds it; return what was broken, None when nothing was held.
 
         The holder's token is fenced off as soon as the next holder changes the environment. Raises Refused
-        unless a person does it and says why.
+        unless a person does it and says why, and when ``token`` is not the lock's any more: it has changed
+        hands since somebody decided to break it.
         """
         if actor.kind != "person" or not reason.strip():
             raise Refused(
@@ -141,6 +144,11 @@ class Locks:
             held = _held(conn, environment, service)
             if held is None:
                 return None
+            if token not in (None, held.token):
+                raise Refused(
+                    f"the lock of {service} in {environment} changed hands: {held.release_id} holds it since "
+                    f"{held.acquired_at.isoformat(timespec='seconds')}; look again, then decide"
+                )
             serialise(conn, release_name(held.release_id))
             _drop(conn, held, Kind.LOCK_BROKEN, actor, self._db.now(), {"reason": reason})
             return held

@@ -51,7 +51,7 @@ def open_release(
 ) -> ReleaseRecord:
     """Store a release and its plan, number it, and record ``release.opened``: see ``Ledger.open_release``."""
     with db.write("open-release") as conn:
-        query = _select().where(t.release.c.dag_id == dag_id, t.release.c.run_id == run_id)
+        query = select_releases().where(t.release.c.dag_id == dag_id, t.release.c.run_id == run_id)
         if (row := conn.execute(query).mappings().first()) is not None:
             return record_of(row)
         shape, options, now = plan.shape, plan.options, db.now()
@@ -109,13 +109,13 @@ def _next_id(conn: Connection, pipeline: str, version: str) -> tuple[str, int]:
 
 def find_release(conn: Connection, release_id: str) -> ReleaseRecord | None:
     """Return a release by id."""
-    row = conn.execute(_select().where(t.release.c.release_id == release_id)).mappings().first()
+    row = conn.execute(select_releases().where(t.release.c.release_id == release_id)).mappings().first()
     return None if row is None else record_of(row)
 
 
 def find_run(conn: Connection, dag_id: str, run_id: str) -> ReleaseRecord | None:
     """Return the release that a DAG run is."""
-    query = _select().where(t.release.c.dag_id == dag_id, t.release.c.run_id == run_id)
+    query = select_releases().where(t.release.c.dag_id == dag_id, t.release.c.run_id == run_id)
     row = conn.execute(query).mappings().first()
     return None if row is None else record_of(row)
 
@@ -124,7 +124,7 @@ def list_releases(
     conn: Connection, pipeline: str | None = None, limit: int = 50, active: bool | None = None
 ) -> list[ReleaseRecord]:
     """Return releases, newest first."""
-    query = _select()
+    query = select_releases()
     if pipeline is not None:
         query = query.where(t.release.c.pipeline == pipeline)
     if active is not None:
@@ -136,7 +136,8 @@ def list_releases(
     return [record_of(row) for row in conn.execute(query).mappings()]
 
 
-def _select() -> Select[Any]:
+def select_releases() -> Select[Any]:
+    """Select what a :class:`ReleaseRecord` is made of."""
     return select(*(t.release.c[name] for name in ReleaseRecord.model_fields))
 
 

@@ -18,8 +18,8 @@ from relman_plugins.plugin.origin import is_ambient, is_json, is_same_origin
 Method = Literal["GET", "PUT"]
 
 ALL_ADMINS = (
-    "[core] simple_auth_manager_all_admins is on: everybody is the same anonymous admin, so a vote would "
-    "name nobody; turn it off and sign in as a person"
+    "[core] simple_auth_manager_all_admins is on: everybody is the same anonymous admin, so what is "
+    "decided would name nobody; turn it off and sign in as a person"
 )
 
 

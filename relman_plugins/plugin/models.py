@@ -29,6 +29,15 @@ class ReasonBody(Frozen):
     reason: Text = ""
 
 
+class BreakBody(Frozen):
+    """Why somebody breaks a lock, and which."""
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field()
+    """Said in Slack and kept in the ledger."""
+    token: int | None = None
+    """Fencing token of the lock that the person was shown; refused when it has changed hands since."""
+
+
 class AbortBody(Frozen):
     """Why somebody aborts a release."""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
+from pydantic import AwareDatetime
 
+from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import dag_id_of
 from relman_plugins.plugin import access, views
 from relman_plugins.plugin.deps import ledger, release_or_404
@@ -46,11 +48,14 @@ def list_releases(
 
 @router.get("/releases/{release_id}")
 def get_release(release_id: str, user: access.Reader) -> dict[str, Any]:
-    """Return one release with its status and its gates."""
+    """Return one release with its status, its gates and the locks that it holds."""
     store = ledger()
     record = release_or_404(store, release_id)
     access.require(user, "GET", record.dag_id)
-    return views.release(store, record) | {"gates": [views.gate(g) for g in store.votes.gates(release_id)]}
+    return views.release(store, record) | {
+        "gates": [views.gate(g) for g in store.votes.gates(release_id)],
+        "locks": [views.lock(lock) for lock in store.locks.held(release_id)],
+    }
 
 
 @router.get("/releases/{release_id}/events")
@@ -58,12 +63,23 @@ def get_events(
     release_id: str,
     user: access.Reader,
     after: Annotated[int, Query(ge=0)] = 0,
+    kind: Annotated[list[Kind] | None, Query()] = None,
+    since: AwareDatetime | None = None,
 ) -> dict[str, Any]:
-    """Return the events of a release with an id greater than ``after``, oldest first."""
+    """Return the events of a release, oldest first.
+
+    Args:
+        release_id: the release.
+        user: the caller.
+        after: only those with a greater id.
+        kind: only these kinds; may be given several times.
+        since: only those that happened at this time or later; with an offset.
+    """
     store = ledger()
     record = release_or_404(store, release_id)
     access.require(user, "GET", record.dag_id)
-    return {"events": [event.model_dump(mode="json") for event in store.events(release_id, after=after)]}
+    found = store.events(release_id, kinds=kind, after=after)
+    return {"events": [e.model_dump(mode="json") for e in found if since is None or e.at >= since]}
 
 
 @router.get("/releases/{release_id}/plan")

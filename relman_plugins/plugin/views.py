@@ -8,7 +8,7 @@ from urllib.parse import quote
 from relman_plugins.settings import base_url, trace_url
 
 if TYPE_CHECKING:
-    from relman_plugins.ledger.api import GateState, Ledger, ReleaseRecord
+    from relman_plugins.ledger.api import GateState, Ledger, Lock, ReleaseRecord
 
 
 def release(store: Ledger, record: ReleaseRecord) -> dict[str, Any]:
@@ -30,6 +30,11 @@ def release(store: Ledger, record: ReleaseRecord) -> dict[str, Any]:
         "trace_url": trace_url(status.trace_id),
         "status": status.model_dump(mode="json"),
     }
+
+
+def lock(held: Lock) -> dict[str, Any]:
+    """Return one lock."""
+    return held.model_dump(mode="json")
 
 
 def gate(state: GateState) -> dict[str, Any]:

@@ -25,6 +25,7 @@ ROUTES = [
     ("GET", "/releases/{id}/plan"),
     ("GET", "/releases/{id}/report"),
     ("GET", "/gates"),
+    ("GET", "/locks"),
     ("GET", f"/releases/{{id}}/gates/{GATE}/votes"),
     ("POST", f"/releases/{{id}}/gates/{GATE}/votes"),
     ("POST", "/releases/{id}/abort"),

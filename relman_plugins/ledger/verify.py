@@ -1,0 +1,202 @@
+"""What can be checked of a ledger by looking at its database alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, func, select, text
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.event import Kind
+from relman_plugins.ledger import migrate
+from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.database import Database
+from relman_plugins.ledger.record import event_of
+from relman_plugins.ledger.releases import record_of, select_releases
+
+MOST = 20
+"""Problems of one check that are told; the rest is counted."""
+
+_CHUNK = 1000
+
+
+class Verified(Frozen):
+    """One check: what was looked at, and what is wrong with it."""
+
+    check: str
+    looked_at: int
+    """How many things were looked at."""
+    problems: tuple[str, ...] = ()
+    """At most ``MOST``, and one that counts the others."""
+
+
+def verify(db: Database) -> list[Verified]:
+    """Check a ledger and return what was checked; the schema must be the one that this code needs.
+
+    Looked at are the database's own integrity, the protection of the record, whether every release and event
+    can be read, whether what they say of each other fits, and the fencing tokens. Nothing is changed. A
+    row that the database's owner rewrote with care can't be told from another here.
+
+    Raises:
+        LedgerUnavailable: the database doesn't answer, or has another schema.
+    """
+    migrate.check(db)
+    checks: list[tuple[str, Callable[[Connection], tuple[int, Iterator[str]]]]] = [
+        ("database", _database),
+        ("append-only", _protection),
+        ("releases", _releases),
+        ("events", _events),
+        ("endings", _endings),
+        ("votes", _votes),
+        ("locks", _locks),
+    ]
+    found = []
+    with db.read() as conn:
+        for name, check in checks:
+            looked_at, problems = check(conn)
+            told = list(problems)
+            more = len(told) - MOST
+            kept = [*told[:MOST], f"and {more} more"] if more > 0 else told
+            found.append(Verified(check=name, looked_at=looked_at, problems=tuple(kept)))
+    return found
+
+
+def _database(conn: Connection) -> tuple[int, Iterator[str]]:
+    if conn.dialect.name != "sqlite":
+        return 1, iter(())
+    said = [str(row[0]) for row in conn.execute(text("PRAGMA integrity_check"))]
+    said += [f"{row[0]} refers to a row of {row[2]} that is not there" for row in _dangling(conn)]
+    return 1, (line for line in said if line != "ok")
+
+
+def _dangling(conn: Connection) -> list[Any]:
+    return list(conn.execute(text("PRAGMA foreign_key_check")))
+
+
+def _protection(conn: Connection) -> tuple[int, Iterator[str]]:
+    if conn.dialect.name == "sqlite":
+        query = text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        wanted = [
+            (f"relman_{x}_{verb}", x) for x in t.APPEND_ONLY for verb in ("update", "delete", "replace")
+        ]
+        there = {(row[0], name) for row in conn.execute(query) for _, name in wanted}
+    else:
+        # A: fires always, for replication roles too.
+        query = text(
+            "SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+            "WHERE t.tgenabled = 'A' AND c.relnamespace = current_schema()::regnamespace"
+        )
+        wanted = [("relman_append_only", name) for name in t.APPEND_ONLY]
+        there = {(row[0], row[1]) for row in conn.execute(query)}
+    missing = (f"table {table} has no trigger {trigger}" for trigger, table in wanted)
+    gone = (line for line, key in zip(missing, wanted, strict=True) if key not in there)
+    return len(wanted), (
+        f"{line}: whoever can write can change the record; restore a back-up's schema" for line in gone
+    )
+
+
+def _releases(conn: Connection) -> tuple[int, Iterator[str]]:
+    def problems() -> Iterator[str]:
+        for row in conn.execute(select_releases()).mappings():
+            try:
+                record = record_of(row)
+            except (ValidationError, ValueError) as error:
+                yield f"release {row['release_id']} can't be read: {_first(error)}"
+                continue
+            if record.plan.hash != record.plan_hash:
+                yield f"release {record.release_id}: its plan is not the one that it was opened with"
+
+    return _count(conn, t.release), problems()
+
+
+def _events(conn: Connection) -> tuple[int, Iterator[str]]:
+    def problems() -> Iterator[str]:
+        rows = conn.execution_options(yield_per=_CHUNK).execute(select(t.event).order_by(t.event.c.id))
+        for row in rows.mappings():
+            try:
+                event_of(row)
+            except (ValidationError, ValueError) as error:
+                yield f"event {row['id']} of {row['release_id']} can't be read: {_first(error)}"
+
+    return _count(conn, t.event), problems()
+
+
+def _endings(conn: Connection) -> tuple[int, Iterator[str]]:
+    """Every release begins with one ``release.opened`` and ends at most once."""
+
+    def count_of(kind: Kind) -> dict[str, int]:
+        query = select(t.event.c.release_id, func.count()).where(t.event.c.kind == kind.value)
+        return {row[0]: row[1] for row in conn.execute(query.group_by(t.event.c.release_id))}
+
+    first = select(t.event.c.release_id, func.min(t.event.c.id).label("id")).group_by(t.event.c.release_id)
+    early = first.subquery()
+    begins = select(t.event.c.release_id).join(early, t.event.c.id == early.c.id)
+    odd = set(conn.execute(begins.where(t.event.c.kind != Kind.RELEASE_OPENED.value)).scalars())
+    opened, closed = count_of(Kind.RELEASE_OPENED), count_of(Kind.RELEASE_CLOSED)
+    ids = list(conn.execute(select(t.release.c.release_id).order_by(t.release.c.release_id)).scalars())
+
+    def problems() -> Iterator[str]:
+        for release_id in ids:
+            if opened.get(release_id, 0) != 1 or release_id in odd:
+                yield f"release {release_id} does not begin with one release.opened"
+            if closed.get(release_id, 0) > 1:
+                yield f"release {release_id} was closed {closed[release_id]} times"
+
+    return len(ids), problems()
+
+
+def _votes(conn: Connection) -> tuple[int, Iterator[str]]:
+    """Every vote has its event, and every event its vote."""
+    voted = select(t.event).where(t.event.c.kind == Kind.GATE_VOTED.value)
+    told = {
+        (row["release_id"], row["step"], row["data"].get("round"), row["data"].get("person")): row["data"]
+        for row in conn.execute(voted).mappings()
+    }
+    cast = {
+        (row["release_id"], row["gate"], row["round"], row["person"]): row
+        for row in conn.execute(select(t.vote)).mappings()
+    }
+
+    def problems() -> Iterator[str]:
+        for key in sorted(cast.keys() ^ told.keys(), key=str):
+            which = "a vote without its event" if key in cast else "an event without its vote"
+            yield f"release {key[0]}, gate {key[1]}: {key[3]} has {which}"
+        for key in sorted(cast.keys() & told.keys(), key=str):
+            if cast[key]["decision"] != told[key].get("decision"):
+                yield f"release {key[0]}, gate {key[1]}: vote and event of {key[3]} differ"
+
+    return len(cast), problems()
+
+
+def _locks(conn: Connection) -> tuple[int, Iterator[str]]:
+    """No token comes again: the counter is at least as high as every token that was given."""
+    last = {(r.environment, r.service): r.last for r in conn.execute(select(t.token))}
+    given: dict[tuple[str, str], int] = {}
+    acquired = select(t.event).where(t.event.c.kind == Kind.LOCK_ACQUIRED.value)
+    for row in conn.execute(acquired).mappings():
+        key = (row["environment"], str(row["data"].get("service")))
+        given[key] = max(given.get(key, 0), int(row["data"].get("token") or 0))
+    for held in conn.execute(select(t.lock)):
+        key = (held.environment, held.service)
+        given[key] = max(given.get(key, 0), held.token)
+
+    def problems() -> Iterator[str]:
+        for (environment, service), token in sorted(given.items()):
+            counter = last.get((environment, service), 0)
+            if token > counter:
+                yield f"{service} in {environment}: token {token} was given, but the counter is at {counter}"
+
+    return len(given), problems()
+
+
+def _count(conn: Connection, table: Any) -> int:
+    return int(conn.execute(select(func.count()).select_from(table)).scalar() or 0)
+
+
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))} is {str(first['input'])[:60]!r}"
+    return " ".join(str(error).split())[:200]
