@@ -22,8 +22,10 @@ DEAF = (
 )
 FAMILY = f"""
 import subprocess, sys, signal
-own_session = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}], start_new_session=True)
-no_mark = subprocess.Popen([sys.executable, "-c", {DEAF!r}], env={{}})
+pipe = subprocess.PIPE
+own_session = subprocess.Popen([sys.executable, "-c", {SLEEPER!r}], start_new_session=True, stdout=pipe)
+no_mark = subprocess.Popen([sys.executable, "-c", {DEAF!r}], env={{}}, stdout=pipe)
+own_session.stdout.readline(), no_mark.stdout.readline()
 print(own_session.pid, no_mark.pid, flush=True)
 signal.pause()
 """
