@@ -22,6 +22,8 @@ DIFF_LINES = 200
 _SETTING = re.compile(r"""(\w+)["']?\s*[:=]""")
 """A name that is given a value, in JSON, YAML or an assignment."""
 
+_KEY_BEGINS, _KEY_ENDS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"), "-----END "
+
 Hides = Callable[[str, str | None], bool]
 """Says whether a key of this name, or this value, would show a secret."""
 
@@ -110,8 +112,8 @@ def schemas(source: str, target: str, names: tuple[str, str], hides: Hides) -> t
     # The first two lines are the names; further on, a comment in SQL looks like them.
     only = [sum(line.startswith(mark) for line in found[2:]) for mark in "-+"]
     note = f"{only[0]} lines only in {names[0]}, {only[1]} only in {names[1]}"
-    kept = found[:DIFF_LINES]
-    shown = [line[:1] + HIDDEN if _is_secret(line, hides) else line[:LONGEST_VALUE] for line in kept]
+    secret = {*_secrets(one, hides), *_secrets(two, hides)}
+    shown = [f[:1] + HIDDEN if f[1:] in secret else f[:LONGEST_VALUE] for f in found[:DIFF_LINES]]
     if len(found) > DIFF_LINES:
         shown.append(f"… and {len(found) - DIFF_LINES} more lines")
     difference = Difference(
@@ -120,9 +122,14 @@ def schemas(source: str, target: str, names: tuple[str, str], hides: Hides) -> t
     return difference, "\n".join(shown)
 
 
-def _is_secret(line: str, hides: Hides) -> bool:
-    named = _SETTING.search(line)
-    return hides(named[1] if named else "", line)
+def _secrets(text: str, hides: Hides) -> Iterator[str]:
+    """Yield the lines that would show a secret: a line may give several values, a key has several lines."""
+    in_key = False
+    for line in text.splitlines():
+        in_key = in_key or _KEY_BEGINS.search(line) is not None
+        if in_key or hides("", line) or any(hides(named[1], line) for named in _SETTING.finditer(line)):
+            yield line
+        in_key = in_key and _KEY_ENDS not in line
 
 
 def _shown(key: str, value: str | None, hides: Hides) -> str | None:

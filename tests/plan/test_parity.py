@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman_plugins.domain.parity import DIFF_LINES, HIDDEN, Area, mappings, normal, schemas
+from relman_plugins.spec.secrets import looks_secret
 
 NAMES = ("staging", "production")
 KEYS = st.sampled_from(["LOG_LEVEL", "URL", "TOKEN", "EMPTY"])
@@ -59,3 +60,11 @@ def test_a_diff_is_counted_whole_kept_short_and_shows_no_secret() -> None:
     assert len(diff.splitlines()) == DIFF_LINES + 1
     assert "dsn" not in diff
     assert "-" + HIDDEN in diff.splitlines()
+
+
+def test_a_secret_is_hidden_wherever_it_stands_in_a_schema() -> None:
+    begins, ends = ("-----" + edge + " RSA PRIVATE KEY-----" for edge in ("BEGIN", "END"))
+    lines = ["dsn: user=app password=hunter2", "opts: {name: x, api_key: hunter2}", begins, "hunter2", ends]
+    _, diff = schemas("\n".join(["orders: id", *lines, "total: int"]), "orders: id", NAMES, looks_secret)
+    assert "hunter2" not in diff
+    assert diff.splitlines()[-6:] == [f"-{HIDDEN}"] * 5 + ["-total: int"]
