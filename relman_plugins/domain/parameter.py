@@ -101,7 +101,10 @@ class Parameter(Frozen):
         return f"a {'whole ' if self.type == 'integer' else ''}number{low}{high}"
 
     def _in_range(self, value: Any) -> bool:
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        # A whole number may be too large for a float.
+        if isinstance(value, float) and not math.isfinite(value):
             return False
         if self.type == "integer" and value != value // 1:
             return False

@@ -54,6 +54,13 @@ def options_of(shape: Shape, given: Mapping[str, Any]) -> Options:
         if len(text) > LONGEST_TEXT
     ]
     parameters = _parameters(shape, given, found)
+    texts = {"changes": changes, "ticket": ticket, "emergency_reason": reason, **parameters}
+    found += [
+        f"{name} has a character that no record or variable can hold (NUL, or half of a surrogate pair); "
+        "type it again"
+        for name, text in texts.items()
+        if isinstance(text, str) and not _is_storable(text)
+    ]
     if found:
         raise PlanError("; ".join(found))
     return Options(
@@ -81,3 +88,7 @@ def _parameters(shape: Shape, given: Mapping[str, Any], found: list[str]) -> dic
         except ValueError as error:
             found.append(str(error))
     return taken
+
+
+def _is_storable(text: str) -> bool:
+    return "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)

@@ -62,6 +62,10 @@ def test_builds_and_suites_get_the_fields_as_variables(shape: Shape) -> None:
         ({"users": True}, "takes a whole number"),
         ({"rebuild": "yes"}, "takes true or false"),
         ({"note": "two\nlines"}, "takes one line"),
+        ({"note": "a\x00b"}, "note has a character that no record"),
+        ({"changes": "\ud800"}, "changes has a character that no record"),
+        ({"ticket": "https://tracker.example/\x00"}, "ticket has a character that no record"),
+        ({"users": -(10**400)}, "takes a whole number"),
     ],
 )
 def test_what_does_not_fit_is_refused(shape: Shape, given: dict[str, object], said: str) -> None:
