@@ -64,14 +64,15 @@ def carry(
             try:
                 name = _send(ledger, row, send, base_url)
             except RelmanError as error:
-                errors[str(error)] = None
-                _log.warning("%s was not told: %s", line.channel, error)
+                said = _without_secrets(str(error))
+                errors[said] = None
+                _log.warning("%s was not told: %s", line.channel, said)
                 if isinstance(error, ClientRejected) and row.attempts >= GIVE_UP_AFTER:
-                    ledger.outbox.failed(row.id, str(error), None)
+                    ledger.outbox.failed(row.id, said, None)
                     given_up += 1
                     continue
                 pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(row.attempts // 2, 10))
-                ledger.outbox.failed(row.id, str(error), now + timedelta(seconds=pause))
+                ledger.outbox.failed(row.id, said, now + timedelta(seconds=pause))
                 blocked.add(place)
                 failed += 1
             else:
@@ -94,3 +95,10 @@ def _send(ledger: Ledger, row: Message, send: Send, base_url: str) -> str:
     known = about(ledger, release, row.event, target, base_url)
     letter = letter_of(release, row.event, known, row.address, row.connection) if known is not None else None
     return "" if letter is None else send(letter)
+
+
+def _without_secrets(text: str) -> str:
+    """Return an error as the ledger may keep it: libraries write addresses with tokens into theirs."""
+    from airflow.sdk.log import redact
+
+    return str(redact(text))

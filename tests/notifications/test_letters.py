@@ -265,6 +265,21 @@ def test_a_notifier_that_does_not_work_says_why_and_stays_pending(setting: Any, 
         send_through("pager", setting, LETTER)
 
 
+def test_what_airflow_knows_as_a_secret_is_not_kept_with_an_error(
+    ledger: Ledger, release: ReleaseRecord, happens: Happens
+) -> None:
+    from airflow.sdk._shared.secrets_masker import mask_secret
+
+    def send(letter: Letter) -> str:
+        raise ClientUnavailable("no answer from https://hooks.example/T0/very-secret-token")
+
+    mask_secret("very-secret-token")
+    red_suite(release, happens)
+    result = carry(ledger, MAIL, send, NOW)
+    (waits,) = ledger.outbox.backlog()
+    assert result.errors == (waits.error,) == ("no answer from https://hooks.example/T0/***",)
+
+
 PARTS = st.lists(
     st.sampled_from(
         ["<script>", "&", '"', "*b*", "`", "<!channel>", "<http://x|y>", "\n", "word ", "é", "\u202e"]
