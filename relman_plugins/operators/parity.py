@@ -163,11 +163,14 @@ class ParityOperator(AskingOperator):
             raise Unreadable(f"{environment.name}: the command took longer than {how['timeout_s']:g} s")
         if result.code:
             raise Unreadable(f"{environment.name}: the command ended with exit code {result.code}")
+        # A pipe would be read for ever.
+        if not output.is_file():
+            raise Unreadable(f"{environment.name}: the command wrote no file RELMAN_OUTPUT")
         try:
             with output.open("rb") as file:
                 return _text(file.read(MAX_SCHEMA + 1), environment.name)
         except OSError as error:
-            raise Unreadable(f"{environment.name}: the command wrote no file RELMAN_OUTPUT") from error
+            raise Unreadable(f"{environment.name}: RELMAN_OUTPUT can't be read: {error.strerror}") from error
 
     def on_kill(self) -> None:
         """End the command with the task."""

@@ -188,6 +188,10 @@ def test_another_data_schema_fails_the_stage_and_the_diff_is_recorded(release: R
             STRICT.format("{command: [python, -c, 'print()']}"),
             "wrote no file RELMAN_OUTPUT",
         ),
+        (
+            STRICT.format("{command: [python, -c, 'import os; os.mkfifo(os.environ[\"RELMAN_OUTPUT\"])']}"),
+            "wrote no file RELMAN_OUTPUT",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_a_difference(release: Release, said: str) -> None:
