@@ -99,6 +99,6 @@ def _send(ledger: Ledger, row: Message, send: Send, base_url: str) -> str:
 
 def _without_secrets(text: str) -> str:
     """Return an error as the ledger may keep it: libraries write addresses with tokens into theirs."""
-    from airflow.sdk.log import redact
+    from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
     return str(redact(text))
