@@ -64,7 +64,7 @@ def _refuse(record: ReleaseRecord, step: Step, reason: str) -> Refused:
 
 
 def _check_plan(record: ReleaseRecord, step: Step, shape_hash: str) -> None:
-    if record.plan.hash != record.plan_hash:
+    if record.stored_hash != record.plan_hash:
         raise _refuse(
             record, step, "the stored plan is not the one the release was opened with; ask who changed it"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, exists, func, insert, select
 
-from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, release_id_of
 from relman_plugins.ledger import tables as t
@@ -30,6 +30,11 @@ class ReleaseRecord(Frozen):
     plan: ReleasePlan
     """The plan the steps run, whatever the spec file says by now."""
     plan_hash: str
+    stored_hash: str
+    """Digest of the plan as it stands in the database: ``plan_hash``, unless somebody changed it there.
+
+    Of the stored JSON, not of ``plan``: another version of relman may know fields that this plan has not.
+    """
     shape_hash: str
     spec_digest: str
     started_by: Actor
@@ -138,9 +143,9 @@ def list_releases(
 
 def select_releases() -> Select[Any]:
     """Select what a :class:`ReleaseRecord` is made of."""
-    return select(*(t.release.c[name] for name in ReleaseRecord.model_fields))
+    return select(*(t.release.c[name] for name in ReleaseRecord.model_fields if name in t.release.c))
 
 
 def record_of(row: RowMapping) -> ReleaseRecord:
     """Build a release from its row."""
-    return ReleaseRecord.model_validate(dict(row))
+    return ReleaseRecord.model_validate({**row, "stored_hash": digest_of(row["plan"])})

@@ -105,7 +105,7 @@ def _releases(conn: Connection) -> tuple[int, Iterator[str]]:
             except (ValidationError, ValueError) as error:
                 yield f"release {row['release_id']} can't be read: {_first(error)}"
                 continue
-            if record.plan.hash != record.plan_hash:
+            if record.stored_hash != record.plan_hash:
                 yield f"release {record.release_id}: its plan is not the one that it was opened with"
 
     return _count(conn, t.release), problems()

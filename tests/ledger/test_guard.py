@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
+from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.status import Decision
@@ -246,3 +247,29 @@ def test_without_a_ledger_nothing_goes_forward(approved: ReleaseRecord, clock: C
     with pytest.raises(LedgerUnavailable, match="does not answer") as caught:
         go(gone, approved, clock)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_plan_that_an_older_version_stored_is_still_the_one_it_was(
+    ledger: Ledger, url: str, approved: ReleaseRecord, clock: Clock
+) -> None:
+    older = approved.plan.model_dump(mode="json")
+    del older["shape"]["parameters"], older["options"]["parameters"]
+    new = approved.plan.model_dump_json()
+    with create_engine(url, poolclass=NullPool).connect() as conn:
+        stored = conn.execute(text("SELECT CAST(plan AS text) FROM release")).scalar_one()
+    assert json.loads(stored) == json.loads(new)
+    tamper(url, "release", "plan", stored, json.dumps(older))
+    # As if it had been opened so: both columns were written by the version of then.
+    sqlite = url.startswith("sqlite")
+    with create_engine(url, poolclass=NullPool).begin() as conn:
+        conn.execute(text("UPDATE release SET plan_hash = :hash"), {"hash": digest_of(older)})
+        if not sqlite:
+            conn.execute(text("ALTER TABLE release ENABLE TRIGGER USER"))
+    record = ledger.release(approved.release_id)
+    assert record is not None
+    assert record.plan == approved.plan
+    assert record.plan_hash != record.plan.hash
+    assert "releases" not in {check.check for check in ledger.verify() if check.problems}
+    with pytest.raises(Refused, match="is for plan_hash"):
+        # The approval was for another plan hash; the plan itself is believed.
+        go(ledger, approved, clock)

@@ -61,6 +61,7 @@ def record(changes: str = "faster checkout") -> ReleaseRecord:
         run_id="r",
         plan=ReleasePlan(shape=shape, options=Options(version="1.2.0", changes=changes)),
         plan_hash="sha256:" + "1" * 64,
+        stored_hash="sha256:" + "1" * 64,
         shape_hash="sha256:" + "2" * 64,
         spec_digest=shape.spec_digest,
         started_by=ALICE,
