@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 
@@ -23,6 +24,9 @@ _SETTING = re.compile(r"""(\w+)["']?\s*[:=]""")
 """A name that is given a value, in JSON, YAML or an assignment."""
 
 _KEY_BEGINS, _KEY_ENDS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"), "-----END "
+
+MOST_LINES = 5000
+"""Lines of two schemas together up to which they are laid side by side: the time grows with the square."""
 
 Hides = Callable[[str, str | None], bool]
 """Says whether a key of this name, or this value, would show a secret."""
@@ -70,6 +74,7 @@ def mappings(
     target: Mapping[str, str],
     hides: Hides,
     *,
+    written: Collection[Mapping[str, str]] = (),
     ignore: Collection[str] = (),
     may_differ: Collection[str] = (),
 ) -> Iterator[Difference]:
@@ -80,6 +85,8 @@ def mappings(
         source: What the version was tried with.
         target: What it will meet.
         hides: What must not be shown; it is compared all the same.
+        written: What specs say. Of a running system only what one of them says for the same key is shown: the
+            rest was set by somebody past the specs, where nothing keeps secrets out.
         ignore: Keys that are not compared.
         may_differ: Keys that both must have, with whatever value.
     """
@@ -87,7 +94,9 @@ def mappings(
         one, two = source.get(key), target.get(key)
         if one == two or (key in may_differ and None not in (one, two)):
             continue
-        yield Difference(area=area, key=key, source=_shown(key, one, hides), target=_shown(key, two, hides))
+        known = {spec.get(key) for spec in written}
+        source_, target_ = (_shown(key, value, hides, known) for value in (one, two))
+        yield Difference(area=area, key=key, source=source_, target=target_)
 
 
 def normal(text: str) -> str:
@@ -103,12 +112,19 @@ def normal(text: str) -> str:
 def schemas(source: str, target: str, names: tuple[str, str], hides: Hides) -> tuple[Difference | None, str]:
     """Compare two schemas; return the difference, if there is one, and its lines as a unified diff.
 
-    Lines that look like a secret are hidden in it, and no more than ``DIFF_LINES`` are kept.
+    Lines that look like a secret are hidden in it, and no more than ``DIFF_LINES`` are kept. Of
+    schemas with more than ``MOST_LINES`` lines those that differ are only counted, wherever they stand.
     """
     one, two = normal(source), normal(target)
     if one == two:
         return None, ""
-    found = list(difflib.unified_diff(one.splitlines(), two.splitlines(), *names, n=2, lineterm=""))
+    lines = one.splitlines(), two.splitlines()
+    if len(lines[0]) + len(lines[1]) > MOST_LINES:
+        left, right = Counter(lines[0]), Counter(lines[1])
+        counts = [(left - right).total(), (right - left).total()]
+        note = f"{counts[0]} lines only in {names[0]}, {counts[1]} only in {names[1]}; too many to show how"
+        return _schema(one, two, note), ""
+    found = list(difflib.unified_diff(*lines, *names, n=2, lineterm=""))
     # The first two lines are the names; further on, a comment in SQL looks like them.
     only = [sum(line.startswith(mark) for line in found[2:]) for mark in "-+"]
     note = f"{only[0]} lines only in {names[0]}, {only[1]} only in {names[1]}"
@@ -116,10 +132,11 @@ def schemas(source: str, target: str, names: tuple[str, str], hides: Hides) -> t
     shown = [f[:1] + HIDDEN if f[1:] in secret else f[:LONGEST_VALUE] for f in found[:DIFF_LINES]]
     if len(found) > DIFF_LINES:
         shown.append(f"… and {len(found) - DIFF_LINES} more lines")
-    difference = Difference(
-        area=Area.SCHEMA, key="schema", source=digest_of(one), target=digest_of(two), note=note
-    )
-    return difference, "\n".join(shown)
+    return _schema(one, two, note), "\n".join(shown)
+
+
+def _schema(one: str, two: str, note: str) -> Difference:
+    return Difference(area=Area.SCHEMA, key="schema", source=digest_of(one), target=digest_of(two), note=note)
 
 
 def _secrets(text: str, hides: Hides) -> Iterator[str]:
@@ -132,10 +149,10 @@ def _secrets(text: str, hides: Hides) -> Iterator[str]:
         in_key = in_key and _KEY_ENDS not in line
 
 
-def _shown(key: str, value: str | None, hides: Hides) -> str | None:
+def _shown(key: str, value: str | None, hides: Hides, known: Collection[str | None]) -> str | None:
     if value is None:
         return None
-    return HIDDEN if hides(key, value) else value[:LONGEST_VALUE]
+    return HIDDEN if hides(key, value) or (known and value not in known) else value[:LONGEST_VALUE]
 
 
 def said(value: str | None) -> str:

@@ -105,7 +105,7 @@ class ParityOperator(AskingOperator):
             "on_difference": args["on_difference"],
             "differences": [d.model_dump(mode="json") for d in found],
             "lines": [d.line(source.name, target.name) for d in found],
-            "changes": _changes(target, seen[1]),
+            "changes": _changes(args, target, seen[1]),
             "schema_diff": diff,
         }
         run.record(Kind.PARITY_COMPARED, f"{run.attempt}:compared", data)
@@ -184,7 +184,8 @@ def _config(
     """Compare what the version was tried with, and what this release brings to the target."""
     tried = source.config if seen.config is None else seen.config
     keys = {"ignore": args["ignore"], "may_differ": args["may_differ"]}
-    return list(mappings(Area.CONFIG, tried, target.config, looks_secret, **keys))
+    written = (source.config, target.config)
+    return list(mappings(Area.CONFIG, tried, target.config, looks_secret, written=written, **keys))
 
 
 def _versions(
@@ -209,14 +210,18 @@ def _drift(args: dict[str, Any], source: EnvironmentPlan, seen: ObservedState) -
     """Compare what runs in the source with what the spec says."""
     if seen.config is None:
         return []
-    return list(mappings(Area.DRIFT, seen.config, source.config, looks_secret, ignore=args["ignore"]))
+    written = (source.config,)
+    return list(
+        mappings(Area.DRIFT, seen.config, source.config, looks_secret, written=written, ignore=args["ignore"])
+    )
 
 
-def _changes(target: EnvironmentPlan, seen: ObservedState) -> list[str]:
+def _changes(args: dict[str, Any], target: EnvironmentPlan, seen: ObservedState) -> list[str]:
     """Say what this release changes in the target's configuration: no difference, but good to know."""
     if seen.config is None:
         return []
-    found = mappings(Area.CONFIG, seen.config, target.config, looks_secret)
+    written, ignore = (target.config,), args["ignore"]
+    found = mappings(Area.CONFIG, seen.config, target.config, looks_secret, written=written, ignore=ignore)
     return [f"{d.key}: {said(d.source)} now, {said(d.target)} with this release" for d in found]
 
 

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman_plugins.domain.parity import DIFF_LINES, HIDDEN, Area, mappings, normal, schemas
+from relman_plugins.domain.parity import DIFF_LINES, HIDDEN, MOST_LINES, Area, mappings, normal, schemas
 from relman_plugins.spec.secrets import looks_secret
 
 NAMES = ("staging", "production")
@@ -68,3 +68,13 @@ def test_a_secret_is_hidden_wherever_it_stands_in_a_schema() -> None:
     _, diff = schemas("\n".join(["orders: id", *lines, "total: int"]), "orders: id", NAMES, looks_secret)
     assert "hunter2" not in diff
     assert diff.splitlines()[-6:] == [f"-{HIDDEN}"] * 5 + ["-total: int"]
+
+
+def test_long_schemas_are_counted_and_not_laid_beside_each_other() -> None:
+    one = [f"column_{n}: int" for n in range(MOST_LINES)]
+    difference, diff = schemas(
+        "\n".join([*one, "a: int", "b: int"]), "\n".join([*one, "c: int"]), NAMES, looks_secret
+    )
+    assert difference is not None
+    assert difference.note == "2 lines only in staging, 1 only in production; too many to show how"
+    assert diff == ""
