@@ -16,6 +16,8 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode
 
+from relman_plugins.errors import RelmanError
+
 log = logging.getLogger(__name__)
 
 PREFIX = "relman."
@@ -50,7 +52,11 @@ def span(name: str, ignored: tuple[type[Exception], ...] = (), /, **attributes: 
     except ignored:
         raise
     except Exception as error:
-        why = str(error) or type(error).__name__
+        # Other people's errors quote addresses with passwords, and no log's mask is applied on this way.
+        from airflow.sdk.exceptions import AirflowFailException
+
+        own = isinstance(error, RelmanError | AirflowFailException)
+        why = (str(error) if own else "") or type(error).__name__
         _quietly(current.set_status, Status(StatusCode.ERROR, why[:LONGEST_REASON]))
         raise
     finally:

@@ -7,11 +7,14 @@ in a process that died, is sent again. ``relman.key`` is the same in both copies
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Any
 
 from relman_plugins.errors import ClientUnavailable
 from relman_plugins.notifications.letter import Letter
 from relman_plugins.plan.routing import EMAIL, SLACK
+
+_log = logging.getLogger(__name__)
 
 
 def send_through(name: str, configured: dict[str, Any], letter: Letter) -> str:
@@ -33,9 +36,15 @@ def send_through(name: str, configured: dict[str, Any], letter: Letter) -> str:
     try:
         notifier = _made(entry["class"], copy.deepcopy(entry.get("arguments") or {}))
         notifier({"relman": letter._asdict()})
+    except ClientUnavailable:
+        raise
     except Exception as error:
-        # It is anybody's code: whatever it does must stay here.
-        raise ClientUnavailable(f'notifier "{name}": {type(error).__name__}: {error}') from error
+        # It is anybody's code: whatever it does must stay here. What it says may hold an address with a
+        # token, and what is raised here is shown to everybody; the log is for those who may read it.
+        _log.warning('notifier "%s" failed', name, exc_info=True)
+        raise ClientUnavailable(
+            f'notifier "{name}": {type(error).__name__}; the log of relman_maintenance says more'
+        ) from error
     return letter.key
 
 
@@ -47,5 +56,5 @@ def _made(path: str, arguments: dict[str, Any]) -> Any:
     module, _, name = path.rpartition(".")
     found = getattr(import_module(module), name)
     if not (isinstance(found, type) and issubclass(found, BaseNotifier)):
-        raise TypeError(f"{path} is not an Airflow notifier (a subclass of airflow.sdk.BaseNotifier)")
+        raise ClientUnavailable(f"{path} is not an Airflow notifier (a subclass of airflow.sdk.BaseNotifier)")
     return found(**arguments)

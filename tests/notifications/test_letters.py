@@ -254,15 +254,17 @@ def test_a_notifier_of_a_provider_works_as_it_is(smtp: Server) -> None:
     ("setting", "said"),
     [
         ({}, 'no notifier "pager" in [relman] notifiers, which has: none'),
-        ({"pager": {"class": "nowhere.at.All"}}, "nowhere"),
+        ({"pager": {"class": "nowhere.at.All"}}, "ModuleNotFoundError"),
         ({"pager": {"class": "json.JSONDecoder"}}, "not an Airflow notifier"),
-        (configured(text="x", broken=True), "OSError: no ink"),
+        (configured(text="x", broken=True), "OSError; the log of relman_maintenance says more"),
         (configured(wrong="x"), "TypeError"),
     ],
 )
 def test_a_notifier_that_does_not_work_says_why_and_stays_pending(setting: Any, said: str) -> None:
-    with pytest.raises(ClientUnavailable, match=re.escape(said)):
+    with pytest.raises(ClientUnavailable, match=re.escape(said)) as failed:
         send_through("pager", setting, LETTER)
+    # Its own words may hold an address with a token, and this is shown to everybody.
+    assert "no ink" not in str(failed.value)
 
 
 def test_what_airflow_knows_as_a_secret_is_not_kept_with_an_error(

@@ -83,7 +83,8 @@ def test_spans_are_children_of_each_other_and_programs_can_join() -> None:
         "relman.exit_code": 3,
         "relman.timed_out": False,
     }
-    assert (failed.failed, failed.message) == (True, "no")
+    # What other people's code says may hold a password; no log's mask is applied on this way.
+    assert (failed.failed, failed.message) == (True, "ValueError")
     assert not skipped.failed
     assert not step.failed
 
