@@ -41,7 +41,7 @@ def unlock(
     yes: Yes = False,
     form: AnyFormat = Format.TEXT,
 ) -> None:
-    """Break the lock that a release holds: it changes the environment no more."""
+    """Break the lock that a release holds: it goes no further in the environment."""
     from relman_plugins.cli.api import part
     from relman_plugins.cli.show import console, lock_table
 

@@ -45,13 +45,21 @@ class ChangingOperator(AskingOperator):
         """Return the release's lock on the step's environment; wait while another release has it.
 
         Raises:
-            Refused: the lock was lost in the middle of the change. Somebody else may have changed the
-                environment since, and what they did must not be undone by going on.
+            Refused: somebody broke the lock, or it was lost in the middle of the change. Somebody else may
+                have changed the environment since, and what they did must not be undone by going on.
         """
         from relman_plugins.ledger.api import Busy
 
-        lock = run.ledger.locks.acquire(run.environment.name, run.service, run.release_id, LOCK_TTL_S)
         tokens = {int(e.data["token"]) for e in changes_so_far(run)}
+        for broken in [] if tokens else run.events(Kind.LOCK_BROKEN):
+            # Whoever takes a lock away wants this release out of there, also before its first change.
+            if broken.environment == run.environment.name:
+                raise Refused(
+                    f"release {run.release_id} lost its lock of {run.service} in {broken.environment}: "
+                    f"{broken.actor.name or broken.actor.id} broke it ({broken.data.get('reason')}); nothing "
+                    "goes forward any more, start another release"
+                )
+        lock = run.ledger.locks.acquire(run.environment.name, run.service, run.release_id, LOCK_TTL_S)
         if tokens and (isinstance(lock, Busy) or lock.token not in tokens):
             if not isinstance(lock, Busy):
                 run.ledger.locks.release(lock.environment, lock.service, run.release_id)

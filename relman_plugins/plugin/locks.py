@@ -28,7 +28,8 @@ def break_lock(
 ) -> dict[str, Any]:
     """Take the lock away from the release that holds it. 404 when nobody does, 409 when it changed hands.
 
-    The holder starts no further change there; the next holder's token fences off what it still has under way.
+    The holder goes no further there. What it had moved there, its own rollback takes back, unless somebody
+    else has changed the environment by then. A change under way is fenced off once the next holder acts.
     """
     if access.all_admins():
         raise HTTPException(403, access.ALL_ADMINS)
@@ -45,11 +46,14 @@ def break_lock(
         service,
         actor=access.actor(user, access.via_of(request)),
         reason=body.reason,
-        token=body.token or held.token,
+        token=held.token if body.token is None else body.token,
     )
     if broken is None:
         raise HTTPException(
             404, f"{held.release_id} gave the lock of {service!r} in {environment!r} back meanwhile"
         )
-    message = f"broken: {broken.release_id} changes {environment} no more"
+    message = (
+        f"broken: {broken.release_id} goes no further in {environment}; a step under way may still end, and "
+        f"what the release moved there its rollback takes back. `relman status {broken.release_id}` shows it"
+    )
     return {"broken": views.lock(broken), "message": message}

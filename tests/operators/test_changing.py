@@ -126,6 +126,18 @@ def test_a_release_whose_lock_was_broken_promotes_nothing(release: Release) -> N
     assert release.world.ledger.locks.held() == []
 
 
+def test_a_release_whose_lock_was_broken_before_its_first_change_does_not_take_it_again(
+    release: Release,
+) -> None:
+    locks = release.world.ledger.locks
+    locks.acquire("production", "checkout", release.id, 60)
+    locks.break_lock("production", "checkout", actor=PERSON, reason="out of there")
+    with pytest.raises(AirflowFailException, match=r"broke it \(out of there\); nothing goes forward"):
+        release.run(FIRST)
+    assert Kind.CHANGE_STARTED not in release.kinds()
+    assert locks.held() == []
+
+
 def test_a_release_that_lost_its_lock_to_another_does_not_undo_what_that_one_did(release: Release) -> None:
     world = release.world
     passed(release, FIRST)
