@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from relman_plugins.spec.api import load_pipeline, pipeline_files, validate
+from relman_plugins.spec.api import Shared, load_pipeline, pipeline_files, validate
 from relman_plugins.spec.models import Canary, Documents, Duration, Recreate
 
 SPECS = Path(__file__).parents[2] / "release_specs"
@@ -177,3 +177,20 @@ def test_durations_are_read_and_written_the_same_way(text: str, seconds: int) ->
 def test_what_is_not_a_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not "):
         Duration.parse(text)
+
+
+def test_an_environment_that_no_rule_reached_is_not_taken_for_right(specs: Path) -> None:
+    text = (specs / "environments" / "staging.yaml").read_text()
+    window = '  - {days: [mon], from: "09:00", to: "10:00", zone: Mars/Base}\n'
+    for name, windows in (("aa", 100), ("bb", 1)):
+        named = text.replace("name: staging", f"name: {name}")
+        (specs / "environments" / f"{name}.yaml").write_text(named + "windows:\n" + window * windows)
+    pipeline = (specs / "hello.yaml").read_text()
+    for name, stages in (("one", ("aa", "bb")), ("two", ("bb",))):
+        listed = "".join(f"  - environment: {stage}\n" for stage in stages)
+        said = pipeline.replace("name: hello", f"name: {name}").split("stages:")[0] + f"stages:\n{listed}"
+        (specs / f"{name}.yaml").write_text(said)
+    shared = Shared()
+    load_pipeline(specs / "one.yaml", shared)
+    assert load_pipeline(specs / "two.yaml", shared).documents is None
+    assert load_pipeline(specs / "two.yaml").documents is None

@@ -57,13 +57,19 @@ def check(bundle: Bundle, clean: set[str]) -> Iterator[Diagnostic]:
     unknown = {name: d for name, d in bundle.environments.items() if d.path not in clean}
     alone = replace(bundle, environments=unknown)
     wrong: set[str] = set()
+    reached = True
     for rule in RULES:
         found = rule(alone if rule in ALONE else bundle)
+        errors = 0
         # Of secrets all are wanted: a line is shown unless it is known to hold one.
         for diagnostic in found if rule in safety.RULES else _first(found):
             wrong.add(diagnostic.path)
+            errors += diagnostic.is_error
             yield diagnostic
-    clean |= {d.path for d in unknown.values()} - wrong
+        reached = reached and errors < MOST_ERRORS
+    if reached:
+        # A rule that stopped early has not looked at every environment.
+        clean |= {d.path for d in unknown.values()} - wrong
 
 
 def _first(found: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
