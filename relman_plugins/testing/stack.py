@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from relman_plugins.clients.http import client, request
 from relman_plugins.errors import ClientError
@@ -150,6 +151,23 @@ class Stack:
         }
         return self.airflow(name, name, *arguments.get(name, ()))
 
+    def revive(self) -> list[str]:
+        """Start again, at their old addresses, those parts that ended; return their names.
+
+        As a service manager would. What a part had started may live on beside its successor, and each of them
+        is made for that.
+        """
+        revived = [m for m in self.processes.ended() if m.name in (*AIRFLOW, "sandbox", "slack")]
+        for managed in revived:
+            self.processes.running.remove(managed)
+            if managed.name == "sandbox":
+                self._start_sandbox()
+            elif managed.name == "slack":
+                self._start_slack(urlsplit(self.addresses.slack).port or 0)
+            else:
+                self.start_airflow(managed.name)
+        return [m.name for m in revived]
+
     def airflow(self, name: str, *arguments: str) -> Managed:
         """Start an ``airflow`` command under a name for its log."""
         return self.processes.start(name, (sys.executable, "-m", "airflow", *arguments), self._env, self.repo)
@@ -178,26 +196,34 @@ class Stack:
 
     def _start_helpers(self) -> tuple[dict[str, Any], dict[str, Any]]:
         self.folders.sandbox.mkdir(parents=True, exist_ok=True)
-        ready = {name: self.folders.home / f"{name}.ready.json" for name in ("sandbox", "slack")}
+        ready = {name: self._ready(name) for name in ("sandbox", "slack")}
         for path in ready.values():
             path.unlink(missing_ok=True)
-        self._start_sandbox(ready["sandbox"])
-        self.relman(
-            "slack",
-            "relman_plugins.testing.slack",
-            *("--port", "0", "--ready-file", str(ready["slack"])),
-            *("--store", str(self.folders.home / "slack.jsonl"), "--token", SLACK_TOKEN),
-        )
+        self._start_sandbox()
+        self._start_slack(port=0)
         self._until(
             lambda: all(p.exists() for p in ready.values()), "the sandbox or the Slack server did not start"
         )
         return json.loads(ready["sandbox"].read_text()), json.loads(ready["slack"].read_text())
 
-    def _start_sandbox(self, ready: Path) -> Managed:
+    def _ready(self, name: str) -> Path:
+        return self.folders.home / f"{name}.ready.json"
+
+    def _start_sandbox(self) -> Managed:
+        # Port 0 is the one it had before, if it had one: the daemon remembers its addresses.
         return self.relman(
             "sandbox",
             "relman_plugins.platforms.sandbox",
-            *("--home", str(self.folders.sandbox), "--port", "0", "--ready-file", str(ready)),
+            *("--home", str(self.folders.sandbox), "--port", "0"),
+            *("--ready-file", str(self._ready("sandbox"))),
+        )
+
+    def _start_slack(self, port: int) -> Managed:
+        return self.relman(
+            "slack",
+            "relman_plugins.testing.slack",
+            *("--port", str(port), "--ready-file", str(self._ready("slack"))),
+            *("--store", str(self.folders.home / "slack.jsonl"), "--token", SLACK_TOKEN),
         )
 
     def _airflow_healthy(self) -> bool:

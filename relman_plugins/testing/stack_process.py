@@ -77,13 +77,15 @@ class Processes:
 
     def check(self) -> None:
         """Raise StackError, with the log that matters, when a process has ended by itself."""
-        for managed in self.running:
-            code = managed.popen.poll()
-            if code is not None:
-                raise StackError(
-                    f"{managed.name} ended by itself with code {code}; its log, {managed.log}, ends with:\n"
-                    f"{managed.tail()}"
-                )
+        for managed in self.ended():
+            raise StackError(
+                f"{managed.name} ended by itself with code {managed.popen.returncode}; its log, "
+                f"{managed.log}, ends with:\n{managed.tail()}"
+            )
+
+    def ended(self) -> list[Managed]:
+        """Return the processes that have ended by themselves."""
+        return [managed for managed in self.running if managed.popen.poll() is not None]
 
     def wait(self, managed: Managed, timeout_s: float) -> None:
         """Wait for a process that ends by itself; raise StackError when it fails or takes too long."""

@@ -1,7 +1,8 @@
 """The demo's Airflow, kept running: ``python -m relman_plugins.testing.up``, or ``make up``.
 
-Goes on where ``make demo`` left off. Ends with Ctrl-C or SIGTERM (exit code 0: that is how it is meant to
-end), or with 1 when one of its processes ends by itself; no process is left behind.
+Goes on where ``make demo`` left off. A part that ends by itself, also by SIGKILL, is started again; one that
+does so over and over ends all of it with exit code 1. Ends with Ctrl-C or SIGTERM (exit code 0: that is how
+it is meant to end); no process is left behind.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from relman_plugins.errors import RelmanError
@@ -18,6 +20,9 @@ from relman_plugins.testing.demo_screen import Screen, screen_for
 from relman_plugins.testing.stack import Stack
 from relman_plugins.testing.stack_config import USERS
 from relman_plugins.testing.stack_signals import Stopped, stoppable
+
+RESTARTS = 5
+"""So often one part may end by itself while ``up`` runs; at the next time something is wrong for good."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,10 +63,16 @@ def _run(stack: Stack, screen: Screen) -> None:
         screen.say(f"slack      {stack.addresses.slack}/_transcript")
         screen.say(f"logs       {stack.folders.logs}")
         screen.say("stop       Ctrl-C")
+        ended: Counter[str] = Counter()
         while True:
-            if traffic.popen.poll() == 0:
+            if traffic.popen.poll() is not None and ended["traffic"] < RESTARTS:
+                ended["traffic"] += traffic.popen.returncode != 0
                 stack.processes.running.remove(traffic)
                 traffic = start_traffic(stack)
+            if all(ended[m.name] < RESTARTS for m in stack.processes.ended()):
+                for name in stack.revive():
+                    ended[name] += 1
+                    screen.say(f"again      {name} had ended by itself ({stack.folders.logs / name}.log)")
             stack.processes.check()
             time.sleep(1)
 

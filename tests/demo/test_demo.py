@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.demo import living
@@ -128,6 +131,34 @@ def test_up_runs_until_it_is_stopped_and_goes_on_where_the_last_one_was(tmp_path
         process.communicate(timeout=60)
     assert process.returncode == 0
     assert living.of(tmp_path) == []
+
+
+def test_up_starts_again_what_was_killed_with_its_state_and_at_its_address(tmp_path: Path) -> None:
+    ready = tmp_path / "now" / "sandbox.ready.json"
+    with demo(tmp_path, module="up") as process:
+        until(process, "Ctrl-C")
+        before = json.loads(ready.read_text())
+        os.kill(before["pid"], signal.SIGKILL)
+        until(process, "sandbox had ended by itself")
+        assert served(before["front_url"]) == "1.0.0"
+        assert json.loads(ready.read_text())["pid"] != before["pid"]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert living.of(tmp_path) == []
+
+
+def served(front: str) -> str:
+    """Ask production for its version until it answers."""
+    for _ in range(150):
+        try:
+            answer = httpx.get(f"{front}/production/checkout/healthz", timeout=5)
+        except httpx.TransportError:
+            answer = None
+        if answer is not None and answer.status_code == 200:
+            return str(answer.json()["version"])
+        time.sleep(0.2)
+    raise AssertionError("production did not answer within 30 s")
 
 
 def copy(to: Path) -> Path:

@@ -42,17 +42,7 @@ def kill(world: World, target: str, dice: random.Random) -> str:
     # The one process, as `kill -9` does: what it had started may live on beside its successor.
     root.kill()
     managed.popen.wait()
-    world.stack.processes.running.remove(managed)
-    if target == "sandbox":
-        home = world.stack.folders.sandbox
-        ready = world.stack.folders.home / "sandbox.ready.json"
-        world.stack.relman(
-            "sandbox",
-            "relman_plugins.platforms.sandbox",
-            *("--home", str(home), "--port", "0", "--ready-file", str(ready)),
-        )
-    else:
-        world.stack.start_airflow(target)
+    assert world.stack.revive() == [target]
     return target
 
 
