@@ -26,10 +26,8 @@ def print_releases(releases: list[dict[str, Any]]) -> None:
         table.add_column(title, overflow="fold")
     for release in releases:
         status = release["status"]
-        state = words.outcome(status["outcome"]) if status["outcome"] else "running"
-        table.add_row(
-            *map(_cell, [release["release_id"], state, _now(status), words.moment(release["opened_at"])])
-        )
+        cells = (release["release_id"], _state(release), _now(status), words.moment(release["opened_at"]))
+        table.add_row(*map(_cell, cells))
     console().print(table)
 
 
@@ -48,7 +46,7 @@ def release_table(release: dict[str, Any]) -> Table:
     artifact = status["artifact"]
     facts: list[tuple[str, str]] = [
         ("release", release["release_id"]),
-        ("state", words.outcome(status["outcome"]) if status["outcome"] else "running"),
+        ("state", _state(release)),
         ("now", _now(status)),
         (
             "artifact",
@@ -135,13 +133,21 @@ def _vote(decision: str | None) -> str:
     return f" ({decision})" if decision else ""
 
 
+def _state(release: dict[str, Any]) -> str:
+    """Say how a release stands; a dry run that ended well has released nothing, and is called so."""
+    options, outcome = release["options"], release["status"]["outcome"]
+    flags = [name.replace("_", " ") for name in ("emergency", "dry_run") if options[name]]
+    return f"{words.outcome(outcome) if outcome else 'running'}{''.join(f', {flag}' for flag in flags)}"
+
+
 def _now(status: dict[str, Any]) -> str:
     if status["outcome"]:
         return ""
     said = ["held"] if status["held"] else []
     said += ["abort requested"] if status["abort"] else []
     said += [f"waits at {w['gate']} for {', '.join(_names(w['people']))}" for w in status["waiting_for"]]
-    said += status["current"]
+    waiting = {w["gate"] for w in status["waiting_for"]}
+    said += [step for step in status["current"] if step not in waiting]
     return "; ".join(said) or "between steps"
 
 

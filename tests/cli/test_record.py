@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from relman_plugins.domain.event import Kind
+from relman_plugins.domain.event import Kind, NewEvent
 from tests.cli.command import as_user, relman
 from tests.plugin.airflow_server import GATE, Server
 
@@ -33,6 +33,17 @@ def test_the_record_of_a_release_is_shown_and_filtered(server: Server) -> None:
     later = relman("ledger", "show", release, "--since", "2100-01-01", **vera)
     assert (later.returncode, later.stdout) == (0, "")
     assert relman("ledger", "show", "no-1-1", **vera).returncode == 1
+
+
+def test_a_dry_run_is_never_taken_for_a_release(server: Server) -> None:
+    record, vera = server.release("6.0.5", dry_run=True), as_user(server, "vera")
+    ended = {"outcome": "succeeded", "reason": "all 15 steps ended well"}
+    server.ledger.record(record.release_id, NewEvent(kind=Kind.RELEASE_CLOSED, key="closed", data=ended))
+    rows = relman("status", **vera).stdout.splitlines()
+    assert next(row for row in rows if record.release_id in row).split()[1:5] == [
+        *("✔", "succeeded,", "dry", "run")
+    ]
+    assert "succeeded, dry run" in relman("status", record.release_id, **vera).stdout
 
 
 @pytest.mark.parametrize("args", [["--kind", "gates"], ["--since", "yesterday"], ["--since", "0m"]])

@@ -193,7 +193,13 @@ class Server:
             ).fetchone()
         return None if answer in (None, "null") else json.loads(answer)
 
-    def release(self, version: str = "1.1.0", quorum: int = 1, items: Mapping[str, str] | None = None) -> Any:
+    def release(
+        self,
+        version: str = "1.1.0",
+        quorum: int = 1,
+        items: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> Any:
         """Start a run, open its release in the ledger and let it wait at its gate; return the record.
 
         With ``items`` (by id) the gate is a checklist.
@@ -201,7 +207,9 @@ class Server:
         listed = [{"id": name, "item": item} for name, item in (items or {}).items()]
         run_id = self.trigger("release__checkout", version=version)
         record = self.ledger.open_release(
-            plan=ReleasePlan(shape=SHAPE, options=Options(version=version, changes="faster checkout")),
+            plan=ReleasePlan(
+                shape=SHAPE, options=Options(version=version, changes="faster checkout", dry_run=dry_run)
+            ),
             dag_id="release__checkout",
             run_id=run_id,
             started_by=Actor(kind="person", id="admin", name="admin", via="airflow"),
