@@ -1,4 +1,9 @@
-"""What looks like a secret. Specs are printed, stored and sent to Slack: they are no place for one."""
+"""What looks like a secret. Specs are printed, stored and sent to Slack: they are no place for one.
+
+Two ways to tell: the name that a value has, and the value itself. A library for it (detect-secrets, gitleaks) brings
+an HTTP client or is a program of its own, and looks at lines of code; here a name and a value are known apart, and
+it has to cost nothing when a DAG file is read.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +12,86 @@ import re
 CODE = "RM310"
 """The code of a secret in a spec; lines that hold one are never shown."""
 
-_NAME = re.compile(
-    r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?"
-    r"|API_?KEY|(PRIVATE|SECRET|ACCESS|SIGNING|ENCRYPTION|FERNET)_?KEY)$",
-    re.IGNORECASE,
+# DB_PASSWORD, db-password, db.password and dbPassword are the same words.
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_QUALIFIERS = frozenset(
+    "V OLD NEW CURRENT PREVIOUS PRIMARY SECONDARY BACKUP PROD PRODUCTION LIVE STAGING QA DEV TEST B BASE".split()
 )
-# An address with a password, a private key, and what is known by its beginning: of GitHub, Slack and AWS.
+"""What may follow a secret's name without making another thing of it, like numbers: ``STRIPE_SECRET_V2``."""
+
+_SECRETS = frozenset(
+    "PASSWORD PASSWORDS PASSWD PASSPHRASE PASSCODE SECRET SECRETS TOKEN CREDENTIAL CREDENTIALS CREDS APIKEY".split()
+)
+_KEYS = frozenset(
+    "API PRIVATE SECRET ACCESS SIGNING ENCRYPTION DECRYPTION FERNET JWT HMAC SSH DEPLOY MASTER ACCOUNT AUTH "
+    "SHARED AES RSA GPG PGP WEBHOOK STRIPE".split()
+)
+"""What makes a KEY a secret: a PRIMARY_KEY, a SORT_KEY and a PUBLIC_KEY are none."""
+
+_SHORT = frozenset({"PWD", "PASS", "PAT", "PSK", "TOKENS"})
+"""Secrets where a word stands before them, and the value could be one: ``DB_PASS``, not ``PWD``, ``FIRST_PASS``."""
+
+_PASSES = frozenset("FIRST SECOND THIRD LAST MUST MULTI SINGLE ONE TWO BOARDING SEASON DID CAN".split())
+_PLAIN = re.compile(r"\s*(true|false|yes|no|on|off|none|null|[-+]?\d+(\.\d+)?)?\s*", re.IGNORECASE)
+_PATTERN = re.compile(r"[*?|^\\\[\]]")
+_HEADER_NAME = re.compile(r"[A-Za-z]+(-[A-Za-z]+)*")
+_BOOLEANS = ("true", "false")
+_REFERENCE = re.compile(r"\$\w+|\$?\{{1,2}([^{}\"]*\}{1,2})?|<[^<>]*>|%\(\w+\)s|\*+|")
+
+# What values give themselves away by. Prefixes are those that the issuers document for secret scanners.
 _VALUE = re.compile(
-    r"://[^/\s:@]*:[^/\s@]+@|-----BEGIN [A-Z ]*PRIVATE KEY"
-    r"|\b(gh[pousr]_\w{20}|xox[a-z]-[\w-]{10}|AKIA[A-Z0-9]{16})"
+    r"""
+      ://[^/\s:@]*:[^/\s@]+@                        # an address with a password,
+    | \bhttps?://[^/\s@?#]+@                        # or with a key, as of Sentry
+    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY
+    | \b(?:Bearer|Basic)\s+(?=\S*(?:\d|[a-z][A-Z]))[\w.~+/=-]{8,}
+    | \beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.                # JSON Web Token
+    | \b(?:gh[pousr]_|github_pat_)\w{20} | \bglpat-[\w-]{20}
+    | \bxox[a-z]-[\w-]{10} | \bxapp-\d-\w{10} | \bhooks\.slack\.com/(?:services|workflows|triggers)/\w
+    | \bdiscord(?:app)?\.com/api/webhooks/\d | \bwebhook\.office\.com/webhookb2/\w
+    | \bA(?:KIA|SIA)[A-Z0-9]{16} | \bAIza[\w-]{35} | \bGOCSPX-[\w-]{10}
+    | \b[rs]k_(?:live|test)_\w{8} | \bwhsec_\w{8}
+    | \bSG\.[\w-]{16,}\.[\w-]{16} | \bnpm_\w{30} | \bpypi-AgE\w{10} | \bhvs\.\w{20} | \bdop_v1_\w{20}
+    | \bsk-(?:[a-z]+-)*\w{20} | \bhf_\w{30}
+    """,
+    re.VERBOSE,
+)
+# What a value says by name: host=db password=…, ?password=…, AccountKey=…;, --token=…, {"password": "…"}.
+_PAIR = re.compile(
+    r"""(?P<name>[A-Za-z][\w.-]*)(?:=(?P<quote>["']?)(?P<plain>[^\s;&,"']+)|"\s*:\s*"(?P<json>[^"]+)")"""
 )
 
 
 def looks_secret(name: object, value: object = None) -> bool:
-    """Say whether a variable of this name would hold a secret, or this value is one."""
-    named = isinstance(name, str) and _NAME.search(name) is not None
-    return named or (isinstance(value, str) and _VALUE.search(value) is not None)
+    """Say whether a variable of this name would hold a secret, or this value is one.
+
+    Without a value the name alone decides. An empty value, a boolean and a reference (``${DB_PASSWORD}``) are
+    no secrets, whatever their name. What may be one, is one: hiding too much does less harm.
+    """
+    if isinstance(name, str) and _named(name, value):
+        return True
+    if not isinstance(value, str):
+        return False
+    # Whoever says pass=x or pwd=x in a value means no folder and no turn: as if another word stood before it.
+    return _VALUE.search(value) is not None or any(
+        _named(f"in_{found['name']}", found["plain"] or found["json"]) for found in _PAIR.finditer(value)
+    )
+
+
+def _named(name: str, value: object) -> bool:
+    words = [word.upper() for word in _WORD.findall(name)]
+    while len(words) > 1 and (words[-1].isdigit() or words[-1] in _QUALIFIERS):
+        words.pop()
+    text = value.strip() if isinstance(value, str) else None
+    if not words or isinstance(value, bool):
+        return False
+    if text is not None and (text.lower() in _BOOLEANS or _REFERENCE.fullmatch(text)):
+        return False
+    *_, before, last = ["", *words]
+    if last in _SECRETS or (last in ("KEY", "KEYS") and before in _KEYS):
+        return True
+    if last == "HEADER" and before == "AUTH":
+        return text is None or _HEADER_NAME.fullmatch(text) is None
+    if last not in _SHORT or not before or (last == "PASS" and before in _PASSES):
+        return False
+    return text is None or not (_PLAIN.fullmatch(text) or _PATTERN.search(text))

@@ -77,6 +77,12 @@ def secrets(bundle: Bundle) -> Iterator[Diagnostic]:
         elif name.upper().startswith("RELMAN_"):
             message = f"{quoted(name)} in {holder(document, path[:-1])} is set by relman itself"
             yield finding(document, path, "RM311", message, key=True, hint="choose another name")
+    for command in _commands(bundle):
+        for path, node in entries(bundle.pipeline, *command):
+            if looks_secret("", node.value):
+                message = f"a word of {holder(bundle.pipeline, command)} looks like a secret"
+                hint = "commands are printed and stored; let the program read it from an Airflow connection"
+                yield finding(bundle.pipeline, path, SECRET, message, hint=hint)
 
 
 def _settings(bundle: Bundle) -> Iterator[tuple[Document, Path_, Node]]:
@@ -93,15 +99,22 @@ def _settings(bundle: Bundle) -> Iterator[tuple[Document, Path_, Node]]:
 
 def templates(bundle: Bundle) -> Iterator[Diagnostic]:
     """Commands are not templates: values arrive as environment variables."""
-    commands: list[Path_] = [("artifact", "build")]
-    commands += [(*path, "parity", "schema", "command") for path, _ in bundle.stages()]
-    commands += [(*path, "command") for path, _ in entries(bundle.pipeline, "suites")]
-    for command in commands:
+    for command in _commands(bundle):
         for path, node in entries(bundle.pipeline, *command):
-            if isinstance(node.value, str) and ("{{" in node.value or "{%" in node.value):
+            if (
+                isinstance(node.value, str)
+                and ("{{" in node.value or "{%" in node.value)
+                and not looks_secret("", node.value)
+            ):
                 message = f"{quoted(node.value)} in {holder(bundle.pipeline, command)} is passed on as it is"
                 hint = "there are no templates; read RELMAN_VERSION and its like from the environment"
                 yield finding(bundle.pipeline, path, "RM312", message, hint=hint, severity="warning")
+
+
+def _commands(bundle: Bundle) -> list[Path_]:
+    commands: list[Path_] = [("artifact", "build")]
+    commands += [(*path, "parity", "schema", "command") for path, _ in bundle.stages()]
+    return commands + [(*path, "command") for path, _ in entries(bundle.pipeline, "suites")]
 
 
 def lifetimes(bundle: Bundle) -> Iterator[Diagnostic]:
