@@ -1,8 +1,8 @@
 """What looks like a secret. Specs are printed, stored and sent to Slack: they are no place for one.
 
-Two ways to tell: the name that a value has, and the value itself. A library for it (detect-secrets, gitleaks) brings
-an HTTP client or is a program of its own, and looks at lines of code; here a name and a value are known apart, and
-it has to cost nothing when a DAG file is read.
+Two ways to tell: the name that a value has, and the value itself. A library for it (detect-secrets, gitleaks)
+brings an HTTP client or is a program of its own, and looks at lines of code; here name and value are known
+apart, and it has to cost nothing when a DAG file is read.
 """
 
 from __future__ import annotations
@@ -15,23 +15,37 @@ CODE = "RM310"
 # DB_PASSWORD, db-password, db.password and dbPassword are the same words.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _QUALIFIERS = frozenset(
-    "V OLD NEW CURRENT PREVIOUS PRIMARY SECONDARY BACKUP PROD PRODUCTION LIVE STAGING QA DEV TEST B BASE".split()
-)
+    {
+        "V", "OLD", "NEW", "CURRENT", "PREVIOUS", "PRIMARY", "SECONDARY", "BACKUP", "PROD", "PRODUCTION",
+        "LIVE", "STAGING", "QA", "DEV", "TEST", "B", "BASE",
+    }
+)  # fmt: skip
 """What may follow a secret's name without making another thing of it, like numbers: ``STRIPE_SECRET_V2``."""
 
 _SECRETS = frozenset(
-    "PASSWORD PASSWORDS PASSWD PASSPHRASE PASSCODE SECRET SECRETS TOKEN CREDENTIAL CREDENTIALS CREDS APIKEY".split()
-)
+    {
+        "PASSWORD", "PASSWORDS", "PASSWD", "PASSPHRASE", "PASSCODE", "SECRET", "SECRETS", "TOKEN",
+        "CREDENTIAL", "CREDENTIALS", "CREDS",
+    }
+)  # fmt: skip
 _KEYS = frozenset(
-    "API PRIVATE SECRET ACCESS SIGNING ENCRYPTION DECRYPTION FERNET JWT HMAC SSH DEPLOY MASTER ACCOUNT AUTH "
-    "SHARED AES RSA GPG PGP WEBHOOK STRIPE".split()
-)
+    {
+        "API", "PRIVATE", "SECRET", "ACCESS", "SIGNING", "ENCRYPTION", "DECRYPTION", "FERNET", "JWT",
+        "HMAC", "SSH", "DEPLOY", "MASTER", "ACCOUNT", "AUTH", "SHARED", "AES", "RSA", "GPG", "PGP",
+        "WEBHOOK", "STRIPE",
+    }
+)  # fmt: skip
 """What makes a KEY a secret: a PRIMARY_KEY, a SORT_KEY and a PUBLIC_KEY are none."""
 
 _SHORT = frozenset({"PWD", "PASS", "PAT", "PSK", "TOKENS"})
-"""Secrets where a word stands before them, and the value could be one: ``DB_PASS``, not ``PWD``, ``FIRST_PASS``."""
+"""Secrets where a word stands before them, and the value could be one: ``DB_PASS``, not ``PWD``."""
 
-_PASSES = frozenset("FIRST SECOND THIRD LAST MUST MULTI SINGLE ONE TWO BOARDING SEASON DID CAN".split())
+_PASSES = frozenset(
+    {
+        "FIRST", "SECOND", "THIRD", "LAST", "MUST", "MULTI", "SINGLE", "ONE", "TWO", "BOARDING", "SEASON",
+        "DID", "CAN",
+    }
+)  # fmt: skip
 _PLAIN = re.compile(r"\s*(true|false|yes|no|on|off|none|null|[-+]?\d+(\.\d+)?)?\s*", re.IGNORECASE)
 _PATTERN = re.compile(r"[*?|^\\\[\]]")
 _HEADER_NAME = re.compile(r"[A-Za-z]+(-[A-Za-z]+)*")
@@ -88,6 +102,8 @@ def _named(name: str, value: object) -> bool:
     if text is not None and (text.lower() in _BOOLEANS or _REFERENCE.fullmatch(text)):
         return False
     *_, before, last = ["", *words]
+    if last.removesuffix("S").removesuffix("KEY") in _KEYS and "KEY" in last:
+        return True
     if last in _SECRETS or (last in ("KEY", "KEYS") and before in _KEYS):
         return True
     if last == "HEADER" and before == "AUTH":

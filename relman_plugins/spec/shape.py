@@ -14,6 +14,7 @@ from relman_plugins.spec.models.base import SpecModel
 from relman_plugins.spec.models.strategy import KINDS
 from relman_plugins.spec.position import Document, Node
 from relman_plugins.spec.schema import API_VERSION, keys_at
+from relman_plugins.spec.secrets import CODE as SECRET
 from relman_plugins.spec.secrets import looks_secret
 from relman_plugins.spec.trail import finding, holder, subject
 from relman_plugins.spec.values import expectation, got, hint_for
@@ -37,7 +38,7 @@ def validated(document: Document, model: type[M]) -> tuple[M | None, list[Diagno
         details = error.errors(include_url=False)
     missing = [d for d in details if d["type"] == "missing"]
     others = [d for d in details if d["type"] != "missing" and not _echo(document, d) and not _secret(d)]
-    found = [_translated(document, model, detail) for detail in others]
+    found = [_leak(document, d) or _translated(document, model, d) for d in others]
     return None, found + list(_missing(document, missing))
 
 
@@ -95,6 +96,18 @@ def _secret(detail: ErrorDetails) -> bool:
     """Say whether the message would quote a secret; a rule says that it stands there."""
     *above, name = detail["loc"] or ("",)
     return looks_secret(name, detail["input"]) and above[-1:] in (["config"], ["env"])
+
+
+def _leak(document: Document, detail: ErrorDetails) -> Diagnostic | None:
+    """Return the finding of a secret where none belongs at all: any other one would quote it."""
+    name, value = (detail["loc"] or ("",))[-1], detail["input"]
+    unknown = detail["type"] == "extra_forbidden" and isinstance(value, str | int | float)
+    if not looks_secret(name if unknown else "", value):
+        return None
+    path, _ = document.nearest(detail["loc"])
+    where = f"unknown key {quoted(path[-1])} in {holder(document, path[:-1])}" if unknown else "this value"
+    hint = "specs are printed, stored and sent to Slack; keep secrets in Airflow connections"
+    return finding(document, path, SECRET, f"{where} looks like a secret", key=unknown, hint=hint)
 
 
 def _missing(document: Document, details: list[ErrorDetails]) -> Iterator[Diagnostic]:

@@ -20,28 +20,85 @@ artifact: {source: src, build: [make]}
 """
 
 SECRET_NAMES = [
-    "DB_PASSWORD", "DB_PWD", "DB_PASS", "SMTP_USER_PASS", "dbPassword", "db-password", "spring.datasource.password",
-    "JWT_KEY", "JWT_SECRET", "API_KEY", "APIKEY", "apiKey", "AWS_SECRET_ACCESS_KEY", "SSH_KEY", "API_KEYS",
-    "STRIPE_SECRET_V2", "STRIPE_SECRET2", "API_TOKEN_OLD", "PASSWORD_B64", "CLIENT_SECRET_PROD",
-    "GITHUB_PAT", "GH_PAT", "AUTH_HEADER", "DB_CREDS", "PINSecret", "TOKEN",
-]  # fmt: skip
+    "DB_PASSWORD",
+    "DB_PWD",
+    "DB_PASS",
+    "SMTP_USER_PASS",
+    "dbPassword",
+    "db-password",
+    "spring.datasource.password",
+    "JWT_KEY",
+    "JWT_SECRET",
+    "API_KEY",
+    "APIKEY",
+    "AWS_SECRETKEY",
+    "apiKey",
+    "AWS_SECRET_ACCESS_KEY",
+    "SSH_KEY",
+    "API_KEYS",
+    "STRIPE_SECRET_V2",
+    "STRIPE_SECRET2",
+    "API_TOKEN_OLD",
+    "PASSWORD_B64",
+    "CLIENT_SECRET_PROD",
+    "GITHUB_PAT",
+    "GH_PAT",
+    "AUTH_HEADER",
+    "DB_CREDS",
+    "PINSecret",
+    "TOKEN",
+]
 INNOCENT = [
-    ("MONKEY", "bananas"), ("KEYBOARD_LAYOUT", "de"), ("PASSENGER_COUNT", "4"), ("COMPASS", "north"),
-    ("PWD", "/srv/app"), ("OLDPWD", "/srv"), ("PATH", "/usr/bin"), ("PAT", "Pat Smith"), ("FILE_PAT", "*.csv"),
-    ("PASS_RATE", "0.99"), ("FIRST_PASS", "fast"), ("MUST_PASS", "smoke"), ("SMOKE_PASS", "true"),
-    ("PRIMARY_KEY", "id"), ("SORT_KEY", "created"), ("PUBLIC_KEY", "ssh-ed25519 AAAA"), ("KEY", "a"),
-    ("ROUTING_KEY", "orders"), ("TOKENIZER", "bpe"), ("MAX_TOKENS", "4096"), ("SECRETARY", "Ann"),
-    ("TOKEN_TTL", "3600"), ("TOKEN_URL", "https://login.example.org/token"), ("PASSWORD_FILE", "/run/secrets/db"),
-    ("SECRET_NAME", "checkout/db"), ("USE_TOKEN", "true"), ("DB_PASSWORD", ""), ("DB_PASSWORD", "${DB_PASSWORD}"),
-    ("AUTH_HEADER", "X-Api-Key"), ("AUTHOR", "ann"), ("BYPASS", "cache"), ("AUTH_MODE", "Basic authentication"),
-    ("ADDRESS", "https://example.org:8443/a@b"), ("ADDRESS", "https://example.org/?next=@b"), ("X", "a:b@c"),
-    ("REPOSITORY", "ssh://git@example.org/shop.git"), ("DATABASE", "postgresql://shop@db/shop"),
-    ("DSN", "host=db dbname=shop user=shop"), ("DSN", "host=db password=$PGPASSWORD"), ("DSN", "password= host=db"),
-    ("URL", "https://example.org/?token_type=x&sort=key"), ("LOG", "Bearer authentication"), ("X", "ask_living"),
-    ("NOTE", "the pass rate is 3"), ("SCHEMA", "password varchar(200)"), ("CHANNEL", "https://hooks.slack.com/"),
+    ("MONKEY", "bananas"),
+    ("KEYBOARD_LAYOUT", "de"),
+    ("PASSENGER_COUNT", "4"),
+    ("COMPASS", "north"),
+    ("PWD", "/srv/app"),
+    ("OLDPWD", "/srv"),
+    ("PATH", "/usr/bin"),
+    ("PAT", "Pat Smith"),
+    ("FILE_PAT", "*.csv"),
+    ("PASS_RATE", "0.99"),
+    ("FIRST_PASS", "fast"),
+    ("MUST_PASS", "smoke"),
+    ("SMOKE_PASS", "true"),
+    ("PRIMARY_KEY", "id"),
+    ("SORT_KEY", "created"),
+    ("PUBLIC_KEY", "ssh-ed25519 AAAA"),
+    ("KEY", "a"),
+    ("ROUTING_KEY", "orders"),
+    ("TOKENIZER", "bpe"),
+    ("MAX_TOKENS", "4096"),
+    ("SECRETARY", "Ann"),
+    ("TOKEN_TTL", "3600"),
+    ("TOKEN_URL", "https://login.example.org/token"),
+    ("PASSWORD_FILE", "/run/secrets/db"),
+    ("SECRET_NAME", "checkout/db"),
+    ("USE_TOKEN", "true"),
+    ("DB_PASSWORD", ""),
+    ("DB_PASSWORD", "${DB_PASSWORD}"),
+    ("AUTH_HEADER", "X-Api-Key"),
+    ("AUTHOR", "ann"),
+    ("BYPASS", "cache"),
+    ("AUTH_MODE", "Basic authentication"),
+    ("ADDRESS", "https://example.org:8443/a@b"),
+    ("ADDRESS", "https://example.org/?next=@b"),
+    ("X", "a:b@c"),
+    ("REPOSITORY", "ssh://git@example.org/shop.git"),
+    ("DATABASE", "postgresql://shop@db/shop"),
+    ("DSN", "host=db dbname=shop user=shop"),
+    ("DSN", "host=db password=$PGPASSWORD"),
+    ("DSN", "password= host=db"),
+    ("URL", "https://example.org/?token_type=x&sort=key"),
+    ("LOG", "Bearer authentication"),
+    ("X", "ask_living"),
+    ("NOTE", "the pass rate is 3"),
+    ("SCHEMA", "password varchar(200)"),
+    ("CHANNEL", "https://hooks.slack.com/"),
     ("DIGEST", "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
-    ("FLAGS", "--threads=4 --pass-through=1"), ("SETTINGS", '{"password_file": "/run/x", "keyboard": "de"}'),
-]  # fmt: skip
+    ("FLAGS", "--threads=4 --pass-through=1"),
+    ("SETTINGS", '{"password_file": "/run/x", "keyboard": "de"}'),
+]
 
 
 def _alone(*parts: str) -> str:
@@ -50,21 +107,32 @@ def _alone(*parts: str) -> str:
 
 
 SECRET_VALUES = [
-    "host=db user=shop password=hunter2", "Server=db;Uid=shop;Pwd=hunter2;", "host=db pass=hunter2 dbname=x",
-    "https://example.org/?a=1&password=hunter2", "https://example.org/hook?access_token=abc123",
-    "jdbc:postgresql://db/shop?user=a&sslpassword=hunter2&ssl_password=hunter2", "--token=abc123",
+    "host=db user=shop password=hunter2",
+    "Server=db;Uid=shop;Pwd=hunter2;",
+    "host=db pass=hunter2 dbname=x",
+    "https://example.org/?a=1&password=hunter2",
+    "https://example.org/hook?access_token=abc123",
+    "jdbc:postgresql://db/shop?user=a&sslpassword=hunter2&ssl_password=hunter2",
+    "--token=abc123",
     '{"user": "shop", "password": "hunter2"}',
-    "postgresql://shop:hunter2@db/shop", "redis://:hunter2@cache:6379/0",
-    "https://key@host", "https://0123456789abcdef@o1.ingest.example.org/1",
-    "Bearer abcdef0123456789", "Authorization: Basic c2hvcDpodW50ZXIy",
+    "postgresql://shop:hunter2@db/shop",
+    "redis://:hunter2@cache:6379/0",
+    "https://key@host",
+    "https://0123456789abcdef@o1.ingest.example.org/1",
+    "Bearer abcdef0123456789",
+    "Authorization: Basic c2hvcDpodW50ZXIy",
     _alone("eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxIn0ab", ".c2ln"),
     _alone("https://hooks.slack.com/", "services/T000/B000/XXXX"),
-    _alone("sk_", "live_4eC39HqLyjWDarjtT1zdp7dc"), _alone("rk_", "live_4eC39HqLyjWDarjtT1zdp7dc"),
-    _alone("gh", "p_abcdefghijklmnopqrstuvwxyz0123456789"), _alone("github_", "pat_11ABCDEFG0abcdefghij_klmn"),
-    _alone("gl", "pat-abcdefghij0123456789"), _alone("AK", "IAIOSFODNN7EXAMPLE"),
-    _alone("xo", "xb-123456789012-abcdef"), "-----BEGIN RSA PRIVATE KEY-----",
+    _alone("sk_", "live_4eC39HqLyjWDarjtT1zdp7dc"),
+    _alone("rk_", "live_4eC39HqLyjWDarjtT1zdp7dc"),
+    _alone("gh", "p_abcdefghijklmnopqrstuvwxyz0123456789"),
+    _alone("github_", "pat_11ABCDEFG0abcdefghij_klmn"),
+    _alone("gl", "pat-abcdefghij0123456789"),
+    _alone("AK", "IAIOSFODNN7EXAMPLE"),
+    _alone("xo", "xb-123456789012-abcdef"),
+    "-----BEGIN RSA PRIVATE KEY-----",
     _alone("AccountName=shop;Account", "Key=abc123==;EndpointSuffix=example.org"),
-]  # fmt: skip
+]
 
 
 def found(tmp_path: Path, env: str, command: str = "a") -> tuple[set[str], str]:
@@ -104,6 +172,19 @@ def test_a_command_is_no_place_for_a_secret_either(tmp_path: Path, value: str) -
     codes, text = found(tmp_path, "", command=f"curl, '{value}'")
     assert "RM310" in codes
     assert value not in text
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["artifact: {source: src, build: 'curl https://example.org/?password=hunter2'}", "password: hunter2"],
+)
+def test_a_secret_where_nothing_like_it_belongs_is_not_quoted(tmp_path: Path, line: str) -> None:
+    (tmp_path / "p.yaml").write_text(
+        f"{HEAD.rpartition('artifact')[0]}{line}\nstages: [{{environment: e}}]\n"
+    )
+    loaded = load_pipeline(tmp_path / "p.yaml")
+    assert "RM310" in {d.code for d in loaded.diagnostics}
+    assert "hunter2" not in render_text(loaded.diagnostics, loaded.sources)
 
 
 _WORDS = st.from_regex(r"[A-Z][A-Z0-9]{0,8}", fullmatch=True)
