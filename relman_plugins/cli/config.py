@@ -38,14 +38,18 @@ class Profile:
         """Say whether it says as whom."""
         return bool(self.user or self.token or self.token_command)
 
-    def ask(self, what: Literal["password", "token"]) -> str:
+    def ask(self, what: Literal["password", "token"], *, run: bool = True) -> str:
         """Return the password or token, from the file or by its command; empty when it has neither.
 
         Raises:
-            Stop: the command can't be started, fails, takes too long, or prints nothing.
+            Stop: the command can't be started, fails, takes too long, prints nothing, or ``run`` forbids it.
         """
+        if written := str(getattr(self, what)):
+            return written
         command: tuple[str, ...] = getattr(self, f"{what}_command")
-        return getattr(self, what) or (_output_of(command, f"{what}_command") if command else "")
+        if command and not run:
+            raise Stop(Exit.ENVIRONMENT, f"{what}_command is not run here")
+        return _output_of(command, f"{what}_command") if command else ""
 
 
 def path() -> Path:
@@ -60,11 +64,11 @@ def profile(wanted: str) -> Profile | None:
     """Return the profile called ``wanted``, or ``default`` when that is empty; None when nothing is written.
 
     Raises:
-        Stop: the file can't be read or is not as it must be, others may read a secret in it, or there is no
-            profile called ``wanted``.
+        Stop: the file can't be read or is not as it must be, others may read a secret in it or change where
+            logins are sent, or there is no profile called ``wanted``.
     """
     file = path()
-    tables = _tables(file, needed=bool(wanted or os.environ.get("RELMAN_CONFIG")))
+    tables, about = _tables(file, needed=bool(wanted or os.environ.get("RELMAN_CONFIG")))
     name = wanted or DEFAULT_PROFILE
     table = tables.get(name)
     if table is None:
@@ -73,14 +77,15 @@ def profile(wanted: str) -> Profile | None:
         there = ", ".join(sorted(tables)) or "none"
         raise Stop(Exit.USAGE, f"--profile {wanted!r}: {file} has no such profile; it has: {there}")
     found = _profile(file, name, table)
-    _check_access(file, found)
+    if about is not None:
+        _check_access(file, found, about)
     return found
 
 
 def complete(incomplete: str) -> list[str]:
     """Return the profiles that begin so, for a shell; none when the file can't be used."""
     try:
-        return [name for name in sorted(_tables(path(), needed=False)) if name.startswith(incomplete)]
+        return [name for name in sorted(_tables(path(), needed=False)[0]) if name.startswith(incomplete)]
     except Stop:
         return []
 
@@ -102,13 +107,16 @@ def _output_of(command: tuple[str, ...], what: str) -> str:
     return said[0].strip()
 
 
-def _tables(file: Path, *, needed: bool) -> dict[str, Any]:
+def _tables(file: Path, *, needed: bool) -> tuple[dict[str, Any], os.stat_result | None]:
+    """Return what is in the file, and what the system says of the very file that was read."""
     try:
-        text = file.read_bytes().decode()
+        with file.open("rb") as opened:
+            about = os.fstat(opened.fileno())
+            text = opened.read().decode()
     except FileNotFoundError:
         if needed:
             raise Stop(Exit.USAGE, f"{file}: there is no such configuration file") from None
-        return {}
+        return {}, None
     except (OSError, UnicodeDecodeError) as error:
         raise Stop(Exit.USAGE, f"{file} can't be read: {error}") from error
     try:
@@ -118,7 +126,7 @@ def _tables(file: Path, *, needed: bool) -> dict[str, Any]:
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise Stop(Exit.USAGE, f"{file}: {name!r} stands outside a profile; put it below [default]")
-    return tables
+    return tables, about
 
 
 def _profile(file: Path, name: str, table: dict[str, Any]) -> Profile:
@@ -148,11 +156,10 @@ def _profile(file: Path, name: str, table: dict[str, Any]) -> Profile:
     return found
 
 
-def _check_access(file: Path, found: Profile) -> None:
-    """Refuse a file that gives its secrets away, or that somebody else can make run a command."""
+def _check_access(file: Path, found: Profile, about: os.stat_result) -> None:
+    """Refuse a file that gives its secrets away, or in which somebody else decides where logins are sent."""
     if os.name != "posix":
         return
-    about = file.stat()
     mode = stat.S_IMODE(about.st_mode)
     if any(getattr(found, name) for name in _SECRETS) and mode & 0o077:
         raise Stop(
@@ -160,13 +167,13 @@ def _check_access(file: Path, found: Profile) -> None:
             f"{file} holds a password or token and others may use it (mode {mode:04o}); "
             f"run: chmod 600 {_quoted(file)}",
         )
-    if any(getattr(found, name) for name in _COMMANDS) and (
-        mode & 0o022 or about.st_uid not in (os.getuid(), 0)
-    ):
+    what = "names a command to run" if any(getattr(found, n) for n in _COMMANDS) else "says where to log in"
+    if about.st_uid not in (os.getuid(), 0):
+        raise Stop(Exit.USAGE, f"{file} {what} and belongs to somebody else (user id {about.st_uid})")
+    if mode & 0o022:
         raise Stop(
             Exit.USAGE,
-            f"{file} names a command to run and others may write it (mode {mode:04o}); "
-            f"run: chmod go-w {_quoted(file)}",
+            f"{file} {what} and others may write it (mode {mode:04o}); run: chmod go-w {_quoted(file)}",
         )
 
 

@@ -82,48 +82,76 @@ def connected(command: Callable[Concatenate[Api, P], None]) -> Callable[..., Non
     return run
 
 
-def resolve(given: Mapping[str, str], typed: Collection[str] = ()) -> Login:
+def resolve(given: Mapping[str, str], typed: Collection[str] = (), *, run: bool = True) -> Login:
     """Return the login for what was given; ``typed`` names what stood on the command line itself.
 
-    The first of command line, environment and file that has a token or a user decides as whom. What is secret
-    goes only where it belongs: a profile's login is used only at the profile's own address, and its password
-    only for its own user.
+    The first of command line, environment and file that has a token or a user decides as whom, and the first
+    that names an address or a profile decides where. What is secret goes only where it belongs: a profile's
+    login to the profile's own address, its password only for its own user, the environment's login to the
+    environment's address. ``run``: whether the profile's commands may be run.
 
     Raises:
-        Stop: the configuration file can't be used, or a command in it failed.
+        Stop: the configuration file can't be used, or a command in it failed or must not be run.
     """
     found = config.profile(given["profile"]) or config.Profile("")
     file = f"profile {found.name} of {config.path()}"
     source = {name: f"--{name}" if name in typed else f"RELMAN_{name.upper()}" for name in _OPTIONS}
-    url = given["url"] or found.url or DEFAULT_URL
-    sources = {"url": source["url"] if given["url"] else file if found.url else "default"}
-    if url.rstrip("/") != found.url.rstrip("/"):
+    if given["url"] and ("url" in typed or "profile" not in typed or not found.url):
+        url, sources = given["url"], {"url": source["url"]}
+    else:
+        url, sources = found.url or DEFAULT_URL, {"url": file if found.url else "default"}
+    notes = []
+    if (home := _home(typed, found)) is not None and not _same(home, url):
+        away = [source[n] for n in ("user", "password", "token") if given[n] and n not in typed]
+        given = {n: value if n in typed else "" for n, value in given.items()}
+        if away:
+            which = home or "no address that is named; set RELMAN_URL with it"
+            notes.append(f"{', '.join(away)}: for {which}, so not used")
+    if not _same(url, found.url):
         if found.has_login:
-            sources["note"] = f"the login of {file} is for {found.url or 'no address'}, so it is not used"
+            notes.append(f"the login of {file} is for {found.url or 'no address'}, so it is not used")
         found = config.Profile("")
+    sources |= {"note": "; ".join(notes)} if notes else {}
     for level in ("--", "RELMAN_"):
         if given["token"] and source["token"].startswith(level):
             return Login(url, token=given["token"], sources=sources | {"token": source["token"]})
         if given["user"] and source["user"].startswith(level):
             break
     else:
-        if not given["password"] and (token := found.ask("token")):
+        if not given["password"] and (token := found.ask("token", run=run)):
             return Login(url, token=token, sources=sources | {"token": file})
     user = given["user"] or found.user
     if not user:
         return Login(url, sources=sources)
     sources["user"] = source["user"] if given["user"] else file
-    password = given["password"] or (found.ask("password") if user == found.user else "")
+    password = given["password"] or (found.ask("password", run=run) if user == found.user else "")
     if password:
         sources["password"] = source["password"] if given["password"] else file
     return Login(url, user, password, sources=sources)
 
 
 def while_typing(ctx: typer.Context) -> Login:
-    """Return the login for what has been typed so far, for completion; raises as ``resolve``."""
+    """Return the login for what has been typed so far, for completion; raises as ``resolve``.
+
+    It runs no command of a profile: nobody who presses Tab expects to unlock a password manager.
+    """
     typed = {name for name in _OPTIONS if ctx.params.get(name)}
     given = {n: str(ctx.params.get(n) or os.environ.get(f"RELMAN_{n.upper()}", "")) for n in _OPTIONS}
-    return resolve(given, typed)
+    return resolve(given, typed, run=False)
+
+
+def _home(typed: Collection[str], found: config.Profile) -> str | None:
+    """Return the address that the environment's login is for; None when that is wherever the command goes."""
+    if url := os.environ.get("RELMAN_URL"):
+        return url
+    if os.environ.get("RELMAN_PROFILE") and "profile" not in typed:
+        return found.url or None
+    # It names no address. One that is typed in full was meant for it; a profile has logins of its own.
+    return "" if "profile" in typed and "url" not in typed and found.url else None
+
+
+def _same(one: str, other: str) -> bool:
+    return one.rstrip("/") == other.rstrip("/")
 
 
 def _keyword(name: str, annotation: Any, **more: Any) -> inspect.Parameter:

@@ -95,6 +95,37 @@ def test_a_login_is_used_only_at_its_own_address(server: Asked, file: Path) -> N
     assert "hunter2" not in doctor.stdout + doctor.stderr
 
 
+def test_a_login_of_the_environment_goes_only_to_the_environments_address(server: Asked, file: Path) -> None:
+    file.write_text(
+        f'[default]\nurl = "{server.url}"\n\n[bare]\nurl = "{server.url}"\n\n'
+        '[gone]\nurl = "http://127.0.0.1:9"\n\n'
+        f'[other]\nurl = "{server.url}"\nuser = "fay"\npassword = "of-fay"\n'
+    )
+    elsewhere = {"RELMAN_URL": "http://127.0.0.1:9", "RELMAN_TOKEN": "hunter2"}
+    assert server.by("--profile", "other", **elsewhere) == ("fay", "of-fay"), "what is typed outranks"
+    assert server.by("--profile", "bare", **elsewhere) is None
+    assert server.by("--url", server.url, **elsewhere) is None
+    assert server.by("--profile", "bare", RELMAN_USER="eve", RELMAN_PASSWORD="of-eve") is None
+    assert server.by("--profile", "bare", RELMAN_PROFILE="default", RELMAN_TOKEN="hunter2") is None
+    assert server.by("--profile", "bare", "--token", "typed", **elsewhere) == "Bearer typed"
+    assert server.by("--profile", "bare", RELMAN_URL=f"{server.url}/", RELMAN_TOKEN="t") == "Bearer t"
+    assert server.by("--url", server.url, RELMAN_TOKEN="t") == "Bearer t"
+    assert server.by(RELMAN_PROFILE="bare", RELMAN_TOKEN="t") == "Bearer t"
+    assert server.by(RELMAN_TOKEN="t") == "Bearer t"
+    doctor = relman("doctor", "--profile", "gone", RELMAN_URL=server.url, RELMAN_TOKEN="hunter2")
+    assert f"RELMAN_TOKEN: for {server.url}, so not used" in doctor.stdout
+    assert "hunter2" not in doctor.stdout + doctor.stderr
+
+
+def test_others_may_not_say_where_to_log_in(server: Asked, file: Path) -> None:
+    file.write_text(f'[default]\nurl = "{server.url}"\n')
+    file.chmod(0o666)
+    code, said = server.by("--user", "ola", "--password", "x")
+    assert (code, f"chmod go-w {file}" in said, server.logins) == (2, True, [])
+    file.chmod(0o644)
+    assert server.by("--user", "ola", "--password", "x") == ("ola", "x")
+
+
 @pytest.mark.parametrize(
     ("key", "login"), [("token", "Bearer from-a-command"), ("password", ("fay", "from-a-command"))]
 )

@@ -40,6 +40,18 @@ def test_a_server_that_does_not_answer_is_no_matter(line: str) -> None:
     assert completed(line, RELMAN_CONFIG="/nowhere") == []
 
 
+@pytest.mark.parametrize("what", ["token", "password"])
+def test_tab_runs_no_command_of_a_profile(tmp_path: Path, what: str) -> None:
+    ran, file = tmp_path / "ran", tmp_path / "config.toml"
+    program = f'["touch", "{ran}"]'
+    file.write_text(f'[default]\nurl = "http://127.0.0.1:9"\nuser = "fay"\n{what}_command = {program}\n')
+    file.chmod(0o600)
+    assert completed("relman status ", RELMAN_CONFIG=str(file)) == []
+    assert not ran.exists()
+    assert relman("status", RELMAN_CONFIG=str(file)).returncode == 3
+    assert ran.exists()
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_for_a_shell_is_shown(shell: str) -> None:
     shown = relman("--show-completion", shell)
