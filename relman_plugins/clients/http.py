@@ -8,7 +8,10 @@ addresses without user names, passwords and query strings.
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,6 +24,9 @@ from relman_plugins.errors import ClientRejected, ClientUnavailable
 
 TIMEOUT_S = 10.0
 """Default limit for connecting and for each read, in seconds."""
+
+LIMIT_S = 60.0
+"""Default limit for a request as a whole, in seconds: a server that drips holds nobody for ever."""
 
 MAX_BYTES = 8 * 1024 * 1024
 """The largest answer that is read."""
@@ -62,36 +68,62 @@ def async_client(
     return httpx.AsyncClient(**_arguments(base_url, timeout, headers, auth))
 
 
-def request(http: httpx.Client, method: str, path: str, **kwargs: Any) -> httpx.Response:
-    """Send a request and return its successful answer, read completely.
+def request(
+    http: httpx.Client,
+    method: str,
+    path: str,
+    *,
+    limit_s: float = LIMIT_S,
+    max_bytes: int = MAX_BYTES,
+    **kwargs: Any,
+) -> httpx.Response:
+    """Send a request and return its successful answer, read completely; on a connection of its own.
 
+    ``limit_s`` is for everything from the connection to the last byte, ``max_bytes`` for the answer's body.
     ``kwargs`` are those of ``httpx.Client.build_request`` (``params``, ``json``, ``data``, ``headers``).
 
     Raises:
         ClientUnavailable: No answer, a time-out, 408, 425, 429 or 5xx; ``retry_after`` in seconds when told.
-        ClientRejected: Any other answer than 2xx, or one larger than ``MAX_BYTES``.
+        ClientRejected: Any other answer than 2xx, or one larger than ``max_bytes``.
     """
-    asked = http.build_request(method, path, **kwargs)
-    try:
-        answer = http.send(asked, stream=True)
+    with _Deadline(limit_s) as deadline:
+        asked = http.build_request(method, path, extensions={"trace": deadline.trace}, **kwargs)
+        # Kept open it might serve the next request, whose deadline does not know it.
+        asked.headers["Connection"] = "close"
         try:
-            body = _bounded(answer.iter_bytes(), asked)
-        finally:
-            answer.close()
-    except httpx.HTTPError as error:
-        raise _no_answer(asked, error) from error
+            answer = http.send(asked, stream=True)
+            try:
+                body = _bounded(answer.iter_bytes(), asked, max_bytes)
+            finally:
+                answer.close()
+        except httpx.HTTPError as error:
+            raise (_too_slow(asked, limit_s) if deadline.passed else _no_answer(asked, error)) from error
+        if deadline.passed:
+            # A body without a length just ends when its connection does.
+            raise _too_slow(asked, limit_s)
     return _judged(asked, answer, body)
 
 
-async def async_request(http: httpx.AsyncClient, method: str, path: str, **kwargs: Any) -> httpx.Response:
+async def async_request(
+    http: httpx.AsyncClient,
+    method: str,
+    path: str,
+    *,
+    limit_s: float = LIMIT_S,
+    max_bytes: int = MAX_BYTES,
+    **kwargs: Any,
+) -> httpx.Response:
     """Do what ``request`` does, without blocking the event loop."""
     asked = http.build_request(method, path, **kwargs)
     try:
-        answer = await http.send(asked, stream=True)
-        try:
-            body = await _async_bounded(answer.aiter_bytes(), asked)
-        finally:
-            await answer.aclose()
+        async with asyncio.timeout(limit_s):
+            answer = await http.send(asked, stream=True)
+            try:
+                body = await _async_bounded(answer.aiter_bytes(), asked, max_bytes)
+            finally:
+                await answer.aclose()
+    except TimeoutError as error:
+        raise _too_slow(asked, limit_s) from error
     except httpx.HTTPError as error:
         raise _no_answer(asked, error) from error
     return _judged(asked, answer, body)
@@ -143,26 +175,73 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _bounded(chunks: Iterator[bytes], asked: httpx.Request) -> bytes:
+class _Deadline:
+    """Ends a request that takes too long, whatever it waits for.
+
+    httpx has limits for the connection and for each read only. This one shuts the socket down from a thread,
+    and the read that waits there ends at once.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self.passed = False
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(limit_s, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._timer.cancel()
+
+    def trace(self, name: str, info: Mapping[str, Any]) -> None:
+        """Learn from httpx which socket it uses."""
+        if name.endswith(("connect_tcp.complete", "start_tls.complete")):
+            with self._lock:
+                self._socket = info["return_value"].get_extra_info("socket")
+            if self.passed:
+                self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self.passed = True
+            if self._socket is not None:
+                try:
+                    # The plain socket's own method: that of TLS would take the session away from the reader.
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+                except OSError:
+                    return  # it is closed already
+
+
+def _bounded(chunks: Iterator[bytes], asked: httpx.Request, most: int) -> bytes:
     body = bytearray()
     for chunk in chunks:
-        _grow(body, chunk, asked)
+        _grow(body, chunk, asked, most)
     return bytes(body)
 
 
-async def _async_bounded(chunks: AsyncIterator[bytes], asked: httpx.Request) -> bytes:
+async def _async_bounded(chunks: AsyncIterator[bytes], asked: httpx.Request, most: int) -> bytes:
     body = bytearray()
     async for chunk in chunks:
-        _grow(body, chunk, asked)
+        _grow(body, chunk, asked, most)
     return bytes(body)
 
 
-def _grow(body: bytearray, chunk: bytes, asked: httpx.Request) -> None:
+def _grow(body: bytearray, chunk: bytes, asked: httpx.Request, most: int) -> None:
     body += chunk
-    if len(body) > MAX_BYTES:
+    if len(body) > most:
+        size = f"{most >> 20} MB" if most >= 1 << 20 else f"{most} bytes"
         raise ClientRejected(
-            f"{asked.method} {shown(asked.url)} answered with more than {MAX_BYTES >> 20} MB; ask for less"
+            f"{asked.method} {shown(asked.url)} answered with more than {size}; ask for less"
         )
+
+
+def _too_slow(asked: httpx.Request, limit_s: float) -> ClientUnavailable:
+    return ClientUnavailable(
+        f"{asked.method} {shown(asked.url)} got no whole answer within {limit_s:g} s: time-out"
+    )
 
 
 def _no_answer(asked: httpx.Request, error: httpx.HTTPError) -> ClientUnavailable:

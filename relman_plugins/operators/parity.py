@@ -129,9 +129,10 @@ class ParityOperator(AskingOperator):
         if not seen.url or seen.stable is None:
             raise Unreadable(f"nothing runs in {environment.name}")
         if how["path"]:
-            with client(seen.url.rstrip("/"), timeout=how["timeout_s"]) as http:
+            within = how["timeout_s"]
+            with client(seen.url.rstrip("/"), timeout=within) as http:
                 try:
-                    raw = request(http, "GET", how["path"]).content
+                    raw = request(http, "GET", how["path"], limit_s=within, max_bytes=MAX_SCHEMA).content
                 except ClientError as error:
                     raise Unreadable(f"{environment.name}: {error}") from error
             return _text(raw, environment.name)

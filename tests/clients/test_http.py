@@ -78,12 +78,30 @@ def test_a_silent_server_is_a_time_out(serving: Callable[..., str]) -> None:
         released.set()
 
 
-def test_an_answer_without_end_is_not_read_to_its_end(
-    serving: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "MAX_BYTES", 1 << 20)
+@pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nX-", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_server_that_drips_holds_nobody(serving: Callable[..., str], begin: bytes) -> None:
+    """Each byte is in time, in the status line, in a header or in the body; the whole never comes."""
+    released, dripping = Event(), begin or b"HTTP/1.1"
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(dripping)
+        while not released.wait(0.02):
+            try:
+                request.wfile.write(b"x")
+            except OSError:
+                return
+
+    url = serving(drip)
+    try:
+        with pytest.raises(ClientUnavailable, match=r"no whole answer within 0\.5 s: time-out"):
+            ask(url, limit_s=0.5)
+    finally:
+        released.set()
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(serving: Callable[..., str]) -> None:
     with pytest.raises(ClientRejected, match="more than 1 MB"):
-        ask(serving(status(200, b"x" * (2 << 20))))
+        ask(serving(status(200, b"x" * (2 << 20))), max_bytes=1 << 20)
 
 
 def test_an_answer_that_is_cut_off(serving: Callable[..., str]) -> None:
