@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, TaskGroup, TriggerRule
@@ -15,8 +15,10 @@ from relman_plugins.factory.params import release_params
 from relman_plugins.plan import words
 from relman_plugins.plan.model import INVALID_TAG, Shape, Step, StepKind
 
-START = datetime(2025, 1, 1, tzinfo=UTC)
-"""Schedules need a fixed beginning; nothing before now is ever caught up."""
+JUST_NOW = timedelta(minutes=5)
+"""A start of a schedule that is this recent when Airflow first sees the DAG is made up for. With a longer
+time, a release would start because somebody wrote a spec; with none, a start would be lost when the file is
+read between its time and its run."""
 
 RETRIES = 3
 RETRY_DELAY = timedelta(seconds=3)
@@ -67,7 +69,7 @@ def build_dag(
         dag_id_of(shape.pipeline),
         description=shape.description or None,
         schedule=None if in_flight_only else _schedule(shape),
-        start_date=START,
+        # No start_date: with one, Airflow starts a new DAG at once, for last week's time.
         catchup=False,
         max_active_runs=MAX_ACTIVE_RUNS,
         is_paused_upon_creation=False,
@@ -137,4 +139,6 @@ def _connect(shape: Shape, tasks: dict[str, BaseOperator]) -> None:
 def _schedule(shape: Shape) -> CronTriggerTimetable | None:
     if not shape.schedule:
         return None
-    return CronTriggerTimetable(shape.schedule["cron"], timezone=shape.schedule["timezone"])
+    return CronTriggerTimetable(
+        shape.schedule["cron"], timezone=shape.schedule["timezone"], run_immediately=JUST_NOW
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
-from relman_plugins.factory.builder import START
 from relman_plugins.factory.catalog import MAINTENANCE, OperatorType, operator_type
 
 DAG_ID = "relman_maintenance"
@@ -32,7 +31,6 @@ def build_maintenance(operator: str | OperatorType = MAINTENANCE) -> DAG:
         DAG_ID,
         description="Keeps house for every release",
         schedule=CronTriggerTimetable("* * * * *", timezone="UTC"),
-        start_date=START,
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from relman_plugins.plan.compile import plan_release
 from relman_plugins.plan.model import INVALID_TAG, Options
 from relman_plugins.plan.options import options_of
 from relman_plugins.plan.remembered import remember
+from relman_plugins.plan.words import duration
 from relman_plugins.spec.api import person_of
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.paths import spec_path, specs_folder
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 VERSION_FILE_LIMIT = 1024
+MINUTE = timedelta(minutes=1)
+TOO_LATE = timedelta(hours=1)
+"""A scheduled start that comes later than this is none. Airflow makes up for the last one when a DAG is
+unpaused or the scheduler was down, and nobody expects last week's release on a Monday morning."""
 
 
 class OpenReleaseOperator(ReleaseStepOperator):
@@ -45,6 +51,8 @@ class OpenReleaseOperator(ReleaseStepOperator):
                     "Correct the file (`relman validate` shows what is wrong), then start the release again"
                 )
             scheduled = str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "scheduled"
+            if scheduled:
+                _in_time(dag_run.run_after)
             user = getattr(dag_run, "triggering_user_name", None)
             known = person_of(specs_folder(self.dag.fileloc), user) if user else None
             actor = (
@@ -98,3 +106,13 @@ class OpenReleaseOperator(ReleaseStepOperator):
         if any(r.version == version and not r.plan.options.dry_run for r in known):
             raise AirflowSkipException(f"nothing new: {version} in {file} was released before")
         return version
+
+
+def _in_time(due: datetime) -> None:
+    late = datetime.now(UTC) - due
+    if late > TOO_LATE:
+        ago, limit = duration(late // MINUTE * 60), duration(TOO_LATE.total_seconds())
+        raise AirflowFailException(
+            f"this release was to start at {due:%Y-%m-%d %H:%M} UTC, {ago} ago; a scheduled start is made up "
+            f"for within {limit}, not later. Trigger the DAG with the version if it is still wanted"
+        )

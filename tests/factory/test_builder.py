@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import hypothesis
 import pytest
+import time_machine
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
@@ -234,6 +237,17 @@ def test_a_schedule_starts_a_release_at_its_time_in_its_zone():
     dag = simple(schedule=SCHEDULE)
     assert dag.timetable.can_be_scheduled
     assert (dag.timetable.expression, str(dag.timetable.timezone)) == ("0 10 * * 2", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("now", "first"), [("2026-11-25 12:00", "2026-12-01"), ("2026-11-24 09:03", "2026-11-24")]
+)
+def test_a_new_schedule_waits_for_its_time_unless_that_is_just_now(now, first):
+    """10:00 on Tuesdays in Berlin is 09:00 UTC in winter."""
+    served = DagSerialization.from_dict(DagSerialization.to_dict(simple(schedule=SCHEDULE)))
+    with time_machine.travel(datetime.fromisoformat(f"{now}+00:00"), tick=False):
+        run = served.next_dagrun_info(last_automated_run_info=None)
+    assert run.run_after.isoformat() == f"{first}T09:00:00+00:00"
 
 
 class TestDocs:

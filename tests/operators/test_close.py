@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.errors import PlatformUnavailable
-from relman_plugins.ledger.api import ReleaseRecord
 from tests.steps.world import Release, World
 
 FIRST = "production.canary_50"
@@ -51,24 +47,3 @@ def test_a_retry_of_a_close_that_was_killed_gives_the_locks_back(release: Releas
         release.run("close", try_number=2)
     assert release.world.ledger.locks.held() == []
     assert len(release.events(Kind.RELEASE_CLOSED)) == 1
-
-
-def scheduled(world: World, run_id: str) -> ReleaseRecord | None:
-    """Start a scheduled run's release, as Airflow would."""
-    task: Any = world.dag.get_task("open")
-    task.shape = world.shape.model_copy(update={"schedule": {"version_file": "VERSION"}})
-    (world.home / "specs" / "release_specs" / "VERSION").write_text("1.1.0\n")
-    ti = SimpleNamespace(dag_id=world.dag.dag_id, run_id=run_id, try_number=1)
-    run = SimpleNamespace(run_type="scheduled", triggering_user_name=None)
-    task.execute({"ti": ti, "dag_run": run, "params": {}} | {"params": dict.fromkeys(("version",))})
-    return world.ledger.release_of_run(world.dag.dag_id, run_id)
-
-
-def test_a_dry_run_does_not_keep_the_schedule_from_releasing_the_version(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIRFLOW__RELMAN__SPECS_FOLDER", str(world.home / "specs" / "release_specs"))
-    world.open("1.1.0", "by-hand", dry_run=True)
-    assert scheduled(world, "tuesday")
-    with pytest.raises(AirflowSkipException, match="released before"):
-        scheduled(world, "thursday")

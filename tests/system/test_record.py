@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from relman_plugins.testing.stack_config import SLACK_TOKEN
@@ -42,6 +43,8 @@ def test_a_schedule_starts_a_release_of_the_version_in_its_file(world: World) ->
     release = eventually(lambda: next(iter(world.ledger.releases(pipeline="timed")), None), "the train", 240)
     assert release.version == (world.stack.repo / "checkout" / "VERSION").read_text().strip()
     assert release.started_by.id == "schedule"
+    due = datetime.fromisoformat(release.run_id.removeprefix("scheduled__"))
+    assert due < release.opened_at < due + timedelta(minutes=5), "not at its time but as soon as it was seen"
 
 
 def test_no_secret_leaves_its_connection(world: World) -> None:
