@@ -110,6 +110,10 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
             if waiting["error"] and not waiting["error"].startswith("being "):
                 told = f"{waiting['pending']} wait since {waiting['oldest']}: {waiting['error']}"
                 yield Check(f"to {waiting['channel']}", "warn", told)
+            if waiting.get("given_up"):
+                told = f"{waiting['given_up']} given up, the latest at {waiting['given_up_at']}: "
+                told += f"{waiting['given_up_error']}; what they said is in the releases' record"
+                yield Check(f"to {waiting['channel']}", "warn", told)
     if health["all_admins"]:
         yield Check(
             "all admins",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Event
@@ -49,14 +49,32 @@ class Line(NamedTuple):
 
 
 class Backlog(Frozen):
-    """What waits on one channel."""
+    """What waits on one channel, and what was given up there."""
 
     channel: str
     pending: int
-    oldest: datetime
-    """UTC: when the first of it happened."""
+    oldest: datetime | None
+    """UTC: when the first of what waits happened."""
     error: str | None
     """Why it waits, as of the latest try."""
+    given_up: int = 0
+    """Messages that will not be delivered any more."""
+    given_up_at: datetime | None = None
+    """UTC: when the latest of them was given up."""
+    given_up_error: str | None = None
+    """Why, of the latest one."""
+
+
+class _Some(NamedTuple):
+    """Some messages of one channel."""
+
+    number: int
+    oldest: datetime | None
+    latest: datetime | None
+    error: str | None
+
+
+_NOTHING = _Some(0, None, None, None)
 
 
 class Outbox:
@@ -136,10 +154,22 @@ class Outbox:
     def failed(self, message_id: int, error: str, next_at: datetime | None) -> None:
         """Note that a delivery failed and when to try again (aware); None gives the message up."""
         values = {"attempts": t.outbox.c.attempts + 1, "last_error": error[:ERROR_LIMIT]}
-        values |= {"state": "dead"} if next_at is None else {"next_at": next_at}
+        values |= {"state": "dead", "next_at": self._db.now()} if next_at is None else {"next_at": next_at}
         pending = (t.outbox.c.id == message_id) & (t.outbox.c.state == "pending")
         with self._db.write("outbox") as conn:
             conn.execute(update(t.outbox).where(pending).values(values))
+
+    def give_up(self, before: datetime, attempts: int) -> list[Backlog]:
+        """Give up what happened before (aware) and was tried so often; return it by channel."""
+        old = (
+            (t.outbox.c.state == "pending")
+            & (t.outbox.c.attempts >= attempts)
+            & t.outbox.c.event_id.in_(select(t.event.c.id).where(t.event.c.at < before))
+        )
+        now = self._db.now()
+        with self._db.write("outbox") as conn:
+            given_up = conn.execute(update(t.outbox).where(old).values(state="dead", next_at=now)).rowcount
+        return [b for b in self.backlog(since=now) if b.given_up] if given_up else []
 
     def delay(self, line: Line, until: datetime) -> None:
         """Try nothing there before ``until`` (aware): it asked for a pause."""
@@ -160,37 +190,51 @@ class Outbox:
         with self._db.read() as conn:
             return int(conn.execute(query).scalar_one())
 
-    def backlog(self) -> list[Backlog]:
-        """Return what waits, by channel."""
-        waits = t.outbox.c.state == "pending"
+    def backlog(self, since: datetime | None = None) -> list[Backlog]:
+        """Return what waits, and what was given up at ``since`` (aware) or later, by channel."""
+        dead = t.outbox.c.state == "dead"
+        if since is not None:
+            dead &= t.outbox.c.next_at >= since
+        with self._db.read() as conn:
+            waits = self._by_channel(conn, t.outbox.c.state == "pending")
+            gone = self._by_channel(conn, dead)
+        found = []
+        for channel in sorted({*waits, *gone}):
+            here, lost = waits.get(channel, _NOTHING), gone.get(channel, _NOTHING)
+            found.append(
+                Backlog(
+                    channel=channel,
+                    pending=here.number,
+                    oldest=here.oldest,
+                    error=here.error,
+                    given_up=lost.number,
+                    given_up_at=lost.latest,
+                    given_up_error=lost.error,
+                )
+            )
+        return found
+
+    def _by_channel(self, conn: Connection, which: ColumnElement[bool]) -> dict[str, _Some]:
         counted = (
             select(
                 t.outbox.c.channel,
-                func.count().label("pending"),
+                func.count().label("count"),
                 func.min(t.outbox.c.event_id).label("first"),
+                func.max(t.outbox.c.next_at).label("latest"),
             )
-            .where(waits)
+            .where(which)
             .group_by(t.outbox.c.channel)
-            .order_by(t.outbox.c.channel)
         )
-        found = []
-        with self._db.read() as conn:
-            for row in conn.execute(counted):
-                errors = (
-                    select(t.outbox.c.last_error)
-                    .where(waits, t.outbox.c.channel == row.channel, t.outbox.c.last_error.is_not(None))
-                    .order_by(t.outbox.c.next_at.desc())
-                    .limit(1)
-                )
-                oldest = select(t.event.c.at).where(t.event.c.id == row.first)
-                found.append(
-                    Backlog(
-                        channel=row.channel,
-                        pending=row.pending,
-                        oldest=conn.execute(oldest).scalar_one(),
-                        error=conn.execute(errors).scalar(),
-                    )
-                )
+        found = {}
+        for channel, count, first, latest in conn.execute(counted).all():
+            errors = (
+                select(t.outbox.c.last_error)
+                .where(which, t.outbox.c.channel == channel, t.outbox.c.last_error.is_not(None))
+                .order_by(t.outbox.c.next_at.desc())
+                .limit(1)
+            )
+            oldest = conn.execute(select(t.event.c.at).where(t.event.c.id == first)).scalar_one()
+            found[channel] = _Some(count, oldest, latest, conn.execute(errors).scalar())
         return found
 
     def thread(self, release_id: str, address: str, connection: str = "") -> Thread | None:

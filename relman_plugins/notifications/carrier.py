@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from relman_plugins.errors import ClientRejected, RelmanError
 from relman_plugins.ledger.api import Ledger, Line, Message
 from relman_plugins.notifications.about import about
+from relman_plugins.notifications.calls import LIMIT_S, TooSlow, within
 from relman_plugins.notifications.letter import Letter, letter_of
 from relman_plugins.notifications.outbox import (
     FAILURES_PER_DRAIN,
@@ -29,6 +31,9 @@ Send = Callable[[Letter], str]
 """Sends a letter, returns what it is called there. Raises ClientRejected for a "no" that will stay one, and
 another error of relman's when trying again can help."""
 
+_MAILBOX = re.compile(r"[^\s<>()\[\]{}:;,'\"]+@[^\s<>()\[\]{}:;,'\"]+")
+"""Somebody's address. Mail servers name it when they refuse it; the outbox and the log know whose it is."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,8 +45,11 @@ def carry(
     limit: int = 50,
     *,
     base_url: str = "",
+    limit_s: float = LIMIT_S,
 ) -> DrainResult:
     """Deliver what is due on one line. One carrier at a time, by a lease; never raises because of ``send``.
+
+    What takes longer than ``limit_s`` is left to itself and asked for its result later; the line goes on.
 
     Raises:
         LedgerUnavailable: The ledger does not answer.
@@ -50,7 +58,7 @@ def carry(
     lease, now = lease_name(line.channel, line.connection), now or datetime.now(UTC)
     if not ledger.lease(lease, holder, LEASE_S):
         return DrainResult(busy=True, pending=ledger.outbox.pending(line))
-    sent = failed = given_up = 0
+    sent = failed = given_up = unanswered = 0
     errors: dict[str, None] = {}
     blocked: set[tuple[str, str]] = set()
     try:
@@ -58,15 +66,15 @@ def carry(
             place = (row.event.release_id, row.address)
             if place in blocked:
                 continue
-            if failed >= FAILURES_PER_DRAIN or not ledger.lease(lease, holder, LEASE_S):
+            if unanswered >= FAILURES_PER_DRAIN or not ledger.lease(lease, holder, LEASE_S):
                 break
             ledger.outbox.failed(row.id, "being sent", now + timedelta(seconds=UNSURE_S))
             try:
-                name = _send(ledger, row, send, base_url)
+                name = _send(ledger, row, send, base_url, limit_s)
             except RelmanError as error:
                 said = _without_secrets(str(error))
                 errors[said] = None
-                _log.warning("%s was not told: %s", line.channel, said)
+                _log.warning("%s %s was not told: %s", line.channel, row.address, said)
                 if isinstance(error, ClientRejected) and row.attempts >= GIVE_UP_AFTER:
                     ledger.outbox.failed(row.id, said, None)
                     given_up += 1
@@ -75,6 +83,8 @@ def carry(
                 ledger.outbox.failed(row.id, said, now + timedelta(seconds=pause))
                 blocked.add(place)
                 failed += 1
+                # Asking for the result of an earlier call costs no time, so it is no reason to stop here.
+                unanswered += not isinstance(error, TooSlow) or error.waited
             else:
                 ledger.outbox.sent(row.id, name[:200])
                 sent += 1
@@ -89,16 +99,18 @@ def carry(
         ledger.end_lease(lease, holder)
 
 
-def _send(ledger: Ledger, row: Message, send: Send, base_url: str) -> str:
+def _send(ledger: Ledger, row: Message, send: Send, base_url: str, limit_s: float) -> str:
     release = release_told(ledger, row.event.release_id)
     target = Target(row.channel, row.connection, row.address)
     known = about(ledger, release, row.event, target, base_url)
     letter = letter_of(release, row.event, known, row.address, row.connection) if known is not None else None
-    return "" if letter is None else send(letter)
+    if letter is None:
+        return ""
+    return within(ledger, Line(row.channel, row.connection), row.id, lambda: send(letter), limit_s)
 
 
 def _without_secrets(text: str) -> str:
-    """Return an error as the ledger may keep it: libraries write addresses with tokens into theirs."""
+    """Return an error as everybody may read it: libraries and servers write tokens and people into theirs."""
     from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
-    return str(redact(text))
+    return _MAILBOX.sub("…", str(redact(text)))

@@ -46,7 +46,7 @@ def send_mail(letter: Letter) -> str:
         raise ClientUnavailable(f"{where}: {error}; pip install apache-airflow-providers-smtp") from error
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _ in error.recipients.values()]
-        raise _meant(where, f"{letter.address} is refused ({codes})", min(codes, default=0)) from error
+        raise _meant(where, f"the recipient is refused ({codes})", min(codes, default=0)) from error
     except smtplib.SMTPResponseException as error:
         raise _meant(where, f"{error.smtp_code} {error.smtp_error!r}", error.smtp_code) from error
     except Exception as error:

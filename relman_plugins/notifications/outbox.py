@@ -43,6 +43,10 @@ GIVE_UP_AFTER = 8
 """Noted attempts (a try notes its start and its failure) after which a message that Slack itself refuses is
 given up, so that later ones arrive."""
 
+GIVE_UP_AGE = timedelta(days=7)
+"""How old a message becomes that was tried so often, whatever stands in its way: by then somebody who could
+repair it knows of it from ``relman doctor``, and nobody reads a week-old question."""
+
 FAILURES_PER_DRAIN = 3
 """Calls without an answer after which a drain ends: each may have cost a time-out."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from relman_plugins import __version__
 from relman_plugins.errors import LedgerError
+from relman_plugins.notifications.outbox import GIVE_UP_AGE
 from relman_plugins.plugin import access
 from relman_plugins.plugin.deps import ledger
 from relman_plugins.plugin.native import MARK
@@ -31,11 +33,15 @@ def _ledger() -> dict[str, Any]:
     try:
         store = ledger()
         store.check()
-        backlog = store.outbox.backlog()
+        backlog = store.outbox.backlog(since=datetime.now(UTC) - GIVE_UP_AGE)
     except LedgerError as error:
-        return {"ledger": {"ok": False, "message": str(error)}, "outbox": {"pending": None, "channels": []}}
+        return {
+            "ledger": {"ok": False, "message": str(error)},
+            "outbox": {"pending": None, "given_up": None, "channels": []},
+        }
     waiting = {
         "pending": sum(b.pending for b in backlog),
+        "given_up": sum(b.given_up for b in backlog),
         "channels": [b.model_dump(mode="json") for b in backlog],
     }
     return {"ledger": {"ok": True, "message": "reachable, schema current"}, "outbox": waiting}

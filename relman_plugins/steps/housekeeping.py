@@ -15,6 +15,7 @@ from relman_plugins.domain.status import Outcome
 from relman_plugins.errors import LedgerConflict, RelmanError
 from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
+from relman_plugins.notifications.outbox import GIVE_UP_AFTER, GIVE_UP_AGE
 from relman_plugins.plan import remembered
 from relman_plugins.plan.model import StepKind
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
@@ -62,6 +63,7 @@ class Housekeeper:
             self.remove_environments,
             self.find_bypasses,
             self.remind,
+            self.give_up,
             self.forget_shapes,
             self.tell_standing,
         ]
@@ -160,6 +162,15 @@ class Housekeeper:
                 people = ", ".join(p["name"] or p["id"] for p in event.data["people"])
                 done.append(f"{gate.release_id}: {gate.gate} still waits; reminded {people}")
         return done
+
+    def give_up(self) -> list[str]:
+        """Give up messages that could not be told for a week; ``relman doctor`` says so for another one."""
+        before = datetime.now(UTC) - GIVE_UP_AGE
+        return [
+            f"{gone.given_up} messages to {gone.channel} are given up, as they are older than "
+            f"{GIVE_UP_AGE.days} days: {gone.given_up_error}"
+            for gone in self.ledger.outbox.give_up(before, GIVE_UP_AFTER)
+        ]
 
     def forget_shapes(self) -> list[str]:
         """Forget the shapes of pipelines without a release in flight."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
@@ -16,7 +14,9 @@ from airflow.triggers.base import TriggerEvent
 from relman_plugins import settings
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger.api import Ledger, Line
+from relman_plugins.notifications.calls import in_thread
 from relman_plugins.notifications.carrier import carry
+from relman_plugins.notifications.letter import Letter
 from relman_plugins.notifications.mail import send_mail
 from relman_plugins.notifications.notifiers import send_through
 from relman_plugins.notifications.outbox import DrainResult, drain
@@ -61,7 +61,7 @@ class DeliverTrigger(ReleaseTrigger):
                 lines = []
             for line in lines:
                 if line not in mine and not _is_running(line):
-                    mine[line] = _running[line] = _start(partial(deliver, feed.source, line))
+                    mine[line] = _running[line] = in_thread(partial(deliver, feed.source, line))
             await asyncio.sleep(PAUSE_S)
             done, failures = self._collect(mine)
             sent, failed, pending = sent + done, failed + failures, max(0, pending - done)
@@ -96,7 +96,12 @@ def deliver(source: Callable[[], Ledger], line: Line) -> DrainResult:
         return drain(ledger, slack, connection=line.connection, base_url=base_url)
     if line.channel == EMAIL:
         return carry(ledger, line, send_mail, base_url=base_url)
-    return carry(ledger, line, partial(send_through, line.channel, settings.notifiers()), base_url=base_url)
+
+    def send(letter: Letter) -> str:
+        # Read for each letter: a setting that can't be read is noted with the message that waits for it.
+        return send_through(line.channel, settings.notifiers(), letter)
+
+    return carry(ledger, line, send, base_url=base_url)
 
 
 def _due(ledger: Ledger) -> tuple[list[Line], int]:
@@ -106,18 +111,3 @@ def _due(ledger: Ledger) -> tuple[list[Line], int]:
 def _is_running(line: Line) -> bool:
     future = _running.get(line)
     return future is not None and not future.done()
-
-
-def _start(work: Callable[[], DrainResult]) -> Future[DrainResult]:
-    """Run in a thread that nobody waits for when the process ends."""
-    future: Future[DrainResult] = Future()
-    context = contextvars.copy_context()
-
-    def run() -> None:
-        try:
-            future.set_result(context.run(work))
-        except BaseException as error:  # handed to the trigger, which tells it
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="relman-deliver", daemon=True).start()
-    return future

@@ -15,6 +15,10 @@ def due(ledger: Ledger, limit: int = 50) -> list[str]:
     return [m.event.key for m in ledger.outbox.due(limit=limit)]
 
 
+def due_ids(ledger: Ledger) -> list[int]:
+    return [m.id for m in ledger.outbox.due()]
+
+
 def test_what_slack_shows_is_put_in_the_outbox(ledger: Ledger, release: ReleaseRecord) -> None:
     fail(ledger, release, "a")
     ledger.record(release.release_id, NewEvent(kind=Kind.STEP_STARTED, key="b", step="build"))
@@ -59,6 +63,27 @@ def test_a_message_given_up_blocks_nothing(ledger: Ledger, release: ReleaseRecor
     ledger.outbox.failed(ledger.outbox.due()[0].id, "msg_too_long", None)
     assert due(ledger) == ["a"]
     assert ledger.outbox.pending() == 1
+
+
+def test_what_is_old_and_was_often_tried_is_given_up_and_said(
+    ledger: Ledger, release: ReleaseRecord, clock: Clock
+) -> None:
+    fail(ledger, release, "a")
+    opened, _ = ledger.outbox.due()
+    for _ in range(8):
+        ledger.outbox.failed(opened.id, "no notifier", clock.now + timedelta(minutes=5))
+    assert ledger.outbox.give_up(clock.now - timedelta(days=7), 8) == []
+    clock.forward(8 * 24 * 3600)
+    (gone,) = ledger.outbox.give_up(clock.now - timedelta(days=7), 8)
+    assert (gone.channel, gone.given_up, gone.given_up_at) == ("slack", 1, clock.now)
+    assert due(ledger) == ["a"], "what was never tried is, however old"
+    (said,) = ledger.outbox.backlog(since=clock.now - timedelta(days=7))
+    assert (said.pending, said.given_up, said.given_up_error) == (1, 1, "no notifier")
+    assert ledger.outbox.give_up(clock.now - timedelta(days=7), 8) == []
+    ledger.outbox.sent(due_ids(ledger)[0], "1700.1")
+    (said,) = ledger.outbox.backlog(since=clock.now)
+    assert (said.pending, said.oldest, said.error, said.given_up) == (0, None, None, 1)
+    assert ledger.outbox.backlog(since=clock.now + timedelta(days=7)) == []
 
 
 def test_a_channel_gets_the_pause_it_asks_for(ledger: Ledger, release: ReleaseRecord, clock: Clock) -> None:

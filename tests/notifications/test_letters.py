@@ -55,6 +55,9 @@ class Mailbox(socketserver.StreamRequestHandler):
                 self.say("250 ok")
 
     def take(self) -> bool:
+        if self.server.refuse_letter:  # type: ignore[attr-defined]
+            self.say(self.server.refuse_letter)  # type: ignore[attr-defined]
+            return True
         self.say("354 go on")
         lines = []
         while (line := self.rfile.readline()) != b".\r\n":
@@ -77,7 +80,7 @@ class Server(socketserver.ThreadingTCPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Mailbox)
         self.letters: list[Message] = []
-        self.refuse = ""
+        self.refuse = self.refuse_letter = ""
         self.lose_answers = 0
 
 
@@ -181,6 +184,31 @@ def test_a_recipient_that_is_refused_for_good_is_given_up_and_one_that_is_greyli
     smtp.refuse = "550 no such user"
     assert mail(ledger, NOW + timedelta(days=1)).given_up == 1
     assert ledger.outbox.pending() == 0
+    (backlog,) = ledger.outbox.backlog()
+    assert (backlog.given_up, backlog.given_up_error) == (
+        1,
+        "email through connection smtp_default: the recipient is refused ([550])",
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["550 <ops@shop.example> unknown", "451 ops@shop.example: come back", "554 5.7.1 <ops@shop.example>"],
+)
+def test_nobodys_address_is_kept_with_an_error_that_everybody_may_read(
+    ledger: Ledger, smtp: Server, release: ReleaseRecord, happens: Happens, said: str
+) -> None:
+    red_suite(release, happens)
+    smtp.refuse = said
+    result = mail(ledger)
+    (backlog,) = ledger.outbox.backlog()
+    assert result.errors == (backlog.error,)
+    assert "smtp_default" in (backlog.error or "")
+    assert "shop.example" not in (backlog.error or "")
+    smtp.refuse, smtp.refuse_letter = "", said
+    result = mail(ledger, NOW + timedelta(hours=1))
+    assert result.failed == 1
+    assert "shop.example" not in result.errors[0]
 
 
 def test_a_missing_connection_is_said_and_waits(

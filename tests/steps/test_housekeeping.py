@@ -9,8 +9,10 @@ import pytest
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor
+from relman_plugins.plan.model import Options, ReleasePlan
 from relman_plugins.steps import housekeeping
 from relman_plugins.steps.housekeeping import Housekeeper
+from tests.ledger.make import make_shape
 from tests.steps.world import Release, World
 
 FIRST = "production.canary_50"
@@ -129,3 +131,25 @@ def test_a_gate_that_waits_long_reminds_once(world: World) -> None:
     assert len(said) == 1
     assert [e.data["n"] for e in waiting.events(Kind.GATE_REMINDED)] == [2]
     assert not [line for line in Housekeeper(world.ledger, Runs()).round() if "reminded" in line]
+
+
+def test_what_could_not_be_told_for_a_week_is_given_up_and_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.ledger.open_release(
+        plan=ReleasePlan(shape=make_shape(), options=Options(version="1.0.0")),
+        dag_id="release__checkout",
+        run_id="run-told",
+        started_by=PERSON,
+        conf={},
+    )
+    outbox = world.ledger.outbox
+    message = outbox.due()[0]
+    for _ in range(housekeeping.GIVE_UP_AFTER):
+        outbox.failed(message.id, 'no notifier "pager"', datetime.now(UTC))
+    assert not [line for line in Housekeeper(world.ledger, Runs()).round() if "given up" in line]
+    monkeypatch.setattr(housekeeping, "GIVE_UP_AGE", timedelta(0))
+    (said,) = [line for line in Housekeeper(world.ledger, Runs()).round() if "given up" in line]
+    assert said.startswith("1 messages to slack are given up")
+    assert said.endswith('no notifier "pager"')
+    assert outbox.backlog()[0].given_up == 1

@@ -45,6 +45,7 @@ def test_a_channel_that_hangs_holds_no_other(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__RELMAN__HOME", str(tmp_path))
     monkeypatch.setenv("AIRFLOW__RELMAN__MINIMUM_DEFERRAL", "0")
+    monkeypatch.setenv("AIRFLOW__RELMAN__NOTIFIERS", "{no JSON")
     monkeypatch.setenv("AIRFLOW__RELMAN__BASE_URL", "https://airflow.example")
     extra = {"disable_ssl": True, "disable_tls": True, "from_email": "r@x.example", "timeout": 15}
     mail = {"conn_type": "smtp", "host": "127.0.0.1", "port": silent, "extra": extra}
@@ -80,5 +81,7 @@ def test_a_channel_that_hangs_holds_no_other(
         assert payload["sent"] == 2
         assert "airflow.example/dags/release__checkout" in str(server.messages())
     assert {(b.channel, b.pending) for b in ledger.outbox.backlog()} == {("email", 1), ("pager", 1)}
-    assert "no notifier" in next(b.error or "" for b in ledger.outbox.backlog() if b.channel == "pager")
+    assert "[relman] notifiers is not valid JSON" in next(
+        b.error or "" for b in ledger.outbox.backlog() if b.channel == "pager"
+    )
     ledger.close()

@@ -1,0 +1,64 @@
+"""What the doctor makes of a server's health."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.cli.command import relman
+
+HEALTH: dict[str, Any] = {
+    "version": "1",
+    "user": {"id": "vera", "name": "vera"},
+    "all_admins": False,
+    "middleware": {"active": True},
+    "ledger": {"ok": True, "message": "reachable"},
+}
+QUIET = {"oldest": None, "error": None, "given_up": 0, "given_up_at": None, "given_up_error": None}
+
+
+@pytest.fixture
+def healthy() -> Iterator[Callable[[dict[str, Any]], str]]:
+    """Serve this health; return the address."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(health: dict[str, Any]) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answers = {"/relman/api/v1/health": health, "/api/v2/version": {"version": "3"}}
+                other = {"import_errors": [], "total_entries": 0, "dags": [], "pools": []}
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(json.dumps(answers.get(self.path, other)).encode())
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_messages_that_were_given_up_are_said(healthy: Callable[[dict[str, Any]], str]) -> None:
+    gone = {"given_up": 3, "given_up_at": "2026-11-20T03:00:00Z", "given_up_error": 'no notifier "pager"'}
+    channels = [
+        {"channel": "pager", "pending": 0, **QUIET, **gone},
+        {"channel": "slack", "pending": 1, **QUIET},
+    ]
+    outbox = {"pending": 1, "given_up": 3, "channels": channels}
+    done = relman("doctor", "--url", healthy({**HEALTH, "outbox": outbox}), "--token", "t")
+    (line,) = [line for line in done.stdout.splitlines() if "pager" in line]
+    assert line.startswith("warn  to pager")
+    assert '3 given up, the latest at 2026-11-20T03:00:00Z: no notifier "pager"' in line
+    assert "to slack" not in done.stdout
