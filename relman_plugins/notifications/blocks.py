@@ -40,9 +40,22 @@ def header(text: str) -> Block:
     return {"type": "header", "text": {"type": "plain_text", "text": cut(clean(text) or "–", MAX_HEADER)}}
 
 
-def section(*lines: str) -> Block:
-    """Return lines of ``mrkdwn`` that are escaped already; lines that do not fit are dropped with a note."""
-    return {"type": "section", "text": _mrkdwn(_fitting(lines))}
+def section(*lines: str, more: int = 0) -> Block:
+    """Return lines of ``mrkdwn`` that are escaped already; lines that do not fit are dropped with a note.
+
+    ``more``: how many lines the caller left out, if that is above zero; the note counts them too.
+    """
+    return {"type": "section", "text": _mrkdwn(_fitting(lines, more))}
+
+
+def sections(lines: Sequence[str], most: int) -> list[Block]:
+    """Return lines like ``section`` in as few blocks as hold them, at most ``most``; the rest is counted."""
+    found: list[Block] = []
+    rest = [line for line in lines if line]
+    while len(found) < most - 1 and (fits := _how_many(rest)) < len(rest):
+        found.append(section(*rest[:fits]))
+        rest = rest[fits:]
+    return [*found, section(*rest)]
 
 
 def context(*parts: str) -> Block:
@@ -62,15 +75,26 @@ def _mrkdwn(text: str) -> dict[str, Any]:
     return {"type": "mrkdwn", "text": text or "–", "verbatim": True}
 
 
-def _fitting(lines: Sequence[str]) -> str:
+def _fitting(lines: Sequence[str], more: int = 0) -> str:
     lines = [_cut_escaped(line, MAX_SECTION - 100) for line in lines if line]
     kept: list[str] = []
+    more = max(0, more)
     for i, line in enumerate(lines):
         if sum(len(k) + 1 for k in kept) + len(line) > MAX_SECTION - 40:
-            kept.append(f"… and {len(lines) - i} more")
+            more += len(lines) - i
             break
         kept.append(line)
-    return "\n".join(kept)
+    return "\n".join([*kept, f"… and {more} more"] if more else kept)
+
+
+def _how_many(lines: Sequence[str]) -> int:
+    """Return how many lines stay when ``_fitting`` has room for no more."""
+    size = 0
+    for i, line in enumerate(lines):
+        size += len(_cut_escaped(line, MAX_SECTION - 100)) + (i > 0)
+        if size > MAX_SECTION - 40:
+            return i
+    return len(lines)
 
 
 def _cut_escaped(text: str, limit: int) -> str:

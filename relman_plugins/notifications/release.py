@@ -6,7 +6,15 @@ from collections.abc import Iterable
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.notifications.about import About
-from relman_plugins.notifications.blocks import Message, context, header, message, section
+from relman_plugins.notifications.blocks import (
+    MAX_BLOCKS,
+    Message,
+    context,
+    header,
+    message,
+    section,
+    sections,
+)
 from relman_plugins.notifications.progress import Mark, stages
 from relman_plugins.notifications.text import code, digest, link, moment, one_line, person, plain
 from relman_plugins.notifications.thread import OUTCOME_MARKS
@@ -42,7 +50,7 @@ def release_message(
         [
             header(f"{mark} {one_line(pipeline, 60)} {one_line(options.version, 70)}"),
             section(standing, answer),
-            section(*lines),
+            *sections(lines, MAX_BLOCKS - 3),
             context(*filter(None, small)),
         ],
     )

@@ -117,9 +117,7 @@ def _suite(event: Event, data: dict[str, Any]) -> _Written:
         for test in failed[:SHOWN_FAILURES]
     ]
     bad = max(len(failed), int(data.get("failures", 0)) + int(data.get("errors", 0)))
-    if bad > SHOWN_FAILURES:
-        lines.append(f"… and {bad - SHOWN_FAILURES} more")
-    return (text, section(*lines))
+    return (text, section(*lines, more=bad - SHOWN_FAILURES))
 
 
 def _compared(event: Event, data: dict[str, Any]) -> _Written:
@@ -129,9 +127,8 @@ def _compared(event: Event, data: dict[str, Any]) -> _Written:
     if not lines:
         return (f"⚖️ {pair}: no difference in {areas}",)
     shown = [f"• {plain(line, 160)}" for line in lines[:SHOWN_FAILURES]]
-    if len(lines) > SHOWN_FAILURES:
-        shown.append(f"… and {len(lines) - SHOWN_FAILURES} more")
-    return (f"⚖️ {pair}: *{count(len(lines), 'difference')}* in {areas}", section(*shown))
+    told = section(*shown, more=len(lines) - SHOWN_FAILURES)
+    return (f"⚖️ {pair}: *{count(len(lines), 'difference')}* in {areas}", told)
 
 
 def _gate_opened(event: Event, data: dict[str, Any], about: About) -> _Written:
@@ -188,10 +185,8 @@ def _checklist_opened(event: Event, subject: dict[str, Any], whom: str, about: A
         f"{count(len(items), 'item')} of {code(subject.get('version', '?'))}"
     )
     shown = [f"• {plain(i.get('item', '?'), 120)}" for i in items[:SHOWN_FAILURES]]
-    if len(items) > SHOWN_FAILURES:
-        shown.append(f"… and {len(items) - SHOWN_FAILURES} more")
     hint = _how_to_answer(event, about, " --passed all")
-    return (text, section(*shown), *_quoted(subject.get("changes")), hint)
+    return (text, section(*shown, more=len(items) - SHOWN_FAILURES), *_quoted(subject.get("changes")), hint)
 
 
 def _voted(event: Event, data: dict[str, Any]) -> _Written:
@@ -276,6 +271,19 @@ def _by(mark: str, did: str) -> Callable[[Event, dict[str, Any]], _Written]:
     return write
 
 
+def _lock_broken(event: Event, data: dict[str, Any]) -> _Written:
+    text = f"🔓 {person(event.actor)} broke {_lock(event, data)}: the release goes no further there"
+    return (text, *_quoted(data.get("reason")))
+
+
+def _lock_expired(event: Event, data: dict[str, Any]) -> _Written:
+    return (f"⌛ Nobody renewed {_lock(event, data)}: it expired, and the next release may take it",)
+
+
+def _lock(event: Event, data: dict[str, Any]) -> str:
+    return f"the lock of {code(data['service'])} in {_where(event)}" if data.get("service") else "the lock"
+
+
 def _where(event: Event) -> str:
     return plain(event.environment or event.step or event.release_id, 80)
 
@@ -327,6 +335,7 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.ANALYSIS_FINISHED: _analysis,
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,
     Kind.ROLLBACK_FINISHED: _rolled_back,
-    Kind.LOCK_BROKEN: _by("🔓", "broke the lock"),
+    Kind.LOCK_BROKEN: _lock_broken,
+    Kind.LOCK_EXPIRED: _lock_expired,
 }
 """The events that make a message. The others change only the parent's stage list."""
