@@ -53,26 +53,27 @@ _BOOLEANS = ("true", "false")
 _REFERENCE = re.compile(r"\$\w+|\$?\{{1,2}([^{}\"]*\}{1,2})?|<[^<>]*>|%\(\w+\)s|\*+|")
 
 # What values give themselves away by. Prefixes are those that the issuers document for secret scanners.
+# Nothing in these patterns looks ahead without a bound: a line of a hostile file may be very long.
 _VALUE = re.compile(
     r"""
       ://[^/\s:@]*:[^/\s@]+@                        # an address with a password,
     | \bhttps?://[^/\s@?#]+@                        # or with a key, as of Sentry
-    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY
-    | \b(?:Bearer|Basic)\s+(?=\S*(?:\d|[a-z][A-Z]))[\w.~+/=-]{8,}
-    | \beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.                # JSON Web Token
+    | -----BEGIN\ [A-Z ]{0,40}PRIVATE\ KEY
+    | \b(?:Bearer|Basic)\s+(?=\S{0,4000}(?:\d|[a-z][A-Z]))[\w.~+/=-]{8,}
+    | \beyJ[\w-]{8,2000}\.eyJ[\w-]{8}                # JSON Web Token
     | \b(?:gh[pousr]_|github_pat_)\w{20} | \bglpat-[\w-]{20}
     | \bxox[a-z]-[\w-]{10} | \bxapp-\d-\w{10} | \bhooks\.slack\.com/(?:services|workflows|triggers)/\w
     | \bdiscord(?:app)?\.com/api/webhooks/\d | \bwebhook\.office\.com/webhookb2/\w
     | \bA(?:KIA|SIA)[A-Z0-9]{16} | \bAIza[\w-]{35} | \bGOCSPX-[\w-]{10}
     | \b[rs]k_(?:live|test)_\w{8} | \bwhsec_\w{8}
-    | \bSG\.[\w-]{16,}\.[\w-]{16} | \bnpm_\w{30} | \bpypi-AgE\w{10} | \bhvs\.\w{20} | \bdop_v1_\w{20}
-    | \bsk-(?:[a-z]+-)*\w{20} | \bhf_\w{30}
+    | \bSG\.[\w-]{16,40}\.[\w-]{16} | \bnpm_\w{30} | \bpypi-AgE\w{10} | \bhvs\.\w{20} | \bdop_v1_\w{20}
+    | \bsk-(?:[a-z]{1,20}-){0,4}\w{20} | \bhf_\w{30}
     """,
     re.VERBOSE,
 )
 # What a value says by name: host=db password=…, ?password=…, AccountKey=…;, --token=…, {"password": "…"}.
 _PAIR = re.compile(
-    r"""(?P<name>[A-Za-z][\w.-]*)(?:=(?P<quote>["']?)(?P<plain>[^\s;&,"']+)|"\s*:\s*"(?P<json>[^"]+)")"""
+    r"""(?<![\w.-])(?P<name>[\w.-]++)(?:=(?P<quote>["']?)(?P<plain>[^\s;&,"']+)|"\s*:\s*"(?P<json>[^"]+)")"""
 )
 
 

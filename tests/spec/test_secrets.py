@@ -206,3 +206,13 @@ def test_a_part_of_a_word_is_no_word(secret: str, rest: str) -> None:
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_any_text_is_judged(name: str, value: str) -> None:
     assert looks_secret(name, value) in (True, False)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "part", ["a", "a-", "a=", "a.b ", '"', "://", "://a:", "https://a", "Bearer a", "Bearer ", " ",
+             "-eyJaaaaaaaa", "eyJaaaaaaaa.", "-sk-a", "sk-a-", "SG.a", "-----BEGIN A", "password=",
+             "xoxb-", "{{", "$"]
+)  # fmt: skip
+def test_no_text_however_long_is_judged_for_ever(part: str) -> None:
+    looks_secret(part * (500_000 // len(part)), part * (500_000 // len(part)))
