@@ -98,6 +98,7 @@ class ChangingOperator(AskingOperator):
                         release_id=run.release_id,
                         windows=gate.args["windows"],
                         expires_at=(now + timedelta(seconds=gate.args["timeout_s"])).isoformat(),
+                        since=now.isoformat(),
                         **deferral(settings.minimum_deferral()),
                     ),
                     method_name="resume",

@@ -49,6 +49,7 @@ class WindowSensor(ReleaseStepOperator):
                 release_id=run.release_id,
                 windows=args["windows"],
                 expires_at=until.isoformat(),
+                since=since.isoformat(),
                 **deferral(settings.minimum_deferral()),
             ),
             method_name="resume",

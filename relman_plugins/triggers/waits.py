@@ -10,6 +10,7 @@ from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import telemetry
 from relman_plugins.calendars.weekly import Window, answer
+from relman_plugins.domain.event import Kind
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.triggers.base import ReleaseTrigger
 from relman_plugins.triggers.feed import ledger_feed
@@ -24,24 +25,39 @@ LONGEST_SLEEP_S = 3600.0
 class WindowTrigger(ReleaseTrigger):
     """Wait until one of a gate's windows opens; no polling: it sleeps to the exact opening.
 
-    The event is ``{"state": "open" | "held" | "expired" | "aborted"}``. An abort is seen at once. A
-    release that is held at the end does not expire: its task waits for the end of the hold, then anew.
+    The event is ``{"state": "open" | "held" | "resumed" | "expired" | "aborted"}``. An abort is seen at once.
+    A release that is held at the end does not expire: its task waits for the end of the hold, then anew. Nor
+    does one that was held for a part of the wait: its task waits anew from the resumption.
 
     :param windows: weekly windows as in the plan.
     :param expires_at: when to give up, ISO 8601.
+    :param since: when the patience began, ISO 8601; empty in what an older relman stored: then no hold that
+        is over counts.
     """
 
     def __init__(
-        self, *, release_id: str, windows: list[dict[str, Any]], expires_at: str, **kwargs: Any
+        self,
+        *,
+        release_id: str,
+        windows: list[dict[str, Any]],
+        expires_at: str,
+        since: str = "",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.release_id = release_id
         self.windows = windows
+        self.since = since
         self.expires_at = expires_at
 
     def arguments(self) -> dict[str, Any]:
         """Return what is waited for."""
-        return {"release_id": self.release_id, "windows": self.windows, "expires_at": self.expires_at}
+        return {
+            "release_id": self.release_id,
+            "windows": self.windows,
+            "expires_at": self.expires_at,
+            "since": self.since,
+        }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep to the opening, or to the end of the patience."""
@@ -74,7 +90,11 @@ class WindowTrigger(ReleaseTrigger):
         flags = flags_of(ledger, self.release_id)
         if flags.aborted_by or flags.closed:
             return "aborted"
-        return "held" if flags.held_by else "expired"
+        if flags.held_by:
+            return "held"
+        since = datetime.fromisoformat(self.since or self.expires_at)
+        resumed = ledger.events(self.release_id, kinds=[Kind.RELEASE_RESUMED])
+        return "resumed" if any(e.at > since for e in resumed) else "expired"
 
 
 class SoakTrigger(ReleaseTrigger):

@@ -88,6 +88,25 @@ def test_what_is_held_at_the_end_does_not_give_up_and_waits_anew(release: Releas
         release.resume(WINDOW, again, told(again))
 
 
+def test_a_hold_that_ended_within_the_wait_counts_too(release: Release) -> None:
+    with at(0):
+        waiting = waits(release.run(WINDOW))
+        release.person(Kind.RELEASE_HELD)
+    with at(23):
+        # The one opening of the wait passed unused.
+        release.person(Kind.RELEASE_RESUMED)
+    with at(24):
+        event = told(waiting)
+        assert event == {"state": "resumed"}
+        again = waits(release.resume(WINDOW, waiting, event))
+    resumed = release.events(Kind.RELEASE_RESUMED)[0].at
+    assert datetime.fromisoformat(again.trigger.expires_at) == resumed + timedelta(hours=24)
+    with at(34.5):
+        assert "the window is open" in release.resume(WINDOW, again, told(again))["message"]
+    with at(47.1):
+        assert told(again) == {"state": "expired"}
+
+
 def test_an_abort_ends_the_wait(release: Release) -> None:
     with at(0):
         waiting = waits(release.run(WINDOW))
