@@ -11,9 +11,7 @@ import smtplib
 
 from relman_plugins.errors import ClientRejected, ClientUnavailable
 from relman_plugins.notifications.letter import Letter, message_id
-
-CONNECTION = "smtp_default"
-"""Airflow connection id of the mail server: Airflow's own default."""
+from relman_plugins.plan.routing import CONNECTIONS, EMAIL
 
 
 def send_mail(letter: Letter) -> str:
@@ -31,11 +29,11 @@ def send_mail(letter: Letter) -> str:
         "X-Relman-Event": letter.event,
         "X-Relman-Severity": letter.severity,
     }
-    where = f"email through connection {letter.connection or CONNECTION}"
+    where = f"email through connection {letter.connection or CONNECTIONS[EMAIL]}"
     try:
         from airflow.providers.smtp.hooks.smtp import SmtpHook
 
-        with SmtpHook(smtp_conn_id=letter.connection or CONNECTION) as server:
+        with SmtpHook(smtp_conn_id=letter.connection or CONNECTIONS[EMAIL]) as server:
             server.send_email_smtp(
                 to=[letter.address],
                 subject=letter.subject,

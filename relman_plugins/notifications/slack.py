@@ -14,9 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from relman_plugins.clients.http import retry_after_s
 from relman_plugins.errors import ClientRejected, ClientUnavailable
 from relman_plugins.notifications.blocks import Block
-
-CONNECTION = "relman_slack"
-"""Airflow connection id of the workspace."""
+from relman_plugins.plan.routing import CONNECTIONS, SLACK
 
 TIMEOUT_S = 10
 """How long one call may take."""
@@ -168,7 +166,7 @@ class Slack:
         return data
 
 
-def connect(connection: str = CONNECTION) -> Slack:
+def connect(connection: str = CONNECTIONS[SLACK]) -> Slack:
     """Make it from an Airflow connection of type ``slack``; connects at the first call."""
     from airflow.providers.slack.hooks.slack import SlackHook
 

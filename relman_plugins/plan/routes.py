@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from relman_plugins.domain.identity import Person
 from relman_plugins.errors import PlanError
-from relman_plugins.plan.routing import EMAIL, SLACK, Route
+from relman_plugins.plan.routing import CONNECTIONS, EMAIL, SLACK, Route
 from relman_plugins.spec.models import Documents, Notify
 from relman_plugins.spec.models import Route as Written
 
@@ -34,7 +34,8 @@ def _routes(documents: Documents, notify: Notify | None, environment: str | None
         yield Route(
             channel=channel,
             addresses=addresses,
-            connection=route.connection or "",
+            # Named or not, it is the same place: what goes there goes there once.
+            connection="" if route.connection in (None, CONNECTIONS.get(channel)) else route.connection,
             when=route.when,
             min_severity=route.min_severity,
             environment=environment,

@@ -15,6 +15,9 @@ from relman_plugins.domain.severity import Occasion, Severity, is_occasion, seve
 SLACK = "slack"
 EMAIL = "email"
 
+CONNECTIONS = {SLACK: "relman_slack", EMAIL: "smtp_default"}
+"""Airflow connection id of a channel where a route names none; for email it is Airflow's own default."""
+
 
 class Route(Frozen):
     """Some of what happens, to some addresses on one channel."""

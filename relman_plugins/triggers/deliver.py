@@ -20,8 +20,8 @@ from relman_plugins.notifications.letter import Letter
 from relman_plugins.notifications.mail import send_mail
 from relman_plugins.notifications.notifiers import send_through
 from relman_plugins.notifications.outbox import DrainResult, drain
-from relman_plugins.notifications.slack import CONNECTION, connect
-from relman_plugins.plan.routing import EMAIL, SLACK
+from relman_plugins.notifications.slack import connect
+from relman_plugins.plan.routing import CONNECTIONS, EMAIL, SLACK
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread
 from relman_plugins.triggers.feed import ledger_feed
 
@@ -92,7 +92,7 @@ def deliver(source: Callable[[], Ledger], line: Line) -> DrainResult:
     """Deliver what is due on one line."""
     ledger, base_url = source(), settings.base_url()
     if line.channel == SLACK:
-        slack = connect(line.connection or CONNECTION)
+        slack = connect(line.connection or CONNECTIONS[SLACK])
         return drain(ledger, slack, connection=line.connection, base_url=base_url)
     if line.channel == EMAIL:
         return carry(ledger, line, send_mail, base_url=base_url)

@@ -7,7 +7,9 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.severity import _SEVERITY, OCCASIONS, Occasion, Severity, severity_of
 from relman_plugins.domain.status import Outcome
+from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.routing import Route, Target, mentioned, targets
+from tests.plan import make
 
 DATA = st.fixed_dictionaries(
     {},
@@ -45,6 +47,18 @@ def test_a_failed_rollback_is_critical_and_a_try_that_is_repeated_is_not() -> No
     assert severity_of(Kind.STEP_FAILED, "production.approval_2", {"final": True}) is Severity.WARNING
 
 
+def test_a_step_is_graded_by_what_it_is_and_not_by_its_name() -> None:
+    def grade(step: str, **data: object) -> Severity:
+        return severity_of(Kind.STEP_FAILED, step, {"final": True, **data})
+
+    assert grade("qa.approval-flow", kind="suite") is Severity.ERROR
+    assert grade("qa.rollback", kind="suite") is Severity.ERROR
+    assert grade("qa.by-hand", kind="checklist") is Severity.WARNING
+    assert grade("production.parity", kind="parity") is Severity.ERROR
+    assert grade("production.parity", kind="parity", decided="rejected") is Severity.WARNING
+    assert grade("production.rollback", kind="rollback") is Severity.CRITICAL
+
+
 def test_an_environments_route_hears_what_happens_there_and_of_releases_that_reached_it() -> None:
     route = Route(channel="slack", addresses=("#p",), environment="production")
 
@@ -67,3 +81,23 @@ def test_who_is_mentioned_is_so_once_and_only_in_the_routes_own_place() -> None:
     assert mentioned(routes, Target("slack", "", "#a")) == (ann,)
     assert mentioned(routes, Target("slack", "", "#b")) == (ann, ben)
     assert mentioned(routes, Target("slack", "other", "#b")) == ()
+
+
+def test_a_place_is_the_same_with_and_without_the_name_of_its_usual_connection() -> None:
+    routes = [
+        {"slack": "#shop"},
+        {"slack": "#shop", "connection": "relman_slack"},
+        {"slack": "#shop", "connection": "other"},
+        {"email": ["ops@shop.example"]},
+        {"email": ["ops@shop.example"], "connection": "smtp_default"},
+        {"to": "pager", "connection": "relman_slack"},
+    ]
+    spec = make.pipeline([{"environment": "qa"}], notify={"slack": "#shop", "routes": routes})
+    shape = compile_shape(make.documents(spec, [make.environment("qa")]))
+    event = {"kind": Kind.RELEASE_OPENED, "step": None, "environment": None, "data": {}}
+    assert list(dict.fromkeys(targets(shape.all_routes, reached=(), **event))) == [  # type: ignore[arg-type]
+        Target("slack", "", "#shop"),
+        Target("slack", "other", "#shop"),
+        Target("email", "", "ops@shop.example"),
+        Target("pager", "relman_slack", ""),
+    ]
