@@ -6,6 +6,7 @@
     ├── SpecError            a spec has diagnostics (carried as values)
     ├── PlanError            a valid spec cannot become a plan for these options
     ├── Refused              a rule says no: the message says which, and what to do
+    │   ├── Aborted              a person ended the release
     │   └── Held                 a person holds the release: it waits
     ├── LedgerError
     │   ├── LedgerUnavailable    the database does not answer
@@ -42,6 +43,10 @@ class PlanError(RelmanError):
 
 class Refused(RelmanError):
     """A rule says no. Trying again without a change of circumstances gives the same answer."""
+
+
+class Aborted(Refused):
+    """A person asked to abort the release: nothing goes forward any more, as they wish."""
 
 
 class Held(Refused):

@@ -49,15 +49,28 @@ def _closed(_step: str, data: Mapping[str, Any]) -> Severity:
 
 
 def _failed(step: str, data: Mapping[str, Any]) -> Severity:
-    name = step.rpartition(".")[2]
-    # A gate's step that ends so was answered with no, or by nobody: what people decided is no defect.
-    if not data.get("final", True) or name.startswith("approval"):
+    if not data.get("final", True) or data.get("aborted") or data.get("decided"):
         return Severity.WARNING
-    return Severity.CRITICAL if name == "rollback" else Severity.ERROR
+    kind = data.get("kind") or _kind_by_name(step)
+    # A gate's step that ends so was answered with no, or by nobody: what people decided is no defect.
+    if kind in ("approval", "checklist"):
+        return Severity.WARNING
+    return Severity.CRITICAL if kind == "rollback" else Severity.ERROR
+
+
+def _kind_by_name(step: str) -> str:
+    """Return what kind of step it is as far as its name tells: older events do not say."""
+    name = step.rpartition(".")[2]
+    return "approval" if name.startswith("approval") else name
 
 
 def _refused(_step: str, data: Mapping[str, Any]) -> Severity:
-    return Severity.ERROR if data.get("final", True) else Severity.WARNING
+    calm = data.get("aborted") or not data.get("final", True)
+    return Severity.WARNING if calm else Severity.ERROR
+
+
+def _withdrawn(_step: str, data: Mapping[str, Any]) -> Severity:
+    return Severity.WARNING if data.get("aborted") else Severity.ERROR
 
 
 def _passed(_step: str, data: Mapping[str, Any]) -> Severity:
@@ -101,7 +114,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.WINDOW_WAITED: Severity.INFO,
     Kind.ANALYSIS_MEASURED: Severity.INFO,
     Kind.ANALYSIS_FINISHED: _judged,
-    Kind.TRAFFIC_WITHDRAWN: Severity.ERROR,
+    Kind.TRAFFIC_WITHDRAWN: _withdrawn,
     Kind.ROLLBACK_FINISHED: Severity.WARNING,
     Kind.LOCK_ACQUIRED: Severity.INFO,
     Kind.LOCK_RELEASED: Severity.INFO,

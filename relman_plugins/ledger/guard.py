@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Decision
-from relman_plugins.errors import Held, Refused
+from relman_plugins.errors import Aborted, Held, Refused
 from relman_plugins.ledger.gates import GateState
 from relman_plugins.ledger.projections import is_held
 from relman_plugins.ledger.releases import ReleaseRecord
@@ -86,7 +86,8 @@ def _check_going_on(record: ReleaseRecord, step: Step, events: list[Event]) -> N
     abort = next((e for e in events if e.kind is Kind.ABORT_REQUESTED), None)
     if abort is not None:
         why = abort.data.get("reason") or "no reason given"
-        raise _refuse(record, step, f"{abort.actor.name or abort.actor.id} asked to abort the release: {why}")
+        who = abort.actor.name or abort.actor.id
+        raise Aborted(f"release {record.release_id}, step {step.id}: {who} asked to abort the release: {why}")
     if is_held(events):
         raise Held(f"release {record.release_id}, step {step.id}: the release is held; resume it first")
 

@@ -207,7 +207,8 @@ class ChangingOperator(AskingOperator):
         for event in run.events(Kind.TRAFFIC_WITHDRAWN, Kind.ROLLBACK_FINISHED):
             if event.environment == run.step.environment:
                 why = event.data.get("reason") or "rolled back"
-                raise StepFailed(f"{why}; the traffic is back at the old version")
+                aborted = bool(event.data.get("aborted"))
+                raise StepFailed(f"{why}; the traffic is back at the old version", aborted=aborted)
         found = run.mine(Kind.ANALYSIS_FINISHED)
         if not found:
             return None
@@ -223,7 +224,8 @@ class ChangingOperator(AskingOperator):
         if event.get("aborted") or event.get("verdict") == Verdict.FAIL:
             stuck = event.get("stuck")
             where = f"NOT taken back: {stuck}" if stuck else "back at the old version"
-            raise StepFailed(f"{event.get('reason')}; the traffic is {where}")
+            aborted = bool(event.get("aborted")) and not stuck
+            raise StepFailed(f"{event.get('reason')}; the traffic is {where}", aborted=aborted)
         self._hold(run)
         self._check(run)
         done = self.settled(context, run)

@@ -56,7 +56,7 @@ class ChecklistSensor(AskingOperator):
         data = _result(run, gate)
         run.record(Kind.SUITE_FINISHED, f"{gate.round}:suite", data)
         if not data["passed"]:
-            raise StepFailed(f"suite {data['suite']}: {data['reason']}")
+            raise StepFailed(f"suite {data['suite']}: {data['reason']}", decided=gate.state)
         return f"suite {data['suite']}: {data['reason']}"
 
 

@@ -105,7 +105,7 @@ class AskingOperator(ReleaseStepOperator):
         gate = run.ledger.votes.expire_gate(run.release_id, run.step.id)
         flags = flags_of(run.ledger, run.release_id)
         if flags.aborted_by:
-            raise StepFailed(f"aborted by {flags.aborted_by}: {flags.abort_reason}")
+            raise StepFailed(f"aborted by {flags.aborted_by}: {flags.abort_reason}", aborted=True)
         if flags.closed:
             raise StepFailed("the release was closed while this gate waited")
         if gate is None:
@@ -125,8 +125,10 @@ class AskingOperator(ReleaseStepOperator):
             return self.decided(context, run, gate)
         if gate.state == "rejected" and gate.decided_by != "timeout":
             comment = f": {gate.comment}" if gate.comment else ""
-            raise StepFailed(f"rejected by {gate.decided_by}{comment}")
-        raise StepFailed(f"nobody decided in time ({gate.state} by {gate.decided_by}): {gate.comment}")
+            raise StepFailed(f"rejected by {gate.decided_by}{comment}", decided=gate.state)
+        raise StepFailed(
+            f"nobody decided in time ({gate.state} by {gate.decided_by}): {gate.comment}", decided=gate.state
+        )
 
     def _hand_over(self, run: StepRun, event: dict[str, Any]) -> None:
         """Give an answer that Airflow took itself to the vote service."""

@@ -10,9 +10,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from relman_plugins import settings, telemetry
 from relman_plugins.domain.event import Kind
-from relman_plugins.errors import Held, LedgerError, Refused, RelmanError
+from relman_plugins.errors import Aborted, Held, LedgerError, Refused, RelmanError
 from relman_plugins.plan.model import Shape, StepKind
 from relman_plugins.steps.outcome import passed
+from relman_plugins.steps.passing import bypass, is_bypassed
 from relman_plugins.steps.run import StepRun
 
 if TYPE_CHECKING:
@@ -21,11 +22,19 @@ if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger
 
 LOCK_TTL_S = 24 * 3600.0
-GATES = (StepKind.APPROVAL, StepKind.WINDOW)
 
 
 class StepFailed(RelmanError):
-    """The step did its work and the answer is no: red tests, bad numbers, a rejection. Not worth a retry."""
+    """The step did its work and the answer is no: red tests, bad numbers, a rejection. Not worth a retry.
+
+    ``decided`` is the state of the gate that said so, ``aborted`` whether a person ended the release: neither
+    is a defect that somebody has to look at.
+    """
+
+    def __init__(self, message: str, *, decided: str = "", aborted: bool = False) -> None:
+        super().__init__(message)
+        self.decided = decided
+        self.aborted = aborted
 
 
 class ReleaseStepOperator(BaseOperator):
@@ -69,7 +78,7 @@ class ReleaseStepOperator(BaseOperator):
         """Go on after a wait for a lock, a window or a hold: everything is checked again."""
         if event and event.get("state") == "expired":
             return self._framed(
-                context, lambda run: self._fail(run, "the time to wait for the window is over")
+                context, lambda run: self._fail(run, StepFailed("the time to wait for the window is over"))
             )
         return self.execute(context)
 
@@ -133,16 +142,26 @@ class ReleaseStepOperator(BaseOperator):
             # Somebody held the release between the look at it and the check.
             self._wait_while_held(run, str(error))
         except (StepFailed, Refused) as error:
-            self._fail(run, str(error), Kind.STEP_REFUSED if isinstance(error, Refused) else Kind.STEP_FAILED)
+            self._fail(run, error)
         except Exception as error:
             # Recorded, so that the record says why a try ended, and raised, so that Airflow tries again.
-            data = {"message": str(error) or type(error).__name__, "try": run.attempt, "final": False}
+            data = self._about(run, str(error) or type(error).__name__, final=False)
             run.record(Kind.STEP_FAILED, f"{run.attempt}:failed", data)
             raise
 
-    def _fail(self, run: StepRun, message: str, kind: Kind = Kind.STEP_FAILED) -> Any:
-        run.record(kind, f"{run.attempt}:ended", {"message": message, "try": run.attempt, "final": True})
-        raise AirflowFailException(message)
+    def _fail(self, run: StepRun, error: StepFailed | Refused) -> NoReturn:
+        kind = Kind.STEP_REFUSED if isinstance(error, Refused) else Kind.STEP_FAILED
+        data = self._about(run, str(error), final=True)
+        if isinstance(error, Aborted) or (isinstance(error, StepFailed) and error.aborted):
+            data["aborted"] = True
+        if isinstance(error, StepFailed) and error.decided:
+            data["decided"] = error.decided
+        run.record(kind, f"{run.attempt}:ended", data)
+        raise AirflowFailException(str(error))
+
+    @staticmethod
+    def _about(run: StepRun, message: str, *, final: bool) -> dict[str, Any]:
+        return {"kind": run.step.kind.value, "message": message, "try": run.attempt, "final": final}
 
     def start(self, context: Context) -> StepRun:
         """Find the release of this run, and the step in its stored plan.
@@ -231,12 +250,14 @@ class ReleaseStepOperator(BaseOperator):
         for needed in run.step.needs:
             if needed in finished:
                 continue
-            if run.shape.step(needed).kind in GATES:
-                text = f"gate {needed} was passed in Airflow without a decision in the ledger"
-                run.record(Kind.GATE_BYPASSED, f"bypassed:{needed}", {"gate": needed, "message": text})
-                raise Refused(
-                    f"{text}; nothing goes past it. Approve it with `relman approve {run.release_id}`"
-                )
+            gate = run.ledger.votes.gate(run.release_id, needed)
+            if is_bypassed(run.shape.step(needed), gate, ended=False):
+                told = bypass(needed)
+                run.record(Kind.GATE_BYPASSED, f"bypassed:{needed}", told)
+                now = "Clear it, so that it runs"
+                if gate is not None and gate.state == "open":
+                    now = f"Approve it with `relman approve {run.release_id}`"
+                raise Refused(f"{told['message']}; nothing goes past it. {now}")
             raise Refused(
                 f"step {needed} has no recorded end: it was marked or skipped in Airflow, which does not "
                 "count; clear it so that it runs"

@@ -17,10 +17,10 @@ from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.notifications.outbox import GIVE_UP_AFTER, GIVE_UP_AGE
 from relman_plugins.plan import remembered
-from relman_plugins.plan.model import StepKind
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
 from relman_plugins.steps.metrics import tell, tell_standing
 from relman_plugins.steps.outcome import left_behind, outcome_of
+from relman_plugins.steps.passing import bypass, is_bypassed, may_be_passed_by
 from relman_plugins.steps.restoring import LOCK_TTL_S, bring_back
 
 if TYPE_CHECKING:
@@ -136,21 +136,28 @@ class Housekeeper:
         """Find gates that Airflow shows green and that nobody approved."""
         done = []
         for release in self.ledger.releases(active=True, limit=200):
-            asking = (StepKind.APPROVAL, StepKind.CHECKLIST)
-            gates = [s.id for s in release.plan.shape.steps if s.kind in asking]
-            for gate in sorted(self.runs.succeeded(release.dag_id, release.run_id, gates)) if gates else ():
+            if release.plan.options.dry_run:
+                continue
+            asked = {g.gate: g for g in self.ledger.votes.gates(release.release_id)}
+            steps = {s.id: s for s in release.plan.shape.steps if may_be_passed_by(s, asked.get(s.id))}
+            if not steps:
+                continue
+            green = self.runs.succeeded(release.dag_id, release.run_id, list(steps))
+            # Read after Airflow was asked: a step records its end before it is green there.
+            ends = self.ledger.events(release.release_id, kinds=[Kind.STEP_FINISHED])
+            for gate in sorted(green):
                 state = self.ledger.votes.gate(release.release_id, gate)
-                if release.plan.options.dry_run or (state is not None and state.state == "approved"):
+                if not is_bypassed(steps[gate], state, ended=any(e.step == gate for e in ends)):
                     continue
-                text = f"gate {gate} was passed in Airflow without a decision in the ledger"
+                told = bypass(gate)
                 event = NewEvent(
                     kind=Kind.GATE_BYPASSED,
                     key=f"{release.release_id}:{gate}:bypassed:{gate}",
                     step=gate,
-                    data={"gate": gate, "message": text},
+                    data=told,
                 )
                 if self.ledger.record(release.release_id, event) is not None:
-                    done.append(f"{release.release_id}: {text}")
+                    done.append(f"{release.release_id}: {told['message']}")
         return done
 
     def remind(self) -> list[str]:

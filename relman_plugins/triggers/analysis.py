@@ -133,7 +133,7 @@ class AnalysisTrigger(ReleaseTrigger):
 
     async def _aborted(self, recorder: Recorder, now: Known) -> dict[str, Any]:
         reason = f"aborted by {now.flags.aborted_by}: {now.flags.abort_reason}"
-        stuck = await Withdrawal(self.watch, recorder, reason, self.log).run()
+        stuck = await Withdrawal(self.watch, recorder, reason, self.log, aborted=True).run()
         return _event(None, now.flags.abort_reason, aborted=True, stuck=stuck)
 
     def _state_so_far(self, recorder: Recorder) -> State:

@@ -56,7 +56,7 @@ class KeepTrigger(ReleaseTrigger):
                 spool=settings.spool_folder(),
                 warn=lambda text: self.log.warning("%s", text),
             )
-            await Withdrawal(self.watch, recorder, state, self.log).run()
+            await Withdrawal(self.watch, recorder, state, self.log, aborted=True).run()
         yield await self.event({"state": (state or "over").partition(" ")[0]})
 
     def _stopped(self, ledger: Ledger) -> str | None:

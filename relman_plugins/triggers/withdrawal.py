@@ -36,6 +36,8 @@ class Withdrawal:
     recorder: Recorder
     reason: str
     log: Logger
+    aborted: bool = False
+    """Whether a person asked for it, by aborting the release."""
 
     async def run(self) -> str:
         """Converge to the state without the candidate; return "" when it is done, else why it can't be.
@@ -94,6 +96,7 @@ class Withdrawal:
                     "seconds": seconds,
                     "version": watch.candidate.version,
                     "served": served_since(watch.before, now, watch.candidate),
+                    **({"aborted": True} if self.aborted else {}),
                 },
                 at=datetime.now(UTC),
             )

@@ -10,12 +10,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.severity import Severity, severity_of
 from relman_plugins.domain.state import DesiredState
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.keep import KeepTrigger
 from relman_plugins.triggers.waits import HoldTrigger
 from tests.steps import world as worlds
-from tests.steps.world import Numbers, Release, World
+from tests.steps.world import Numbers, Release, World, grades
 
 PREVIEW, SWITCH, KEEP, ROLLBACK = (f"production.{n}" for n in ("preview", "switch", "keep", "rollback"))
 CANARY = "strategy: {canary: {steps: [50, 100], analysis: numbers, interval: 1s, count: 2}}"
@@ -143,9 +144,12 @@ def test_an_abort_while_the_old_version_is_kept_takes_the_traffic_back_at_once(r
     event = event_of(waiting)
     assert release.world.weights() == {"1.0.0": 100}
     assert event == {"state": "aborted"}
-    assert release.events(Kind.TRAFFIC_WITHDRAWN)[0].data["reason"] == "aborted by Bob: wrong day"
+    withdrawn = release.events(Kind.TRAFFIC_WITHDRAWN)[0]
+    assert withdrawn.data["reason"] == "aborted by Bob: wrong day"
+    assert severity_of(withdrawn.kind, withdrawn.step, withdrawn.data) is Severity.WARNING
     with pytest.raises(AirflowFailException, match="wrong day"):
         release.resume(KEEP, waiting, event)
+    assert grades(release, KEEP) == [Severity.WARNING]
     assert release.world.weights() == {"1.0.0": 100}
 
 

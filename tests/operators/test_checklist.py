@@ -9,13 +9,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.severity import Severity
 from relman_plugins.domain.status import Decision, Outcome
 from relman_plugins.ledger.api import VoteResult
 from relman_plugins.steps.outcome import outcome_of
 from relman_plugins.steps.subjects import subject_of
 from relman_plugins.triggers.approval import ApprovalTrigger
 from tests.steps import world as worlds
-from tests.steps.world import Release, World
+from tests.steps.world import Release, World, grades
 
 LIST = "staging.two"
 WRITTEN = """
@@ -135,6 +136,7 @@ def test_a_no_needs_no_reason(release: Release) -> None:
     assert vote(release, Decision.REJECT).accepted
     with pytest.raises(AirflowFailException, match="rejected by Bob, no item named"):
         resumed(release, waiting)
+    assert grades(release, LIST) == [Severity.WARNING]
 
 
 def test_somebody_else_may_not_answer(release: Release) -> None:
@@ -155,8 +157,9 @@ def test_nobodys_answer_in_time_never_passes(release: Release) -> None:
 def test_marked_green_in_airflow_it_counts_for_nothing(release: Release) -> None:
     release.run(LIST)
     release.finished("staging.one")
-    with pytest.raises(AirflowFailException, match=r"staging\.two has no recorded end: it was marked"):
+    with pytest.raises(AirflowFailException, match=r"gate staging\.two was passed in Airflow"):
         release.run("production.approval")
+    assert [e.data["gate"] for e in release.events(Kind.GATE_BYPASSED)] == [LIST]
 
 
 def test_another_suites_end_does_not_make_people_answer_again(release: Release) -> None:

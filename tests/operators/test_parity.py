@@ -10,13 +10,16 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor
+from relman_plugins.domain.severity import Severity
 from relman_plugins.domain.state import DesiredState
 from relman_plugins.domain.status import Decision, Outcome
 from relman_plugins.plan.model import Options, ReleasePlan
+from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.steps.outcome import outcome_of
 from relman_plugins.steps.subjects import body_of, subject_of
 from tests.steps import world as worlds
-from tests.steps.world import Release, World
+from tests.steps.test_housekeeping import Runs
+from tests.steps.world import Release, World, grades
 
 PARITY = "production.parity"
 SHOW = "{with: staging}"
@@ -188,6 +191,7 @@ def neighbour(world: World, service: str, environment: str, version: str, n: int
 def test_another_data_schema_fails_the_stage_and_the_diff_is_recorded(release: Release) -> None:
     with pytest.raises(AirflowFailException, match="lines only in staging"):
         release.run(PARITY)
+    assert grades(release, PARITY) == [Severity.ERROR]
     data = compared(release)
     assert data["differences"][0]["source"].startswith("sha256:")
     diff = data["schema_diff"].splitlines()
@@ -258,8 +262,35 @@ class TestGate:
         with pytest.raises(AirflowFailException, match="rejected by bob"):
             release.resume(PARITY, waiting, {})
         assert outcome_of(release.world.shape, release.events())[0] is Outcome.REJECTED
+        assert grades(release, PARITY) == [Severity.WARNING]
 
     def test_marked_green_in_airflow_it_counts_for_nothing(self, release: Release) -> None:
         release.run(PARITY)
+        with pytest.raises(AirflowFailException, match=r"gate production\.parity was passed .*relman appr"):
+            release.run("production.approval")
+        assert [e.data["gate"] for e in release.events(Kind.GATE_BYPASSED)] == [PARITY]
+        self.vote(release, Decision.APPROVE)
         with pytest.raises(AirflowFailException, match=r"production\.parity has no recorded end"):
             release.run("production.approval")
+        assert len(release.events(Kind.GATE_BYPASSED)) == 1
+        assert [e.data["gate"] for e in release.events(Kind.GATE_BYPASSED)] == [PARITY]
+
+    def test_marked_green_in_airflow_maintenance_finds_it(self, release: Release) -> None:
+        release.run(PARITY)
+        keeper = Housekeeper(release.world.ledger, Runs(green={PARITY}))
+        assert len(keeper.find_bypasses()) == 1
+        assert [e.data["gate"] for e in release.events(Kind.GATE_BYPASSED)] == [PARITY]
+
+
+def test_a_comparison_that_only_shows_is_no_gate(release: Release) -> None:
+    keeper = Housekeeper(release.world.ledger, Runs(green={PARITY}))
+    assert keeper.find_bypasses() == []
+    release.run(PARITY)
+    assert keeper.find_bypasses() == []
+
+
+@pytest.mark.parametrize("parity", [STRICT.format("{path: /nothing}")])
+def test_a_comparison_that_stops_the_release_is_one(release: Release) -> None:
+    with pytest.raises(AirflowFailException):
+        release.run(PARITY)
+    assert len(Housekeeper(release.world.ledger, Runs(green={PARITY})).find_bypasses()) == 1

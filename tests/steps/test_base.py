@@ -6,9 +6,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.severity import Severity
 from relman_plugins.triggers.approval import ApprovalTrigger
 from relman_plugins.triggers.waits import HoldTrigger
-from tests.steps.world import World
+from tests.steps.world import World, grades
 
 
 def test_a_dry_run_passes_every_step_and_changes_nothing(world: World) -> None:
@@ -68,6 +69,22 @@ def test_a_gate_of_a_closed_release_ends_and_does_not_wait_again(world: World) -
     release.says(Kind.RELEASE_CLOSED, outcome="aborted", reason="its run was deleted")
     with pytest.raises(AirflowFailException, match="closed"):
         release.resume("production.approval", waiting, {"state": "aborted"})
+
+
+def test_what_an_abort_ends_calls_nobody(world: World) -> None:
+    release = world.open().at_the_gate()
+    waiting = release.run("production.approval")
+    release.person(Kind.ABORT_REQUESTED)
+    with pytest.raises(AirflowFailException, match="aborted by Bob"):
+        release.resume("production.approval", waiting, {"state": "aborted"})
+    with pytest.raises(AirflowFailException, match="asked to abort"):
+        release.run("production.approval", try_number=2)
+    release.finished("production.approval")
+    with pytest.raises(AirflowFailException, match="asked to abort"):
+        release.run("production.canary_50")
+    assert [*grades(release, "production.approval"), *grades(release, "production.canary_50")] == [
+        Severity.WARNING
+    ] * 3
 
 
 def test_an_approved_gate_counts_when_somebody_marked_its_task_green(world: World) -> None:

@@ -25,6 +25,7 @@ class Runs:
 
     over: set[str] = field(default_factory=set)
     broken: bool = False
+    green: set[str] = field(default_factory=set)
 
     def exists(self, dag_id: str, run_id: str) -> bool:
         if self.broken:
@@ -35,7 +36,7 @@ class Runs:
         return run_id in self.over
 
     def succeeded(self, dag_id: str, run_id: str, task_ids: list[str]) -> set[str]:
-        return set()
+        return self.green & set(task_ids)
 
 
 @pytest.fixture(autouse=True)
@@ -153,3 +154,28 @@ def test_what_could_not_be_told_for_a_week_is_given_up_and_said(
     assert said.startswith("1 messages to slack are given up")
     assert said.endswith('no notifier "pager"')
     assert outbox.backlog()[0].given_up == 1
+
+
+def test_a_gate_that_somebody_marked_green_is_told_of_once(world: World) -> None:
+    release = world.open().at_the_gate()
+    gate, first = "production.approval", "production.canary_50"
+    green = Runs(green={"staging.deploy", gate, first})
+    (told,) = Housekeeper(world.ledger, green).find_bypasses()
+    assert told == f"{release.id}: gate {gate} was passed in Airflow without a decision in the ledger"
+    assert Housekeeper(world.ledger, green).find_bypasses() == []
+    assert [e.step for e in release.events(Kind.GATE_BYPASSED)] == [gate]
+
+
+def test_a_gate_that_people_opened_is_none(world: World) -> None:
+    release = world.open().decided()
+    assert Housekeeper(world.ledger, Runs(green={"production.approval"})).find_bypasses() == []
+    assert not release.events(Kind.GATE_BYPASSED)
+
+
+def test_a_step_that_asked_what_its_numbers_mean_is_a_gate_too(world: World) -> None:
+    release = world.open().approved()
+    step = "production.canary_50"
+    people = release.record.plan.people("production.approval")
+    asked = {"quorum": 1, "timeout_s": 60, "on_timeout": "reject", "people": people}
+    world.ledger.votes.open_gate(release.id, step, subject={"verdict": "no_data"}, **asked)
+    assert len(Housekeeper(world.ledger, Runs(green={step})).find_bypasses()) == 1

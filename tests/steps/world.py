@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor
+from relman_plugins.domain.severity import Severity, severity_of
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.domain.status import Decision
 from relman_plugins.factory.builder import build_dag
@@ -292,6 +293,12 @@ class Release:
             return work()
         except TaskDeferred as deferred:
             return deferred
+
+
+def grades(release: Release, step: str) -> list[Severity]:
+    """Return how much the ends of a step that did not go well matter."""
+    ends = [e for e in release.events(Kind.STEP_FAILED, Kind.STEP_REFUSED) if e.step == step]
+    return [severity_of(e.kind, e.step, e.data) for e in ends]
 
 
 def make_world(home: Path, platform: Any, revisions: dict[str, Revision]) -> World:
