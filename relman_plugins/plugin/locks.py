@@ -41,12 +41,19 @@ def break_lock(
             404, f"nobody holds the lock of {service!r} in {environment!r}; see `relman locks`"
         )
     access.require(user, "PUT", record.dag_id)
+    if body.token != held.token:
+        # Also if the lock has that token by now: then another release holds it than the one looked at here.
+        told = f"changed hands: {held.release_id} holds it with token {held.token}, not {body.token}"
+        raise HTTPException(
+            409,
+            f"the lock of {service!r} in {environment!r} {told}; look again with `relman locks`, then decide",
+        )
     broken = store.locks.break_lock(
         environment,
         service,
         actor=access.actor(user, access.via_of(request)),
         reason=body.reason,
-        token=held.token if body.token is None else body.token,
+        token=held.token,
     )
     if broken is None:
         raise HTTPException(

@@ -34,8 +34,9 @@ class BreakBody(Frozen):
 
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field()
     """Said in Slack and kept in the ledger."""
-    token: int | None = None
-    """Fencing token of the lock that the person was shown; refused when it has changed hands since."""
+    token: int
+    """Fencing token of the lock that the person was shown; refused when it has changed hands since. Required:
+    by name alone a request that comes late would stop a release that nobody meant."""
 
 
 class AbortBody(Frozen):

@@ -63,6 +63,9 @@ def test_locks_are_shown_and_broken_by_a_person_with_a_reason(server: Server) ->
     late = server.ask("POST", f"{API}/locks/production/checkout/break", "alice", json=body)
     assert (late.status_code, "changed hands" in late.json()["detail"]) == (409, True)
     assert server.ask("POST", f"{API}/locks/production/checkout/break", json=body).status_code == 401
+    blind = server.ask("POST", f"{API}/locks/production/checkout/break", "alice", json={"reason": "whoever"})
+    assert (blind.status_code, blind.json()["detail"]) == (422, "token: Field required")
+    assert server.ledger.locks.held(release) == [lock]
     done = relman("unlock", "production", "checkout", *why, **alice)
     assert (done.returncode, release in done.stdout) == (0, True), done.stderr
     broken = server.ledger.events(release, kinds=[Kind.LOCK_BROKEN])[0]
