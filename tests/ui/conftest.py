@@ -79,6 +79,29 @@ class Site:
         page.get_by_role("button", name="Dag Docs", exact=True).click()
         return page.get_by_role("dialog").inner_text()
 
+    def run_with_all_tasks(self, page: Page, dag_id: str, run_id: str) -> None:
+        """Open a run with the groups of its tasks expanded.
+
+        The button for that is there once the page has the structure of the DAG, and can't be pressed when all
+        groups are open already, which the browser remembers. A page whose request was refused (SQLite under
+        many writers) stays without it, and is loaded again as a reader would.
+        """
+        from playwright.sync_api import TimeoutError as NotYet
+
+        def has_structure() -> bool:
+            try:
+                with page.expect_response(lambda r: "structure_data" in r.url, timeout=20_000) as answer:
+                    page.goto(f"{self.url}/dags/{dag_id}/runs/{run_id}")
+            except NotYet:
+                return False
+            return answer.value.ok
+
+        eventually(has_structure, "the structure of the DAG")
+        button = page.get_by_role("button", name="Expand all task groups", exact=True)
+        button.wait_for()
+        if button.is_enabled():
+            button.click()
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:

@@ -142,8 +142,7 @@ def test_from_the_form_over_the_gate_to_green(site: Site, alice: Page) -> None:
     alice.get_by_role("button", name="Approve", exact=True).click()
     assert "response successful" in toast(alice)
     eventually(lambda: site.admin.run_state(DAG, run_id) != "running", "the end of the run")
-    alice.goto(f"{site.url}/dags/{DAG}/runs/{run_id}")
-    alice.get_by_role("button", name="Expand all task groups", exact=True).click()
+    site.run_with_all_tasks(alice, DAG, run_id)
     alice.get_by_text("Success", exact=True).first.wait_for()
     assert alice.get_by_text("Failed", exact=True).count() == 0
     for place in ("open", "group/trial", "trial.unit", "group/live", GATE, "close"):
