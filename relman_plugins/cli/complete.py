@@ -6,6 +6,7 @@ Nothing here fails: who can't be asked, or takes longer than a blink, offers not
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ import typer
 
 if TYPE_CHECKING:
     from relman_plugins.cli.api import Api
+
+_PLAIN = re.compile(r"[\w.+-]+", re.ASCII)
+"""What names of relman are made of."""
 
 ASK_S = 1.0
 """How long the server may take, in seconds: nobody waits longer for a completion."""
@@ -105,4 +109,5 @@ def _asked(ctx: typer.Context, question: Callable[[Api], list[str]]) -> list[str
 
 
 def _starting(names: Iterable[str], incomplete: str) -> list[str]:
-    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+    # A shell puts what is offered into the line as it is, where $(…) and ; would mean something.
+    return [n for n in dict.fromkeys(names) if n.startswith(incomplete) and _PLAIN.fullmatch(n)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from relman_plugins.spec.words import visible
+from relman_plugins.spec.words import visible, visible_json
 
 
 def shown(text: object) -> str:
@@ -27,13 +27,13 @@ def continued(text: object, margin: int) -> str:
 
 
 def echo_json(value: Any) -> None:
-    """Print one JSON document for programs: indented, UTF-8."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print one JSON document for programs: indented, UTF-8, and harmless to a terminal."""
+    typer.echo(visible_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def echo_line(**entry: Any) -> None:
     """Print one JSON object on one line, at once: for output that goes on."""
-    typer.echo(json.dumps(entry, ensure_ascii=False))
+    typer.echo(visible_json(json.dumps(entry, ensure_ascii=False)))
 
 
 def confirmed(question: str, *, yes: bool) -> None:
@@ -42,4 +42,4 @@ def confirmed(question: str, *, yes: bool) -> None:
     Without a terminal nobody is asked: a script has said what it wants. The question goes to standard error.
     """
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        typer.confirm(question, abort=True, err=True)
+        typer.confirm(shown(question), abort=True, err=True)

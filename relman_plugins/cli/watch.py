@@ -12,7 +12,7 @@ from relman_plugins.cli import words
 from relman_plugins.cli.api import part
 from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.options import Format
-from relman_plugins.cli.screen import echo_line
+from relman_plugins.cli.screen import echo_line, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def _lines(api: Api, release_id: str, interval: float) -> str:
             typer.echo(words.event_line(event))
         outcome = release["status"]["outcome"] or ""
         sys.stdout.flush()
-    typer.echo(f"{release_id}: {words.outcome(outcome)}")
+    typer.echo(shown(f"{release_id}: {words.outcome(outcome)}"))
     return outcome
 
 

@@ -40,11 +40,10 @@ def may(user: Any, method: Method, dag_id: str, entity: DagAccessEntity = DagAcc
     return bool(manager.is_authorized_dag(method=method, access_entity=entity, details=details, user=user))
 
 
-def require(user: Any, method: Method, dag_id: str, entity: DagAccessEntity = DagAccessEntity.RUN) -> None:
-    """Answer 403 unless :func:`may` says yes."""
-    if not may(user, method, dag_id, entity):
-        verb = "see" if method == "GET" else "change"
-        raise HTTPException(403, f"{user.get_name()} may not {verb} releases of {dag_id} in Airflow")
+def require(user: Any, dag_id: str, entity: DagAccessEntity = DagAccessEntity.RUN) -> None:
+    """Answer 403 unless ``user`` may change ``entity`` of a DAG."""
+    if not may(user, "PUT", dag_id, entity):
+        raise HTTPException(403, f"{user.get_name()} may not change releases of {dag_id} in Airflow")
 
 
 def user_id(user: Any) -> str:

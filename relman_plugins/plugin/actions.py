@@ -62,8 +62,8 @@ def resume(release_id: str, body: ReasonBody, request: Request, user: access.Wri
 def _open_release(release_id: str, user: Any) -> tuple[Ledger, tuple[Kind, int] | None]:
     """Return the ledger and the last hold or resume (kind, event id) of a release that may be changed."""
     store = ledger()
-    record = release_or_404(store, release_id)
-    access.require(user, "PUT", record.dag_id)
+    record = release_or_404(store, release_id, user)
+    access.require(user, record.dag_id)
     events = store.events(release_id, kinds=[Kind.RELEASE_CLOSED, Kind.RELEASE_HELD, Kind.RELEASE_RESUMED])
     closed = next((event for event in events if event.kind is Kind.RELEASE_CLOSED), None)
     if closed:

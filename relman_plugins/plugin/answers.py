@@ -49,7 +49,7 @@ def answer(request: Request, user: Any, wanted: Target, body: bytes) -> dict[str
     """
     if reason := access.foreign(request):
         raise HTTPException(403, reason)
-    access.require(user, "PUT", wanted.dag_id, DagAccessEntity.HITL_DETAIL)
+    access.require(user, wanted.dag_id, DagAccessEntity.HITL_DETAIL)
     chosen, params = _parse(body)
     store = ledger()
     record = store.release_of_run(wanted.dag_id, wanted.run_id)

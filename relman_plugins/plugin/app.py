@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from relman_plugins.errors import LedgerError, Refused
 from relman_plugins.plugin import actions, gates, health, locks, releases, report
 from relman_plugins.plugin.body import BoundedBody
+from relman_plugins.plugin.deps import legible
 from relman_plugins.plugin.headers import SafeHeaders
 
 
@@ -24,7 +25,7 @@ def application() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        dependencies=[Depends(get_user)],
+        dependencies=[Depends(get_user), Depends(legible)],
     )
     # In a mounted application Airflow's own dependency would look for the auth manager on this app.
     app.dependency_overrides[auth_manager_from_app] = get_auth_manager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fastapi import HTTPException
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from fastapi import HTTPException, Request
 
 from relman_plugins.hooks.ledger import ledger_url
 from relman_plugins.ledger.api import open_ledger
+from relman_plugins.plugin import access
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger, ReleaseRecord
@@ -22,9 +24,18 @@ def ledger() -> Ledger:
     return open_ledger(ledger_url())
 
 
-def release_or_404(store: Ledger, release_id: str) -> ReleaseRecord:
-    """Return a release by id, or answer 404."""
+def release_or_404(
+    store: Ledger, release_id: str, user: Any, entity: DagAccessEntity = DagAccessEntity.RUN
+) -> ReleaseRecord:
+    """Return a release by id, or answer 404; who may not see it in Airflow is not told that there is one."""
     record = store.release(release_id)
-    if record is None:
+    if record is None or not access.may(user, "GET", record.dag_id, entity):
         raise HTTPException(404, f"no release {release_id!r} in the ledger; `relman status` lists them")
     return record
+
+
+def legible(request: Request) -> None:
+    """Answer 422 to control characters in a path or query: no name has any, and databases refuse some."""
+    for name, value in (*request.path_params.items(), *request.query_params.multi_items()):
+        if not str(value).isprintable():
+            raise HTTPException(422, f"{name}: control and other invisible characters are part of no name")

@@ -23,14 +23,14 @@ def list_gates(
     """Return the gates that wait for people, oldest first; or all gates of one release."""
     store = ledger()
     if release:
-        record = release_or_404(store, release)
-        access.require(user, "GET", record.dag_id, DagAccessEntity.HITL_DETAIL)
+        release_or_404(store, release, user, DagAccessEntity.HITL_DETAIL)
         found = store.votes.gates(release)
     else:
         found = store.votes.open_gates()
-        dags = {g.release_id: release_or_404(store, g.release_id).dag_id for g in found}
+        records = {g.release_id: store.release(g.release_id) for g in found}
+        dags = {id_: record.dag_id for id_, record in records.items() if record is not None}
         allowed = {d: access.may(user, "GET", d, DagAccessEntity.HITL_DETAIL) for d in set(dags.values())}
-        found = [g for g in found if allowed[dags[g.release_id]]]
+        found = [g for g in found if g.release_id in dags and allowed[dags[g.release_id]]]
     return {"gates": [views.gate(g) for g in found if state is None or g.state == state]}
 
 
@@ -38,7 +38,7 @@ def list_gates(
 def get_votes(release_id: str, gate: str, user: access.Reader) -> dict[str, Any]:
     """Return a gate: what is asked, of whom, who has answered and how many answers are missing."""
     store = ledger()
-    access.require(user, "GET", release_or_404(store, release_id).dag_id, DagAccessEntity.HITL_DETAIL)
+    release_or_404(store, release_id, user, DagAccessEntity.HITL_DETAIL)
     state = store.votes.gate(release_id, gate)
     if state is None:
         raise HTTPException(404, f"release {release_id!r} has not opened a gate {gate!r}")
@@ -55,8 +55,8 @@ def post_vote(
 ) -> dict[str, Any]:
     """Cast the caller's vote. 201 when it counts; 403, 404 or 409 with the reason when it doesn't."""
     store = ledger()
-    record = release_or_404(store, release_id)
-    access.require(user, "PUT", record.dag_id, DagAccessEntity.HITL_DETAIL)
+    record = release_or_404(store, release_id, user, DagAccessEntity.HITL_DETAIL)
+    access.require(user, record.dag_id, DagAccessEntity.HITL_DETAIL)
     result = voting.cast_or_refuse(
         store,
         release_id,

@@ -36,11 +36,11 @@ def break_lock(
     store = ledger()
     held = next((x for x in store.locks.held() if (x.environment, x.service) == (environment, service)), None)
     record = store.release(held.release_id) if held else None
-    if held is None or record is None:
+    if held is None or record is None or not access.may(user, "GET", record.dag_id):
         raise HTTPException(
             404, f"nobody holds the lock of {service!r} in {environment!r}; see `relman locks`"
         )
-    access.require(user, "PUT", record.dag_id)
+    access.require(user, record.dag_id)
     if body.token != held.token:
         # Also if the lock has that token by now: then another release holds it than the one looked at here.
         told = f"changed hands: {held.release_id} holds it with token {held.token}, not {body.token}"

@@ -50,8 +50,7 @@ def list_releases(
 def get_release(release_id: str, user: access.Reader) -> dict[str, Any]:
     """Return one release with its status, its gates and the locks that it holds."""
     store = ledger()
-    record = release_or_404(store, release_id)
-    access.require(user, "GET", record.dag_id)
+    record = release_or_404(store, release_id, user)
     return views.release(store, record) | {
         "gates": [views.gate(g) for g in store.votes.gates(release_id)],
         "locks": [views.lock(lock) for lock in store.locks.held(release_id)],
@@ -62,7 +61,7 @@ def get_release(release_id: str, user: access.Reader) -> dict[str, Any]:
 def get_events(
     release_id: str,
     user: access.Reader,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     kind: Annotated[list[Kind] | None, Query()] = None,
     since: AwareDatetime | None = None,
 ) -> dict[str, Any]:
@@ -76,8 +75,7 @@ def get_events(
         since: only those that happened at this time or later; with an offset.
     """
     store = ledger()
-    record = release_or_404(store, release_id)
-    access.require(user, "GET", record.dag_id)
+    release_or_404(store, release_id, user)
     found = store.events(release_id, kinds=kind, after=after)
     return {"events": [e.model_dump(mode="json") for e in found if since is None or e.at >= since]}
 
@@ -86,8 +84,7 @@ def get_events(
 def get_plan(release_id: str, user: access.Reader) -> dict[str, Any]:
     """Return the plan that the release runs: the one stored when it opened."""
     store = ledger()
-    record = release_or_404(store, release_id)
-    access.require(user, "GET", record.dag_id)
+    record = release_or_404(store, release_id, user)
     return {
         "release_id": release_id,
         "plan_hash": record.plan_hash,

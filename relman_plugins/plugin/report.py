@@ -25,8 +25,7 @@ def get_report(
 ) -> Response:
     """Return the report of a release, as JSON, Markdown or HTML; without ``format``, as Accept asks."""
     store = ledger()
-    record = release_or_404(store, release_id)
-    access.require(user, "GET", record.dag_id)
+    record = release_or_404(store, release_id, user)
     report = report_of(record, store.events(release_id))
     accepted = request.headers.get("accept", "")
     wanted = format or (

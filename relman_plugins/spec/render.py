@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from relman_plugins.spec import secrets
 from relman_plugins.spec.diagnostic import Diagnostic
-from relman_plugins.spec.words import visible
+from relman_plugins.spec.words import visible, visible_json
 
 WIDEST = 160
 """Characters of a source line that are shown, around the place."""
@@ -37,7 +37,8 @@ def render_text(
 
 def render_json(diagnostics: Iterable[Diagnostic]) -> str:
     """Write the diagnostics as a JSON array of objects with the fields of :class:`Diagnostic`."""
-    return json.dumps([asdict(found) for found in diagnostics], indent=2, ensure_ascii=False) + "\n"
+    found = [asdict(diagnostic) for diagnostic in diagnostics]
+    return visible_json(json.dumps(found, indent=2, ensure_ascii=False)) + "\n"
 
 
 def render_github(diagnostics: Iterable[Diagnostic]) -> str:

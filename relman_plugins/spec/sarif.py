@@ -14,6 +14,7 @@ from urllib.parse import quote
 from relman_plugins import __version__
 from relman_plugins.spec.codes import CODES
 from relman_plugins.spec.diagnostic import Diagnostic
+from relman_plugins.spec.words import visible_json
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -36,7 +37,7 @@ def render_sarif(diagnostics: Iterable[Diagnostic]) -> str:
         "results": [_result(found, codes.index(found.code)) for found in listed],
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
+    return visible_json(json.dumps(log, indent=2, ensure_ascii=False)) + "\n"
 
 
 def _result(found: Diagnostic, rule: int) -> dict[str, Any]:

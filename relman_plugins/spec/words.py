@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import unicodedata
 from collections.abc import Iterable
 
@@ -17,6 +18,15 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escape(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+
+
+def visible_json(text: str) -> str:
+    """Return a JSON document that says the same, without characters that steer a terminal or hide there."""
+    if text.isascii():
+        return text
+    return "".join(
+        json.dumps(c)[1:-1] if c not in "\n\t" and unicodedata.category(c) in _HIDDEN else c for c in text
+    )
 
 
 def _escape(char: str) -> str:

@@ -59,6 +59,32 @@ def test_a_plan_of_somebody_elses_spec_steers_nothing(tmp_path: Path) -> None:
     assert "\\u001b]0;owned" in done.stdout
 
 
+def test_data_for_programs_steers_nothing_when_a_person_looks_at_it(tmp_path: Path) -> None:
+    """JSON escapes what ASCII terminals obey; what others do is up to whoever writes it."""
+    odd = "\u009b2J \u202e \u2028 \u200b é"
+    (tmp_path / "shop.yaml").write_text(
+        "apiVersion: relman/v1\nkind: ReleasePipeline\n"
+        f"metadata: {{name: shop, owner: team, description: {json.dumps(odd)}}}\n"
+        f"artifact: {{source: ., build: [python, {json.dumps(odd)}]}}\nstages: [{{environment: qa}}]\n"
+    )
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "qa.yaml").write_text(
+        "apiVersion: relman/v1\nkind: Environment\nmetadata: {name: qa, owner: x}\n"
+        "platform: sandbox\nconnection: relman_sandbox\n"
+    )
+    done = relman("plan", tmp_path / "shop.yaml", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert not set("\u009b\u202e\u2028\u200b") & set(done.stdout)
+    assert "é" in done.stdout
+    assert json.loads(done.stdout)["shape"]["description"] == odd
+    for form in ("json", "sarif"):
+        broken = tmp_path / f"{form}.yaml"
+        broken.write_text(f"kind: ReleasePipeline\n{json.dumps(odd)}: 1\n")
+        done = relman("validate", broken, "--format", form)
+        assert (done.returncode, not set("\u009b\u202e") & set(done.stdout)) == (1, True)
+        json.loads(done.stdout)
+
+
 class _Refusing(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = json.dumps({"detail": UP_AND_OVER}).encode()

@@ -52,6 +52,14 @@ def test_tab_runs_no_command_of_a_profile(tmp_path: Path, what: str) -> None:
     assert ran.exists()
 
 
+def test_what_a_shell_would_run_is_not_offered(tmp_path: Path) -> None:
+    specs = tmp_path / "release_specs"
+    specs.mkdir()
+    for name in ("shop", "shop$(touch owned)", "shop;ls", "shop\x1b[2J", "shop`id`"):
+        (specs / f"{name}.yaml").write_text("kind: ReleasePipeline\n")
+    assert completed("relman release sh", cwd=tmp_path) == ["shop"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_for_a_shell_is_shown(shell: str) -> None:
     shown = relman("--show-completion", shell)

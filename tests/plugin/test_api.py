@@ -31,6 +31,7 @@ ROUTES = [
     ("POST", "/releases/{id}/abort"),
     ("POST", "/releases/{id}/hold"),
     ("POST", "/releases/{id}/resume"),
+    ("POST", "/locks/production/checkout/break"),
     ("GET", "/health"),
 ]
 
@@ -49,16 +50,18 @@ def test_nothing_answers_without_a_token(server: Server) -> None:
 
 def test_a_viewer_reads_everything_and_changes_nothing(server: Server) -> None:
     record = server.release("0.0.2")
+    lock = server.ledger.locks.acquire("production", "checkout", record.release_id, 600)
     for method, path in ROUTES:
         url = API + path.format(id=record.release_id)
-        body = {"decision": "approve", "reason": "because"} if method == "POST" else None
-        if body and not path.endswith("votes"):
-            body = {"reason": "because"}
-        elif body:
+        body = {"reason": "because"} if method == "POST" else None
+        if body and path.endswith("votes"):
             body = {"decision": "approve"}
+        elif body and path.endswith("break"):
+            body |= {"token": lock.token}
         # Vera is listed as an approver, but Airflow lets viewers change nothing.
         assert server.ask(method, url, "vera", json=body).status_code == (403 if body else 200), url
     assert server.ledger.votes.gate(record.release_id, GATE).votes == ()
+    assert server.ledger.locks.release("production", "checkout", record.release_id)
 
 
 def test_a_release_is_shown_as_recorded(server: Server) -> None:
@@ -177,9 +180,10 @@ def test_another_page_cannot_use_the_cookie(server: Server, headers: dict[str, s
     vote = {"decision": "approve"}
     forged = server.ask("POST", votes_path(record), "alice", cookie=True, json=vote, headers=headers)
     assert (forged.status_code, "cross-origin" in forged.json()["detail"]) == (403, True)
-    for verb in ("abort", "hold", "resume"):
-        url = f"{API}/releases/{record.release_id}/{verb}"
-        body = {"reason": "forged"}
+    acts = [f"/releases/{record.release_id}/{verb}" for verb in ("abort", "hold", "resume")]
+    for path in (*acts, "/locks/production/checkout/break"):
+        url = f"{API}{path}"
+        body = {"reason": "forged", "token": 1} if path.endswith("break") else {"reason": "forged"}
         assert server.ask("POST", url, "alice", cookie=True, json=body, headers=headers).status_code == 403
     assert [e.kind for e in server.ledger.events(record.release_id)] == ["release.opened", "gate.opened"]
     # A Bearer token isn't sent by a browser on its own: the same headers do no harm there.

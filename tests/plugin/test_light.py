@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.plugin.airflow_server import GATE
+from tests.plugin.test_api import ROUTES
+
 ROOT = Path(__file__).resolve().parents[2]
+
+_PARAM = re.compile(r"\{\w+\}")
 
 SCRIPT = """
 import sys
@@ -27,6 +33,27 @@ assert [app.url_prefix for app in seen.fastapi_apps] == ["/relman"]
 assert [m.middleware for m in seen.fastapi_root_middlewares] == ["relman_plugins.plugin.native.NativeAnswers"]
 assert plugin.fastapi_apps[0]["app"] is room.RelmanPlugin().fastapi_apps[0]["app"]
 """
+
+
+LISTED = """
+from relman_plugins.plugin.app import application
+for route in application().routes:
+    for method in sorted(route.methods - {"HEAD"}):
+        print(method, route.path.removeprefix("/api/v1"))
+"""
+
+
+def test_every_route_is_documented_and_tried_by_strangers(tmp_path: Path) -> None:
+    env = os.environ | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", LISTED], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    there = {_PARAM.sub("{}", line) for line in done.stdout.splitlines() if " /" in line}
+    documented = re.findall(r"`(GET|POST) (/[^`?]*)", (ROOT / "docs/reference/api.md").read_text())
+    assert {_PARAM.sub("{}", f"{method} {path}") for method, path in documented} == there
+    tried = {f"{method} {path}".replace("{id}", "{}").replace(GATE, "{}") for method, path in ROUTES}
+    assert {t.replace("production/checkout", "{}/{}") for t in tried} == there
 
 
 def test_import_is_light_and_airflow_accepts_what_it_gets(tmp_path: Path) -> None:

@@ -1,0 +1,20 @@
+"""An auth manager whose users see some DAGs only, as those of teams do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+
+BLIND = "uma"
+"""Who may see and change every DAG but those of releases of ``checkout``."""
+
+
+class TeamAuthManager(SimpleAuthManager):
+    """As simple as its parent, but for one user."""
+
+    def is_authorized_dag(self, *, method: Any, user: Any, details: Any = None, **kwargs: Any) -> bool:
+        """Hide one DAG from one user."""
+        if user.get_id() == BLIND and details is not None and details.id == "release__checkout":
+            return False
+        return super().is_authorized_dag(method=method, user=user, details=details, **kwargs)

@@ -1,0 +1,81 @@
+"""Who may not see a release in Airflow learns nothing of it here, not even that there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.plugin.airflow_server import GATE, Server
+from tests.plugin.auth import BLIND
+from tests.plugin.test_api import API, ROUTES
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+BODY = {"decision": "approve", "reason": "because", "token": 1}
+_OF_BODY = {"votes": ("decision",), "break": ("reason", "token")}
+
+
+@pytest.fixture(scope="module")
+def teams(server: Server) -> Iterator[Server]:
+    other = Server(server.home, {"AIRFLOW__CORE__AUTH_MANAGER": "tests.plugin.auth.TeamAuthManager"})
+    other.start()
+    yield other
+    other.stop()
+
+
+def body_for(method: str, path: str) -> dict[str, object] | None:
+    if method == "GET":
+        return None
+    return {key: BODY[key] for key in _OF_BODY.get(path.rpartition("/")[2], ("reason",))}
+
+
+def test_no_route_tells_of_what_is_not_to_be_seen(server: Server, teams: Server) -> None:
+    record = server.release("9.0.0")
+    lock = server.ledger.locks.acquire("production", "checkout", record.release_id, 600)
+    try:
+        for method, path in ROUTES:
+            wanted = API + path.format(id=record.release_id)
+            absent = API + path.format(id="checkout-9.9.9-9").replace(
+                "production/checkout", "nowhere/checkout"
+            )
+            body = body_for(method, path)
+            seen, none = (teams.ask(method, url, BLIND, json=body) for url in (wanted, absent))
+            assert record.release_id not in seen.text.replace(f"'{record.release_id}'", ""), path
+            assert seen.status_code == none.status_code, path
+            assert (seen.status_code == 404) is ("{id}" in path or path.endswith("break")), path
+        # The same questions of somebody who may see it: the test asks the right ones.
+        assert teams.ask("GET", f"{API}/releases/{record.release_id}", "vera").status_code == 200
+        refused = teams.ask("POST", f"{API}/releases/{record.release_id}/hold", "vera", json={"reason": "x"})
+        assert (refused.status_code, "may not change" in refused.json()["detail"]) == (403, True)
+        assert server.ledger.locks.held(record.release_id) == [lock]
+    finally:
+        server.ledger.locks.release("production", "checkout", record.release_id)
+
+
+def test_a_gate_of_another_team_takes_no_answer(server: Server, teams: Server) -> None:
+    record = server.release("9.0.1")
+    path = f"/api/v2/dags/{record.dag_id}/dagRuns/{record.run_id}/taskInstances/{GATE}/-1/hitlDetails"
+    answer = teams.ask("PATCH", path, BLIND, json={"chosen_options": ["Approve"], "params_input": {}})
+    assert answer.status_code == 403
+    assert server.ledger.votes.gate(record.release_id, GATE).votes == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/releases/%00", 422),
+        ("/releases/a%1B%5B2J", 422),
+        ("/releases?pipeline=%00", 422),
+        ("/gates?release=%0Ax", 422),
+        (f"/releases/checkout-1-1/gates/%E2%80%AE{GATE}/votes", 422),
+        ("/releases/checkout-1-1/events?after=99999999999999999999", 422),
+        ("/releases/checkout-1-1/events?since=yesterday", 422),
+        ("/releases/..%2F..%2Fhealth", 404),
+        ("/releases/" + "x" * 5000, 404),
+    ],
+)
+def test_what_is_no_name_is_refused_before_the_ledger_is_asked(server: Server, path: str, code: int) -> None:
+    answer = server.ask("GET", API + path, "vera")
+    assert answer.status_code == code, answer.text
+    assert "Traceback" not in answer.text
