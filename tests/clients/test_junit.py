@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relman_plugins.clients.reports import junit
-from relman_plugins.clients.reports.junit import FailedTest, read
+from relman_plugins.clients.reports.junit import NamedTest, read
 from relman_plugins.errors import ClientRejected
 
 
@@ -62,7 +62,7 @@ def test_suites_in_suites_and_a_bare_suite() -> None:
     for content in (inner, nested):
         found = read(content)
         assert (found.tests, found.failures) == (1, 1)
-        assert found.failed == (FailedTest(name="a", message="E"),)
+        assert found.failed == (NamedTest(name="a", message="E"),)
 
 
 @pytest.mark.parametrize("min_tests", [1, 2])
@@ -124,7 +124,7 @@ def test_an_oversized_report_is_refused_without_being_read_whole(tmp_path: Path)
 def test_no_file_is_not_green(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("absent.xml", "pipe", "."):
-        with pytest.raises(ClientRejected, match="is not a file; check `junit`"):
+        with pytest.raises(ClientRejected, match="is not a file; check its path"):
             read(tmp_path / name)
 
 

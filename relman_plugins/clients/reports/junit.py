@@ -1,45 +1,62 @@
 """JUnit XML: what a test suite says about itself.
 
-The report comes from the code under test, so it is hostile input: entities, document types, deep nesting
-and oversize are refused, and a report that cannot be read to its end is never a green one. Counts come from
-the test cases themselves, whatever the dialect; failures are raised to what a suite claims in its attributes,
-so that neither the cases nor the summary can be greener than the other.
+Counts come from the test cases themselves, whatever the dialect; failures are raised to what a suite claims
+in its attributes, so that neither the cases nor the summary can be greener than the other. A test that failed
+and then passed within one run (Maven Surefire's ``flakyFailure`` and ``flakyError``) is flaky.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+from typing import Any, NamedTuple
+from xml.etree.ElementTree import Element
 
 from pydantic import Field
 
+from relman_plugins.clients.reports import source as files
+from relman_plugins.clients.reports.source import MAX_BYTES, MAX_DEPTH, MAX_TEXT
 from relman_plugins.domain.base import Frozen
 from relman_plugins.errors import ClientRejected
 
-MAX_BYTES = 50 * 1024 * 1024
-"""The largest report that is read."""
-
-MAX_DEPTH = 64
-"""The deepest nesting of elements that is read."""
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_FAILED", "MAX_TEXT", "Case", "NamedTest", "State", "SuiteReport",
+           "read", "tally"]  # fmt: skip
 
 MAX_FAILED = 500
-"""How many failed tests are kept by name; all are counted."""
-
-MAX_TEXT = 1000
-"""Length to which names and messages of failed tests are cut, in characters."""
-
-_CHUNK = 1024 * 1024
+"""How many failed tests, and how many flaky ones, are kept by name; all are counted."""
 
 
-class FailedTest(Frozen):
-    """A test that failed or broke."""
+class State(StrEnum):
+    """How a test ended."""
+
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    FLAKY = "flaky"
+    """It failed, and passed when it was tried again."""
+    FAILED = "failed"
+    """Its assertion failed."""
+    BROKEN = "broken"
+    """It broke before or after."""
+
+
+class Case(NamedTuple):
+    """One test case of a report."""
 
     name: str
     """``<class>.<test>`` as the report has them."""
+    state: State
     message: str
-    """First of: the message, the type, the text of the failure."""
+    """First of: the message, the type, the text of the failure; empty for a test that passed."""
+    seconds: float
+
+
+class NamedTest(Frozen):
+    """A test that failed, broke or is flaky."""
+
+    name: str
+    message: str
 
 
 class SuiteReport(Frozen):
@@ -51,135 +68,122 @@ class SuiteReport(Frozen):
     errors: int = Field(ge=0)
     """Tests that broke before or after."""
     skipped: int = Field(ge=0)
+    flakes: int = Field(ge=0, default=0)
+    """Tests that failed and then passed. They passed, and are counted here as well."""
     seconds: float = Field(ge=0)
     """Sum over the test cases."""
-    failed: tuple[FailedTest, ...] = ()
+    failed: tuple[NamedTest, ...] = ()
     """The first ``MAX_FAILED`` that failed or broke, in the report's order."""
+    flaky: tuple[NamedTest, ...] = ()
+    """The first ``MAX_FAILED`` that are flaky, with what they said when they failed."""
+    cases: tuple[Case, ...] = Field(default=(), exclude=True, repr=False)
+    """Every test case, in the report's order. Not part of what is recorded."""
 
     @property
     def ran(self) -> int:
         """How many tests really ran."""
         return max(0, self.tests - self.skipped)
 
-    def verdict(self, min_tests: int = 1, max_failures: int = 0) -> tuple[bool, str]:
-        """Say whether the suite passed, and why.
+    @property
+    def bad(self) -> int:
+        """How many failed or broke."""
+        return self.failures + self.errors
+
+    def verdict(
+        self,
+        min_tests: int = 1,
+        max_failures: int = 0,
+        max_skipped: int | None = None,
+        max_flaky: int | None = None,
+    ) -> tuple[bool, str]:
+        """Say whether the suite passed, and why. Every limit is inclusive; None is no limit.
 
         Args:
             min_tests: How many tests must have run; skipped ones did not.
             max_failures: How many failures and errors together are still acceptable.
+            max_skipped: How many tests may be skipped.
+            max_flaky: How many tests may have passed only when they were tried again.
         """
-        bad = self.failures + self.errors
         counts = f"{self.ran} ran, {self.failures} failed, {self.errors} broke, {self.skipped} skipped"
-        if bad > max_failures:
-            first = f"; first: {self.failed[0].name}" if self.failed else ""
-            return False, f"{counts}; at most {max_failures} may fail{first}"
+        counts += f", {self.flakes} flaky" if self.flakes else ""
+        if self.bad > max_failures:
+            return False, f"{counts}; at most {max_failures} may fail{_first(self.failed)}"
         if self.ran < min_tests:
             return False, f"{counts}; at least {min_tests} must run"
+        if max_skipped is not None and self.skipped > max_skipped:
+            return False, f"{counts}; at most {max_skipped} may be skipped"
+        if max_flaky is not None and self.flakes > max_flaky:
+            return False, f"{counts}; at most {max_flaky} may be flaky{_first(self.flaky)}"
         return True, counts
 
 
-def read(source: Path | bytes) -> SuiteReport:
+def read(source: Path | bytes, since: float | None = None) -> SuiteReport:
     """Read a report from a file or from its content.
 
+    Args:
+        source: The file, or its content.
+        since: When the run began, in seconds since the epoch: an older file is refused.
+
     Raises:
-        ClientRejected: There is no file, it is empty, cut off, too large, too deep, not JUnit XML, or uses a
-            document type or entities. The message says which.
+        ClientRejected: There is no file, it is older than the run, empty, cut off, too large, too deep, not
+            JUnit XML, or uses a document type or entities. The message says which.
     """
-    where = "the JUnit report" if isinstance(source, bytes) else str(source)
-    content = source if isinstance(source, bytes) else _content(source)
-    if len(content) > MAX_BYTES:
-        raise ClientRejected(f"{where} is larger than {MAX_BYTES >> 20} MB; split the suite")
-    if not content.strip():
-        raise ClientRejected(f"{where} is empty; the suite ended before it wrote its report")
-    root = _parse(content, where)
+    found, where = files.content(source, "the JUnit report", since=since)
+    root = files.xml(found, where)
     if root.tag not in {"testsuites", "testsuite"}:
         raise ClientRejected(
             f"{where} is not JUnit XML: its root is <{root.tag[:60]}>; expected <testsuites> or <testsuite>"
         )
     try:
-        return _report(root)
+        cases = [_case(element) for element in root.iter("testcase")]
+        return tally(cases, failures=_claimed(root, "failures"), errors=_claimed(root, "errors"))
     except ValueError as error:
         raise ClientRejected(f"{where} has a count or a time that is not a number: {error}") from error
 
 
-class _Bounded(TreeBuilder):
-    """Builds the tree as usual, and stops when it gets too deep."""
-
-    depth = 0
-
-    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise ClientRejected(f"elements are nested deeper than {MAX_DEPTH}")
-        return super().start(tag, attrs)
-
-    def end(self, tag: str, /) -> Element:
-        self.depth -= 1
-        return super().end(tag)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        if not path.is_file():
-            # Also refuses a named pipe, which would be waited on for ever.
-            raise ClientRejected(
-                f"{path} is not a file; check `junit` in the suite, and that its command writes the report"
-            )
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ClientRejected(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _parse(content: bytes, where: str) -> Element:
-    from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import XMLParser
-
-    parser: Any = XMLParser(target=_Bounded(), forbid_dtd=True)
-    try:
-        for start in range(0, len(content), _CHUNK):
-            parser.feed(content[start : start + _CHUNK])
-        root: Element = parser.close()
-    except ParseError as error:
-        raise ClientRejected(
-            f"{where} is not whole XML: {error}; the suite may have been stopped while it wrote"
-        ) from error
-    except DefusedXmlException as error:
-        raise ClientRejected(
-            f"{where} is refused: it has a document type or entities, which no test tool needs"
-        ) from error
-    except ClientRejected as error:
-        raise ClientRejected(f"{where} is refused: {error}") from None
-    except (ValueError, LookupError) as error:
-        raise ClientRejected(f"{where} cannot be read: {error}") from error
-    return root
-
-
-def _report(root: Element) -> SuiteReport:
-    from junitparser import Error, Failure, Skipped, TestCase
-
-    tests = failures = errors = skipped = 0
-    seconds = 0.0
-    failed: list[FailedTest] = []
-    for element in root.iter("testcase"):
-        case: Any = TestCase.fromelem(element)  # type: ignore[no-untyped-call]
-        results = case.result
-        bad = next((r for r in results if isinstance(r, (Error, Failure))), None)
-        tests += 1
-        seconds += _seconds(case.time)
-        errors += isinstance(bad, Error)
-        failures += isinstance(bad, Failure)
-        skipped += bad is None and any(isinstance(r, Skipped) for r in results)
-        if bad is not None and len(failed) < MAX_FAILED:
-            failed.append(FailedTest(name=_name(case), message=_message(bad)))
+def tally(cases: Iterable[Case], *, failures: int = 0, errors: int = 0) -> SuiteReport:
+    """Count test cases; ``failures`` and ``errors`` are the fewest there are, whatever the cases say."""
+    cases = tuple(cases)
+    states = [case.state for case in cases]
     return SuiteReport(
-        tests=tests,
-        failures=max(failures, _claimed(root, "failures")),
-        errors=max(errors, _claimed(root, "errors")),
-        skipped=skipped,
-        seconds=seconds,
-        failed=tuple(failed),
+        tests=len(cases),
+        failures=max(failures, states.count(State.FAILED)),
+        errors=max(errors, states.count(State.BROKEN)),
+        skipped=states.count(State.SKIPPED),
+        flakes=states.count(State.FLAKY),
+        seconds=sum(case.seconds for case in cases),
+        failed=_named(cases, State.FAILED, State.BROKEN),
+        flaky=_named(cases, State.FLAKY),
+        cases=cases,
     )
+
+
+def _named(cases: Iterable[Case], *states: State) -> tuple[NamedTest, ...]:
+    found = [NamedTest(name=c.name, message=c.message) for c in cases if c.state in states]
+    return tuple(found[:MAX_FAILED])
+
+
+def _first(tests: tuple[NamedTest, ...]) -> str:
+    return f"; first: {tests[0].name}" if tests else ""
+
+
+def _case(element: Element) -> Case:
+    from junitparser import Error, Failure, Skipped
+    from junitparser.xunit2 import TestCase
+
+    case: Any = TestCase.fromelem(element)  # type: ignore[no-untyped-call]
+    results = case.result
+    bad = next((r for r in results if isinstance(r, (Error, Failure))), None)
+    said = bad
+    if bad is not None:
+        state = State.BROKEN if isinstance(bad, Error) else State.FAILED
+    elif any(isinstance(r, Skipped) for r in results):
+        state = State.SKIPPED
+    elif case.is_flaky:
+        state, said = State.FLAKY, case.interim_result[0]
+    else:
+        state = State.PASSED
+    return Case(_name(case), state, "" if said is None else _message(said), _seconds(case.time))
 
 
 def _claimed(root: Element, name: str) -> int:
