@@ -1,20 +1,47 @@
 """The parts of a Markdown page that the checks need: links, headings, and blocks with their marks.
 
-A block of commands that is to be run has a comment before it: ``<!-- run -->``, or ``<!-- run exit=1 -->``.
-The block after it may be marked ``<!-- prints -->``: it is then exactly what the commands print.
-``<!-- spec -->`` marks YAML that must be a valid spec.
+A block of commands that is to be run has a comment before it. The commands run in a copy of the specs and
+examples, with the specs that stand before them on the page.
+
+- ``<!-- run -->``, or ``<!-- run exit=1 -->``; the block after it may be marked ``<!-- prints -->``: it is
+  then exactly what the commands print.
+- ``<!-- run server -->``: against an API server, for a release that waits for its approval. More words may
+  follow. ``each``: every line has a release of its own. ``gate=x``: the release waits at this checklist.
+  ``played``: somebody plays the scheduler.
+- ``<!-- run postgres -->``: with a PostgreSQL database where the page has ``database.example``.
+
+YAML has a mark too: ``<!-- spec -->`` for a pipeline, ``<!-- spec environment -->``, and for what must fit
+into ``release_specs/checkout.yaml``: ``<!-- spec part -->`` (keys of a pipeline), ``<!-- spec stage -->``
+(of a stage).
+
+``NOT_RUN`` are the lines that no test runs, and why.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.repo import tree
+
 _FENCE = re.compile(
-    r"(?:^<!--\s*(?P<mark>[^\n]*?)\s*-->\n+)?^```(?P<lang>[\w-]*)[^\n]*\n(?P<text>.*?)^```\s*$",
+    r"(?:^ *<!--\s*(?P<mark>[^\n]*?)\s*-->\n+)?^(?P<indent> *)```(?P<lang>[\w-]*)[^\n]*\n(?P<text>.*?)"
+    r"^(?P=indent)```\s*$",
     re.MULTILINE | re.DOTALL,
 )
+SHELL = frozenset({"bash", "console", "sh", "shell"})
+NOT_RUN = {
+    "make up": "tests/demo starts the same, and ends it",
+    "make demo": "tests/demo runs it, to its end",
+    "make test": "it would run itself",
+    "source .venv/bin/activate": "the tests run in an environment of their own",
+    'pip install -c constraints.txt ".[postgres]"': "tests/packaging installs the wheel",
+    "cp deploy/env.example .env": "tests/repo/test_compose.py reads both files; there is no Docker here",
+    "docker compose up --build": "tests/repo/test_compose.py reads both files; there is no Docker here",
+}
 _LINK = re.compile(r"(?<!`)!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)|(?:src|href)=\"([^\"]+)\"")
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 
@@ -33,13 +60,53 @@ class Block:
     def place(self) -> str:
         return f"{self.page.name}:{self.line}"
 
+    @property
+    def words(self) -> list[str]:
+        """What the mark says."""
+        return self.mark.split()
+
+    @property
+    def commands(self) -> list[str]:
+        """The lines that a test runs."""
+        lines = (line.removeprefix("$ ") for line in self.text.splitlines())
+        return [line for line in lines if line.strip() and line not in NOT_RUN]
+
 
 def blocks(page: Path) -> list[Block]:
     text = page.read_text()
     return [
-        Block(page, text.count("\n", 0, m.start("lang")) + 1, m["lang"], m["mark"] or "", m["text"])
+        Block(
+            page,
+            text.count("\n", 0, m.start("lang")) + 1,
+            m["lang"],
+            m["mark"] or "",
+            textwrap.dedent(m["text"]),
+        )
         for m in _FENCE.finditer(text)
     ]
+
+
+def guides() -> list[Path]:
+    """Return the pages that people follow step by step."""
+    folders = (tree.ROOT / "docs" / "tutorial", tree.ROOT / "docs" / "how-to")
+    return [p for p in tree.texts(".md") if p == tree.ROOT / "README.md" or p.parent in folders]
+
+
+def workplace(block: Block, folder: Path) -> Path:
+    """Make a copy of what a reader has at this place: specs, examples, and the page's specs so far."""
+    shutil.copytree(tree.ROOT / "release_specs", folder / "release_specs")
+    (folder / "examples").symlink_to(tree.ROOT / "examples")
+    for before in blocks(block.page):
+        if before.line < block.line and before.mark == "spec":
+            (folder / "release_specs" / f"{name_of(before)}.yaml").write_text(before.text)
+    return folder
+
+
+def name_of(block: Block) -> str:
+    """Return the name in the metadata of a spec."""
+    found = re.search(r"name:\s*([\w-]+)", block.text)
+    assert found, block.place
+    return found[1]
 
 
 def links(page: Path) -> list[str]:

@@ -10,15 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.repo import markdown, tree
 
 _PAGES = tree.texts(".md")
 _MAKE = (tree.ROOT / "Makefile").read_text()
 _TARGETS = set(re.findall(r"^([a-z]+):", _MAKE, re.MULTILINE))
-_SHELL = {"bash", "console", "sh", "shell"}
-_COMMANDS = [b for page in _PAGES for b in markdown.blocks(page) if b.lang in _SHELL]
-_RUN = [b for b in _COMMANDS if b.mark.startswith("run")]
+_COMMANDS = [b for page in _PAGES for b in markdown.blocks(page) if b.lang in markdown.SHELL]
+_RUN = [b for b in _COMMANDS if b.words[:1] == ["run"] and not {"server", "postgres"} & set(b.words)]
+_SPECS = [b for page in _PAGES for b in markdown.blocks(page) if b.words[:1] == ["spec"]]
 _ENV = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -79,11 +80,15 @@ def test_every_command_in_the_documentation_exists(block: markdown.Block) -> Non
 
 
 @pytest.mark.parametrize("block", _RUN, ids=lambda b: b.place)
-def test_commands_that_are_marked_do_what_the_page_says(block: markdown.Block) -> None:
+def test_commands_that_are_marked_do_what_the_page_says(block: markdown.Block, tmp_path: Path) -> None:
     wanted = re.search(r"exit=(\d+)", block.mark)
-    script = "\n".join(line.removeprefix("$ ") for line in block.text.splitlines())
     done = subprocess.run(
-        ["bash", "-e", "-c", script], cwd=tree.ROOT, env=_ENV, capture_output=True, text=True, check=False
+        ["bash", "-e", "-c", "\n".join(block.commands)],
+        cwd=markdown.workplace(block, tmp_path),
+        env=_ENV,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == (int(wanted[1]) if wanted else 0), done.stdout + done.stderr
     if (after := _block_after(block)) and after.mark == "prints":
@@ -94,23 +99,12 @@ def test_the_documentation_has_commands_that_are_run() -> None:
     assert _RUN
 
 
-@pytest.mark.parametrize(
-    "block",
-    [b for page in _PAGES for b in markdown.blocks(page) if b.mark == "spec"],
-    ids=lambda b: b.place,
-)
+@pytest.mark.parametrize("block", _SPECS, ids=lambda b: b.place)
 def test_specs_in_the_documentation_are_valid(block: markdown.Block, tmp_path: Path) -> None:
-    name = re.search(r"name:\s*([\w-]+)", block.text)
-    assert name
-    specs = tmp_path / "release_specs"
-    (specs / "environments").mkdir(parents=True)
-    for path in (tree.ROOT / "release_specs").rglob("*.yaml"):
-        if path.name == "people.yaml" or path.parent.name == "environments":
-            (specs / path.relative_to(tree.ROOT / "release_specs")).write_text(path.read_text())
-    (specs / f"{name[1]}.yaml").write_text(block.text)
-    (tmp_path / "examples").symlink_to(tree.ROOT / "examples")
+    specs = markdown.workplace(block, tmp_path) / "release_specs"
+    name = _written(block, specs)
     done = subprocess.run(
-        [sys.executable, "-m", "relman_plugins.cli", "validate", specs / f"{name[1]}.yaml"],
+        [sys.executable, "-m", "relman_plugins.cli", "validate", specs / f"{name}.yaml"],
         cwd=tree.ROOT,
         env=_ENV,
         capture_output=True,
@@ -118,6 +112,27 @@ def test_specs_in_the_documentation_are_valid(block: markdown.Block, tmp_path: P
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _written(block: markdown.Block, specs: Path) -> str:
+    """Write what a block shows to where it belongs; return the pipeline in which it counts."""
+    if block.mark == "spec":
+        name = markdown.name_of(block)
+        (specs / f"{name}.yaml").write_text(block.text)
+        return name
+    base, part = yaml.safe_load((specs / "checkout.yaml").read_text()), yaml.safe_load(block.text)
+    match block.words[1]:
+        case "environment":
+            (specs / "environments" / f"{markdown.name_of(block)}.yaml").write_text(block.text)
+            base["stages"].insert(0, {"environment": markdown.name_of(block), "name": "shown"})
+        case "part":
+            base |= part
+        case "stage":
+            base["stages"][-1] |= part
+        case other:
+            raise AssertionError(f"{block.place}: nobody knows what <!-- spec {other} --> is")
+    (specs / "checkout.yaml").write_text(yaml.safe_dump(base))
+    return "checkout"
 
 
 def _block_after(block: markdown.Block) -> markdown.Block | None:

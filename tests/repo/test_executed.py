@@ -1,0 +1,57 @@
+"""Every command and spec that a tutorial or guide shows is executed by a test, and every command is shown.
+
+``tests/repo/markdown.py`` says how a block is marked, and has the short list of lines that no test can run.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.repo import markdown, tree
+
+_BLOCKS = [block for page in markdown.guides() for block in markdown.blocks(page)]
+
+
+@pytest.mark.parametrize("block", [b for b in _BLOCKS if b.lang in markdown.SHELL], ids=lambda b: b.place)
+def test_what_a_guide_says_to_type_is_executed(block: markdown.Block) -> None:
+    assert block.words[:1] == ["run"] or not block.commands, (
+        f"{block.place}: no test runs this; put <!-- run --> or <!-- run server --> before it "
+        "(tests/repo/markdown.py says how), or list the line in NOT_RUN there, with the reason"
+    )
+
+
+@pytest.mark.parametrize("block", [b for b in _BLOCKS if b.lang in ("yaml", "yml")], ids=lambda b: b.place)
+def test_what_a_guide_says_to_write_is_executed(block: markdown.Block) -> None:
+    assert block.words[:1] == ["spec"], (
+        f"{block.place}: no test reads this; put <!-- spec -->, or <!-- spec part --> and the like, before "
+        "it (tests/repo/markdown.py says which)"
+    )
+
+
+def test_every_command_is_in_a_guide_that_is_executed() -> None:
+    run = "\n".join(line for block in _BLOCKS if block.words[:1] == ["run"] for line in block.commands)
+    missing = [name for name in _commands() if f"relman {name} " not in f"{run.replace(chr(10), ' ')} "]
+    assert not missing, f"no executed block of a tutorial or guide has: {', '.join(missing)}"
+
+
+def test_what_no_test_runs_is_still_shown() -> None:
+    shown = {
+        line for page in markdown.guides() for b in markdown.blocks(page) for line in b.text.splitlines()
+    }
+    assert set(markdown.NOT_RUN) <= shown, "a line of NOT_RUN is in no guide any more: remove it"
+
+
+def _commands(*group: str) -> Iterator[str]:
+    """Yield every command of the program, with the name of its group before it."""
+    command = [sys.executable, "-m", "relman_plugins.cli", *group, "--help"]
+    shown = subprocess.run(command, cwd=tree.ROOT, capture_output=True, text=True, check=True).stdout
+    for line in shown.partition("Commands:\n")[2].partition("\n\n")[0].splitlines():
+        name = line[2:].partition(" ")[0] if line.startswith("  ") and line[2:3].isalpha() else ""
+        if name == "ledger" and not group:
+            yield from _commands("ledger")
+        elif name:
+            yield " ".join((*group, name))
