@@ -167,6 +167,24 @@ def test_a_spec_with_such_a_name_is_refused(tmp_path: Path, name: str) -> None:
     assert "hunter2" not in text
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "metadata: {name: p, owner: o, description: 'VALUE'}",
+        "notify: {slack: '#c', routes: [{to: pager, address: 'VALUE'}]}",
+        "parameters: {users: {description: 'VALUE', type: integer, default: 5}}",
+        "suites: {u: {checklist: ['VALUE'], group: g}}",
+    ],
+)
+def test_nor_is_any_other_place_in_a_spec(tmp_path: Path, line: str) -> None:
+    value = "https://example.org/?password=hunter2"
+    head = HEAD.replace("metadata: {name: p, owner: o}\n", "") if line.startswith("metadata") else HEAD
+    (tmp_path / "p.yaml").write_text(f"{head}{line.replace('VALUE', value)}\nstages: [{{environment: e}}]\n")
+    loaded = load_pipeline(tmp_path / "p.yaml")
+    assert [d.code for d in loaded.diagnostics].count("RM310") == 1
+    assert value not in render_text(loaded.diagnostics, loaded.sources)
+
+
 @pytest.mark.parametrize("value", SECRET_VALUES)
 def test_a_command_is_no_place_for_a_secret_either(tmp_path: Path, value: str) -> None:
     codes, text = found(tmp_path, "", command=f"curl, '{value}'")

@@ -68,8 +68,11 @@ def variables(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def secrets(bundle: Bundle) -> Iterator[Diagnostic]:
     """Secrets stay in connections, and relman's own variables stay relman's."""
+    named: set[int] = set()
     for document, path, node in _settings(bundle):
         name = str(path[-1])
+        if not node.children:
+            named.add(id(node))
         if looks_secret(name, node.value):
             message = f"{quoted(name)} in {holder(document, path[:-1])} looks like a secret"
             hint = "specs are printed, stored and sent to Slack; keep secrets in Airflow connections"
@@ -77,12 +80,14 @@ def secrets(bundle: Bundle) -> Iterator[Diagnostic]:
         elif name.upper().startswith("RELMAN_"):
             message = f"{quoted(name)} in {holder(document, path[:-1])} is set by relman itself"
             yield finding(document, path, "RM311", message, key=True, hint="choose another name")
-    for command in _commands(bundle):
-        for path, node in entries(bundle.pipeline, *command):
-            if looks_secret("", node.value):
-                message = f"a word of {holder(bundle.pipeline, command)} looks like a secret"
-                hint = "commands are printed and stored; let the program read it from an Airflow connection"
-                yield finding(bundle.pipeline, path, SECRET, message, hint=hint)
+    documents = (bundle.pipeline, *bundle.environments.values(), *filter(None, [bundle.people]))
+    for document in documents:
+        for path, node in _texts(document.root, named):
+            # Anchors and labels of a query look like assignments, and no secret helps it.
+            if path[-1] not in ("query", "samples") and looks_secret("", node.value):
+                message = f"a value in {holder(document, path[:-1])} looks like a secret"
+                hint = "specs are printed, stored and sent to Slack; keep secrets in Airflow connections"
+                yield finding(document, path, SECRET, message, hint=hint)
 
 
 def _settings(bundle: Bundle) -> Iterator[tuple[Document, Path_, Node]]:
@@ -95,6 +100,17 @@ def _settings(bundle: Bundle) -> Iterator[tuple[Document, Path_, Node]]:
         default = node.child("default")
         if default is not None:
             yield bundle.pipeline, (*path, "default"), default
+
+
+def _texts(node: Node, seen: set[int], *path: str | int) -> Iterator[tuple[Path_, Node]]:
+    """Yield every text in a document, each once, however many aliases lead to it."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node.value, str) and path:
+        yield path, node
+    for key, child in node.children.items():
+        yield from _texts(child, seen, *path, key)
 
 
 def templates(bundle: Bundle) -> Iterator[Diagnostic]:
