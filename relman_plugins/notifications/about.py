@@ -36,6 +36,11 @@ class About(NamedTuple):
             return ""
         return f"{self.base_url}/dags/{quote(self.dag_id, safe='')}/runs/{quote(self.run_id, safe='')}"
 
+    def report_url(self, release_id: str) -> str:
+        """Address of a release's report as a page, or nothing."""
+        page = f"relman/api/v1/releases/{quote(release_id, safe='')}/report?format=html"
+        return f"{self.base_url}/{page}" if self.base_url else ""
+
     def gate_url(self, step: str | None) -> str:
         """Address of a gate's Required Action, or nothing."""
         run = self.run_url

@@ -38,7 +38,9 @@ def release_message(
         f"{s.mark} *{plain(s.name, 80)}*{' – ' + s.detail if s.detail else ''}" for s in stages(plan, seen)
     ]
     waiting = next((g for s in stages(plan, seen) if s.mark is Mark.WAITING and (g := s.waiting)), None)
-    answer = link(about.gate_url(waiting), "Answer in Airflow") if waiting else ""
+    todo = link(about.gate_url(waiting), "Answer in Airflow") if waiting else ""
+    if any(e.kind is Kind.RELEASE_CLOSED for e in seen):
+        todo = link(about.report_url(release_id), "Read the report")
     small = [link(about.run_url, "Open the run"), code(release_id), f"plan {digest(plan.hash)}"]
     small += [f"opened by {person(e.actor)}" for e in seen if e.kind is Kind.RELEASE_OPENED][:1]
     small += [f"since {moment(seen[0].at)}"] if seen else []
@@ -49,7 +51,7 @@ def release_message(
         f"{mark} {plain(pipeline, 80)} {code(options.version)}: {standing}",
         [
             header(f"{mark} {one_line(pipeline, 60)} {one_line(options.version, 70)}"),
-            section(standing, answer),
+            section(standing, todo),
             *sections(lines, MAX_BLOCKS - 3),
             context(*filter(None, small)),
         ],

@@ -42,11 +42,11 @@ def thread_message(event: Event, about: About = _NOTHING) -> Message | None:
     Nobody is mentioned but those who can still answer at a gate, and those that ``about`` calls, each once.
     """
     write = _WRITERS.get(event.kind)
-    if write is None and event.kind not in _ASKING:
+    if write is None and event.kind not in _LINKING:
         return None
     try:
         if write is None:
-            text, *more = _ASKING[event.kind](event, event.data, about)
+            text, *more = _LINKING[event.kind](event, event.data, about)
         else:
             text, *more = write(event, event.data)
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -249,11 +249,12 @@ def _rolled_back(event: Event, data: dict[str, Any]) -> _Written:
     return (f"↩️ {_where(event)} is rolled back to {where}{_served(data)}",)
 
 
-def _closed(event: Event, data: dict[str, Any]) -> _Written:
+def _closed(event: Event, data: dict[str, Any], about: About) -> _Written:
     outcome = str(data.get("outcome", "?"))
     mark = OUTCOME_MARKS.get(outcome, "•")
     text = f"{mark} {code(event.release_id)} is closed: *{plain(outcome.replace('_', ' '), 40)}*"
-    return (text, *_quoted(data.get("reason")))
+    report = link(about.report_url(event.release_id), "Read the report")
+    return (text, *_quoted(data.get("reason")), *([context(report)] if report else []))
 
 
 def _stopped(mark: str, what: str) -> Callable[[Event, dict[str, Any]], _Written]:
@@ -310,15 +311,15 @@ OUTCOME_MARKS = {
 }
 """The mark of each outcome."""
 
-_ASKING: dict[Kind, Callable[[Event, dict[str, Any], About], _Written]] = {
+_LINKING: dict[Kind, Callable[[Event, dict[str, Any], About], _Written]] = {
     Kind.GATE_OPENED: _gate_opened,
     Kind.GATE_REMINDED: _gate_reminded,
+    Kind.RELEASE_CLOSED: _closed,
 }
-"""The events that ask people to act."""
+"""The events whose messages lead to a page of their own."""
 
 _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.RELEASE_OPENED: _opened,
-    Kind.RELEASE_CLOSED: _closed,
     Kind.RELEASE_HELD: _by("⏸️", "holds the release"),
     Kind.RELEASE_RESUMED: _by("▶️", "lets the release go on"),
     Kind.ABORT_REQUESTED: _by("🛑", "asked for an abort"),

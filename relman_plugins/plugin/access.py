@@ -33,6 +33,11 @@ def public_host() -> str:
     return urlsplit(conf.get("api", "base_url", fallback="") or "").netloc
 
 
+def public_root() -> str:
+    """Return the path under which Airflow is served, without a trailing slash: that of ``[api] base_url``."""
+    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+
+
 def may(user: Any, method: Method, dag_id: str, entity: DagAccessEntity = DagAccessEntity.RUN) -> bool:
     """Say whether ``user`` may read or change ``entity`` of a DAG; the metadata database knows its team."""
     details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))

@@ -6,9 +6,10 @@ from functools import cache
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import auth_manager_from_app, get_user
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from relman_plugins.errors import LedgerError, Refused
 from relman_plugins.plugin import actions, gates, health, locks, releases, report
@@ -33,10 +34,16 @@ def application() -> FastAPI:
         app.include_router(module.router, prefix="/api/v1")
     app.add_middleware(BoundedBody)
     app.add_middleware(SafeHeaders)
+    app.add_exception_handler(HTTPException, _denied)
     app.add_exception_handler(LedgerError, _unavailable)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app
+
+
+async def _denied(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    return report.to_login(request, error) or await http_exception_handler(request, error)
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:

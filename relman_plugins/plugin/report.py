@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from relman_plugins.plugin import access
 from relman_plugins.plugin.deps import ledger, release_or_404
@@ -14,6 +15,9 @@ from relman_plugins.reports.html import content_security_policy, html
 from relman_plugins.reports.markdown import markdown
 
 router = APIRouter()
+
+_STALE = "Invalid JWT token"
+"""What Airflow says with 403 of a session whose key is gone; its own pages then go to the login, too."""
 
 
 @router.get("/releases/{release_id}/report")
@@ -36,3 +40,19 @@ def get_report(
     if wanted == "md":
         return PlainTextResponse(markdown(report), media_type="text/markdown")
     return JSONResponse(report.model_dump(mode="json"))
+
+
+def to_login(request: Request, error: HTTPException) -> Response | None:
+    """Return the way to Airflow's login and back, for a browser that opens a report without a session.
+
+    It is where Airflow's own pages go then. None for everything else: programs, and requests that carry a
+    token, get the error itself. The addresses have no host, since a proxy may know this server by another.
+    """
+    signed_out = error.status_code == 401 or (error.status_code == 403 and error.detail == _STALE)
+    browses = "text/html" in request.headers.get("accept", "") and "authorization" not in request.headers
+    if not (signed_out and browses and request.scope.get("endpoint") is get_report):
+        return None
+    root = access.public_root()
+    path = request.app.url_path_for("get_report", release_id=request.path_params["release_id"])
+    page = f"{root}/relman{path}" + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"{root}/api/v2/auth/login?{urlencode({'next': page})}", 303)

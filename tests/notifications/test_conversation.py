@@ -21,6 +21,7 @@ EXPECTED = """\
 #rel-checkout
   ● ↩️ checkout 1.1.0
     rolled back: error-rate: 0.4 is above 0.05
+    Read the report
     ✅ build
     ✅ qa – 1.1.0 is live, 12 tests
     ↩️ production – traffic is back at the old version
@@ -48,6 +49,7 @@ EXPECTED = """\
       ↳ ↩️ production is rolled back to 1.0.0
       ↳ ↩️ checkout-1.1.0-1 is closed: rolled back
         │ error-rate: 0.4 is above 0.05
+        Read the report
         👀 Alice: please look. Open the run"""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -275,5 +276,22 @@ def test_a_report_comes_in_three_forms(server: Server) -> None:
     assert "style-src 'sha256-" in page.headers["content-security-policy"]
     assert "frame-ancestors 'self'" in page.headers["content-security-policy"]
     assert record.release_id in page.text
+    assert server.ask("GET", path, "vera", cookie=True, params={"format": "html"}).text == page.text
     assert server.ask("GET", path, "vera", params={"format": "pdf"}).status_code == 422
     assert server.ask("GET", f"{API}/releases/none/report", "vera").status_code == 404
+
+
+def test_a_report_opened_without_a_session_leads_through_airflows_login(server: Server) -> None:
+    record = server.release("0.0.10")
+    path = f"{API}/releases/{record.release_id}/report?format=html"
+    browser = {"Accept": "text/html"}
+    for cookie in ({}, {"Cookie": "_token=of-another-server"}):
+        sent = server.ask("GET", path, headers=browser | cookie)
+        assert sent.status_code == 303, sent.text
+        login = server.ask("GET", sent.headers["location"], headers=browser)
+        assert login.status_code == 307, login.text
+        where, _, asked = login.headers["location"].partition("?")
+        assert where.endswith("/auth/login")
+        assert parse_qs(asked) == {"next": [path]}
+    forged = browser | {"Authorization": "Bearer forged"}
+    assert server.ask("GET", path, headers=forged).status_code == 403

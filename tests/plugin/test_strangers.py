@@ -48,6 +48,26 @@ async def main():
 asyncio.run(main())
 """
 
+PAGE = """
+import asyncio, httpx
+from relman_plugins.plugin.app import application
+
+async def main():
+    transport = httpx.ASGITransport(application())
+    browser = {"Accept": "text/html,application/xhtml+xml"}
+    path = "/api/v1/releases/shop-1.0.0-1"
+    asked = [
+        (path + "/report?format=html", browser),
+        (path + "/report", {"Accept": "application/json"}),
+        (path, browser),
+    ]
+    async with httpx.AsyncClient(transport=transport, base_url="http://inside:8080") as http:
+        answers = [await http.get(url, headers=headers) for url, headers in asked]
+    print(*(a.status_code for a in answers), answers[0].headers["location"])
+
+asyncio.run(main())
+"""
+
 
 def said(script: str, home: Path) -> str:
     done = subprocess.run(
@@ -57,6 +77,7 @@ def said(script: str, home: Path) -> str:
             "AIRFLOW_HOME": str(home),
             "PYTHONPATH": str(ROOT),
             "AIRFLOW__RELMAN__LEDGER_CONN_ID": "there_is_no_such_connection",
+            "AIRFLOW__API__BASE_URL": "https://airflow.example/team",
         },
         capture_output=True,
         text=True,
@@ -74,3 +95,8 @@ def test_a_stranger_is_not_told_what_is_wrong_with_the_ledger(tmp_path: Path) ->
 
 def test_a_strangers_body_is_not_read_to_its_end(tmp_path: Path) -> None:
     assert said(BODY, tmp_path) == "401 413 True nosniff"
+
+
+def test_a_browser_that_opens_a_report_is_sent_to_the_login_and_back(tmp_path: Path) -> None:
+    page = "%2Fteam%2Frelman%2Fapi%2Fv1%2Freleases%2Fshop-1.0.0-1%2Freport%3Fformat%3Dhtml"
+    assert said(PAGE, tmp_path) == f"303 401 401 /team/api/v2/auth/login?next={page}"
