@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from relman_plugins import telemetry
 from relman_plugins.domain.event import Event, Kind
+from relman_plugins.notifications.outbox import GIVE_UP_AGE
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger, ReleaseRecord
@@ -69,12 +70,14 @@ def _tell(release: ReleaseRecord, events: Iterable[Event]) -> None:
 
 
 def tell_standing(ledger: Ledger) -> None:
-    """Tell what there is now: releases in flight, gates that wait for people, messages that wait."""
+    """Tell what there is now: releases in flight, gates that wait, messages that wait or were given up."""
     active = ledger.releases(active=True, limit=1000)
     waiting = sum(len(ledger.status(r.release_id).waiting_for) for r in active)
     telemetry.level("releases.active", len(active))
     telemetry.level("gates.waiting", waiting)
     telemetry.level("outbox.pending", ledger.outbox.pending())
+    gone = ledger.outbox.backlog(since=datetime.now(UTC) - GIVE_UP_AGE)
+    telemetry.level("outbox.given_up", sum(channel.given_up for channel in gone))
 
 
 def _since(began: datetime | None, event: Event, name: str, **tags: str | None) -> None:

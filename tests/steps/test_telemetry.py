@@ -162,6 +162,7 @@ def test_what_stands_now_is_told(world: World, metrics: dict[str, Any]) -> None:
     assert metrics["relman.releases.active"] == [(1, {})]
     assert metrics["relman.gates.waiting"] == [(1, {})]
     assert metrics["relman.outbox.pending"] == [(0, {})]
+    assert metrics["relman.outbox.given_up"] == [(0, {})]
 
 
 def test_a_broken_metrics_backend_does_not_keep_a_release_from_its_end(world: World) -> None:
