@@ -110,11 +110,24 @@ class Ledger:
             return releases.find_run(conn, dag_id, run_id)
 
     def releases(
-        self, pipeline: str | None = None, limit: int = 50, active: bool | None = None
+        self,
+        pipeline: str | None = None,
+        limit: int = 50,
+        active: bool | None = None,
+        dags: Collection[str] | None = None,
     ) -> list[ReleaseRecord]:
-        """Return releases, newest first; ``active``: only those without (True) or with (False) an outcome."""
+        """Return releases, newest first.
+
+        ``active``: only those without (True) or with (False) an outcome; ``dags``: only those of these DAGs.
+        """
         with self._db.read() as conn:
-            return releases.list_releases(conn, pipeline, limit, active)
+            return releases.list_releases(conn, pipeline, limit, active, dags)
+
+    def dags(self) -> list[str]:
+        """Return the ids of all DAGs that ever had a release, sorted."""
+        with self._db.read() as conn:
+            found = conn.execute(select(t.release.c.dag_id).distinct().order_by(t.release.c.dag_id))
+            return list(found.scalars())
 
     def record(self, release_id: str, event: NewEvent) -> Event | None:
         """Record an event, and put it in the outbox for whoever is to be told, in one transaction.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -126,10 +127,16 @@ def find_run(conn: Connection, dag_id: str, run_id: str) -> ReleaseRecord | None
 
 
 def list_releases(
-    conn: Connection, pipeline: str | None = None, limit: int = 50, active: bool | None = None
+    conn: Connection,
+    pipeline: str | None = None,
+    limit: int = 50,
+    active: bool | None = None,
+    dags: Collection[str] | None = None,
 ) -> list[ReleaseRecord]:
     """Return releases, newest first."""
     query = select_releases()
+    if dags is not None:
+        query = query.where(t.release.c.dag_id.in_(dags))
     if pipeline is not None:
         query = query.where(t.release.c.pipeline == pipeline)
     if active is not None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.plugin.airflow_server import GATE, Server
+from relman_plugins.domain.identity import Actor
+from relman_plugins.plan.model import Options, ReleasePlan
+from tests.plugin.airflow_server import GATE, SHAPE, Server
 from tests.plugin.auth import BLIND
 from tests.plugin.test_api import API, ROUTES
 
@@ -51,6 +53,23 @@ def test_no_route_tells_of_what_is_not_to_be_seen(server: Server, teams: Server)
         assert server.ledger.locks.held(record.release_id) == [lock]
     finally:
         server.ledger.locks.release("production", "checkout", record.release_id)
+
+
+def test_releases_of_others_do_not_hide_ones_own(server: Server, teams: Server) -> None:
+    shape = SHAPE.model_copy(update={"pipeline": "lab"})
+    mine = server.ledger.open_release(
+        plan=ReleasePlan(shape=shape, options=Options(version="9.1.0")),
+        dag_id="release__lab",
+        run_id="lab-1",
+        started_by=Actor(kind="person", id="uma", via="airflow"),
+        conf={},
+    )
+    server.release("9.0.2")
+    for query in ("limit=1", "limit=1&active=true", "pipeline=lab&run_id=lab-1"):
+        (seen,) = teams.ask("GET", f"{API}/releases?{query}", BLIND).json()["releases"]
+        assert seen["release_id"] == mine.release_id
+    for query in ("pipeline=checkout", "pipeline=checkout&run_id=x", "active=false&pipeline=nowhere"):
+        assert teams.ask("GET", f"{API}/releases?{query}", BLIND).json() == {"releases": []}
 
 
 def test_a_gate_of_another_team_takes_no_answer(server: Server, teams: Server) -> None:
