@@ -38,6 +38,10 @@ class Profile:
         """Say whether it says as whom."""
         return bool(self.user or self.token or self.token_command)
 
+    def asks(self, what: Literal["password", "token"]) -> bool:
+        """Say whether it says which, or how to find out."""
+        return bool(getattr(self, what) or getattr(self, f"{what}_command"))
+
     def ask(self, what: Literal["password", "token"], *, run: bool = True) -> str:
         """Return the password or token, from the file or by its command; empty when it has neither.
 

@@ -107,6 +107,10 @@ def resolve(given: Mapping[str, str], typed: Collection[str] = (), *, run: bool 
         if away:
             which = home or "no address that is named; set RELMAN_URL with it"
             notes.append(f"{', '.join(away)}: for {which}, so not used")
+    if "profile" in typed and found.has_login and _same(url, found.url):
+        # It was typed for its login, too; only a password that is nobody else's may come from elsewhere.
+        lent = ("password",) if given["user"] in ("", found.user) and not found.asks("password") else ()
+        given = {n: value if n in typed or n in lent else "" for n, value in given.items()}
     if not _same(url, found.url):
         if found.has_login:
             notes.append(f"the login of {file} is for {found.url or 'no address'}, so it is not used")

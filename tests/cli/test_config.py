@@ -98,6 +98,7 @@ def test_a_login_is_used_only_at_its_own_address(server: Asked, file: Path) -> N
 def test_a_login_of_the_environment_goes_only_to_the_environments_address(server: Asked, file: Path) -> None:
     file.write_text(
         f'[default]\nurl = "{server.url}"\n\n[bare]\nurl = "{server.url}"\n\n'
+        f'[half]\nurl = "{server.url}"\nuser = "kim"\n\n'
         '[gone]\nurl = "http://127.0.0.1:9"\n\n'
         f'[other]\nurl = "{server.url}"\nuser = "fay"\npassword = "of-fay"\n'
     )
@@ -109,6 +110,11 @@ def test_a_login_of_the_environment_goes_only_to_the_environments_address(server
     assert server.by("--profile", "bare", RELMAN_PROFILE="default", RELMAN_TOKEN="hunter2") is None
     assert server.by("--profile", "bare", "--token", "typed", **elsewhere) == "Bearer typed"
     assert server.by("--profile", "bare", RELMAN_URL=f"{server.url}/", RELMAN_TOKEN="t") == "Bearer t"
+    same = {"RELMAN_URL": server.url, "RELMAN_USER": "eve", "RELMAN_PASSWORD": "of-eve"}
+    assert server.by("--profile", "other", **same) == ("fay", "of-fay"), "also at the same address"
+    assert server.by("--profile", "half", **same) == ("kim", ""), "eve's password is not kim's"
+    assert server.by("--profile", "half", RELMAN_URL=server.url, RELMAN_PASSWORD="x") == ("kim", "x")
+    assert server.by("--profile", "other", "--user", "ola", **same) == ("ola", "")
     assert server.by("--url", server.url, RELMAN_TOKEN="t") == "Bearer t"
     assert server.by(RELMAN_PROFILE="bare", RELMAN_TOKEN="t") == "Bearer t"
     assert server.by(RELMAN_TOKEN="t") == "Bearer t"
