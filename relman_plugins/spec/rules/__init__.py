@@ -15,6 +15,7 @@ from relman_plugins.spec.rules import (
     calendars,
     checklists,
     gates,
+    lifetimes,
     names,
     notify,
     parameters,
@@ -38,6 +39,7 @@ RULES = (
     *gates.RULES,
     *parameters.RULES,
     *checklists.RULES,
+    *lifetimes.RULES,
     *parity.RULES,
     *notify.RULES,
 )
