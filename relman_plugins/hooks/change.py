@@ -32,6 +32,8 @@ class Change:
     """What was stable before the release touched the environment."""
     promoted: bool = False
     """Whether the release's version is the environment's stable one from here on."""
+    provisioned: bool = False
+    """Whether it makes the environment for the release, rather than empty it."""
 
     @property
     def key(self) -> str:
@@ -71,6 +73,7 @@ def finish(
         "observed": observed.model_dump(mode="json", exclude={"config"}),
         "token": change.token,
         "promoted": change.promoted,
+        **({"provisioned": True} if change.provisioned else {}),
         "stable": change.desired.stable.model_dump(mode="json") if change.desired.stable else None,
         "previous": _dump(change.previous),
         "seconds": round(seconds, 3),

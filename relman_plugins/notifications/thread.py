@@ -224,6 +224,8 @@ def _changed(event: Event, data: dict[str, Any]) -> _Written:
         return (f"↗️ {_where(event)}: {code(candidate.get('version', '?'))} gets {weight} %{rest}{took}",)
     if stable:
         return (f"• {_where(event)}: {code(stable.get('version', '?'))} gets 100 %{took}",)
+    if data.get("provisioned"):
+        return (f"🌱 {_where(event)} is provisioned: empty, ready for the first version{took}",)
     return (f"🧹 {_where(event)} was emptied{took}",)
 
 

@@ -34,7 +34,7 @@ class ProvisionOperator(ChangingOperator):
         run.record(
             Kind.ENVIRONMENT_PROVISIONED, f"{run.attempt}:provisioned", {"expires_at": expires_at.isoformat()}
         )
-        self.change(run, platform, DesiredState(), lock)
+        self.change(run, platform, DesiredState(), lock, provisioned=True)
         return f"{run.environment.name} is ours until {expires_at:%H:%M} UTC, and empty"
 
 

@@ -79,7 +79,10 @@ def _change(data: dict[str, Any]) -> str:
     if candidate := desired.get("candidate"):
         return f"{candidate['version']} gets {desired.get('candidate_weight', 0)} % of the traffic"
     stable = desired.get("stable")
-    return f"{stable['version']} has all the traffic" if stable else "the environment is empty"
+    if stable:
+        return f"{stable['version']} has all the traffic"
+    ready = ", ready for the first version" if data.get("provisioned") else ""
+    return f"the environment is empty{ready}"
 
 
 def _suite(data: dict[str, Any]) -> str:

@@ -68,7 +68,9 @@ def _changed(data: Event, event: Event) -> str:
         return f"{where}: {candidate['version']} gets {weight} % of the traffic"
     if stable.get("version"):
         return f"{where}: {stable['version']} runs, proven by digest"
-    return f"{where}: nothing runs"
+    if data.get("provisioned"):
+        return f"{where}: provisioned, empty and ready for the first version"
+    return f"{where}: nothing runs any more"
 
 
 def _opened(data: Event, _event: Event) -> str:
@@ -98,10 +100,6 @@ def _withdrawn(data: Event, _event: Event) -> str:
     return f"traffic back at the stable version {took:.0f} ms after the failing poll; {data.get('reason')}"
 
 
-def _provisioned(_data: Event, event: Event) -> str:
-    return f"{event.get('environment')}: provisioned"
-
-
 def _removed(data: Event, event: Event) -> str:
     return f"{event.get('environment')}: gone; {'; '.join(map(str, data.get('proof') or []))}"
 
@@ -128,7 +126,6 @@ _WORDS: dict[str, Callable[[Event, Event], str]] = {
     "artifact.built": _built,
     "suite.finished": _suite,
     "change.finished": _changed,
-    "environment.provisioned": _provisioned,
     "environment.removed": _removed,
     "gate.opened": _opened,
     "gate.decided": _decided,
