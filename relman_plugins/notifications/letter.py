@@ -22,6 +22,7 @@ MAX_SUBJECT = 150
 _LINK = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
 _BOLD = re.compile(r"(?<!\w)\*([^*\n]+)\*(?!\w)")
 _CODE = re.compile(r"`([^`\n]*)`")
+_PARTS = re.compile(r"(<[^<>]*>|`[^`\n]*`)")
 
 
 class Letter(NamedTuple):
@@ -127,5 +128,12 @@ def _marked(text: str, names: dict[Any, Any]) -> str:
             return f'<a href="{html.escape(target)}">{words or html.escape(target)}</a>'
         return words or ""
 
-    text = _LINK.sub(link, text)
-    return _CODE.sub(r"<code>\1</code>", _BOLD.sub(r"<b>\1</b>", text))
+    def piece(text: str) -> str:
+        if text.startswith("<"):
+            return _LINK.sub(link, text)
+        if text.startswith("`"):
+            return _CODE.sub(r"<code>\1</code>", text)
+        return _BOLD.sub(r"<b>\1</b>", text)
+
+    # Each part by itself: a mark in an address or in code is none.
+    return "".join(map(piece, _PARTS.split(text)))

@@ -14,7 +14,12 @@ from typing import Any
 
 from relman_plugins.domain.identity import Actor
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    # Control characters of both sets and line ends; what turns the direction of writing; what nobody sees:
+    # soft hyphens, joiners that join nothing, tags. Joiners of emoji and of Persian words stay.
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+    r"\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
 _INERT = {"*": "∗", "~": "∼", "`": "'"}
 _EDGE = re.compile(r"(?<!\w)_|_(?!\w)")
 _MEMBER = re.compile(r"[UW][A-Z0-9]{2,20}")
@@ -27,7 +32,7 @@ def escape(text: str) -> str:
 
 
 def clean(text: Any) -> str:
-    """Drop control characters and those that change the direction of writing."""
+    """Drop control characters, those that change the direction of writing, and those that nobody sees."""
     return _CONTROL.sub("", str(text))
 
 

@@ -9,13 +9,19 @@ from typing import Any
 from relman_plugins.reports.model import ReleaseReport
 from relman_plugins.reports.text import WAITS, clock, duration, moment, short, shown, value, word
 
-_MARKS = re.compile(r"[\\`*{}\[\]()#|~@$]|(?<!\w)_|_(?!\w)|^[-+=]|(?<=^\d)[.)](?= )|(?<=^\d\d)[.)](?= )")
+_MARKS = re.compile(r"[\\`*{}\[\]()#|~@$]|(?<!\w)_|_(?!\w)|^[-+=]")
+_CALL = re.compile(r"@(?=\w)")
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?= |$)")
 
 
 def inert(text: Any) -> str:
-    """Return one line in which Markdown and HTML mean nothing, and addresses are no links."""
+    """Return one line in which Markdown and HTML mean nothing, addresses are no links, and nobody is called.
+
+    Code hosts look for ``@name`` in what is shown, so that no escape helps: a space of no width stands there.
+    """
     line = shown(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MARKS.sub(r"\\\g<0>", line).replace("://", "&#58;//").replace("www.", "www&#46;")
+    line = _NUMBERED.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", line))
+    return _CALL.sub("@&#8203;", line.replace("://", "&#58;//").replace("www.", "www&#46;"))
 
 
 def markdown(report: ReleaseReport) -> str:

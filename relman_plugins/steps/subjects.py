@@ -14,6 +14,7 @@ from relman_plugins.domain.parameter import as_text
 from relman_plugins.domain.status import Verdict
 from relman_plugins.plan import words
 from relman_plugins.plan.model import StepKind
+from relman_plugins.spec.words import visible
 
 if TYPE_CHECKING:
     from relman_plugins.domain.identity import Person
@@ -29,6 +30,9 @@ MOST_DIFFERENCES = 30
 """How many differences of environments are listed for people; the rest is counted."""
 
 _ADDRESS = re.compile(r"(https?://[^\s<>\"'`|\\^{}()\[\]]*[\w/])")
+_JOINED = re.compile(r"[^\u200c\u200d]+")
+"""All but the joiners of emoji and of Persian words."""
+
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
 
@@ -147,7 +151,8 @@ def quoted_code(text: str, language: str) -> str:
     """Return other people's text as a block of code that its own backticks cannot end; empty for none."""
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
-    return f"{fence}{language}\n{text}\n{fence}" if text else ""
+    shown = "\n".join(map(visible, text.split("\n")))
+    return f"{fence}{language}\n{shown}\n{fence}" if text else ""
 
 
 def question_of(
@@ -206,8 +211,11 @@ def quoted(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape all that Markdown could take for markup; addresses become links that show their target."""
-    parts = _ADDRESS.split(" ".join(text.split()))
+    """Escape all that Markdown could take for markup; addresses become links that show their target.
+
+    What turns the direction of writing, or is not seen, is shown: nobody approves what they did not read.
+    """
+    parts = _ADDRESS.split(_JOINED.sub(lambda found: visible(found[0]), " ".join(text.split())))
     return "".join(f"<{p}>" if n % 2 else _PUNCTUATION.sub(r"\\\g<0>", p) for n, p in enumerate(parts))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 APPROVE, REJECT = "Approve", "Reject"
 PAUSE_S = 60.0
+LATE_PAUSE_S = 3.0
 
 
 class ApprovalTrigger(ReleaseTrigger):
@@ -57,7 +58,9 @@ class ApprovalTrigger(ReleaseTrigger):
         with telemetry.span("gate", release_id=self.release_id, gate=self.gate):
             while state is None:
                 left = (datetime.fromisoformat(self.expires_at) - datetime.now(UTC)).total_seconds()
-                state = await feed.until(self._decided, min(PAUSE_S, max(0.2, left + 0.1)))
+                # Late already: the ledger does not answer, or has no such gate; no reason to ask in a spin.
+                pause = left + 0.1 if left > 0 else LATE_PAUSE_S
+                state = await feed.until(self._decided, min(PAUSE_S, pause))
             telemetry.note(state=state)
         await self._close_required_action(state)
         yield await self.event({"state": state})

@@ -94,8 +94,11 @@ class LedgerFeed:
         while self._waiters:
             try:
                 last = await in_ledger_thread(lambda: self.source().last_event_id())
-            except LedgerError:
+            except Exception as error:
+                # Whatever it is: without the poll those who wait without a limit would wait for ever.
                 last = self._last
+                if not isinstance(error, LedgerError):
+                    log.exception("the ledger can't be polled; trying again")
                 # The connection may have been unreadable, or be another one by now.
                 self.source = await async_ledger_source()
             if last != self._last:

@@ -336,3 +336,17 @@ def test_nobodys_text_becomes_markup_of_a_letter(parts: list[str]) -> None:
     assert tags <= {"p", "br", "b", "code", "blockquote", "a"}
     assert set(re.findall(r'href="([^"]*)"', letter.html)) == {"https://a.example/dags/d/runs/r"}
     assert "<!" not in letter.html
+
+
+def test_marks_in_an_address_or_in_code_are_none() -> None:
+    ticket = "https://tracker.example/*CHG*/1"
+    event = Event(
+        id=1, release_id="r-*1*-1", kind=Kind.RELEASE_OPENED, key="k", at=NOW, step=None,
+        environment=None, actor=Actor(), data={"ticket": ticket, "emergency": True},
+    )  # fmt: skip
+    record = ReleaseRecord.model_construct(pipeline="checkout", version="1.1.0", release_id="r-1-1")
+    letter = letter_of(record, event, About(), "a@x.example")
+    assert letter is not None
+    assert f'<a href="{ticket}">' in letter.html
+    assert "<code>r-*1*-1</code>" in letter.html
+    assert "<b>emergency</b>" in letter.html

@@ -26,7 +26,7 @@ from relman_plugins.testing.slack_rules import check_message
 
 HOSTILE = (
     "<!channel> <@U01ALICE> <https://evil.example|click> @here *bold* _it_ ~no~ `code`\n"
-    "&lt;!here&gt; \x00\x1b[31m \u202egnp.exe " + "x" * 5000
+    "&lt;!here&gt; \x00\x1b[31m \u202egnp.exe \u200f\u061c\x9b31m \u200b\U000e0041 " + "x" * 5000
 )
 REVISION = {"version": "1.1.0", "digest": "sha256:" + "a" * 64, "uri": "file:///x"}
 STABLE = REVISION | {"version": "1.0.0"}
@@ -154,6 +154,12 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
         {"desired": {"stable": REVISION}, "promoted": True, "stable": REVISION},
         ["🏁 production: 1.1.0 is live"],
     ),
+    (Kind.CHANGE_FINISHED, {"desired": {}, "seconds": 1.0}, ["🧹 production was emptied in 1.0 s"]),
+    (
+        Kind.CHANGE_FINISHED,
+        {"desired": {}, "provisioned": True},
+        ["🌱 production is provisioned: empty, ready for the first version"],
+    ),
     (
         Kind.ANALYSIS_FINISHED,
         {
@@ -233,7 +239,7 @@ def test_nobodys_text_mentions_links_or_formats(kind: Kind, fields: dict[str, An
         assert "*bold*" not in uncoded(text)
         assert "_it_" not in uncoded(text)
         assert "@here" not in uncoded(text)
-        assert not any(c in text for c in "\x00\x1b\u202e")
+        assert not any(c in text for c in "\x00\x1b\x9b\u202e\u200f\u061c\U000e0041")
 
 
 def test_a_member_id_mentions_and_anything_else_does_not() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import Actor
@@ -21,7 +22,7 @@ from relman_plugins.ledger.api import ReleaseRecord
 from relman_plugins.plan.model import Options, ReleasePlan, Shape, Step
 from relman_plugins.reports.facts import report_of
 from relman_plugins.reports.html import content_security_policy, html
-from relman_plugins.reports.markdown import markdown
+from relman_plugins.reports.markdown import inert, markdown
 from relman_plugins.reports.model import ReleaseReport, Segment
 from relman_plugins.reports.spans import ORDER, parts
 
@@ -208,6 +209,18 @@ def test_what_people_wrote_is_shown_and_not_executed() -> None:
     rows = [line for line in plain.splitlines() if line.startswith("| ") and "evil" in line]
     assert rows
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {3, 6, 7, 8, 9}
+
+
+@pytest.mark.parametrize("text", ["@all", "see @team/payments.", "ops@shop.example"])
+def test_the_markdown_calls_nobody_where_it_is_pasted(text: str) -> None:
+    shown = MarkdownIt("commonmark").renderInline(inert(text))
+    assert not re.search(r"@\w", shown)
+    assert shown.replace("\u200b", "") == text
+
+
+@pytest.mark.parametrize("text", ["1. x", "2026. x", "12) x", "- x", "7."])
+def test_the_markdown_begins_no_list(text: str) -> None:
+    assert MarkdownIt("commonmark").render(f"- {inert(text)}") == f"<ul>\n<li>{text}</li>\n</ul>\n"
 
 
 def test_the_policy_allows_the_pages_own_style_and_nothing_else() -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from relman_plugins.steps.subjects import one_line, quoted
+from relman_plugins.steps.subjects import one_line, quoted, quoted_code
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 texts = st.text(
@@ -66,3 +66,12 @@ def test_an_address_is_a_link_that_shows_where_it_leads(text: str, target: str) 
 def test_lines_and_paragraphs_stay() -> None:
     assert quoted("one\ntwo\n\nthree") == "> one\\\n> two\n>\n> three"
     assert quoted(" \n ") == ""
+
+
+def test_what_hides_or_turns_around_is_seen() -> None:
+    text = "to \u202enoitcudorp\u202c \u200bnow \U000e0041"
+    for shown in (quoted(text), one_line(text)):
+        assert read(shown)[0] == r"to \u202enoitcudorp\u202c \u200bnow \U000e0041"
+    assert "\u202e" not in quoted_code("-a\n+\u202eb", "diff")
+    assert quoted_code("-a\n+b", "diff") == "```diff\n-a\n+b\n```"
+    assert read(one_line("\U0001f469\u200d\U0001f4bb"))[0] == "\U0001f469\u200d\U0001f4bb"

@@ -18,3 +18,10 @@ def test_a_connection_that_was_unreadable_once_is_read_again(world: World) -> No
         return await LedgerFeed(unreadable).until(lambda ledger: repr(ledger), 30)
 
     assert "ledger.db" in (asyncio.run(asked()) or "")
+
+
+def test_an_error_of_another_kind_does_not_end_the_poll_that_everybody_waits_for(world: World) -> None:
+    def broken() -> Ledger:
+        raise RuntimeError("a driver's own error")
+
+    asyncio.run(asyncio.wait_for(LedgerFeed(broken).grown(60), 30))
