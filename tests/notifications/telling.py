@@ -1,0 +1,42 @@
+"""Events as messages are made of them, and what is read then."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.identity import Actor
+from relman_plugins.notifications.thread import thread_message
+from relman_plugins.testing.slack import plain as read
+from relman_plugins.testing.slack_rules import check_message
+
+REVISION = {"version": "1.1.0", "digest": "sha256:" + "a" * 64, "uri": "file:///x"}
+STABLE = REVISION | {"version": "1.0.0"}
+AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+
+
+def event(
+    kind: Kind, step: str | None = "production.canary_10", actor: Actor | None = None, **data: Any
+) -> Event:
+    return Event(
+        id=1,
+        release_id="checkout-1.1.0-1",
+        kind=kind,
+        key="k",
+        at=AT,
+        step=step,
+        environment="production",
+        actor=actor or Actor(),
+        data=data,
+    )
+
+
+def said(kind: Kind, **fields: Any) -> str:
+    told = thread_message(event(kind, **fields))
+    assert told is not None
+    check_message(told.text, told.blocks, None)
+    return read({"text": told.text, "blocks": told.blocks})
+
+
+ALICE = Actor(kind="person", id="alice", name="Alice", via="cli")
