@@ -11,6 +11,7 @@ from rich.table import Table
 from relman_plugins.cli import words
 from relman_plugins.cli.items import lines
 from relman_plugins.cli.screen import shown
+from relman_plugins.domain.follow_up import read, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,6 +59,7 @@ def release_table(release: dict[str, Any]) -> Table:
         ("suites", "\n".join(map(_suite, status["suites"]))),
         ("traffic", _served(status["served"])),
         ("reason", status["reason"] or status["message"]),
+        ("follow-ups", _follow_ups(status.get("follow_ups"))),
         ("started by", str(release["started_by"].get("name") or release["started_by"].get("id"))),
         ("run", release["url"]),
         ("trace", release.get("trace_url") or status.get("trace_id") or ""),
@@ -123,6 +125,15 @@ def _suite(suite: dict[str, Any]) -> str:
     bad = suite["failures"] + suite["errors"]
     where = f"{suite['environment']} " if suite["environment"] else ""
     return f"{where}{suite['suite']}: {suite['tests']} tests, {bad} failed, {suite['skipped']} skipped"
+
+
+def _follow_ups(found: dict[str, Any] | None) -> str:
+    if not found:
+        return ""
+    if not found["answered_by"]:
+        return f"asked of {', '.join(_names(found['asked']))} until {words.moment(found['until'])}"
+    items = [told(item) for item in read(found)]
+    return "\n".join(items) or f"none, says {found['answered_by']}"
 
 
 def _served(served: dict[str, int] | None) -> str:

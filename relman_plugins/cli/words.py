@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from relman_plugins.cli.screen import continued
+from relman_plugins.domain import follow_up
 
 _MARKS = {"succeeded": "✔", "rolled_back": "↩", "rejected": "✘", "failed": "✘", "aborted": "■"}
 
@@ -77,12 +78,16 @@ def _suite(data: dict[str, Any]) -> str:
 
 
 def _gate(data: dict[str, Any], who: str) -> str:
-    names = ", ".join(
-        str(p.get("name") or p.get("id")) if isinstance(p, dict) else str(p) for p in data["people"]
-    )
+    names = _people(data)
     if "missing" in data:
         return f"reminds {names}; {data['missing']} still needed"
     return f"asks {names}; {data.get('quorum', 1)} needed"
+
+
+def _people(data: dict[str, Any]) -> str:
+    return ", ".join(
+        str(p.get("name") or p.get("id")) if isinstance(p, dict) else str(p) for p in data["people"]
+    )
 
 
 def _change(data: dict[str, Any], who: str) -> str:
@@ -102,6 +107,10 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "release.opened": lambda d, w: _by(d.get("version"), w),
     "release.closed": lambda d, w: " ".join(
         filter(None, [str(d.get("outcome", "")), str(d.get("reason") or "")])
+    ),
+    "release.follow_up_asked": lambda d, w: f"asks {_people(d)} until {moment(d['until'])}",
+    "release.follow_up": lambda d, w: _by(
+        "; ".join(follow_up.told(i) for i in follow_up.read(d)) or "no follow-ups", w
     ),
     "release.held": lambda d, w: _by(d.get("reason"), w),
     "release.resumed": lambda d, w: _by(d.get("reason"), w),

@@ -21,6 +21,8 @@ class Kind(StrEnum):
 
     RELEASE_OPENED = "release.opened"
     RELEASE_CLOSED = "release.closed"
+    FOLLOW_UP_ASKED = "release.follow_up_asked"
+    FOLLOW_UP = "release.follow_up"
     RELEASE_HELD = "release.held"
     RELEASE_RESUMED = "release.resumed"
     ABORT_REQUESTED = "release.abort_requested"

@@ -92,6 +92,8 @@ def _compared(_step: str, data: Mapping[str, Any]) -> Severity:
 _SEVERITY: dict[Kind, _Grade] = {
     Kind.RELEASE_OPENED: Severity.NOTICE,
     Kind.RELEASE_CLOSED: _closed,
+    Kind.FOLLOW_UP_ASKED: Severity.NOTICE,
+    Kind.FOLLOW_UP: Severity.NOTICE,
     Kind.RELEASE_HELD: Severity.NOTICE,
     Kind.RELEASE_RESUMED: Severity.NOTICE,
     Kind.ABORT_REQUESTED: Severity.WARNING,
@@ -152,6 +154,7 @@ class Occasion(StrEnum):
     WITHDRAWN = "withdrawn"
     STEP_FAILED = "step_failed"
     LOCKS = "locks"
+    FOLLOW_UPS = "follow_ups"
 
 
 OCCASIONS: dict[Occasion, frozenset[Kind]] = {
@@ -170,6 +173,7 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
     Occasion.WITHDRAWN: frozenset({Kind.TRAFFIC_WITHDRAWN, Kind.ROLLBACK_FINISHED}),
     Occasion.STEP_FAILED: frozenset({Kind.STEP_FAILED, Kind.STEP_REFUSED}),
     Occasion.LOCKS: frozenset({Kind.LOCK_BROKEN, Kind.LOCK_EXPIRED}),
+    Occasion.FOLLOW_UPS: frozenset({Kind.FOLLOW_UP_ASKED, Kind.FOLLOW_UP}),
 }
 """The kinds of each occasion. The others are outcomes: ``release.closed`` with that outcome."""
 

@@ -47,7 +47,8 @@ the older run goes first."""
 
 MAX_ACTIVE_RUNS = 16
 """Releases of one pipeline overlap: a parked one must not hold up the next, and the lock in the ledger lets
-one at a time change an environment. The number only keeps a mistake from starting hundreds."""
+one at a time change an environment. The number only keeps a mistake from starting hundreds. Runs that only
+ask for follow-ups count, too, so a pipeline that asks for them may have four times as many."""
 
 
 def build_dag(
@@ -71,7 +72,7 @@ def build_dag(
         schedule=None if in_flight_only else _schedule(shape),
         # No start_date: with one, Airflow starts a new DAG at once, for last week's time.
         catchup=False,
-        max_active_runs=MAX_ACTIVE_RUNS,
+        max_active_runs=MAX_ACTIVE_RUNS * (4 if shape.asks_afterwards else 1),
         is_paused_upon_creation=False,
         default_args={"owner": shape.owner},
         tags=["relman", shape.owner[:100], *([INVALID_TAG] if in_flight_only else [])],
@@ -134,6 +135,9 @@ def _connect(shape: Shape, tasks: dict[str, BaseOperator]) -> None:
             tasks[step.id].as_teardown(setups=tasks[f"{step.stage}.provision"])
         elif step.kind is StepKind.CLOSE:
             tasks[step.id].as_teardown(setups=tasks["open"], on_failure_fail_dagrun=True)
+        elif step.kind is StepKind.FOLLOW_UP:
+            # A teardown, too: it runs however the release ended, and `close` alone decides the run's colour.
+            tasks[step.id].as_teardown(setups=tasks["open"])
 
 
 def _schedule(shape: Shape) -> CronTriggerTimetable | None:

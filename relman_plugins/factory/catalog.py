@@ -34,6 +34,7 @@ OPERATORS: dict[StepKind, str] = {
     StepKind.ROLLBACK: "relman_plugins.operators.rollback.RollbackOperator",
     StepKind.TEARDOWN: "relman_plugins.operators.provision.TeardownOperator",
     StepKind.CLOSE: "relman_plugins.operators.close.CloseReleaseOperator",
+    StepKind.FOLLOW_UP: "relman_plugins.sensors.follow_up.FollowUpSensor",
 }
 
 MAINTENANCE = "relman_plugins.operators.maintenance.MaintenanceOperator"

@@ -46,7 +46,7 @@ def fenced(text: str, language: str = "") -> list[str]:
     return [f"{fence}{language}", text.rstrip("\n"), fence]
 
 
-_NEVER_BLOCKED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE)
+_NEVER_BLOCKED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE, StepKind.FOLLOW_UP)
 
 
 def _dag(shape: Shape, texts: Mapping[str, str]) -> Iterator[str]:

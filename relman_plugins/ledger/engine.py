@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.state import Revision
 from relman_plugins.errors import LedgerError
-from relman_plugins.ledger import ephemerals, leases, migrate, releases
+from relman_plugins.ledger import ephemerals, follow_ups, leases, migrate, releases
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database, utc_now
 from relman_plugins.ledger.ephemerals import Ephemeral
@@ -140,6 +140,32 @@ class Ledger:
         check_recordable(event)
         with self._db.write(release_name(release_id)) as conn:
             return insert_event(conn, release_id, event, self._db.now())
+
+    def give_follow_ups(
+        self,
+        release_id: str,
+        *,
+        airflow_user: str,
+        name: str = "",
+        option: str,
+        form: Mapping[str, Any],
+        via: str,
+    ) -> follow_ups.Given:
+        """Check and record what one of those asked wants done after a release; it is asked for once.
+
+        ``option`` and ``form`` are the Required Action's, see :mod:`relman_plugins.domain.follow_up`. Refused
+        when nobody is asked, for anybody else, when somebody has answered, when the time is over, and for
+        what can't be read. A refused answer leaves no trace.
+        """
+        return follow_ups.give(
+            self._db,
+            release_id,
+            airflow_user=airflow_user,
+            name=name,
+            option=option,
+            form=form,
+            via=via,
+        )
 
     def events(
         self, release_id: str, *, kinds: Collection[Kind] | None = None, after: int = 0

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.follow_up import FollowUp, read
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.state import Revision
 from relman_plugins.domain.status import Outcome, Verdict
@@ -75,6 +76,18 @@ class Abort(Frozen):
     """UTC."""
 
 
+class FollowUps(Frozen):
+    """What is to be done after the release, once people are asked for it."""
+
+    asked: tuple[Person, ...]
+    """Who may answer."""
+    until: datetime
+    """UTC; without an answer by then there are none."""
+    answered_by: str = ""
+    """Name of the person who did; empty: nobody yet."""
+    items: tuple[FollowUp, ...] = ()
+
+
 class Status(Frozen):
     """Where a release is."""
 
@@ -109,6 +122,8 @@ class Status(Frozen):
     """UTC."""
     closed_at: datetime | None = None
     """UTC."""
+    follow_ups: FollowUps | None = None
+    """None when nobody was asked."""
     last_event: int = 0
     """Id of the latest event."""
 
@@ -144,6 +159,7 @@ def status_of(record: ReleaseRecord, events: list[Event]) -> Status:
         ),
         opened_at=record.opened_at,
         closed_at=closed.at if closed else None,
+        follow_ups=_follow_ups(events),
         last_event=events[-1].id if events else 0,
     )
 
@@ -200,6 +216,18 @@ def _waiting(events: list[Event]) -> tuple[Waiting, ...]:
         elif e.kind is Kind.GATE_DECIDED:
             gates.pop(gate, None)
     return tuple(gates.values())
+
+
+def _follow_ups(events: list[Event]) -> FollowUps | None:
+    asked, given = _last(events, Kind.FOLLOW_UP_ASKED), _last(events, Kind.FOLLOW_UP)
+    if asked is None:
+        return None
+    return FollowUps(
+        asked=tuple(Person.model_validate(p) for p in asked.data["people"]),
+        until=datetime.fromisoformat(asked.data["until"]),
+        answered_by=(given.actor.name or given.actor.id) if given else "",
+        items=read(given.data) if given else (),
+    )
 
 
 def _suites(events: list[Event]) -> tuple[SuiteTotals, ...]:

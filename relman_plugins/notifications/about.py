@@ -59,6 +59,10 @@ def about(
         LedgerUnavailable: The ledger does not answer.
     """
     known = About(base_url=base_url, dag_id=release.dag_id, run_id=release.run_id)
+    if event.kind is Kind.FOLLOW_UP_ASKED:
+        answered = ledger.events(event.release_id, kinds=[Kind.FOLLOW_UP])
+        asked = event.data.get("people") or ()
+        return known._replace(can_act=frozenset() if answered else frozenset(p["id"] for p in asked))
     if event.kind in ASKING:
         can_act = _can_act(ledger, event)
         if event.kind is Kind.GATE_REMINDED and (not can_act or _overtaken(ledger, event)):

@@ -62,7 +62,7 @@ def stages(plan: ReleasePlan, events: Iterable[Event]) -> list[Stage]:
     succeeded = closed is not None and closed.data.get("outcome") == "succeeded"
     groups: dict[str, list[Step]] = {}
     for step in plan.shape.steps:
-        if step.kind not in (StepKind.OPEN, StepKind.CLOSE):
+        if step.kind not in (StepKind.OPEN, StepKind.CLOSE, StepKind.FOLLOW_UP):
             groups.setdefault(step.stage or step.id, []).append(step)
     found: list[Stage] = []
     later = succeeded

@@ -259,6 +259,26 @@ def _closed(event: Event, data: dict[str, Any], about: About) -> _Written:
     return (text, *_quoted(data.get("reason")), *([context(report)] if report else []))
 
 
+def _follow_ups_asked(event: Event, data: dict[str, Any], about: About) -> _Written:
+    until = f" until {moment(data['until'])}" if data.get("until") else ""
+    text = f"📝 {code(event.release_id)}: one of {_answerers(data, about)} is asked for follow-ups{until}"
+    where = link(about.gate_url(event.step), "Answer in Airflow") or "Answer under Required Actions"
+    report = link(about.report_url(event.release_id), "Read the report")
+    return (text, context(*filter(None, [where, report])))
+
+
+def _follow_ups(event: Event, data: dict[str, Any]) -> _Written:
+    items = data.get("items") or []
+    if not items:
+        return (f"📝 {person(event.actor)} has no follow-ups of {code(event.release_id)}",)
+    lines = []
+    for item in items:
+        more = ", ".join(filter(None, [item.get("who"), f"by {item['by']}" if item.get("by") else ""]))
+        lines.append(f"• {plain(item.get('what', '?'), 500)}{f' ({plain(more, 250)})' if more else ''}")
+    text = f"📝 {person(event.actor)} wants {count(len(items), 'follow-up')} of {code(event.release_id)}"
+    return (text, section(*lines))
+
+
 def _stopped(mark: str, what: str) -> Callable[[Event, dict[str, Any]], _Written]:
     def write(event: Event, data: dict[str, Any]) -> _Written:
         told = data.get("message") or data.get("reason")
@@ -317,11 +337,13 @@ _LINKING: dict[Kind, Callable[[Event, dict[str, Any], About], _Written]] = {
     Kind.GATE_OPENED: _gate_opened,
     Kind.GATE_REMINDED: _gate_reminded,
     Kind.RELEASE_CLOSED: _closed,
+    Kind.FOLLOW_UP_ASKED: _follow_ups_asked,
 }
 """The events whose messages lead to a page of their own."""
 
 _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.RELEASE_OPENED: _opened,
+    Kind.FOLLOW_UP: _follow_ups,
     Kind.RELEASE_HELD: _by("⏸️", "holds the release"),
     Kind.RELEASE_RESUMED: _by("▶️", "lets the release go on"),
     Kind.ABORT_REQUESTED: _by("🛑", "asked for an abort"),

@@ -57,7 +57,7 @@ def compile_shape(documents: Documents) -> Shape:
         description=pipeline.metadata.description.strip(),
         service=pipeline.metadata.name,
         spec_digest=documents.digest,
-        steps=graph.connect(_build(pipeline), stages),
+        steps=graph.connect(_build(pipeline), stages, _follow_up(documents)),
         environments=tuple(_environment(documents.environments[name]) for name in names),
         analyses=tuple(_analysis(name, a) for name, a in sorted(pipeline.analyses.items())),
         slack_channel=pipeline.notify.slack if pipeline.notify else None,
@@ -229,6 +229,22 @@ def _parity(documents: Documents, parity: Parity, step: changes.Maker) -> Step:
         timeout_s=parity.timeout.seconds,
         on_timeout=parity.on_timeout,
     )
+
+
+def _follow_up(documents: Documents) -> dict[str, Any] | None:
+    asks = documents.pipeline.follow_ups
+    if asks is None:
+        return None
+    people = _members(documents, asks.group)
+    if not people:
+        raise PlanError(f"nobody can be asked for follow-ups: group {asks.group} is empty; add people to it")
+    return {
+        "group": asks.group,
+        "quorum": 1,
+        "people": [p.model_dump(mode="json") for p in people],
+        "after": [outcome.value for outcome in asks.after],
+        "timeout_s": asks.timeout.seconds,
+    }
 
 
 def _environment(env: Environment) -> EnvironmentPlan:

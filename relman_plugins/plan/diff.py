@@ -199,7 +199,12 @@ def _exposure(steps: list[Step]) -> int:
     return next((int(s.args["weight"]) for s in steps if s.kind is StepKind.SHIFT), 100)
 
 
-_KNOWN_BY = {StepKind.APPROVAL: {"group"}, StepKind.CHECKLIST: {"quorum"}, StepKind.PARITY: {"quorum"}}
+_KNOWN_BY = {
+    StepKind.APPROVAL: {"group"},
+    StepKind.CHECKLIST: {"quorum"},
+    StepKind.PARITY: {"quorum"},
+    StepKind.FOLLOW_UP: {"quorum"},
+}
 """Arguments that a label says already, or that are always the same."""
 
 _STRICT = ("show", "gate", "fail")

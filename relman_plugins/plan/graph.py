@@ -1,7 +1,7 @@
 """The order of the steps: what needs what, what each gate guards, where locks end.
 
 A stage is entered when everything that must succeed in the stage before has succeeded; its teardown is not
-waited for. ``close`` waits for every step there is, whatever became of it.
+waited for. ``close`` waits for every step there is, whatever became of it. ``follow_up`` comes after it.
 """
 
 from __future__ import annotations
@@ -43,12 +43,15 @@ class StageSteps:
     rollback: Step | None
 
 
-def connect(build: dict[str, Any], stages: Sequence[StageSteps]) -> tuple[Step, ...]:
+def connect(
+    build: dict[str, Any], stages: Sequence[StageSteps], follow_up: dict[str, Any] | None = None
+) -> tuple[Step, ...]:
     """Return all steps of a plan, connected, in the order in which people read them.
 
     Args:
         build: Arguments of the ``build`` step.
         stages: The stages in order; at least one.
+        follow_up: Arguments of the ``follow_up`` step, if people are asked when all is over.
 
     Raises:
         PlanError: Two things in the plan would have the same name.
@@ -62,7 +65,10 @@ def connect(build: dict[str, Any], stages: Sequence[StageSteps]) -> tuple[Step, 
         connected, before = _stage(stage, before, first=number == 0)
         steps += connected
     _check_names(steps, stages)
-    return (*steps, Step(id="close", kind=StepKind.CLOSE, needs=_last(steps), unlocks=True))
+    steps.append(Step(id="close", kind=StepKind.CLOSE, needs=_last(steps), unlocks=True))
+    if follow_up is not None:
+        steps.append(Step(id="follow_up", kind=StepKind.FOLLOW_UP, needs=("close",), args=follow_up))
+    return tuple(steps)
 
 
 def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[list[Step], tuple[str, ...]]:

@@ -12,6 +12,7 @@ _BRACKETS = {
     StepKind.WINDOW: ("{{", "}}"),
     StepKind.OPEN: ("([", "])"),
     StepKind.CLOSE: ("([", "])"),
+    StepKind.FOLLOW_UP: ("([", "])"),
 }
 
 

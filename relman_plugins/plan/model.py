@@ -43,6 +43,7 @@ class StepKind(StrEnum):
     ROLLBACK = "rollback"
     TEARDOWN = "teardown"
     CLOSE = "close"
+    FOLLOW_UP = "follow_up"
 
 
 class Step(Frozen):
@@ -68,6 +69,7 @@ class Step(Frozen):
     keep       ``{keep_s, promotes: true}``: seconds from the switch during which the old revision stands by
     soak       ``{for_s}``: seconds before the release goes on
     rollback   ``{steps: [ids of the steps it undoes]}``
+    follow_up  ``{group, quorum: 1, people: [Person], after: [Outcome], timeout_s}``
     ========== =====================================================================================
 
     ``promotes``: when the step has succeeded, the new revision becomes the stable one and the old one goes.
@@ -76,7 +78,10 @@ class Step(Frozen):
     """
 
     id: str
-    """Task id: ``<stage>.<name>``, or ``open``, ``build``, ``close``. Stable when others change."""
+    """Task id: ``<stage>.<name>``, or ``open``, ``build``, ``close``, ``follow_up``.
+
+    Stable when others change.
+    """
     kind: StepKind
     stage: str | None = None
     environment: str | None = None
@@ -161,6 +166,11 @@ class Shape(Frozen):
     def hash(self) -> str:
         """Digest of the shape."""
         return digest_of(self.model_dump(mode="json"))
+
+    @property
+    def asks_afterwards(self) -> bool:
+        """Whether people are asked for follow-ups when a release has ended."""
+        return any(s.kind is StepKind.FOLLOW_UP for s in self.steps)
 
     @property
     def all_routes(self) -> tuple[Route, ...]:

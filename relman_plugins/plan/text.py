@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from relman_plugins.domain.parameter import as_text
 from relman_plugins.plan import times, words
 from relman_plugins.plan.mermaid import render_mermaid
-from relman_plugins.plan.model import ReleasePlan, Shape, Step
+from relman_plugins.plan.model import ReleasePlan, Shape, Step, StepKind
 
 __all__ = ["render_mermaid", "render_text", "timing"]
 
@@ -55,7 +55,8 @@ def _lines(plan: ReleasePlan) -> Iterator[str]:
         yield "dry run: nothing is changed in any environment"
     yield ""
     loose = [s for s in shape.steps if s.stage is None]
-    for step in loose[:-1]:
+    last = [s for s in loose if s.kind in (StepKind.CLOSE, StepKind.FOLLOW_UP)]
+    for step in loose[: -len(last)]:
         yield _step(shape, step, 0, width)
     for name, steps in words.stages(shape):
         yield ""
@@ -63,7 +64,8 @@ def _lines(plan: ReleasePlan) -> Iterator[str]:
         for step in steps:
             yield _step(shape, step, 2, width)
     yield ""
-    yield _step(shape, loose[-1], 0, width)
+    for step in last:
+        yield _step(shape, step, 0, width)
     yield ""
     for label, sentence in timing(shape):
         yield f"{label}: {sentence}"

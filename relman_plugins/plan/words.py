@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from relman_plugins.domain.status import Outcome
 from relman_plugins.plan.model import Shape, Step, StepKind
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
@@ -183,6 +184,16 @@ def _close(shape: Shape, step: Step) -> str:
     return "records the outcome, always; the run is green only when it is `succeeded`"
 
 
+def _follow_up(shape: Shape, step: Step) -> str:
+    args = step.args
+    every = len(set(args["after"])) == len(Outcome)
+    when = "" if every else f" after {', '.join(args['after'])}"
+    return (
+        f"asks {answerers(step)} for follow-ups{when}; after {duration(args['timeout_s'])}: none. "
+        "Nothing waits for it"
+    )
+
+
 def _replicas(shape: Shape, step: Step) -> int:
     return shape.environment(str(step.environment)).replicas
 
@@ -206,4 +217,5 @@ _DESCRIBE: dict[StepKind, Callable[[Shape, Step], str]] = {
     StepKind.ROLLBACK: _rollback,
     StepKind.TEARDOWN: _teardown,
     StepKind.CLOSE: _close,
+    StepKind.FOLLOW_UP: _follow_up,
 }

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
     from relman_plugins.plugin.native import Target
 
+_ASKING = (StepKind.APPROVAL, StepKind.CHECKLIST, StepKind.FOLLOW_UP)
 _DECISIONS = {decision.value: decision for decision in Decision}
 
 
 def is_gate(wanted: Target) -> bool:
     """Say whether the task asks people on behalf of a release that the ledger knows.
 
-    Approval gates and checklists do, and so does any step whose analysis was undecided: its gate has the
-    step's own id.
+    Approval gates, checklists and the question for follow-ups do, and so does any step whose analysis was
+    undecided: its gate has the step's own id.
 
     Raises:
         LedgerError: nobody knows, so nothing may be forwarded.
@@ -36,12 +37,12 @@ def is_gate(wanted: Target) -> bool:
     record = book.release_of_run(wanted.dag_id, wanted.run_id)
     if record is None:
         return False
-    gates = {s.id for s in record.plan.shape.steps if s.kind in (StepKind.APPROVAL, StepKind.CHECKLIST)}
-    return wanted.task_id in gates or book.votes.gate(record.release_id, wanted.task_id) is not None
+    asking = {s.id for s in record.plan.shape.steps if s.kind in _ASKING}
+    return wanted.task_id in asking or book.votes.gate(record.release_id, wanted.task_id) is not None
 
 
 def answer(request: Request, user: Any, wanted: Target, body: bytes) -> dict[str, Any]:
-    """Cast the vote and return what Airflow's endpoint would have returned.
+    """Cast the vote, or record the follow-ups, and return what Airflow's endpoint would have returned.
 
     Raises:
         HTTPException: 400 for an answer that is neither approve nor reject, 403 for somebody who may not
@@ -55,17 +56,20 @@ def answer(request: Request, user: Any, wanted: Target, body: bytes) -> dict[str
     record = store.release_of_run(wanted.dag_id, wanted.run_id)
     if record is None:
         raise HTTPException(404, f"the release of run {wanted.run_id!r} is not in the ledger any more")
-    voting.cast_or_refuse(
-        store,
-        record.release_id,
-        wanted.task_id,
-        user=user,
-        decision=_decision(chosen),
-        digest=None,
-        comment=comment_of(params),
-        answers=answers_of(params),
-        via="airflow",
-    )
+    if any(s.id == wanted.task_id and s.kind is StepKind.FOLLOW_UP for s in record.plan.shape.steps):
+        voting.follow_up_or_refuse(store, record.release_id, user=user, chosen=chosen, form=params)
+    else:
+        voting.cast_or_refuse(
+            store,
+            record.release_id,
+            wanted.task_id,
+            user=user,
+            decision=_decision(chosen),
+            digest=None,
+            comment=comment_of(params),
+            answers=answers_of(params),
+            via="airflow",
+        )
     return {
         "responded_by": {"id": access.user_id(user), "name": str(user.get_name() or "")},
         "responded_at": datetime.now(UTC).isoformat(),

@@ -9,12 +9,12 @@ from fastapi import HTTPException
 from relman_plugins.plugin import access
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from relman_plugins.domain.status import Decision
     from relman_plugins.ledger.api import Ledger, VoteResult
 
-_STATUS = {"not_entitled": 403, "unknown_gate": 404}
+_STATUS = {"not_entitled": 403, "unknown_gate": 404, "not_asked": 404}
 
 
 def cast_or_refuse(
@@ -51,3 +51,26 @@ def cast_or_refuse(
     if not result.accepted:
         raise HTTPException(_STATUS.get(result.code, 409), result.reason)
     return result
+
+
+def follow_up_or_refuse(
+    store: Ledger, release_id: str, *, user: Any, chosen: Sequence[str], form: Mapping[str, Any]
+) -> None:
+    """Record the follow-ups of a release.
+
+    Raises:
+        HTTPException: 403 when this person is not asked, 404 when nobody is, 409 when somebody has answered
+            or the time is over, and 409 too for what can't be read. ``detail`` is the reason.
+    """
+    if access.all_admins():
+        raise HTTPException(403, access.ALL_ADMINS)
+    given = store.give_follow_ups(
+        release_id,
+        airflow_user=access.user_id(user),
+        name=access.display_name(user),
+        option=chosen[0] if len(chosen) == 1 else "",
+        form=form,
+        via="airflow",
+    )
+    if not given.accepted:
+        raise HTTPException(_STATUS.get(given.code, 409), given.reason)

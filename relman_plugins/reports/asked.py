@@ -1,4 +1,4 @@
-"""What people were asked, and what they answered."""
+"""What people were asked, on the way and afterwards, and what they answered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.reports.model import GateReport, VoteReport
+from relman_plugins.domain.follow_up import read
+from relman_plugins.reports.model import FollowUpReport, GateReport, VoteReport
 
 
 def gates_of(events: Sequence[Event], end: datetime) -> tuple[GateReport, ...]:
@@ -44,4 +45,22 @@ def _vote(event: Event, opened: Event) -> VoteReport:
         via=str(event.data.get("via") or ""),
         at=event.at,
         after_s=(event.at - opened.at).total_seconds(),
+    )
+
+
+def follow_ups_of(events: Sequence[Event]) -> FollowUpReport | None:
+    """Return what was asked for and wanted after the release; None when nobody was asked."""
+    asked = next((e for e in events if e.kind is Kind.FOLLOW_UP_ASKED), None)
+    if asked is None:
+        return None
+    given = next((e for e in events if e.kind is Kind.FOLLOW_UP), None)
+    over = any(e.kind is Kind.STEP_FINISHED and e.step == asked.step for e in events)
+    items = read(given.data) if given else ()
+    return FollowUpReport(
+        asked=tuple(str(p.get("name") or p.get("id")) for p in asked.data.get("people") or ()),
+        until=datetime.fromisoformat(asked.data["until"]),
+        state="given" if items else "none given" if given or over else "asked",
+        by=(given.actor.name or given.actor.id) if given else "",
+        at=given.at if given else None,
+        items=items,
     )

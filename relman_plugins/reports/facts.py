@@ -8,9 +8,9 @@ from datetime import datetime
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Outcome
 from relman_plugins.ledger.api import ReleaseRecord
-from relman_plugins.plan.model import Step
+from relman_plugins.plan.model import Step, StepKind
 from relman_plugins.reports import spans
-from relman_plugins.reports.asked import gates_of
+from relman_plugins.reports.asked import follow_ups_of, gates_of
 from relman_plugins.reports.model import (
     Entry,
     Incident,
@@ -48,13 +48,15 @@ def report_of(record: ReleaseRecord, events: Sequence[Event]) -> ReleaseReport:
     closed = next((e for e in events if e.kind is Kind.RELEASE_CLOSED), None)
     as_of = max((e.at for e in events), default=record.opened_at)
     end = max(closed.at if closed else as_of, record.opened_at)
-    steps = [_step(step, events, end) for step in record.plan.shape.steps]
+    # What people are asked afterwards is told, but it is no part of how the release went.
+    planned = [step for step in record.plan.shape.steps if step.kind is not StepKind.FOLLOW_UP]
+    steps = [_step(step, events, end) for step in planned]
     segments = [s for step in steps for s in step.segments] + spans.holds(events, end)
     suites, analyses, gates = suites_of(events), analyses_of(events), gates_of(events, end)
     withdrawals = tuple(_withdrawal(e) for e in events if e.kind is Kind.TRAFFIC_WITHDRAWN)
     built = next((e for e in reversed(events) if e.kind is Kind.ARTIFACT_BUILT), None)
     options = record.plan.options
-    stages = _stages(record.plan.shape.steps, steps)
+    stages = _stages(planned, steps)
     return ReleaseReport(
         release_id=record.release_id,
         pipeline=record.pipeline,
@@ -83,6 +85,7 @@ def report_of(record: ReleaseRecord, events: Sequence[Event]) -> ReleaseReport:
         analyses=analyses,
         withdrawals=withdrawals,
         incidents=tuple(_incident(e) for e in events if e.kind in _INCIDENTS),
+        follow_ups=follow_ups_of(events),
         people=_people(events),
         retrospective=retrospective_of(steps, suites, withdrawals, gates),
         timeline=tuple(_entry(e, record.opened_at) for e in events if e.kind not in QUIET),

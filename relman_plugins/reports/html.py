@@ -26,7 +26,7 @@ def html(report: ReleaseReport) -> str:
     )
     environment.filters.update(
         duration=text.duration, moment=text.moment, clock=text.clock, short=text.short, shown=text.shown,
-        word=text.word, value=text.value,
+        word=text.word, value=text.value, asked_after=text.asked_after,
     )  # fmt: skip
     page = environment.from_string(_source("report.html"))
     return page.render(r=report, chart=bars(report), style=_source("report.css"), waits=text.WAITS) + "\n"

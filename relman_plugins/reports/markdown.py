@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from relman_plugins.domain.follow_up import FollowUp
 from relman_plugins.reports.model import ReleaseReport
-from relman_plugins.reports.text import WAITS, clock, duration, moment, short, shown, value, word
+from relman_plugins.reports.text import WAITS, asked_after, clock, duration, moment, short, shown, value, word
 
 _MARKS = re.compile(r"[\\`*{}\[\]()#|~@$]|(?<!\w)_|_(?!\w)|^[-+=]")
 _CALL = re.compile(r"@(?=\w)")
@@ -26,7 +27,19 @@ def inert(text: Any) -> str:
 
 def markdown(report: ReleaseReport) -> str:
     """Return the whole report, with the draft of the retrospective at its end."""
-    parts = (_head, _time, _stages, _gates, _suites, _analyses, _incidents, _people, _timeline, _retro)
+    parts = (
+        _head,
+        _time,
+        _stages,
+        _gates,
+        _suites,
+        _analyses,
+        _incidents,
+        _people,
+        _timeline,
+        _after,
+        _retro,
+    )
     return "\n".join(line for part in parts for line in part(report)).rstrip() + "\n"
 
 
@@ -159,6 +172,18 @@ def _timeline(r: ReleaseReport) -> Iterator[str]:
     yield from _table(("time", "after", "where", "what", "who"), rows)
 
 
+def _after(r: ReleaseReport) -> Iterator[str]:
+    if r.follow_ups is None:
+        return
+    yield from ("## Follow-ups", "", inert(asked_after(r.follow_ups)), "")
+    if r.follow_ups.items:
+        yield from _table(("what", "who", "until"), map(_action, r.follow_ups.items))
+
+
+def _action(item: FollowUp) -> tuple[str, str, str]:
+    return item.what, item.who, f"{item.by:%Y-%m-%d}" if item.by else ""
+
+
 def _retro(r: ReleaseReport) -> Iterator[str]:
     retro = r.retrospective
     yield from ("## Retrospective: a draft", "", "What took longest:", "")
@@ -171,4 +196,6 @@ def _retro(r: ReleaseReport) -> Iterator[str]:
     yield from _list("What was tried again:", retro.retried)
     yield from _list("Tests that failed and then passed:", retro.flaky)
     yield from _list("Questions:", (*retro.questions, "What went well? What shall be otherwise next time?"))
-    yield from ("Actions:", "", "| what | who | until |", "|---|---|---|", "|  |  |  |")
+    wanted = map(_action, r.follow_ups.items if r.follow_ups else ())
+    actions = [f"| {' | '.join(map(inert, action))} |" for action in wanted] or ["|  |  |  |"]
+    yield from ("Actions:", "", "| what | who | until |", "|---|---|---|", *actions)

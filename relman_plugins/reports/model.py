@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.follow_up import FollowUp
 from relman_plugins.domain.status import Outcome
 
 REPORT_SCHEMA = 1
@@ -155,6 +156,19 @@ class WithdrawalReport(Frozen):
     """Requests to both versions meanwhile."""
 
 
+class FollowUpReport(Frozen):
+    """What people were asked for, and wanted, once the release had ended."""
+
+    asked: tuple[str, ...]
+    until: datetime
+    state: str
+    """``asked``, ``given``, or ``none given`` when the time is over or somebody said so."""
+    by: str = ""
+    """Who answered."""
+    at: datetime | None = None
+    items: tuple[FollowUp, ...] = ()
+
+
 class Incident(Frozen):
     """Something out of the usual course: a hold, an abort, a bypassed gate, a broken lock, a failed try."""
 
@@ -220,6 +234,8 @@ class ReleaseReport(Frozen):
     analyses: tuple[AnalysisReport, ...]
     withdrawals: tuple[WithdrawalReport, ...]
     incidents: tuple[Incident, ...]
+    follow_ups: FollowUpReport | None = None
+    """None when nobody was asked."""
     people: dict[str, tuple[str, ...]]
     """Who did what."""
     retrospective: Retrospective

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from relman_plugins.domain import follow_up
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import Actor
 from relman_plugins.reports.text import count, duration, short, word
@@ -51,7 +52,7 @@ def tone(event: Event) -> str:
             | Kind.LOCK_EXPIRED
         ):
             return "bad"
-        case Kind.GATE_OPENED | Kind.WINDOW_WAITED | Kind.RELEASE_HELD:
+        case Kind.GATE_OPENED | Kind.WINDOW_WAITED | Kind.RELEASE_HELD | Kind.FOLLOW_UP_ASKED:
             return "wait"
         case Kind.RELEASE_CLOSED:
             return "good" if data.get("outcome") == "succeeded" else "bad"
@@ -92,8 +93,11 @@ def _suite(data: dict[str, Any]) -> str:
 
 
 def _asked(data: dict[str, Any]) -> str:
-    names = ", ".join(str(p.get("name") or p.get("id")) for p in data["people"])
-    return f"{count(data.get('quorum', 1), 'approval')} asked of {names}"
+    return f"{count(data.get('quorum', 1), 'approval')} asked of {_named(data)}"
+
+
+def _named(data: dict[str, Any]) -> str:
+    return ", ".join(str(p.get("name") or p.get("id")) for p in data["people"])
 
 
 def _withdrawn(data: dict[str, Any]) -> str:
@@ -104,6 +108,8 @@ def _withdrawn(data: dict[str, Any]) -> str:
 _SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
     Kind.RELEASE_OPENED: lambda d: _and(f"release of {d.get('version')} opened", d.get("changes")),
     Kind.RELEASE_CLOSED: lambda d: _and(f"closed as {word(str(d['outcome']))}", d.get("reason")),
+    Kind.FOLLOW_UP_ASKED: lambda d: f"follow-ups asked of {_named(d)}",
+    Kind.FOLLOW_UP: lambda d: "; ".join(follow_up.told(i) for i in follow_up.read(d)) or "no follow-ups",
     Kind.RELEASE_HELD: lambda d: _and("held", d.get("reason")),
     Kind.RELEASE_RESUMED: lambda d: _and("resumed", d.get("reason")),
     Kind.ABORT_REQUESTED: lambda d: _and("abort asked for", d.get("reason")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from relman_plugins.reports.model import FollowUpReport
 from relman_plugins.spec.words import visible
 
 WAITS = {
@@ -67,6 +68,16 @@ def word(name: str) -> str:
 def count(number: int, one: str) -> str:
     """Return a number with its noun."""
     return f"{number} {one if number == 1 else one + 's'}"
+
+
+def asked_after(found: FollowUpReport) -> str:
+    """Return how the question for follow-ups stands, in one sentence."""
+    people = ", ".join(found.asked)
+    if found.state == "asked":
+        return f"asked of {people} until {moment(found.until)}"
+    if not found.by:
+        return f"asked of {people}; none given"
+    return f"named by {found.by}" if found.items else f"none needed, says {found.by}"
 
 
 def value(metric: Any) -> str:

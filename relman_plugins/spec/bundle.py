@@ -96,6 +96,9 @@ class Bundle:
             name = text_at(suite, "group")
             if name is not None:
                 yield Asked(self.pipeline, (*path, "group"), name, (*path, "group"), 1)
+        if (name := text_at(self.pipeline.root, "follow_ups", "group")) is not None:
+            place = ("follow_ups", "group")
+            yield Asked(self.pipeline, place, name, place, 1)
 
     def gates(self) -> Sequence[tuple[Document, Path_, Node]]:
         """Return the gates of the stages and of their environments."""

@@ -15,6 +15,7 @@ from relman_plugins.spec.position import Document, Node, Span
 
 GATES = "gates"
 ROUTES = "routes"
+FOLLOW_UPS = "follow_ups"
 
 
 def merged(pipeline: Document, policies: Sequence[Document]) -> Document:
@@ -25,6 +26,7 @@ def merged(pipeline: Document, policies: Sequence[Document]) -> Document:
     root = _stages(pipeline.root, roots)
     root = _suites(root, roots)
     root = _analyses(root, roots)
+    root = _defaults(root, [(r, FOLLOW_UPS) for r in roots if FOLLOW_UPS in r.children])
     return Document(pipeline.path, pipeline.text, _notify(root, roots))
 
 

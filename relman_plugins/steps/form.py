@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from relman_plugins.domain import follow_up
 from relman_plugins.domain.checklist import Answer, Item
 
 COMMENT = "comment"
@@ -29,6 +30,21 @@ def form_of(items: Sequence[Item]) -> dict[str, Any]:
         maxLength=COMMENT_LIMIT,
     )
     return {name: param.serialize() for name, param in fields.items()}
+
+
+def follow_up_form() -> dict[str, Any]:
+    """Return the fields for follow-ups: rows of what, who and until when."""
+    from airflow.sdk import Param
+
+    titles = {"what": "What is to be done", "who": "Who does it", "by": "Until when"}
+    limits = {"what": follow_up.WHAT_LIMIT, "who": follow_up.WHO_LIMIT}
+
+    def field(part: str, row: int) -> dict[str, Any]:
+        shape: dict[str, Any] = {"maxLength": limits[part]} if part in limits else {"format": "date"}
+        param = Param(None, type=["null", "string"], title=f"{row}. {titles[part]}", **shape)
+        return param.serialize()
+
+    return {name: field(part, row) for name, part, row in follow_up.fields()}
 
 
 def comment_of(form: dict[str, Any]) -> str:

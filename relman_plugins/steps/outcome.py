@@ -8,7 +8,7 @@ from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Outcome
 from relman_plugins.plan.model import Shape, StepKind
 
-_NOT_COUNTED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE)
+_NOT_COUNTED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE, StepKind.FOLLOW_UP)
 
 
 def passed(shape: Shape, events: Sequence[Event]) -> set[str | None]:

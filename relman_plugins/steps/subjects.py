@@ -106,7 +106,7 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
     page = f"{settings.base_url()}/dags/{run.release.dag_id}/runs/{quote(run.release.run_id)}"
     return (
         f"{emergency}Release [{run.release_id}]({page}), started by {starter}.\n\n"
-        f"**Who may answer:** {_names(people)}; {need}, one rejection ends the release. "
+        f"**Who may answer:** {names(people)}; {need}, one rejection ends the release. "
         "Everybody else is refused.\n\n"
         f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; "
         f"without an answer by then: {args['on_timeout']}.\n\n"
@@ -131,7 +131,7 @@ def difference_of(run: StepRun, data: dict[str, Any], people: Sequence[Person]) 
         f"{f'**What this release changes there**{NEW}{changes}{NEW}' if changes else ''}"
         "**Approve** to go on in spite of that, **Reject** to end the release. Nothing is changed until "
         "somebody answers.\n\n"
-        f"**Who may answer:** one of {_names(people)}. Everybody else is refused.\n\n"
+        f"**Who may answer:** one of {names(people)}. Everybody else is refused.\n\n"
         f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; without an answer by "
         f"then: {args['on_timeout']}. All of this: {_hash(digest_of(subject))}\n"
     )
@@ -167,7 +167,7 @@ def question_of(
         f"good nor that it is bad: **{verdict.value}**.\n\n> {one_line(reason)}\n\n"
         "**Approve** to go on as if they were good, **Reject** to roll back. "
         "Nothing moves until somebody answers.\n\n"
-        f"**Who may answer:** {_names(people)}. Everybody else is refused.\n"
+        f"**Who may answer:** {names(people)}. Everybody else is refused.\n"
     )
     return subject, body
 
@@ -192,7 +192,7 @@ def checklist_of(run: StepRun, url: str | None, people: Sequence[Person]) -> tup
         "Say of every item below what you found. **Approve** when all passed: while one is failed or not "
         "tested, an approval is refused and you can go on. **Reject** when one failed: the suite is red, and "
         "the release stops.\n\n"
-        f"**Who may answer:** one of {_names(people)}. Everybody else is refused.\n\n"
+        f"**Who may answer:** one of {names(people)}. Everybody else is refused.\n\n"
         f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; without an answer by "
         f"then: {args['on_timeout']}. All of this: {_hash(digest_of(subject))}\n"
     )
@@ -225,7 +225,8 @@ def _hash(value: str) -> str:
     return f"`{value[:middle]}` `{value[middle:]}`"
 
 
-def _names(people: Sequence[Person]) -> str:
+def names(people: Sequence[Person]) -> str:
+    """Return who may answer, in Markdown: names, and users of Airflow."""
     return ", ".join(f"**{one_line(p.name or p.id)}** (`{p.airflow}`)" for p in people)
 
 

@@ -81,13 +81,16 @@ class ApprovalTrigger(ReleaseTrigger):
             await asyncio.to_thread(
                 update_hitl_detail_response,
                 ti_id=UUID(self.ti_id),
-                chosen_options=[APPROVE if state == "approved" else REJECT],
+                chosen_options=[self._option(state)],
                 # Airflow's page can't name the person for an answer that it did not take itself.
                 params_input=await in_ledger_thread(self._said, state),
             )
         except Exception as error:
             # It is closed already, or Airflow is slow: the decision stands in the ledger either way.
             self.log.info("the Required Action could not be closed: %s", error)
+
+    def _option(self, state: str) -> str:
+        return APPROVE if state == "approved" else REJECT
 
     def _said(self, state: str) -> dict[str, str]:
         gate = self._book().votes.gate(self.release_id, self.gate)

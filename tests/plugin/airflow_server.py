@@ -47,6 +47,7 @@ with DAG("release__checkout", schedule=None, params={
 }):
     with TaskGroup("production"):
         EmptyOperator(task_id="approval") >> EmptyOperator(task_id="deploy")
+    EmptyOperator(task_id="follow_up")
 
 with DAG("release__lab", schedule=None):
     EmptyOperator(task_id="load", pool="lab", pool_slots=2)
@@ -277,6 +278,7 @@ SHAPE = Shape(
             args={"weight": 100},
         ),
         Step(id="close", kind=StepKind.CLOSE, needs=("production.deploy",)),
+        Step(id="follow_up", kind=StepKind.FOLLOW_UP, needs=("close",), args={"after": ["failed"]}),
     ),
     environments=(
         EnvironmentPlan(

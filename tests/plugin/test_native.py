@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
+from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.plugin.native import SHOWN
-from tests.plugin.airflow_server import GATE, Server
+from tests.plugin.airflow_server import GATE, PEOPLE, Server
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -50,6 +51,34 @@ def test_a_checklists_fields_are_its_answers(server: Server) -> None:
     assert answer(cart="passed", pay={"value": "passed"}, comment="").status_code == 200
     gate = server.ledger.votes.gate(record.release_id, GATE)
     assert (gate.state, gate.answers) == ("approved", {"cart": "passed", "pay": "passed"})
+
+
+def test_follow_ups_are_recorded_once_and_only_from_those_asked(server: Server) -> None:
+    record = server.release("1.0.10")
+    path = path_of(record.dag_id, quote(record.run_id, safe=""), "follow_up")
+
+    def answer(user: str, option: str = "Record follow-ups", **fields: Any) -> Any:
+        body = {"chosen_options": [option], "params_input": fields}
+        return server.ask("PATCH", path, user, cookie=True, json=body)
+
+    assert answer("bob", what_1="an alert").status_code == 404
+    for kind, data in (
+        (Kind.RELEASE_CLOSED, {"outcome": "failed", "reason": ""}),
+        (Kind.FOLLOW_UP_ASKED, {"people": [p.model_dump() for p in PEOPLE], "until": "2099-01-01T00:00Z"}),
+    ):
+        key = f"{record.release_id}:{kind.value}"
+        server.ledger.record(record.release_id, NewEvent(kind=kind, key=key, step="follow_up", data=data))
+    assert answer("uma", what_1="an alert").status_code == 403
+    unfit = answer("bob", who_1="Bob")
+    assert (unfit.status_code, unfit.json()["detail"]) == (
+        409, "row 1 says who or until when, but not what; add it or empty the row",
+    )  # fmt: skip
+    given = answer("bob", what_1="an alert", who_1=None, by_1="2026-03-09")
+    assert given.status_code == 200, given.text
+    assert answer("alice", "No follow-ups").status_code == 409
+    status = server.ask("GET", f"/relman/api/v1/releases/{record.release_id}", "vera").json()["status"]
+    assert status["follow_ups"]["items"] == [{"what": "an alert", "who": "", "by": "2026-03-09"}]
+    assert (status["follow_ups"]["answered_by"], status["outcome"]) == ("Bob Example", "failed")
 
 
 def test_a_refused_person_gets_403_and_the_gate_goes_on(server: Server) -> None:

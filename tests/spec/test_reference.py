@@ -17,6 +17,7 @@ from relman_plugins.spec.models import (
     Artifact,
     Duration,
     Environment,
+    FollowUps,
     Metric,
     Policy,
     ReleasePipeline,
@@ -32,6 +33,7 @@ SECTIONS = {
     "suites": (Suite,),
     "analyses": (Analysis, Metric),
     "stages": (Stage,),
+    "follow_ups": (FollowUps,),
     "Policy": (Policy,),
     "Environment": (Environment,),
 }

@@ -9,6 +9,7 @@ from relman_plugins.spec.models.checklist import Checklist, ChecklistItem
 from relman_plugins.spec.models.documents import Documents
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.environment import Environment
+from relman_plugins.spec.models.follow_ups import FollowUps
 from relman_plugins.spec.models.gate import ApprovalGate, ChangeTicketGate, Gate
 from relman_plugins.spec.models.notify import Notify, Route
 from relman_plugins.spec.models.parameter import ParameterField
@@ -40,6 +41,7 @@ __all__ = [
     "Documents",
     "Duration",
     "Environment",
+    "FollowUps",
     "Gate",
     "Metadata",
     "Metric",

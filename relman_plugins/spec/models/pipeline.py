@@ -20,6 +20,7 @@ from relman_plugins.spec.models.base import (
 )
 from relman_plugins.spec.models.checklist import AnyOf, Checklist, suite_kind
 from relman_plugins.spec.models.duration import Duration
+from relman_plugins.spec.models.follow_ups import FollowUps
 from relman_plugins.spec.models.gate import Gate
 from relman_plugins.spec.models.notify import Notify
 from relman_plugins.spec.models.parameter import ParameterField, ParameterName
@@ -144,6 +145,8 @@ class ReleasePipeline(SpecModel):
     """What happens, in order."""
     notify: Notify | None = None
     """Who is told."""
+    follow_ups: FollowUps | None = None
+    """Who is asked, once a release has ended, what is to be done about it."""
     schedule: Schedule | None = None
     """When a release starts by itself."""
     parameters: Annotated[dict[ParameterName, ParameterField], Field(max_length=30)] = Field(

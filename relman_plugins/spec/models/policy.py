@@ -9,6 +9,7 @@ from pydantic import Field
 from relman_plugins.spec.models.analysis import Analysis
 from relman_plugins.spec.models.base import ApiVersion, Metadata, Name, SpecModel, Whole
 from relman_plugins.spec.models.duration import Duration
+from relman_plugins.spec.models.follow_ups import FollowUps
 from relman_plugins.spec.models.gate import Gate
 from relman_plugins.spec.models.notify import Notify
 from relman_plugins.spec.models.parity import Parity
@@ -68,3 +69,5 @@ class Policy(SpecModel):
     """Analyses by name. One of the same name in the pipeline replaces it as a whole."""
     notify: Notify | None = None
     """Who is told, key by key, unless the pipeline says so. Routes are added to the pipeline's."""
+    follow_ups: FollowUps | None = None
+    """Who is asked for follow-ups, unless the pipeline has `follow_ups` of its own."""
