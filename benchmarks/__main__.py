@@ -23,7 +23,7 @@ from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTS = ",".join(
-    ["relman_plugins.factory.loader", *{p.rpartition(".")[0] for p in (*OPERATORS.values(), MAINTENANCE)}]
+    ["relman_plugins.factory.pipeline", *{p.rpartition(".")[0] for p in (*OPERATORS.values(), MAINTENANCE)}]
 )
 """What a process that builds relman's DAGs has loaded; measured by itself."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections import Counter
@@ -115,6 +114,8 @@ def schemas(source: str, target: str, names: tuple[str, str], hides: Hides) -> t
     Lines that look like a secret are hidden in it, and no more than ``DIFF_LINES`` are kept. Of
     schemas with more than ``MOST_LINES`` lines those that differ are only counted, wherever they stand.
     """
+    import difflib  # every task imports this module, few compare schemas
+
     one, two = normal(source), normal(target)
     if one == two:
         return None, ""

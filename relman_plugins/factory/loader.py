@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,15 @@ from airflow.sdk import DAG, get_parsing_context
 
 from relman_plugins import settings
 from relman_plugins.domain.identity import dag_id_of
-from relman_plugins.errors import PlanError, SpecError
+from relman_plugins.errors import SpecError
 from relman_plugins.factory import maintenance
 from relman_plugins.factory.builder import build_dag
 from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS, Catalog, OperatorType
 from relman_plugins.factory.sentinel import build_sentinel, sentinel_id, storable
-from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.remembered import pipelines, recall
-from relman_plugins.spec.api import Loaded, Shared, load_pipeline, pipeline_files
-from relman_plugins.spec.render import render_text
+from relman_plugins.spec.files import pipeline_files
 
 log = logging.getLogger(__name__)
-
-MOST_SHOWN = 50
-"""Findings of one spec in the docs of its sentinel, which are parsed and stored with every change."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +67,8 @@ def load_dags(
     wanted = get_parsing_context().dag_id
     valid: list[str] = []
     invalid: list[str] = []
-    shared = Shared()
     with _without_collection():
-        for file in _files(folder, wanted):
-            dag, ok = _guarded(file.stem, lambda file=file: _from_file(file, catalog, shared))  # type: ignore[misc]
+        for dag, ok in _from_files(_files(folder, wanted), catalog):
             namespace[dag.dag_id] = dag
             (valid if ok else invalid).append(dag.dag_id)
         for dag in _in_flight(wanted, namespace, catalog):
@@ -88,6 +80,19 @@ def load_dags(
     specs = len(valid) + len(invalid)
     log.info("relman: %d specs, %d valid, %d invalid, %.0f ms", specs, len(valid), len(invalid), milliseconds)
     return LoadResult(tuple(valid), tuple(invalid))
+
+
+def _from_files(files: Sequence[Path], catalog: Catalog) -> Iterator[tuple[DAG, bool]]:
+    """Yield the DAG of each file, and whether its spec is right."""
+    if not files:
+        return
+    # Models and rules are most of what importing relman costs, and some tasks need none of them: those of
+    # relman_maintenance, which run every minute, and those of a pipeline whose spec is gone.
+    from relman_plugins.factory.pipeline import Shared, build_pipeline
+
+    shared = Shared()
+    for file in files:
+        yield _guarded(file.stem, lambda file=file: build_pipeline(file, catalog, shared))  # type: ignore[misc]
 
 
 def _in_flight(wanted: str | None, namespace: MutableMapping[str, Any], catalog: Catalog) -> list[DAG]:
@@ -134,34 +139,6 @@ def _without_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _from_file(file: Path, catalog: Catalog, shared: Shared) -> DAG:
-    loaded = load_pipeline(file, shared)
-    if loaded.documents is None:
-        raise SpecError(_rendered(loaded, file.parent.parent), loaded.diagnostics)
-    if loaded.diagnostics and get_parsing_context().dag_id is None:  # said once, not in every task's log
-        log.warning("relman: %s", _rendered(loaded, file.parent.parent))
-    try:
-        shape = compile_shape(loaded.documents)
-    except PlanError as error:
-        raise SpecError(f"{file.name}: {error}") from error
-    return build_dag(shape, loaded.documents.texts, catalog=catalog)
-
-
-def _rendered(loaded: Loaded, base: Path) -> str:
-    """Write the diagnostics with paths as people know them, not where this machine keeps the folder."""
-
-    def short(path: str) -> str:
-        return path.removeprefix(f"{base}{os.sep}")
-
-    found = [replace(d, path=short(d.path)) for d in loaded.diagnostics]
-    if len(found) > MOST_SHOWN:
-        found.sort(key=lambda d: not d.is_error)
-    sources = {short(path): text for path, text in loaded.sources.items()}
-    text = render_text(found, sources, MOST_SHOWN).rstrip()
-    more = len(found) - MOST_SHOWN
-    return f"{text}\n\n{more} more: `relman validate` shows them all" if more > 0 else text
 
 
 def _guarded(stem: str, build: Callable[[], DAG]) -> tuple[DAG, bool]:

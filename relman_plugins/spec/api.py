@@ -8,12 +8,14 @@ from pathlib import Path
 
 from relman_plugins.domain.identity import Person
 from relman_plugins.spec.diagnostic import Diagnostic, arrange
+from relman_plugins.spec.files import NOT_PIPELINES, pipeline_files
 from relman_plugins.spec.loader import PEOPLE, Loaded, Shared, load_pipeline
 from relman_plugins.spec.models import Documents, People
 from relman_plugins.spec.shape import validated
 from relman_plugins.spec.source import read
 
 __all__ = [
+    "NOT_PIPELINES",
     "Checked",
     "Diagnostic",
     "Documents",
@@ -25,8 +27,6 @@ __all__ = [
     "pipeline_files",
     "validate",
 ]
-
-NOT_PIPELINES = frozenset({"people.yaml"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +46,6 @@ def person_of(folder: Path, airflow_user: str) -> Person | None:
     if people is None:
         return None
     return next((p for p in people.everybody() if p.airflow == airflow_user), None)
-
-
-def pipeline_files(folder: Path) -> list[Path]:
-    """Return the pipeline files at the top of ``folder``, sorted; none if there is no such folder.
-
-    The files are not read: a broken one is listed too.
-    """
-    if not folder.is_dir():
-        return []
-    return sorted(
-        p for p in folder.glob("*.yaml") if p.name not in NOT_PIPELINES and not p.name.startswith(".")
-    )
 
 
 def check(paths: Iterable[Path]) -> Checked:

@@ -10,7 +10,7 @@ from relman_plugins.domain.base import digest_of
 from relman_plugins.spec.bundle import Bundle, is_name, text_at
 from relman_plugins.spec.diagnostic import Diagnostic, arrange
 from relman_plugins.spec.merge import merged
-from relman_plugins.spec.models import Documents, Environment, People, Policy, ReleasePipeline
+from relman_plugins.spec.models import Documents, Environment, People, ReleasePipeline
 from relman_plugins.spec.models.base import SpecModel
 from relman_plugins.spec.policies import Policies
 from relman_plugins.spec.position import Document
@@ -115,6 +115,8 @@ class _Loading:
 
     def policy(self, path: Path) -> tuple[Document | None, bool]:
         """Read one policy; say whether there is nothing wrong with it."""
+        from relman_plugins.spec.models.policy import Policy  # most pipelines extend none
+
         before = len(self.found)
         document, _ = self.document(path, Policy)
         return document, len(self.found) == before

@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from relman_plugins.spec.models import Environment, People, Policy, ReleasePipeline
-from relman_plugins.spec.models.base import SpecModel
+from relman_plugins.spec.models import Environment, People, ReleasePipeline
+from relman_plugins.spec.models.base import API_VERSION, SpecModel
+from relman_plugins.spec.models.policy import Policy
 
-API_VERSION = "relman/v1"
 KINDS: tuple[type[SpecModel], ...] = (ReleasePipeline, Policy, Environment, People)
 
 

@@ -10,10 +10,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from relman_plugins.spec.diagnostic import Diagnostic
-from relman_plugins.spec.models.base import SpecModel
+from relman_plugins.spec.models.base import API_VERSION, SpecModel
 from relman_plugins.spec.models.strategy import KINDS
 from relman_plugins.spec.position import Document, Node
-from relman_plugins.spec.schema import API_VERSION, keys_at
 from relman_plugins.spec.secrets import CODE as SECRET
 from relman_plugins.spec.secrets import looks_secret
 from relman_plugins.spec.trail import finding, holder, subject
@@ -81,6 +80,8 @@ def _translated(document: Document, model: type[SpecModel], detail: ErrorDetails
 
 
 def _unknown_key(document: Document, model: type[SpecModel], loc: tuple[str | int, ...]) -> Diagnostic:
+    from relman_plugins.spec.schema import keys_at  # brings every model there is
+
     path, _ = document.nearest(loc)
     allowed = keys_at(model, path[:-1], loc[-2] if len(loc) > 1 else "")
     message = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import unicodedata
 from collections.abc import Iterable
@@ -54,6 +53,8 @@ def listed(names: Iterable[str], empty: str = "there are none") -> str:
 
 def suggestion(name: object, names: Iterable[str]) -> str:
     """Return ``did you mean "…"?`` for the nearest of ``names``, or nothing if none is near."""
+    import difflib  # for a wrong name only; most specs have none
+
     by_fold = {n.casefold(): n for n in sorted(names, reverse=True)[-MOST_COMPARED:]}
     near = difflib.get_close_matches(str(name)[:100].casefold(), list(by_fold), n=1, cutoff=0.65)
     return f"did you mean {quoted(by_fold[near[0]])}?" if near else ""

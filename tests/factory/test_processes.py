@@ -114,3 +114,19 @@ def test_nor_do_the_real_operators(tmp_path):
     loaded = python(MODULES, ROOT / "dags" / "relman_releases.py", home=tmp_path)
     assert "relman_plugins.operators.deploy" in loaded
     assert heavy(loaded) == []
+
+
+def test_a_task_that_needs_no_spec_does_not_import_what_reads_them(tmp_path):
+    dag = ROOT / "dags" / "relman_releases.py"
+    loaded = python(MODULES, dag, home=tmp_path, _AIRFLOW_PARSING_CONTEXT_DAG_ID="relman_maintenance")
+    assert "relman_plugins.operators.maintenance" in loaded
+    assert [m for m in loaded if m.startswith(("relman_plugins.spec.", "relman_plugins.plan.compile"))] == [
+        "relman_plugins.spec.files"
+    ]
+
+
+def test_a_pipeline_that_extends_nothing_imports_no_policies(folder, tmp_path):
+    wanted = {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": "release__hello"}
+    loaded = python(MODULES, folder / "releases.py", home=tmp_path, **wanted)
+    assert "relman_plugins.spec.models.pipeline" in loaded
+    assert not {"relman_plugins.spec.models.policy", "relman_plugins.spec.schema", "difflib"} & {*loaded}

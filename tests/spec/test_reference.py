@@ -19,11 +19,11 @@ from relman_plugins.spec.models import (
     Environment,
     FollowUps,
     Metric,
-    Policy,
     ReleasePipeline,
     Stage,
     Suite,
 )
+from relman_plugins.spec.models.policy import Policy
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 PACKAGE = Path(relman_plugins.spec.__path__[0])

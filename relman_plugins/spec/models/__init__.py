@@ -1,4 +1,7 @@
-"""The spec's documents as frozen models. Their attribute docstrings become the JSON Schema's descriptions."""
+"""The spec's documents as frozen models. Their attribute docstrings become the JSON Schema's descriptions.
+
+``policy`` is imported by whoever needs it: most pipelines extend none, and each process would pay for it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,6 @@ from relman_plugins.spec.models.pipeline import (
     Stage,
     Suite,
 )
-from relman_plugins.spec.models.policy import Policy, StagePolicy, SuitePolicy
 from relman_plugins.spec.models.rolling import Rolling
 from relman_plugins.spec.models.strategy import Canary, Recreate, Strategy
 from relman_plugins.spec.models.window import Window
@@ -51,7 +53,6 @@ __all__ = [
     "Parity",
     "People",
     "PersonEntry",
-    "Policy",
     "Recreate",
     "ReleasePipeline",
     "Rolling",
@@ -59,9 +60,7 @@ __all__ = [
     "Schedule",
     "SpecModel",
     "Stage",
-    "StagePolicy",
     "Strategy",
     "Suite",
-    "SuitePolicy",
     "Window",
 ]

@@ -57,6 +57,7 @@ Command = Annotated[
 ]
 """A program and its arguments, as a list. There is no shell; values arrive as environment variables."""
 
+API_VERSION = "relman/v1"
 ApiVersion = Literal["relman/v1"]
 
 
