@@ -42,6 +42,7 @@ class Kind(StrEnum):
     GATE_VOTED = "gate.voted"
     GATE_DECIDED = "gate.decided"
     GATE_BYPASSED = "gate.bypassed"
+    VOTE_REFUSED = "vote.refused"
     WINDOW_WAITED = "window.waited"
     ANALYSIS_MEASURED = "analysis.measured"
     ANALYSIS_FINISHED = "analysis.finished"

@@ -113,6 +113,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.GATE_VOTED: Severity.NOTICE,
     Kind.GATE_DECIDED: _decided,
     Kind.GATE_BYPASSED: Severity.CRITICAL,
+    Kind.VOTE_REFUSED: Severity.INFO,
     Kind.WINDOW_WAITED: Severity.INFO,
     Kind.ANALYSIS_MEASURED: Severity.INFO,
     Kind.ANALYSIS_FINISHED: _judged,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from relman_plugins.ledger.ballots import VoteResult
 from relman_plugins.ledger.engine import Ledger
 from relman_plugins.ledger.ephemerals import Ephemeral
 from relman_plugins.ledger.gates import GateState, Vote
@@ -10,7 +11,6 @@ from relman_plugins.ledger.locks import Busy, Lock
 from relman_plugins.ledger.outbox import Backlog, Line, Message, Thread
 from relman_plugins.ledger.projections import Status
 from relman_plugins.ledger.releases import ReleaseRecord
-from relman_plugins.ledger.votes import VoteResult
 
 __all__ = [
     "Backlog",

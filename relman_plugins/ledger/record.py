@@ -31,6 +31,7 @@ OWN_KINDS = frozenset(
         Kind.GATE_REMINDED,
         Kind.GATE_VOTED,
         Kind.GATE_DECIDED,
+        Kind.VOTE_REFUSED,
         Kind.LOCK_ACQUIRED,
         Kind.LOCK_RELEASED,
         Kind.LOCK_BROKEN,
@@ -44,6 +45,7 @@ TOLD_KINDS = frozenset(Kind) - {
     Kind.STEP_FINISHED,
     Kind.CHANGE_STARTED,
     Kind.ANALYSIS_MEASURED,
+    Kind.VOTE_REFUSED,
     Kind.LOCK_ACQUIRED,
     Kind.LOCK_RELEASED,
 }

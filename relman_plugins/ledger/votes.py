@@ -4,55 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import Connection, exists, insert, select
+from sqlalchemy import Connection, exists, select
 
-from relman_plugins.domain.base import Frozen, digest_of
-from relman_plugins.domain.checklist import Item, checked
+from relman_plugins.domain.base import digest_of
+from relman_plugins.domain.checklist import checked
 from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.ballots import (
+    COMMENT_LIMIT,
+    VoteResult,
+    decide,
+    environment_of,
+    insert_refusal,
+    insert_vote,
+    items_of,
+    refusal,
+    refusal_of,
+    require,
+    what_now,
+)
 from relman_plugins.ledger.database import Database
 from relman_plugins.ledger.gates import GateState, OnTimeout, State, gate_state
-from relman_plugins.ledger.record import (
-    clean_json,
-    clean_text,
-    insert_event,
-    is_closed,
-    release_name,
-    select_events,
-)
-from relman_plugins.ledger.releases import find_release
-
-COMMENT_LIMIT = 4000
-"""Characters of a comment that are kept."""
-
-Code = Literal[
-    "accepted",
-    "unknown_gate",
-    "release_closed",
-    "decided",
-    "expired",
-    "not_entitled",
-    "other_digest",
-    "voted_already",
-    "unfit_answers",
-]
-
-
-class VoteResult(Frozen):
-    """What became of a vote."""
-
-    accepted: bool
-    code: Code
-    """Why, for programs."""
-    reason: str
-    """Why, for the person who voted: one sentence with what to do next."""
-    gate: GateState | None
-    """The gate after the vote; None when there is no such gate."""
+from relman_plugins.ledger.record import clean_json, clean_text, insert_event, release_name, select_events
 
 
 class Votes:
@@ -110,12 +88,12 @@ class Votes:
                 kind=Kind.GATE_OPENED,
                 key=f"ledger:gate:{release_id}:{gate}:{round_}",
                 step=gate,
-                environment=_environment(conn, release_id, gate),
+                environment=environment_of(conn, release_id, gate),
                 data=data,
                 at=opened_at,
             )
             insert_event(conn, release_id, event, now)
-            return _require(conn, release_id, gate)
+            return require(conn, release_id, gate)
 
     def cast(
         self,
@@ -136,33 +114,43 @@ class Votes:
         when the way in can't tell), ``via`` the way in: ``airflow``, ``api``, ``cli``, ``slack``. One reject
         decides; approvals decide when there are as many as the quorum. ``answers`` are those to the items of
         a checklist, by id; :func:`relman_plugins.domain.checklist.checked` says which are taken. A refused
-        vote leaves no trace.
+        vote decides nothing; that it was refused, and why, is recorded once for each person, gate, round and
+        reason, and told to nobody.
         """
         with self._db.write(release_name(release_id)) as conn:
             state = gate_state(conn, release_id, gate)
             if state is None:
-                return _refusal(
+                return refusal(
                     "unknown_gate", f"release {release_id} has no open gate {gate}; see `relman status`", None
                 )
             now = self._db.now()
             person = next((p for p in state.people if p.airflow == airflow_user), None)
-            refusal = _refusal_of(conn, state, person, airflow_user, digest, now)
-            if refusal is not None or person is None:
-                return refusal or _refusal("not_entitled", f"{airflow_user} may not answer", state)
-            try:
-                items = _items(state)
-                said = checked(items, answers or {}, decision) if items else {}
-            except ValueError as error:
-                return _refusal("unfit_answers", f"gate {gate} of {release_id}: {error}", state)
-            actor = Actor(kind="person", id=person.id, name=name or person.name, via=via)
+            actor = Actor(
+                kind="person",
+                id=person.id if person else airflow_user,
+                name=name or (person.name if person else ""),
+                via=via,
+            )
+            said: dict[str, Any] = {}
+            refused = refusal_of(conn, state, person, airflow_user, digest, now)
+            if refused is None:
+                try:
+                    items = items_of(state)
+                    said = dict(checked(items, answers or {}, decision)) if items else {}
+                except ValueError as error:
+                    refused = refusal("unfit_answers", f"gate {gate} of {release_id}: {error}", state)
+            if refused is not None or person is None:
+                refused = refused or refusal("not_entitled", f"{airflow_user} may not answer", state)
+                insert_refusal(conn, state, actor, decision, refused, now)
+                return refused
             comment = clean_text(comment)[:COMMENT_LIMIT]
-            _insert_vote(conn, state, actor, decision, comment, said, now)
-            state = _require(conn, release_id, gate)
+            insert_vote(conn, state, actor, decision, comment, said, now)
+            state = require(conn, release_id, gate)
             if decision is Decision.REJECT:
-                state = _decide(conn, state, "rejected", actor, person.id, comment, now, said)
+                state = decide(conn, state, "rejected", actor, person.id, comment, now, said)
             elif not state.missing:
-                state = _decide(conn, state, "approved", actor, person.id, comment, now, said)
-            return VoteResult(accepted=True, code="accepted", reason=_what_now(state), gate=state)
+                state = decide(conn, state, "approved", actor, person.id, comment, now, said)
+            return VoteResult(accepted=True, code="accepted", reason=what_now(state), gate=state)
 
     def expire_gate(self, release_id: str, gate: str, *, now: datetime | None = None) -> GateState | None:
         """Decide an open gate whose time is over as its ``on_timeout`` says: rejected or expired.
@@ -176,7 +164,7 @@ class Votes:
                 return state
             outcome: State = "rejected" if state.on_timeout == "reject" else "expired"
             comment = f"{len(state.votes)} of {state.quorum} approvals when the time was over"
-            return _decide(conn, state, outcome, Actor(), "timeout", comment, now)
+            return decide(conn, state, outcome, Actor(), "timeout", comment, now)
 
     def remind(self, release_id: str, gate: str, *, now: datetime | None = None) -> Event | None:
         """Record that those who can still answer are reminded, if that is due at ``now`` (aware); return it.
@@ -207,7 +195,7 @@ class Votes:
                 kind=Kind.GATE_REMINDED,
                 key=f"ledger:reminded:{gate}:{state.round}:{n}:{release_id}",
                 step=gate,
-                environment=_environment(conn, release_id, gate),
+                environment=environment_of(conn, release_id, gate),
                 data=data,
             )
             return insert_event(conn, release_id, event, now)
@@ -248,145 +236,4 @@ def _all_gates(conn: Connection, condition: Any) -> list[GateState]:
     )
     # A dict keeps the order of opening and forgets the rounds.
     names = dict.fromkeys((row.release_id, row.step) for row in conn.execute(query.order_by(t.event.c.id)))
-    return [_require(conn, release_id, gate) for release_id, gate in names]
-
-
-def _require(conn: Connection, release_id: str, gate: str) -> GateState:
-    state = gate_state(conn, release_id, gate)
-    if state is None:
-        raise LedgerError(f"release {release_id} has no gate {gate}")
-    return state
-
-
-def _environment(conn: Connection, release_id: str, gate: str) -> str | None:
-    record = find_release(conn, release_id)
-    steps = record.plan.shape.steps if record else ()
-    return next((s.environment for s in steps if s.id == gate), None)
-
-
-def _refusal(code: Code, reason: str, gate: GateState | None) -> VoteResult:
-    return VoteResult(accepted=False, code=code, reason=reason, gate=gate)
-
-
-def _refusal_of(
-    conn: Connection, state: GateState, person: Person | None, user: str, digest: str | None, now: datetime
-) -> VoteResult | None:
-    where = f"gate {state.gate} of {state.release_id}"
-    if person is None:
-        who = ", ".join(p.name or p.airflow for p in state.people)
-        return _refusal("not_entitled", f"{user} may not answer {where}; ask one of: {who}", state)
-    if state.state != "open":
-        return _refusal(
-            "decided",
-            f"{where} is {state.state} by {state.decided_by} since {_when(state.decided_at)}; that stands",
-            state,
-        )
-    if is_closed(conn, state.release_id):
-        return _refusal("release_closed", f"release {state.release_id} is closed; start another one", state)
-    if now >= state.expires_at:
-        return _refusal(
-            "expired", f"{where} ended at {_when(state.expires_at)}; start another release", state
-        )
-    earlier = next((v for v in state.votes if v.person == person.id), None)
-    if earlier is not None:
-        return _refusal(
-            "voted_already", f"{person.id} already said {earlier.decision} at {where}; a vote stands", state
-        )
-    if digest is not None and digest != state.subject_digest:
-        return _refusal(
-            "other_digest",
-            f"what was shown ({digest}) is not what {where} asks about now ({state.subject_digest}); "
-            "look again, then vote",
-            state,
-        )
-    return None
-
-
-def _items(state: GateState) -> list[Item]:
-    return [Item.model_validate(i) for i in state.subject.get("checklist") or ()]
-
-
-def _insert_vote(
-    conn: Connection,
-    state: GateState,
-    actor: Actor,
-    decision: Decision,
-    comment: str,
-    answers: Mapping[str, str],
-    now: datetime,
-) -> None:
-    conn.execute(
-        insert(t.vote).values(
-            release_id=state.release_id,
-            gate=state.gate,
-            round=state.round,
-            person=actor.id,
-            name=clean_text(actor.name)[:200],
-            decision=decision.value,
-            digest=state.subject_digest,
-            comment=comment,
-            via=actor.via,
-            at=now,
-        )
-    )
-    data = {
-        "person": actor.id,
-        "decision": decision.value,
-        "comment": comment,
-        "via": actor.via,
-        "round": state.round,
-        **({"answers": dict(answers)} if answers else {}),
-    }
-    _tell(conn, state, Kind.GATE_VOTED, f"voted:{state.gate}:{state.round}:{actor.id}", actor, data, now)
-
-
-def _decide(
-    conn: Connection,
-    state: GateState,
-    outcome: State,
-    actor: Actor,
-    by: str,
-    comment: str,
-    now: datetime,
-    answers: Mapping[str, str] | None = None,
-) -> GateState:
-    data = {
-        "state": outcome,
-        "by": by,
-        "digest": state.subject_digest,
-        "round": state.round,
-        "comment": comment,
-        **({"answers": dict(answers)} if answers else {}),
-    }
-    _tell(conn, state, Kind.GATE_DECIDED, f"decided:{state.gate}:{state.round}", actor, data, now)
-    return _require(conn, state.release_id, state.gate)
-
-
-def _tell(
-    conn: Connection,
-    state: GateState,
-    kind: Kind,
-    key: str,
-    actor: Actor,
-    data: dict[str, Any],
-    now: datetime,
-) -> None:
-    event = NewEvent(
-        kind=kind,
-        key=f"ledger:{key}:{state.release_id}",
-        step=state.gate,
-        environment=_environment(conn, state.release_id, state.gate),
-        actor=actor,
-        data=data,
-    )
-    insert_event(conn, state.release_id, event, now)
-
-
-def _what_now(state: GateState) -> str:
-    if state.state == "open":
-        return f"recorded; {state.missing} more of {state.quorum} approvals needed at {state.gate}"
-    return f"recorded; {state.gate} is {state.state}"
-
-
-def _when(at: datetime | None) -> str:
-    return at.isoformat(timespec="seconds") if at else "?"
+    return [require(conn, release_id, gate) for release_id, gate in names]

@@ -128,6 +128,7 @@ _SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
     ),
     Kind.GATE_DECIDED: lambda d: str(d["state"]),
     Kind.GATE_BYPASSED: lambda d: _and("passed without a decision", d.get("message")),
+    Kind.VOTE_REFUSED: lambda d: _and(f"a vote to {d['decision']} did not count", d.get("reason")),
     Kind.ANALYSIS_FINISHED: lambda d: _and(
         f"{d.get('analysis')}: {word(str(d.get('verdict')))}", d.get("reason")
     ),

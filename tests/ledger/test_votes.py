@@ -81,7 +81,7 @@ def test_one_no_decides_against_any_number(ledger: Ledger, open_release: Open) -
 
 
 def expect(ledger: Ledger, release: ReleaseRecord, result: VoteResult, code: str, words: str) -> None:
-    """The vote was refused for this reason, and left no trace."""
+    """The vote was refused for this reason, and decided nothing."""
     assert (result.accepted, result.code) == (False, code)
     assert words in result.reason
     if result.gate is not None:
@@ -104,6 +104,33 @@ def test_votes_that_must_not_count_are_refused_with_a_reason(
     clock.forward(600)
     expect(ledger, release, cast(ledger, release, "a.bob"), "expired", "ended at 2026-03-29T00:40:00+00:00")
     assert len(ledger.events(release.release_id, kinds=[Kind.GATE_VOTED])) == 1
+
+
+def test_a_refused_vote_is_recorded_once_for_each_reason(ledger: Ledger, release: ReleaseRecord) -> None:
+    open_gate(ledger, release)
+    told = len(ledger.outbox.due(limit=500))
+    for _ in range(3):
+        cast(ledger, release, "mallory", name="Mallory", decision=Decision.REJECT, via="cli")
+        cast(ledger, release, "m" * 5000)
+        cast(ledger, release, digest="sha256:" + "o" * 5000)
+    refused = ledger.events(release.release_id, kinds=[Kind.VOTE_REFUSED])
+    assert [e.data["code"] for e in refused] == ["not_entitled", "not_entitled", "other_digest"]
+    first = refused[0]
+    assert (first.step, first.environment, first.actor.id, first.actor.name) == (
+        GATE,
+        "production",
+        "mallory",
+        "Mallory",
+    )
+    assert (first.data["decision"], first.data["via"], first.data["round"]) == ("reject", "cli", 1)
+    assert first.data["reason"] == f"mallory may not answer gate {GATE} of {release.release_id}; " + (
+        "ask one of: Alice, Bob"
+    )
+    assert max(len(str(e.data)) for e in refused) < 1000
+    assert len(ledger.outbox.due(limit=500)) == told
+    assert cast(ledger, release).accepted
+    cast(ledger, release)
+    assert ledger.events(release.release_id, kinds=[Kind.VOTE_REFUSED])[-1].data["code"] == "decided"
 
 
 def test_a_vote_after_the_decision_is_refused(ledger: Ledger, release: ReleaseRecord) -> None:
