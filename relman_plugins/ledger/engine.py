@@ -129,6 +129,14 @@ class Ledger:
             found = conn.execute(select(t.release.c.dag_id).distinct().order_by(t.release.c.dag_id))
             return list(found.scalars())
 
+    def succeeded_before(self, pipeline: str, before: datetime, limit: int) -> list[ReleaseRecord]:
+        """Return the releases of a pipeline that had succeeded by ``before`` (aware), the latest end first.
+
+        Dry runs are left out.
+        """
+        with self._db.read() as conn:
+            return releases.succeeded_before(conn, pipeline, before, limit)
+
     def record(self, release_id: str, event: NewEvent) -> Event | None:
         """Record an event, and put it in the outbox for whoever is to be told, in one transaction.
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, Select, exists, func, insert, sel
 from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, release_id_of
+from relman_plugins.domain.status import Outcome
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database, serialise
 from relman_plugins.ledger.record import clean_json, insert_event, release_name
@@ -145,6 +146,24 @@ def list_releases(
         )
         query = query.where(~closed if active else closed)
     query = query.order_by(t.release.c.opened_at.desc(), t.release.c.release_id.desc()).limit(limit)
+    return [record_of(row) for row in conn.execute(query).mappings()]
+
+
+def succeeded_before(conn: Connection, pipeline: str, before: datetime, limit: int) -> list[ReleaseRecord]:
+    """Return the releases of a pipeline that had succeeded by then, no dry runs, the latest end first."""
+    query = (
+        select_releases()
+        .join(t.event, t.event.c.release_id == t.release.c.release_id)
+        .where(
+            t.release.c.pipeline == pipeline,
+            t.release.c.plan[("options", "dry_run")].as_boolean().is_not(True),
+            t.event.c.kind == Kind.RELEASE_CLOSED.value,
+            t.event.c.data["outcome"].as_string() == Outcome.SUCCEEDED.value,
+            t.event.c.at < before,
+        )
+        .order_by(t.event.c.id.desc())
+        .limit(limit)
+    )
     return [record_of(row) for row in conn.execute(query).mappings()]
 
 

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from relman_plugins.plugin import access
 from relman_plugins.plugin.deps import ledger, release_or_404
+from relman_plugins.reports.comparison import LAST
 from relman_plugins.reports.facts import report_of
 from relman_plugins.reports.html import content_security_policy, html
 from relman_plugins.reports.markdown import markdown
@@ -30,7 +31,9 @@ def get_report(
     """Return the report of a release, as JSON, Markdown or HTML; without ``format``, as Accept asks."""
     store = ledger()
     record = release_or_404(store, release_id, user)
-    report = report_of(record, store.events(release_id))
+    before = store.succeeded_before(record.pipeline, record.opened_at, LAST)
+    earlier = [report_of(one, store.events(one.release_id)) for one in before]
+    report = report_of(record, store.events(release_id), earlier)
     accepted = request.headers.get("accept", "")
     wanted = format or (
         "html" if "text/html" in accepted else "md" if "text/markdown" in accepted else "json"

@@ -11,6 +11,7 @@ from relman_plugins.ledger.api import ReleaseRecord
 from relman_plugins.plan.model import Step, StepKind
 from relman_plugins.reports import spans
 from relman_plugins.reports.asked import follow_ups_of, gates_of
+from relman_plugins.reports.comparison import comparison_of, slower
 from relman_plugins.reports.model import (
     Entry,
     Incident,
@@ -43,8 +44,21 @@ _STATES = {
 }
 
 
-def report_of(record: ReleaseRecord, events: Sequence[Event]) -> ReleaseReport:
-    """Return the report of a release from all its events, oldest first; also of one that is under way."""
+def report_of(
+    record: ReleaseRecord, events: Sequence[Event], earlier: Sequence[ReleaseReport] = ()
+) -> ReleaseReport:
+    """Return the report of a release from all its events, oldest first; also of one that is under way.
+
+    ``earlier`` are the reports that it is compared with, newest first.
+    """
+    report = _report(record, events)
+    compared = comparison_of(report, earlier)
+    asked = (*report.retrospective.questions, *(f"{text}: what was different?" for text in slower(compared)))
+    retrospective = report.retrospective.model_copy(update={"questions": asked})
+    return report.model_copy(update={"comparison": compared, "retrospective": retrospective})
+
+
+def _report(record: ReleaseRecord, events: Sequence[Event]) -> ReleaseReport:
     closed = next((e for e in events if e.kind is Kind.RELEASE_CLOSED), None)
     as_of = max((e.at for e in events), default=record.opened_at)
     end = max(closed.at if closed else as_of, record.opened_at)

@@ -27,9 +27,15 @@ def html(report: ReleaseReport) -> str:
     environment.filters.update(
         duration=text.duration, moment=text.moment, clock=text.clock, short=text.short, shown=text.shown,
         word=text.word, value=text.value, asked_after=text.asked_after,
+        number=text.number, compared_with=text.compared_with,
     )  # fmt: skip
     page = environment.from_string(_source("report.html"))
-    return page.render(r=report, chart=bars(report), style=_source("report.css"), waits=text.WAITS) + "\n"
+    return (
+        page.render(
+            r=report, chart=bars(report), style=_source("report.css"), waits=text.WAITS, usual=text.USUAL
+        )
+        + "\n"
+    )
 
 
 def content_security_policy() -> str:

@@ -7,8 +7,22 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from relman_plugins.domain.follow_up import FollowUp
+from relman_plugins.reports.comparison import slower
 from relman_plugins.reports.model import ReleaseReport
-from relman_plugins.reports.text import WAITS, asked_after, clock, duration, moment, short, shown, value, word
+from relman_plugins.reports.text import (
+    USUAL,
+    WAITS,
+    asked_after,
+    clock,
+    compared_with,
+    duration,
+    moment,
+    number,
+    short,
+    shown,
+    value,
+    word,
+)
 
 _MARKS = re.compile(r"[\\`*{}\[\]()#|~@$]|(?<!\w)_|_(?!\w)|^[-+=]")
 _CALL = re.compile(r"@(?=\w)")
@@ -30,6 +44,7 @@ def markdown(report: ReleaseReport) -> str:
     parts = (
         _head,
         _time,
+        _comparison,
         _stages,
         _gates,
         _suites,
@@ -93,6 +108,19 @@ def _time(r: ReleaseReport) -> Iterator[str]:
         for k, s in r.parts.items()
     )
     yield from _table(("what", "time", "share"), rows)
+
+
+def _comparison(r: ReleaseReport) -> Iterator[str]:
+    if r.comparison is None:
+        return
+    yield from (f"## {compared_with(r.comparison)}", "", USUAL, "")
+    rows = (
+        (c.what, number(c, c.value), number(c, c.usual), f"{number(c, c.least)} to {number(c, c.most)}", c.of,
+         "slower" if c.slower else "")
+        for c in r.comparison.rows
+    )  # fmt: skip
+    yield from _table(("what", "this release", "usual", "from least to most", "releases", ""), rows)
+    yield from _list("Slower than usual:", slower(r.comparison))
 
 
 def _stages(r: ReleaseReport) -> Iterator[str]:

@@ -169,6 +169,31 @@ class FollowUpReport(Frozen):
     items: tuple[FollowUp, ...] = ()
 
 
+class Compared(Frozen):
+    """One number of a release beside those of earlier ones."""
+
+    what: str
+    unit: str
+    """``s`` for seconds; empty for a count."""
+    value: float
+    usual: float | None
+    """Median of the earlier releases that have it; None when none has."""
+    least: float | None
+    most: float | None
+    of: int
+    """How many earlier releases have it."""
+    slower: bool
+    """Whether it took longer than usual; see :mod:`relman_plugins.reports.comparison`."""
+
+
+class Comparison(Frozen):
+    """A release beside the latest successful ones of its pipeline."""
+
+    releases: tuple[str, ...]
+    """Those compared with, newest first: they ended before this one began."""
+    rows: tuple[Compared, ...]
+
+
 class Incident(Frozen):
     """Something out of the usual course: a hold, an abort, a bypassed gate, a broken lock, a failed try."""
 
@@ -234,6 +259,8 @@ class ReleaseReport(Frozen):
     analyses: tuple[AnalysisReport, ...]
     withdrawals: tuple[WithdrawalReport, ...]
     incidents: tuple[Incident, ...]
+    comparison: Comparison | None = None
+    """None when there is no earlier release to compare with."""
     follow_ups: FollowUpReport | None = None
     """None when nobody was asked."""
     people: dict[str, tuple[str, ...]]

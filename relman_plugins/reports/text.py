@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from relman_plugins.reports.model import FollowUpReport
+from relman_plugins.reports.model import Compared, Comparison, FollowUpReport
 from relman_plugins.spec.words import visible
 
 WAITS = {
@@ -78,6 +78,25 @@ def asked_after(found: FollowUpReport) -> str:
     if not found.by:
         return f"asked of {people}; none given"
     return f"named by {found.by}" if found.items else f"none needed, says {found.by}"
+
+
+USUAL = (
+    "Usual is the median of the last successful releases of this pipeline that ended before this one began. "
+    "Slower means: more than a quarter and more than 10 s above it, with at least three releases to compare."
+)
+"""What the words of a comparison mean."""
+
+
+def compared_with(found: Comparison) -> str:
+    """Return the title of a comparison."""
+    return f"Compared with the last {count(len(found.releases), 'successful release')}"
+
+
+def number(row: Compared, one: float | None) -> str:
+    """Return one number of a comparison, with its unit."""
+    if one is None:
+        return "–"
+    return duration(one) if row.unit == "s" else f"{one:g}"
 
 
 def value(metric: Any) -> str:
