@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from relman_plugins.cli import decide, diff, doctor, ledger, locks, new, release, report, specs, status
+from relman_plugins.cli import (
+    decide,
+    diff,
+    doctor,
+    ledger,
+    locks,
+    metrics,
+    new,
+    release,
+    report,
+    specs,
+    status,
+)
 from relman_plugins.cli.exits import Exit, Stop, code_of
 from relman_plugins.errors import RelmanError
 
@@ -46,6 +58,7 @@ app.command()(specs.schema)
 app.command()(release.release)
 app.command()(status.status)
 app.command()(report.report)
+app.command()(metrics.metrics)
 app.command()(decide.approve)
 app.command()(decide.reject)
 app.command()(decide.abort)

@@ -7,6 +7,7 @@ from relman_plugins.ledger.engine import Ledger
 from relman_plugins.ledger.ephemerals import Ephemeral
 from relman_plugins.ledger.gates import GateState, Vote
 from relman_plugins.ledger.guard import check_forward
+from relman_plugins.ledger.history import Moment
 from relman_plugins.ledger.locks import Busy, Lock
 from relman_plugins.ledger.outbox import Backlog, Line, Message, Thread
 from relman_plugins.ledger.projections import Status
@@ -21,6 +22,7 @@ __all__ = [
     "Line",
     "Lock",
     "Message",
+    "Moment",
     "ReleaseRecord",
     "Status",
     "Thread",

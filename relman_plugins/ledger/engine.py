@@ -12,7 +12,7 @@ from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.state import Revision
 from relman_plugins.errors import LedgerError
-from relman_plugins.ledger import ephemerals, follow_ups, leases, migrate, releases
+from relman_plugins.ledger import ephemerals, follow_ups, history, leases, migrate, releases
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database, utc_now
 from relman_plugins.ledger.ephemerals import Ephemeral
@@ -136,6 +136,18 @@ class Ledger:
         """
         with self._db.read() as conn:
             return releases.succeeded_before(conn, pipeline, before, limit)
+
+    def newest(self) -> list[ReleaseRecord]:
+        """Return the newest release of each pipeline, by name of the pipeline."""
+        with self._db.read() as conn:
+            return history.newest(conn)
+
+    def moments(
+        self, pipeline: str, environment: str, since: datetime, until: datetime
+    ) -> list[history.Moment]:
+        """Return what the releases of a pipeline did in an environment: see ``history.moments``."""
+        with self._db.read() as conn:
+            return history.moments(conn, pipeline, environment, since, until)
 
     def record(self, release_id: str, event: NewEvent) -> Event | None:
         """Record an event, and put it in the outbox for whoever is to be told, in one transaction.

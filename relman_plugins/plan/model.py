@@ -173,6 +173,11 @@ class Shape(Frozen):
         return any(s.kind is StepKind.FOLLOW_UP for s in self.steps)
 
     @property
+    def last_environment(self) -> str | None:
+        """The environment of the last stage: where a release reaches its users."""
+        return next((s.environment for s in reversed(self.steps) if s.environment), None)
+
+    @property
     def all_routes(self) -> tuple[Route, ...]:
         """Every route, the one to the release's own Slack channel first."""
         if self.slack_channel is None:

@@ -43,3 +43,39 @@ def test_those_that_succeeded_before_are_found_the_latest_end_first(
     assert found(later.opened_at, pipeline="another") == []
     assert found(first.opened_at) == []
     assert found(later.opened_at + timedelta(days=1))[0] == later.release_id
+
+
+def test_what_releases_did_in_an_environment_is_told_whole_when_it_touched_the_time(
+    ledger: Ledger, open_release: Open, clock: Clock
+) -> None:
+    def happens(release: Any, kind: Kind, environment: str | None, **data: Any) -> None:
+        clock.forward(60)
+        key = f"{release.release_id}:{clock.now.isoformat()}"
+        event = NewEvent(kind=kind, key=key, environment=environment, data=data)
+        assert ledger.record(release.release_id, event)
+
+    version = {"version": "1", "digest": "sha256:" + "a" * 64, "uri": "file:///x"}
+    shifted = {"desired": {"candidate": version, "candidate_weight": 10}}
+    early = open_release("run-1", "1.0.0")
+    happens(early, Kind.CHANGE_FINISHED, "production", desired={"stable": version}, promoted=True)
+    since = clock.forward(60)
+    late, rehearsal = open_release("run-2", "1.0.1"), open_release("run-3", "1.0.2", dry_run=True)
+    happens(late, Kind.CHANGE_FINISHED, "staging", desired={"stable": version}, promoted=True)
+    happens(late, Kind.CHANGE_FINISHED, "production", **shifted)
+    happens(rehearsal, Kind.CHANGE_FINISHED, "production", **shifted)
+    until = clock.forward(60)
+    happens(late, Kind.TRAFFIC_WITHDRAWN, "production", reason="bad")
+    closed(ledger, late, "rolled_back")
+
+    pipeline = late.pipeline
+    found = ledger.moments(pipeline, "production", since, until)
+    assert [(m.release_id, m.kind, m.weight, m.promoted, m.outcome) for m in found] == [
+        (late.release_id, Kind.CHANGE_FINISHED, 10, False, ""),
+        (late.release_id, Kind.TRAFFIC_WITHDRAWN, 0, False, ""),
+        (late.release_id, Kind.RELEASE_CLOSED, 0, False, "rolled_back"),
+    ]
+    assert {m.opened_at for m in found} == {late.opened_at}
+    before = ledger.moments(pipeline, "production", since - timedelta(days=1), since)
+    assert [(m.release_id, m.promoted) for m in before] == [(early.release_id, True)]
+    assert ledger.moments("another", "production", since, until) == []
+    assert [r.release_id for r in ledger.newest()] == [rehearsal.release_id]

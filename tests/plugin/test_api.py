@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from relman_plugins.domain.event import Kind, NewEvent
 from tests.plugin.airflow_server import GATE, Server
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -27,6 +28,7 @@ ROUTES = [
     ("GET", "/releases/{id}/report"),
     ("GET", "/gates"),
     ("GET", "/locks"),
+    ("GET", "/metrics"),
     ("GET", f"/releases/{{id}}/gates/{GATE}/votes"),
     ("POST", f"/releases/{{id}}/gates/{GATE}/votes"),
     ("POST", "/releases/{id}/abort"),
@@ -295,3 +297,27 @@ def test_a_report_opened_without_a_session_leads_through_airflows_login(server: 
         assert parse_qs(asked) == {"next": [path]}
     forged = browser | {"Authorization": "Bearer forged"}
     assert server.ask("GET", path, headers=forged).status_code == 403
+
+
+def test_figures_are_those_of_what_the_caller_may_see(server: Server) -> None:
+    record = server.release("0.0.11")
+    revision = {"version": "0.0.11", "digest": "sha256:" + "a" * 64, "uri": "file:///x"}
+    data = {"desired": {"stable": revision}, "promoted": True}
+    event = NewEvent(
+        kind=Kind.CHANGE_FINISHED, key=f"{record.release_id}:live", environment="production", data=data
+    )
+    server.ledger.record(record.release_id, event)
+
+    def asked(**params: str) -> Any:
+        return server.ask("GET", f"{API}/metrics", "vera", params=params)
+
+    found = asked(pipeline="checkout").json()
+    (one,) = found["pipelines"]
+    assert (one["pipeline"], one["environment"]) == ("checkout", "production")
+    assert one["deployments"] >= 1
+    assert "commit" in found["definitions"]["lead time for changes"]
+    assert asked(to="2020-01-01").json()["together"]["failure_rate"] is None
+    assert asked(pipeline="none").status_code == 404
+    assert "there are production" in asked(environment="nowhere").json()["detail"]
+    assert asked(**{"from": "2020-02-01", "to": "2020-01-01"}).status_code == 422
+    assert asked(**{"from": "soon"}).status_code == 422
