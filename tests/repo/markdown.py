@@ -10,9 +10,9 @@ examples, with the specs that stand before them on the page.
   ``played``: somebody plays the scheduler.
 - ``<!-- run postgres -->``: with a PostgreSQL database where the page has ``database.example``.
 
-YAML has a mark too: ``<!-- spec -->`` for a pipeline, ``<!-- spec environment -->``, and for what must fit
-into ``release_specs/checkout.yaml``: ``<!-- spec part -->`` (keys of a pipeline), ``<!-- spec stage -->``
-(of a stage).
+YAML has a mark too: ``<!-- spec -->`` for a pipeline, ``<!-- spec environment -->`` (or ``people``, or
+``policy``) for those that ``release_specs/checkout.yaml`` then refers to, and for what must fit into it:
+``<!-- spec part -->`` (keys of a pipeline), ``<!-- spec stage -->`` (of a stage).
 
 ``NOT_RUN`` are the lines that no test runs, and why.
 """

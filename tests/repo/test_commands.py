@@ -125,6 +125,11 @@ def _written(block: markdown.Block, specs: Path) -> str:
         case "environment":
             (specs / "environments" / f"{markdown.name_of(block)}.yaml").write_text(block.text)
             base["stages"].insert(0, {"environment": markdown.name_of(block), "name": "shown"})
+        case "people":
+            (specs / "people.yaml").write_text(block.text)
+        case "policy":
+            (specs / "policies" / f"{markdown.name_of(block)}.yaml").write_text(block.text)
+            base["extends"] = [markdown.name_of(block)]
         case "part":
             base |= part
         case "stage":

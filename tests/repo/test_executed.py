@@ -8,9 +8,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import yaml
 
+from relman_plugins.spec.schema import json_schema
 from tests.repo import markdown, tree
 
 _BLOCKS = [block for page in markdown.guides() for block in markdown.blocks(page)]
@@ -38,11 +41,26 @@ def test_every_command_is_in_a_guide_that_is_executed() -> None:
     assert not missing, f"no executed block of a tutorial or guide has: {', '.join(missing)}"
 
 
+def test_every_key_of_a_spec_is_in_a_guide_that_is_executed() -> None:
+    keys = {key for model in json_schema()["$defs"].values() for key in model.get("properties", {})}
+    shown = {key for b in _BLOCKS if b.words[:1] == ["spec"] for key in _keys(yaml.safe_load(b.text))}
+    missing = sorted(keys - shown)
+    assert not missing, f"no executed spec of a tutorial or guide has: {', '.join(missing)}"
+
+
 def test_what_no_test_runs_is_still_shown() -> None:
     shown = {
         line for page in markdown.guides() for b in markdown.blocks(page) for line in b.text.splitlines()
     }
     assert set(markdown.NOT_RUN) <= shown, "a line of NOT_RUN is in no guide any more: remove it"
+
+
+def _keys(value: Any) -> Iterator[str]:
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield str(key)
+        yield from _keys(inner)
+    for inner in value if isinstance(value, list) else ():
+        yield from _keys(inner)
 
 
 def _commands(*group: str) -> Iterator[str]:
