@@ -75,7 +75,9 @@ def _version(shape: Shape) -> Param:
 def _needed(shape: Shape) -> str:
     """Say whether a ticket is required: not by the form, since a dry run changes nothing."""
     stages = sorted({str(s.stage) for s in shape.steps if s.ticket})
-    return f" Required: nothing changes in {', '.join(stages)} without it." if stages else ""
+    if not stages:
+        return ""
+    return f" Required for {', '.join(stages)}: without it only a dry run starts."
 
 
 def _text(section: str | None, title: str, description: str) -> Param:

@@ -207,6 +207,13 @@ class TestForm:
             "Emergency, dry run": ["emergency", "emergency_reason", "dry_run"],
         }
 
+    def test_a_ticket_that_is_required_is_said_to_be(self):
+        spec = pipeline([{"environment": "a", "gates": [{"change_ticket": "required"}]}])
+        dag = build_dag(compile_shape(documents(spec, [environment("a")])), {}, catalog=CATALOG)
+        text = self.form(dag).get_param("ticket").description
+        assert text.endswith("Required for a: without it only a dry run starts.")
+        assert "Required" not in self.form(simple()).get_param("ticket").description
+
     @pytest.mark.parametrize("ticket", ["CHG-42", "ftp://x", "https://me:secret@x.example/1", "https:// x"])
     def test_a_ticket_is_a_link(self, ticket):
         form = self.form(simple())
