@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, ForeignKeyConstraint, UniqueConstraint, func, inspect, select, text
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Kind
@@ -65,10 +65,49 @@ def verify(db: Database) -> list[Verified]:
 
 def _database(conn: Connection) -> tuple[int, Iterator[str]]:
     if conn.dialect.name != "sqlite":
-        return 1, iter(())
+        return _constraints(conn)
     said = [str(row[0]) for row in conn.execute(text("PRAGMA integrity_check"))]
     said += [f"{row[0]} refers to a row of {row[2]} that is not there" for row in _dangling(conn)]
     return 1, (line for line in said if line != "ok")
+
+
+def _constraints(conn: Connection) -> tuple[int, Iterator[str]]:
+    """Keys and references are there and hold: what is unique once was never voted or recorded twice."""
+    seen = inspect(conn)
+    invalid = text(
+        "SELECT conname FROM pg_constraint "
+        "WHERE NOT convalidated AND connamespace = current_schema()::regnamespace"
+    )
+    broken = text(
+        "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+        "WHERE NOT (i.indisvalid AND i.indisready) AND c.relnamespace = current_schema()::regnamespace"
+    )
+    # References are kept by triggers of the database's own.
+    off = text(
+        "SELECT DISTINCT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+        "WHERE t.tgisinternal AND t.tgenabled = 'D' AND c.relnamespace = current_schema()::regnamespace"
+    )
+
+    def problems() -> Iterator[str]:
+        for name, table in t.metadata.tables.items():
+            unique = {tuple(u["column_names"]) for u in seen.get_unique_constraints(name)}
+            references = {tuple(f["constrained_columns"]) for f in seen.get_foreign_keys(name)}
+            if tuple(seen.get_pk_constraint(name)["constrained_columns"]) != _named(table.primary_key):
+                yield f"table {name} has lost its primary key"
+            for constraint in sorted(table.constraints, key=_named):
+                columns = _named(constraint)
+                kept = unique if isinstance(constraint, UniqueConstraint) else references
+                if isinstance(constraint, UniqueConstraint | ForeignKeyConstraint) and columns not in kept:
+                    yield f"table {name} has lost its constraint on {', '.join(columns)}"
+        yield from (f"constraint {row[0]} was never checked" for row in conn.execute(invalid))
+        yield from (f"index {row[0]} is broken; REINDEX it" for row in conn.execute(broken))
+        yield from (f"the references of table {row[0]} are switched off" for row in conn.execute(off))
+
+    return len(t.metadata.tables), problems()
+
+
+def _named(constraint: Any) -> tuple[str, ...]:
+    return tuple(column.name for column in getattr(constraint, "columns", ()))
 
 
 def _dangling(conn: Connection) -> list[Any]:
@@ -76,25 +115,38 @@ def _dangling(conn: Connection) -> list[Any]:
 
 
 def _protection(conn: Connection) -> tuple[int, Iterator[str]]:
+    """The triggers are there, switched on, and do what they are there for."""
     if conn.dialect.name == "sqlite":
-        query = text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-        wanted = [
-            (f"relman_{x}_{verb}", x) for x in t.APPEND_ONLY for verb in ("update", "delete", "replace")
-        ]
-        there = {(row[0], name) for row in conn.execute(query) for _, name in wanted}
+        wanted = [(f"relman_{x}_{v}", x) for x in t.APPEND_ONLY for v in ("update", "delete", "replace")]
+        query = text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
+        there = {(row[0], row[1]) for row in conn.execute(query) if _is_refusal(row[0], row[1], row[2])}
     else:
-        # A: fires always, for replication roles too.
+        # tgenabled A: fires always, for replication roles too. tgtype 58: before update, delete and truncate.
         query = text(
             "SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
-            "WHERE t.tgenabled = 'A' AND c.relnamespace = current_schema()::regnamespace"
+            "JOIN pg_proc p ON p.oid = t.tgfoid "
+            "WHERE t.tgenabled = 'A' AND t.tgtype = 58 AND t.tgqual IS NULL AND t.tgattr = '' "
+            "AND c.relnamespace = current_schema()::regnamespace "
+            "AND p.proname = 'relman_append_only' AND p.prosrc LIKE ' BEGIN RAISE EXCEPTION %; END '"
         )
         wanted = [("relman_append_only", name) for name in t.APPEND_ONLY]
         there = {(row[0], row[1]) for row in conn.execute(query)}
-    missing = (f"table {table} has no trigger {trigger}" for trigger, table in wanted)
-    gone = (line for line, key in zip(missing, wanted, strict=True) if key not in there)
+    gone = [(trigger, table) for trigger, table in wanted if (trigger, table) not in there]
     return len(wanted), (
-        f"{line}: whoever can write can change the record; restore a back-up's schema" for line in gone
+        f"table {table} has no trigger {trigger} that refuses: whoever can write can change the record; "
+        "restore a back-up's schema"
+        for trigger, table in gone
     )
+
+
+def _is_refusal(name: str, table: str, sql: str) -> bool:
+    """Say whether a trigger of SQLite refuses what its name says, in every case."""
+    verb = name.rpartition("_")[2].upper()
+    when = "INSERT" if verb == "REPLACE" else verb
+    head, _, body = sql.partition(" BEGIN ")
+    only = f'CREATE TRIGGER {name} BEFORE {when} ON "{table}"'
+    fits = head.startswith(f"{only} WHEN EXISTS (") if verb == "REPLACE" else head == only
+    return fits and body.startswith("SELECT RAISE(ABORT, ")
 
 
 def _releases(conn: Connection) -> tuple[int, Iterator[str]]:

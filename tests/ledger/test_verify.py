@@ -59,6 +59,61 @@ def test_a_record_without_protection_is_found(meddle: Meddle) -> None:
     assert "restore" in found["append-only"][0]
 
 
+PAINTED = {
+    "sqlite": (
+        "DROP TRIGGER relman_vote_delete",
+        "CREATE TRIGGER relman_vote_delete BEFORE DELETE ON \"vote\" BEGIN SELECT 'append-only'; END",
+        "DROP TRIGGER relman_event_update",
+        'CREATE TRIGGER relman_event_update BEFORE UPDATE OF kind ON "event" '
+        "BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    ),
+    "postgresql": (
+        "DROP TRIGGER relman_append_only ON vote",
+        "CREATE TRIGGER relman_append_only BEFORE UPDATE OR TRUNCATE ON vote "
+        "FOR EACH STATEMENT EXECUTE FUNCTION relman_append_only()",
+        "ALTER TABLE vote ENABLE ALWAYS TRIGGER relman_append_only",
+        "ALTER TABLE event ENABLE TRIGGER relman_append_only",
+    ),
+}
+
+
+def test_a_protection_that_only_looks_like_it_is_found(meddle: Meddle, url: str) -> None:
+    found = meddle(*PAINTED[url.partition(":")[0].partition("+")[0]], unprotected=False)
+    assert set(found) == {"append-only"}
+    assert {line.split()[1] for line in found["append-only"]} == {"vote", "event"}
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_a_function_that_refuses_nothing_any_more_is_found(meddle: Meddle) -> None:
+    nothing = (
+        "CREATE OR REPLACE FUNCTION relman_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RETURN NULL; END $$"
+    )
+    assert len(meddle(nothing, unprotected=False)["append-only"]) == len(t.APPEND_ONLY)
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("ALTER TABLE vote DROP CONSTRAINT uq_vote_release_id_gate_round_person", "vote has lost its constr"),
+        ("ALTER TABLE event DROP CONSTRAINT fk_event_release_id", "event has lost its constraint on release"),
+        ("ALTER TABLE token DROP CONSTRAINT pk_token", "token has lost its primary key"),
+        ("ALTER TABLE outbox DISABLE TRIGGER ALL", "the references of table outbox are switched off"),
+        (
+            "ALTER TABLE lease ADD CONSTRAINT named CHECK (name <> '') NOT VALID",
+            "constraint named was never checked",
+        ),
+    ],
+)
+def test_keys_that_postgresql_does_not_keep_any_more_are_told(
+    meddle: Meddle, statement: str, said: str
+) -> None:
+    found = meddle(statement, unprotected=False)
+    assert set(found) == {"database"}
+    assert said in " ".join(found["database"])
+
+
 @pytest.mark.parametrize(
     ("statement", "check", "said"),
     [
