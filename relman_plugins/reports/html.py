@@ -27,7 +27,7 @@ def html(report: ReleaseReport) -> str:
     environment.filters.update(
         duration=text.duration, moment=text.moment, clock=text.clock, short=text.short, shown=text.shown,
         word=text.word, value=text.value, asked_after=text.asked_after,
-        number=text.number, compared_with=text.compared_with,
+        number=text.number, extent=text.extent, compared_with=text.compared_with,
     )  # fmt: skip
     page = environment.from_string(_source("report.html"))
     return (

@@ -16,6 +16,7 @@ from relman_plugins.reports.text import (
     clock,
     compared_with,
     duration,
+    extent,
     moment,
     number,
     short,
@@ -115,7 +116,7 @@ def _comparison(r: ReleaseReport) -> Iterator[str]:
         return
     yield from (f"## {compared_with(r.comparison)}", "", USUAL, "")
     rows = (
-        (c.what, number(c, c.value), number(c, c.usual), f"{number(c, c.least)} to {number(c, c.most)}", c.of,
+        (c.what, number(c, c.value), number(c, c.usual), extent(c), c.of,
          "slower" if c.slower else "")
         for c in r.comparison.rows
     )  # fmt: skip

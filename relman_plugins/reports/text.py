@@ -99,6 +99,11 @@ def number(row: Compared, one: float | None) -> str:
     return duration(one) if row.unit == "s" else f"{one:g}"
 
 
+def extent(row: Compared) -> str:
+    """Return from which least to which most a number of earlier releases goes."""
+    return f"{number(row, row.least)} to {number(row, row.most)}" if row.of else "–"
+
+
 def value(metric: Any) -> str:
     """Return a measured value, short."""
     return f"{metric:.4g}" if isinstance(metric, int | float) else "no value"
