@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from relman_plugins import settings, telemetry
 from relman_plugins.domain.event import Kind
-from relman_plugins.errors import Aborted, Held, LedgerError, Refused, RelmanError
+from relman_plugins.errors import Aborted, Held, LedgerError, PlatformRejected, Refused, RelmanError
 from relman_plugins.plan.model import Shape, StepKind
 from relman_plugins.steps.outcome import passed
 from relman_plugins.steps.passing import bypass, is_bypassed
@@ -144,6 +144,9 @@ class ReleaseStepOperator(BaseOperator):
         except (StepFailed, Refused) as error:
             self._fail(run, error)
         except Exception as error:
+            if self.forward and isinstance(error, PlatformRejected):
+                # What a platform refuses now, it refuses again; meanwhile the lock would keep others waiting.
+                self._fail(run, StepFailed(str(error)))
             # Recorded, so that the record says why a try ended, and raised, so that Airflow tries again.
             data = self._about(run, str(error) or type(error).__name__, final=False)
             run.record(Kind.STEP_FAILED, f"{run.attempt}:failed", data)

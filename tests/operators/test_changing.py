@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor
-from relman_plugins.domain.state import DesiredState
+from relman_plugins.domain.state import DesiredState, Revision
 from relman_plugins.errors import LedgerUnavailable, StaleToken
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.waits import HoldTrigger, LockTrigger
@@ -210,6 +210,18 @@ def test_the_same_version_again_changes_nothing_and_succeeds(world: World) -> No
     passed(release, MONITOR)
     assert world.weights() == {"1.1.0": 100}
     assert world.ledger.locks.held() == []
+
+
+def test_a_version_that_the_platform_refuses_is_not_tried_again_and_again(world: World) -> None:
+    world.live("1.0.0")
+    old = world.revisions["1.0.0"]
+    world.revisions["9.9.9"] = Revision(version="9.9.9", digest=old.digest, uri=old.uri)
+    release = world.open("9.9.9").approved()
+    with pytest.raises(AirflowFailException, match="does not start in production"):
+        release.run(FIRST)
+    assert [e.data["final"] for e in release.events(Kind.STEP_FAILED)] == [True]
+    release.run(ROLLBACK)
+    assert world.weights() == {"1.0.0": 100}
 
 
 def test_rollback_without_the_ledger_goes_by_what_the_steps_left(release: Release) -> None:

@@ -149,7 +149,7 @@ def test_a_version_that_answers_as_another_is_refused(shared, revisions):
     old, new = revisions["1.0.0"], revisions["1.1.0"]
     before = shared.converge("identity", stable=old, stable_replicas=1)
     liar = Revision(version="9.9.9", digest=new.digest, uri=new.uri)
-    with pytest.raises(PlatformRejected, match=r"says it is 1\.1\.0 .*, expected 9\.9\.9"):
+    with pytest.raises(PlatformRejected, match=r'answers with "version" "1\.1\.0" .*, expected 9\.9\.9'):
         shared.converge("identity", stable=liar, stable_replicas=1)
     assert shared.served(before.url, 5) == {"1.0.0": 5}
     assert shared.converge("identity", stable=old, stable_replicas=1) == before

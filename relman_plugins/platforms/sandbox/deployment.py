@@ -117,8 +117,8 @@ class Deployment:
         """Wait until the world is as desired; for the empty state, until nothing is left.
 
         Raises:
-            PlatformRejected: Replicas of a revision never prove themselves, or another converge came.
-            PlatformUnavailable: Not in time.
+            PlatformRejected: Replicas of a revision never prove themselves.
+            PlatformUnavailable: Not in time, or another converge came.
         """
         generation, desired = self.generation, self.desired
         try:
@@ -127,7 +127,7 @@ class Deployment:
                     self._news.clear()
                     await self._news.wait()
                     if self.generation != generation:
-                        raise PlatformRejected(
+                        raise PlatformUnavailable(
                             f"{self.service} in {self.environment} was given another desired state meanwhile"
                         )
                     self._give_up_on_false_starts()

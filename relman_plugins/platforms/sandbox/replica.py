@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import signal
 import subprocess
@@ -251,8 +252,15 @@ class Replica:
         wanted = (self.work.revision.version, self.work.revision.digest)
         if found == wanted:
             return None
-        text = f"{self._health} says it is {found[0]} ({found[1]}), expected {wanted[0]} ({wanted[1]})"
-        return Wrong(text, final=True)
+        said = " and ".join(
+            f'"{name}" {json.dumps(value)[:100]}'
+            for name, value in zip(("version", "digest"), found, strict=True)
+        )
+        return Wrong(
+            f"{self._health} answers with {said}, expected {wanted[0]} and {wanted[1]}; the service must "
+            "answer with its version and with what RELMAN_DIGEST holds",
+            final=True,
+        )
 
     def _set_ready(self, ready: bool) -> None:
         if self.record.ready != ready:
