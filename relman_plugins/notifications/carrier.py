@@ -14,10 +14,10 @@ from relman_plugins.ledger.api import Ledger, Line, Message
 from relman_plugins.notifications.about import about
 from relman_plugins.notifications.calls import LIMIT_S, TooSlow, within
 from relman_plugins.notifications.letter import Letter, letter_of
+from relman_plugins.notifications.limits import GIVE_UP_AFTER
 from relman_plugins.notifications.outbox import (
     FAILURES_PER_DRAIN,
     FIRST_PAUSE_S,
-    GIVE_UP_AFTER,
     LEASE_S,
     LONGEST_PAUSE_S,
     UNSURE_S,

@@ -20,6 +20,7 @@ from relman_plugins.errors import ClientUnavailable, LedgerError
 from relman_plugins.ledger.api import Ledger, Line, Message, ReleaseRecord, Thread
 from relman_plugins.notifications.about import About, about
 from relman_plugins.notifications.blocks import Message as Told
+from relman_plugins.notifications.limits import GIVE_UP_AFTER
 from relman_plugins.notifications.release import release_message
 from relman_plugins.notifications.slack import EVENT_TYPE, Posted, RateLimited, SlackLike, SlackRefused
 from relman_plugins.notifications.thread import thread_message
@@ -38,14 +39,6 @@ LONGEST_PAUSE_S = 300.0
 
 WORKSPACE_PAUSE_S = 300.0
 """How long to wait when somebody has to repair the connection or the channel."""
-
-GIVE_UP_AFTER = 8
-"""Noted attempts (a try notes its start and its failure) after which a message that Slack itself refuses is
-given up, so that later ones arrive."""
-
-GIVE_UP_AGE = timedelta(days=7)
-"""How old a message becomes that was tried so often, whatever stands in its way: by then somebody who could
-repair it knows of it from ``relman doctor``, and nobody reads a week-old question."""
 
 FAILURES_PER_DRAIN = 3
 """Calls without an answer after which a drain ends: each may have cost a time-out."""

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 
 from relman_plugins import __version__
 from relman_plugins.errors import LedgerError
-from relman_plugins.notifications.outbox import GIVE_UP_AGE
+from relman_plugins.notifications.limits import GIVE_UP_AGE
 from relman_plugins.plugin import access
 from relman_plugins.plugin.deps import ledger
 from relman_plugins.plugin.native import MARK

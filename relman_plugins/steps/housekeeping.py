@@ -15,7 +15,7 @@ from relman_plugins.domain.status import Outcome
 from relman_plugins.errors import LedgerConflict, RelmanError
 from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
-from relman_plugins.notifications.outbox import GIVE_UP_AFTER, GIVE_UP_AGE
+from relman_plugins.notifications.limits import GIVE_UP_AFTER, GIVE_UP_AGE
 from relman_plugins.plan import remembered
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
 from relman_plugins.steps.metrics import tell, tell_standing

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from relman_plugins import telemetry
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.notifications.outbox import GIVE_UP_AGE
+from relman_plugins.notifications.limits import GIVE_UP_AGE
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger, ReleaseRecord

@@ -116,6 +116,15 @@ def test_nor_do_the_real_operators(tmp_path):
     assert heavy(loaded) == []
 
 
+def test_a_task_of_a_release_imports_the_ledger_at_the_moment_of_use_only(tmp_path):
+    dag = ROOT / "dags" / "relman_releases.py"
+    loaded = python(MODULES, dag, home=tmp_path, _AIRFLOW_PARSING_CONTEXT_DAG_ID="release__checkout")
+    assert "relman_plugins.operators.deploy" in loaded
+    # Airflow has SQLAlchemy loaded already, so that a list of heavy libraries says nothing of these.
+    late = ("relman_plugins.ledger", "relman_plugins.notifications.outbox", "relman_plugins.plugin")
+    assert [m for m in loaded if m.startswith(late)] == []
+
+
 def test_a_task_that_needs_no_spec_does_not_import_what_reads_them(tmp_path):
     dag = ROOT / "dags" / "relman_releases.py"
     loaded = python(MODULES, dag, home=tmp_path, _AIRFLOW_PARSING_CONTEXT_DAG_ID="relman_maintenance")

@@ -25,9 +25,9 @@ from relman_plugins.ledger.api import Ledger, Line, ReleaseRecord
 from relman_plugins.notifications.about import About
 from relman_plugins.notifications.carrier import carry
 from relman_plugins.notifications.letter import Letter, letter_of, message_id
+from relman_plugins.notifications.limits import GIVE_UP_AFTER
 from relman_plugins.notifications.mail import send_mail
 from relman_plugins.notifications.notifiers import send_through
-from relman_plugins.notifications.outbox import GIVE_UP_AFTER
 from relman_plugins.plan.model import ReleasePlan
 from relman_plugins.plan.routing import Route
 

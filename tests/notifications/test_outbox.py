@@ -10,7 +10,8 @@ from slack_sdk import WebClient  # noqa: TID253 - as a user of the server
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.ledger.api import Ledger, ReleaseRecord
-from relman_plugins.notifications.outbox import GIVE_UP_AFTER, drain, lease_name
+from relman_plugins.notifications.limits import GIVE_UP_AFTER
+from relman_plugins.notifications.outbox import drain, lease_name
 from relman_plugins.notifications.slack import Slack
 from relman_plugins.testing.slack import TOKEN, SlackServer, plain
 
