@@ -67,7 +67,7 @@ def load_dags(
     wanted = get_parsing_context().dag_id
     valid: list[str] = []
     invalid: list[str] = []
-    with _without_collection():
+    with _without_collection(for_good=wanted is not None):
         for dag, ok in _from_files(_files(folder, wanted), catalog):
             namespace[dag.dag_id] = dag
             (valid if ok else invalid).append(dag.dag_id)
@@ -130,14 +130,20 @@ def _files(folder: Path, wanted: str | None) -> list[Path]:
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
-    """Keep the garbage collector from walking again and again over DAGs that stay: a fifth of the time."""
+def _without_collection(*, for_good: bool) -> Iterator[None]:
+    """Keep the garbage collector from walking again and again over DAGs that stay: a fifth of the time.
+
+    In the process of one task all that is there stays ``for_good``. Only what comes later is looked at:
+    a walk over all of Airflow takes a tenth of a second.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
+            if for_good:
+                gc.freeze()
             gc.enable()
 
 
