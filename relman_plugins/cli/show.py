@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+MOST_LINES = 10
+"""How many tests and reports of a suite are listed for people; the rest is counted."""
+
+
 def print_releases(releases: list[dict[str, Any]]) -> None:
     """Print one row per release."""
     if not releases:
@@ -96,10 +100,9 @@ def lock_table(lock: dict[str, Any]) -> Table:
 def gate_table(gate: dict[str, Any]) -> Table:
     """Return what is approved, of whom it is asked, and how it stands."""
     subject = gate["subject"]
-    tests = (
-        f"{t.get('suite')}: {t.get('tests')} tests, {t.get('failures')} failed, {t.get('skipped')} skipped"
-        for t in subject.get("tests") or ()
-    )
+    tests = [
+        f"{t.get('suite')}: {_totals(t, t.get('failures'))}{_more(t)}" for t in subject.get("tests") or ()
+    ]
     items = lines(gate)
     voted = {v["person"]: v["decision"] for v in gate["votes"]}
     people = (f"{p['name'] or p['id']}{_vote(voted.get(p['id']))}" for p in gate["people"])
@@ -124,7 +127,22 @@ def gate_table(gate: dict[str, Any]) -> Table:
 def _suite(suite: dict[str, Any]) -> str:
     bad = suite["failures"] + suite["errors"]
     where = f"{suite['environment']} " if suite["environment"] else ""
-    return f"{where}{suite['suite']}: {suite['tests']} tests, {bad} failed, {suite['skipped']} skipped"
+    return f"{where}{suite['suite']}: {_totals(suite, bad)}{_more(suite)}"
+
+
+def _totals(suite: dict[str, Any], bad: int | None) -> str:
+    flaky = f", {suite['flakes']} flaky" if suite.get("flakes") else ""
+    return f"{suite.get('tests')} tests, {bad} failed, {suite.get('skipped')} skipped{flaky}"
+
+
+def _more(suite: dict[str, Any]) -> str:
+    """Return further lines: what other reports say, and which tests failed or are flaky."""
+    named = (("failed", suite.get("failed") or ()), ("flaky", suite.get("flaky") or ()))
+    lines = [*(suite.get("reports") or ()), *(f"{word}: {name}" for word, names in named for name in names)]
+    shown = [f"\n  {line}" for line in lines[:MOST_LINES]]
+    return "".join(
+        [*shown, f"\n  … and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else shown
+    )
 
 
 def _follow_ups(found: dict[str, Any] | None) -> str:

@@ -72,9 +72,11 @@ def _by(text: object, who: str) -> str:
 
 def _suite(data: dict[str, Any]) -> str:
     bad = (data.get("failures") or 0) + (data.get("errors") or 0)
-    return (
+    text = (
         f"{data.get('suite')}: {data.get('tests', 0)} tests, {bad} failed, {data.get('skipped', 0)} skipped"
     )
+    text += f", {data['flakes']} flaky" if data.get("flakes") else ""
+    return "; ".join([text, *(f"{r.get('kind')}: {r.get('reason')}" for r in data.get("reports") or ())])
 
 
 def _gate(data: dict[str, Any], who: str) -> str:
@@ -124,6 +126,7 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
         f"with {d.get('with')}: {'; '.join(d.get('lines') or []) or 'no difference'}"
     ),
     "suite.finished": lambda d, w: _suite(d),
+    "findings.recorded": lambda d, w: f"{d.get('suite')}: {len(d.get('fingerprints') or ())}",
     "gate.opened": _gate,
     "gate.reminded": _gate,
     "gate.voted": lambda d, w: _by(

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     CHANGE_STARTED = "change.started"
     CHANGE_FINISHED = "change.finished"
     SUITE_FINISHED = "suite.finished"
+    FINDINGS_RECORDED = "findings.recorded"
     GATE_OPENED = "gate.opened"
     GATE_REMINDED = "gate.reminded"
     GATE_VOTED = "gate.voted"

@@ -107,6 +107,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.CHANGE_STARTED: Severity.INFO,
     Kind.CHANGE_FINISHED: Severity.INFO,
     Kind.SUITE_FINISHED: _passed,
+    Kind.FINDINGS_RECORDED: Severity.INFO,
     Kind.PARITY_COMPARED: _compared,
     Kind.GATE_OPENED: Severity.NOTICE,
     Kind.GATE_REMINDED: Severity.NOTICE,

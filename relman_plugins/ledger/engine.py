@@ -16,6 +16,7 @@ from relman_plugins.ledger import ephemerals, follow_ups, history, leases, migra
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database, utc_now
 from relman_plugins.ledger.ephemerals import Ephemeral
+from relman_plugins.ledger.last_suite import LastSuite, last_suite
 from relman_plugins.ledger.live import live
 from relman_plugins.ledger.locks import Locks
 from relman_plugins.ledger.outbox import Outbox
@@ -231,6 +232,10 @@ class Ledger:
         )
         with self._db.read() as conn:
             return stable_of(event_of(row) for row in conn.execute(query).mappings())
+
+    def last_suite(self, release: ReleaseRecord, suite: str) -> LastSuite | None:
+        """Return what the latest succeeded release of the same pipeline recorded of a suite that it ran."""
+        return last_suite(self._db, release, suite)
 
     def live(self, environment: str) -> dict[str, Revision]:
         """Return the stable revision of every service in an environment, as the last changes left it."""

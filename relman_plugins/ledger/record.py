@@ -44,6 +44,7 @@ TOLD_KINDS = frozenset(Kind) - {
     Kind.STEP_STARTED,
     Kind.STEP_FINISHED,
     Kind.CHANGE_STARTED,
+    Kind.FINDINGS_RECORDED,
     Kind.ANALYSIS_MEASURED,
     Kind.VOTE_REFUSED,
     Kind.LOCK_ACQUIRED,

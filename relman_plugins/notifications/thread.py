@@ -99,25 +99,46 @@ def _built(event: Event, data: dict[str, Any]) -> _Written:
 
 
 def _suite(event: Event, data: dict[str, Any]) -> _Written:
-    failed = data.get("failed") or []
-    mark = "✅" if data.get("passed") else "❌"
+    mark = PASSED[bool(data.get("passed"))]
     counts = ", ".join(
         f"{data[k]} {word}"
-        for k, word in (("failures", "failed"), ("errors", "broken"), ("skipped", "skipped"))
+        for k, word in (
+            ("failures", "failed"),
+            ("errors", "broken"),
+            ("skipped", "skipped"),
+            ("flakes", "flaky"),
+        )
         if data.get(k)
     )
+    again = f", {data['tries']} tries" if (data.get("tries") or 1) > 1 else ""
+    reports = [r for r in data.get("reports") or [] if isinstance(r, dict)]
+    told = count(data.get("tests", 0), "test") if data.get("tests") or not reports else "no tests"
     text = (
-        f"{mark} {code(data.get('suite', '?'))} in {_where(event)}: {count(data.get('tests', 0), 'test')}"
-        f"{', ' + counts if counts else ''} in {duration(data.get('seconds'))}"
+        f"{mark} {code(data.get('suite', '?'))} in {_where(event)}: {told}"
+        f"{', ' + counts if counts else ''} in {duration(data.get('seconds'))}{again}"
     )
-    if not failed:
-        return (text,)
-    lines = [
-        f"• {code(test.get('name', '?'), 120)} {plain(test.get('message', ''), 120)}"
-        for test in failed[:SHOWN_FAILURES]
+    bad = int(data.get("failures") or 0) + int(data.get("errors") or 0)
+    said = [
+        f"{PASSED[bool(r.get('passed'))]} {plain(r.get('kind', '?'), 20)}: {plain(r.get('reason', ''), 300)}"
+        for r in reports
     ]
-    bad = max(len(failed), int(data.get("failures", 0)) + int(data.get("errors", 0)))
-    return (text, section(*lines, more=bad - SHOWN_FAILURES))
+    return (
+        text,
+        *([section(*said)] if said else []),
+        *_tests(data.get("failed"), bad, "•"),
+        *_tests(data.get("flaky"), int(data.get("flakes") or 0), "• flaky:"),
+    )
+
+
+def _tests(tests: Any, total: int, mark: str) -> tuple[Block, ...]:
+    """Name the first tests and count the rest."""
+    if not tests:
+        return ()
+    lines = [
+        f"{mark} {code(test.get('name', '?'), 120)} {plain(test.get('message', ''), 120)}".rstrip()
+        for test in tests[:SHOWN_FAILURES]
+    ]
+    return (section(*lines, more=max(len(tests), total) - SHOWN_FAILURES),)
 
 
 def _compared(event: Event, data: dict[str, Any]) -> _Written:
@@ -321,6 +342,9 @@ def _served(data: dict[str, Any]) -> str:
 def _quoted(text: Any) -> tuple[Block, ...]:
     return (quote(str(text)),) if text else ()
 
+
+PASSED = {True: "✅", False: "❌"}
+"""The mark of a suite and of each of its reports."""
 
 OUTCOME_MARKS = {
     "succeeded": "✅",

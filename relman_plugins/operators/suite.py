@@ -11,28 +11,41 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.errors import ClientRejected
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
-from relman_plugins.steps.process import Command
 from relman_plugins.steps.run import StepRun
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-FAILED_TESTS_KEPT = 50
+    from relman_plugins.clients.reports.reading import Before
+    from relman_plugins.steps.suite_run import SuiteResult
 
 
 class SuiteOperator(ReleaseStepOperator):
-    """Run one suite in the unpacked artifact and read its JUnit report.
+    """Run one suite in the unpacked artifact and read its reports.
 
     Green means: the command ended by itself, with exit code 0 or with no more failures than the plan
-    tolerates, and a whole report says that enough tests ran. Anything else is red, and what is known of it
-    is recorded.
+    tolerates, and whole reports say that enough was tested and every limit holds; see
+    :mod:`relman_plugins.steps.suite_run`. Anything else is red, and what is known of it is recorded.
     """
 
     ui_color = "#fdf1c7"
 
     def act(self, context: Context, run: StepRun) -> str:
         """Run, read, record."""
+        suite = run.step.args["suite"]
+        result = self._run(run)
+        if result.fingerprints is not None:
+            # Apart from the suite's end: it is long, and only the next release looks at it.
+            found = {"suite": suite, "fingerprints": result.fingerprints}
+            run.record(Kind.FINDINGS_RECORDED, f"{run.attempt}:findings", found)
+        run.record(Kind.SUITE_FINISHED, f"{run.attempt}:suite", result.data)
+        if not result.passed:
+            raise StepFailed(f"suite {suite}: {result.reason}\n{result.tail}")
+        return f"suite {suite}: {result.reason}{_again(result.data['tries'])}"
+
+    def _run(self, run: StepRun) -> SuiteResult:
         from relman_plugins.platforms.archive import unpack
+        from relman_plugins.steps.suite_run import SuiteRun
 
         args = run.step.args
         environment, artifact = run.environment, run.artifact
@@ -40,10 +53,10 @@ class SuiteOperator(ReleaseStepOperator):
         with tempfile.TemporaryDirectory(prefix="relman-suite-") as scratch:
             workplace = Path(scratch, "artifact")
             unpack(Path(unquote(urlsplit(artifact.uri).path)), artifact.digest, workplace)
-            (workplace / args["junit"]).parent.mkdir(parents=True, exist_ok=True)
-            self.command = Command(
-                argv=args["command"],
-                cwd=workplace,
+            self.suite_run = SuiteRun(
+                args=args,
+                folder=workplace,
+                scratch=Path(scratch),
                 variables={
                     **args["env"],
                     "RELMAN_BASE_URL": url or "",
@@ -51,39 +64,32 @@ class SuiteOperator(ReleaseStepOperator):
                     "RELMAN_ENVIRONMENT": environment.name,
                     **run.plan.variables,
                 },
-                timeout_s=args["timeout_s"],
                 log=lambda line: self.log.info("%s", line),
+                before=_before(run) if args.get("reports") else None,
             )
-            result = self.command.run()
-            passed, reason, data = self._read(workplace / args["junit"], args)
-        if result.timed_out:
-            passed, reason = False, f"took longer than {args['timeout_s']:g} s and was stopped"
-        elif passed and result.code and not data["failures"] + data["errors"]:
-            passed, reason = False, f"the report is green, but the command ended with exit code {result.code}"
-        run.record(
-            Kind.SUITE_FINISHED,
-            f"{run.attempt}:suite",
-            {"suite": args["suite"], "passed": passed, "reason": reason} | data,
-        )
-        if not passed:
-            raise StepFailed(f"suite {args['suite']}: {reason}\n{result.tail}")
-        return f"suite {args['suite']}: {data['tests']} tests, {data['skipped']} skipped, none failed"
-
-    def _read(self, report: Path, args: dict[str, Any]) -> tuple[bool, str, dict[str, Any]]:
-        from relman_plugins.clients.reports import junit
-
-        try:
-            read = junit.read(report)
-        except ClientRejected as error:
-            nothing = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0, "seconds": 0.0, "failed": []}
-            return False, str(error), nothing
-        passed, reason = read.verdict(min_tests=args["min_tests"], max_failures=args["max_failures"])
-        data = read.model_dump(mode="json") | {
-            "failed": [f.model_dump(mode="json") for f in read.failed[:FAILED_TESTS_KEPT]]
-        }
-        return passed, reason, data
+            try:
+                return self.suite_run.run()
+            except ClientRejected as error:
+                raise StepFailed(f"suite {args['suite']}: {error}") from None
 
     def on_kill(self) -> None:
         """End the suite with the task."""
-        if command := getattr(self, "command", None):
-            command.kill()
+        if suite_run := getattr(self, "suite_run", None):
+            suite_run.kill()
+
+
+def _again(tries: int) -> str:
+    return f"; after {tries} tries" if tries > 1 else ""
+
+
+def _before(run: StepRun) -> Before | None:
+    """Return what the latest release that succeeded recorded of this suite."""
+    from relman_plugins.clients.reports.reading import Before
+
+    last = run.ledger.last_suite(run.release, run.step.args["suite"])
+    if last is None:
+        return None
+    coverage: dict[str, Any] | None = next((r for r in last.reports if r.get("kind") == "coverage"), None)
+    return Before(
+        version=last.version, release_id=last.release_id, coverage=coverage, fingerprints=last.fingerprints
+    )

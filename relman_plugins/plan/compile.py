@@ -11,7 +11,7 @@ from typing import Any
 from relman_plugins.domain.identity import VERSION_PATTERN, Person, is_version
 from relman_plugins.domain.parity import Area
 from relman_plugins.errors import PlanError
-from relman_plugins.plan import changes, graph, routes
+from relman_plugins.plan import changes, graph, routes, suite_reports
 from relman_plugins.plan.model import (
     AnalysisPlan,
     EnvironmentPlan,
@@ -180,8 +180,13 @@ def _suite(suite: Suite) -> dict[str, Any]:
         "env": dict(suite.env),
         "junit": suite.junit,
         "timeout_s": suite.timeout.seconds,
+        "retries": suite.retries,
         "min_tests": suite.min_tests,
         "max_failures": suite.max_failures,
+        "max_flaky": suite.max_flaky,
+        "max_skipped": suite.max_skipped,
+        "max_duration_s": suite.max_duration.seconds if suite.max_duration else None,
+        "reports": suite_reports.compiled(suite.coverage, suite.findings, suite.load),
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from relman_plugins.domain.base import Frozen
-from relman_plugins.plan import words
+from relman_plugins.plan import suite_reports, words
 from relman_plugins.plan.model import AnalysisPlan, ReleasePlan, Shape, Step, StepKind
 from relman_plugins.plan.routing import Route
 
@@ -163,13 +163,17 @@ def _stage(name: str, one: list[Step], two: list[Step]) -> Iterator[Difference]:
 
 def _step(label: str, before: Step, after: Step) -> Iterator[Difference]:
     one, two = (_readable(s) for s in (before, after))
-    yield from _fields(label, one, two, risk=_weaker)
+    yield from _fields(
+        label, one, two, risk=suite_reports.weaker if after.kind is StepKind.SUITE else _weaker
+    )
 
 
 def _readable(step: Step) -> dict[str, Any]:
     """Return a step's arguments as people compare them: no ids of other steps, people by id and user."""
     hidden = {"gate", "suite", "steps", "promotes", "weight"} | _KNOWN_BY.get(step.kind, set())
     args = {k: v for k, v in step.args.items() if k not in hidden}
+    if step.kind is StepKind.SUITE:
+        args = suite_reports.flat(args)
     if "people" in args:
         args["people"] = [f"{p['id']} ({p['airflow']})" for p in args["people"]]
     if "items" in args:
@@ -239,9 +243,9 @@ def _weaker(what: str, before: Any, after: Any) -> str:
             return "somebody answers as another user"
         case "analysis" if not after:
             return "nothing judges the numbers there any more"
-        case "min_tests" | "count" | "for_s" | "keep_s" if after < before:
+        case "count" | "for_s" | "keep_s" if after < before:
             return "lowered"
-        case "max_failures" | "max_unavailable" if after > before:
+        case "max_unavailable" if after > before:
             return "raised"
     return ""
 

@@ -59,7 +59,8 @@ class Step(Frozen):
     preview    ``{promotes: false}``: the new revision at full size beside the old one, without traffic
     shift      ``{weight, analysis: name|None, interval_s, count, promotes}``: one weight of a canary, or the
                switch of blue/green
-    suite      ``{suite, command, env, junit, timeout_s, min_tests, max_failures}``
+    suite      ``{suite, command, env, junit: path|None, timeout_s, retries, min_tests, max_failures,
+               max_flaky, max_skipped, max_duration_s, reports: [{kind, format, path, limits …}]}``
     checklist  ``{suite, items: [Item], group, quorum: 1, people: [Person], timeout_s, on_timeout}``
     parity     ``{with, of: [Area], schema: {command, path, timeout_s}|None, ignore, may_differ,
                on_difference, group, quorum: 1, people: [Person], timeout_s, on_timeout}``

@@ -24,7 +24,7 @@ minimum to promote    the sum over all stages of:
 over all watching steps of ``blind + interval * (1 + tolerated_failures)`` for the most tolerant metric, where
 ``blind`` is how long nobody looked before the step began: what ``M`` adds to the watch before it in the stage
 (``W - looks * interval``), and, before a monitor, the longest time limit of the stage's suites, checklists
-included.
+included; one that is tried again counts as often as it may be tried.
 
 * ``canary`` and ``blue_green`` have a standby: moving back is a matter of weights. ``recreate`` and
   ``rolling`` have none (:func:`starts_again`): the old version's replicas have to start first.
@@ -56,7 +56,7 @@ def rollback_time(shape: Shape, minimum_s: float = MINIMUM_DEFERRAL_S) -> float 
     found: list[float] = []
     for steps in _stages(shape):
         blind = 0.0
-        suites = max((float(s.args["timeout_s"]) for s in steps if s.kind in _SUITES), default=0.0)
+        suites = max((_longest(s) for s in steps if s.kind in _SUITES), default=0.0)
         for step in (s for s in steps if s.args.get("analysis")):
             blind += suites if step.kind is StepKind.MONITOR else 0.0
             tolerated = max(m.tolerated_failures for m in shape.analysis(step.args["analysis"]).metrics)
@@ -91,6 +91,11 @@ def _looks(step: Step) -> float:
     if step.kind is StepKind.MONITOR:
         return interval * max(1, ceil(float(step.args["for_s"]) / interval))
     return interval * int(step.args["count"])
+
+
+def _longest(suite: Step) -> float:
+    """Return the seconds that a suite may take: its time limit, as often as it may be tried."""
+    return float(suite.args["timeout_s"]) * (1 + int(suite.args.get("retries") or 0))
 
 
 def _stages(shape: Shape) -> list[list[Step]]:

@@ -133,7 +133,10 @@ def _shift(shape: Shape, step: Step) -> str:
 def _suite(shape: Shape, step: Step) -> str:
     args = step.args
     limit = duration(args["timeout_s"])
-    return f"runs suite {args['suite']}: `{shlex.join(args['command'])}` (at most {limit})"
+    again = f", {1 + args['retries']} tries" if args.get("retries") else ""
+    read = [report["kind"] for report in args.get("reports") or ()]
+    also = f" and reads its {' and '.join(read)}" if read else ""
+    return f"runs suite {args['suite']}: `{shlex.join(args['command'])}` (at most {limit}{again}){also}"
 
 
 def _checklist(shape: Shape, step: Step) -> str:

@@ -170,6 +170,7 @@ def _suites(r: ReleaseReport) -> Iterator[str]:
     )  # fmt: skip
     for s in r.suites:
         yield from _list(f"Failed in {inert(s.suite)}:", (f"{t.name}: {t.message}" for t in s.failed))
+        yield from _list(f"Failed and then passed in {inert(s.suite)}:", s.flaky)
         yield from _list(f"Also recorded by {inert(s.suite)}:", (f"{k}: {v}" for k, v in s.more.items()))
 
 

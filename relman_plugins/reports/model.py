@@ -105,7 +105,7 @@ class SuiteReport(Frozen):
     environment: str | None
     suite: str
     runs: int
-    """How often it ran: more than once means that Airflow tried it again."""
+    """How often its command ran: more than once means that tests failed first, or Airflow tried it again."""
     tests: int
     failures: int
     errors: int

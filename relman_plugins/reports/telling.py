@@ -15,6 +15,7 @@ QUIET = frozenset(
         Kind.STEP_STARTED,
         Kind.STEP_FINISHED,
         Kind.CHANGE_STARTED,
+        Kind.FINDINGS_RECORDED,
         Kind.ANALYSIS_MEASURED,
         Kind.LOCK_ACQUIRED,
         Kind.LOCK_RELEASED,
@@ -89,7 +90,9 @@ def _change(data: dict[str, Any]) -> str:
 def _suite(data: dict[str, Any]) -> str:
     bad = int(data.get("failures") or 0) + int(data.get("errors") or 0)
     verdict = "passed" if data.get("passed") else "did not pass"
-    return f"suite {data.get('suite')} {verdict}: {count(int(data.get('tests') or 0), 'test')}, {bad} failed"
+    text = f"suite {data.get('suite')} {verdict}: {count(int(data.get('tests') or 0), 'test')}, {bad} failed"
+    text += f", {data['flakes']} flaky" if data.get("flakes") else ""
+    return "; ".join([text, *(f"{r.get('kind')}: {r.get('reason')}" for r in data.get("reports") or ())])
 
 
 def _asked(data: dict[str, Any]) -> str:

@@ -10,13 +10,16 @@ from relman_plugins.reports.model import AnalysisReport, FailedTest, Look, Suite
 
 _KNOWN = {
     "suite", "tests", "failures", "errors", "skipped", "seconds", "passed", "reason", "failed", "flaky",
+    "flakes", "tries", "took", "reports",
 }  # fmt: skip
 
 
 def suites_of(events: Sequence[Event]) -> tuple[SuiteReport, ...]:
     """Return the latest run of each suite in each environment, in the order of their first runs."""
     ran = [e for e in events if e.kind is Kind.SUITE_FINISHED]
-    runs = Counter((e.environment, e.data.get("suite")) for e in ran)
+    runs: Counter[tuple[str | None, object]] = Counter()
+    for e in ran:
+        runs[e.environment, e.data.get("suite")] += int(e.data.get("tries") or 1)
     latest = {(e.environment, e.data.get("suite")): e for e in ran}
     return tuple(_suite(event, runs[key]) for key, event in latest.items())
 
@@ -40,9 +43,8 @@ def _suite(event: Event, runs: int) -> SuiteReport:
             for t in data.get("failed") or ()
         ),
         flaky=tuple(str(t.get("name", "") if isinstance(t, dict) else t) for t in data.get("flaky") or ()),
-        more={
-            name: value for name, value in data.items() if name not in _KNOWN and value not in (None, "", [])
-        },
+        more={str(r.get("kind")): r.get("reason") for r in data.get("reports") or ()}
+        | {name: value for name, value in data.items() if name not in _KNOWN and value not in (None, "", [])},
     )
 
 

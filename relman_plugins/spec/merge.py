@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from relman_plugins.spec.models.reports import FORMATS
 from relman_plugins.spec.position import Document, Node, Span
 
 GATES = "gates"
@@ -80,8 +81,16 @@ def _suites(root: Node, policies: Sequence[Node]) -> Node:
         # What is right for a command, such as a limit of ten minutes, is not for people.
         if isinstance(suite.value, dict) and "checklist" not in suite.value:
             found = [p.child(*place) for p in policies for place in (("every_suite",), ("suites", name))]
-            layers = [(layer, str(key)) for layer in found if layer is not None for key in layer.children]
-            suites = _with(suites, str(name), _defaults(suite, layers), suites.keys[str(name)])
+            given = [(layer, str(key)) for layer in found if layer is not None for key in layer.children]
+            suite = _defaults(suite, [(layer, key) for layer, key in given if key not in FORMATS])
+            for kind in FORMATS:
+                # Limits on a report bind the suites that have such a report, and give it to no other.
+                if (own := suite.children.get(kind)) is not None and isinstance(own.value, dict):
+                    inner = [
+                        (layer, key) for layer, key in given if key == kind and layer.children[key].value
+                    ]
+                    suite = _defaults_below(suite, kind, inner)
+            suites = _with(suites, str(name), suite, suites.keys[str(name)])
     return _with(root, "suites", suites, root.keys["suites"])
 
 

@@ -87,7 +87,8 @@ def _described(name: str, definition: dict[str, Any]) -> dict[str, Any]:
     model = _models().get(name)
     if model is None:  # an enumeration
         return definition
-    written = _docstrings(model)
+    bases = [c for c in reversed(model.__mro__) if issubclass(c, SpecModel) and c is not SpecModel]
+    written = {field: text for base in bases for field, text in _docstrings(base).items()}
     keys = {field: info.alias or field for field, info in model.model_fields.items()}
     for field, key in keys.items():
         if key in definition["properties"]:

@@ -132,7 +132,6 @@ _EXAMPLES = {
     "source": "source: ../src, the directory with the service's source",
     "owner": "owner: the team that answers for it",
     "metadata": "metadata: {name: …, owner: …}",
-    "junit": "junit: reports/unit.xml, where the command writes its JUnit XML report",
     "command": "command: [python, -m, pytest, -q]",
     "connection": "connection: the id of an Airflow connection",
     "approval": "approval: a group from people.yaml",

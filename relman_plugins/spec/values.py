@@ -89,6 +89,12 @@ def _limit(kind: str, context: dict[str, Any]) -> str:
             return "must be a number of replicas up to 10000, or a percentage such as 25%"
         case "scalar":
             return "must be text, a number, true or false"
+        case "percent":
+            return "must be a percentage from 0% to 100%, such as 80% or 99.5%"
+        case "latency":
+            return "must be a response time such as 300ms or 1.5s"
+        case "greater_than":
+            return f"must be more than {context['gt']:g}"
         case "path_inside":
             return "must be a relative path that stays inside the artifact"
         case _:
@@ -109,6 +115,10 @@ def hint_for(kind: str, node: Node, context: dict[str, Any]) -> str:
         return f"write {word}" if word else ""
     if kind in {"int_type", "float_type"} and isinstance(value, str) and re.fullmatch(r"-?\d+", value):
         return f"write {value} without quotes"
+    if kind == "percent" and isinstance(value, (int, float)) and 0 <= value <= 100:
+        return f"write {node.text}%"
+    if kind == "latency" and isinstance(value, (int, float)) and value > 0:
+        return f"write {node.text}ms if milliseconds are meant"
     if kind == "duration" and isinstance(value, int) and value > 0:
         return f"write {value}s if seconds are meant"
     if kind in ("literal_error", "enum"):

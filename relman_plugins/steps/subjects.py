@@ -29,6 +29,9 @@ NEW = "\n\n"
 MOST_DIFFERENCES = 30
 """How many differences of environments are listed for people; the rest is counted."""
 
+MOST_TESTS = 10
+"""How many tests of a suite are named for people; the rest is counted."""
+
 _ADDRESS = re.compile(r"(https?://[^\s<>\"'`|\\^{}()\[\]]*[\w/])")
 _JOINED = re.compile(r"[^\u200c\u200d]+")
 """All but the joiners of emoji and of Persian words."""
@@ -62,11 +65,23 @@ def subject_of(run: StepRun) -> dict[str, Any]:
                 "tests": s["tests"],
                 "failures": s["failures"] + s["errors"],
                 "skipped": s["skipped"],
+                **_beyond(s),
             }
             for step, s in suites.items()
         ],
         **_compared(run),
     }
+
+
+def _beyond(suite: dict[str, Any]) -> dict[str, Any]:
+    """Return what else people should know of a suite, as far as there is any: names, and other reports."""
+    found = {
+        "failed": [t["name"] for t in suite.get("failed") or ()],
+        "flaky": [t["name"] for t in suite.get("flaky") or ()],
+        "flakes": suite.get("flakes") or 0,
+        "reports": [f"{r['kind']}: {r['reason']}" for r in suite.get("reports") or ()],
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _compared(run: StepRun) -> dict[str, Any]:
@@ -112,6 +127,7 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
         f"without an answer by then: {args['on_timeout']}.\n\n"
         f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n{ticket}"
         f"**What is approved**\n\n| | |\n|---|---|\n{table}\n\n"
+        f"{_by_name(subject['tests'])}"
         f"{_differences(subject.get('parity'))}"
         f"**What comes next**\n\n{_next(run)}\n"
     )
@@ -237,7 +253,26 @@ def _filled_in(run: StepRun) -> list[Parameter]:
 
 
 def _result(suite: dict[str, Any]) -> str:
-    return f"{words.plural(suite['tests'], 'test')}, {suite['failures']} failed, {suite['skipped']} skipped"
+    flaky = f", {suite['flakes']} flaky" if suite.get("flakes") else ""
+    counts = f"{words.plural(suite['tests'], 'test')}, {suite['failures']} failed, {suite['skipped']} skipped"
+    told = [] if not suite["tests"] and suite.get("reports") else [f"{counts}{flaky}"]
+    return "; ".join([*told, *map(one_line, suite.get("reports") or ())])
+
+
+def _by_name(suites: Sequence[dict[str, Any]]) -> str:
+    """Name the tests that failed although their suite is green, and those that are flaky."""
+    named = [
+        (f"{what} in `{suite['step']}`", suite.get(key) or [], suite.get(total) or 0)
+        for suite in suites
+        for what, key, total in (("failed", "failed", "failures"), ("flaky", "flaky", "flakes"))
+    ]
+    lines = [
+        f"- {what}: {', '.join(map(one_line, names[:MOST_TESTS]))}"
+        + (f" and {max(total, len(names)) - MOST_TESTS} more" if max(total, len(names)) > MOST_TESTS else "")
+        for what, names, total in named
+        if names
+    ]
+    return f"**Tests to know of**{NEW}" + "\n".join(lines) + NEW if lines else ""
 
 
 def _next(run: StepRun) -> str:

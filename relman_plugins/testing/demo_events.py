@@ -55,6 +55,7 @@ def _suite(data: Event, _event: Event) -> str:
         f"suite {data.get('suite')}: {data.get('tests')} tests, {data.get('failures')} failures, "
         f"{data.get('errors')} errors, {data.get('skipped')} skipped"
     )
+    text += f", {data['flakes']} flaky" if data.get("flakes") else ""
     names = ", ".join(str(f.get("name")) for f in data.get("failed") or [])
     return f"{text}: {names}" if names else text
 

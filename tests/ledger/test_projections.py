@@ -115,7 +115,8 @@ def test_suites_shifts_and_analyses_are_listed(ledger: Ledger, tell: Story) -> N
         "qa",
         suite="unit",
         failed=[],
-        **(totals | {"failures": 0, "passed": True}),
+        **(totals | {"failures": 0, "passed": True, "flakes": 1, "flaky": [{"name": "t", "message": "m"}]}),
+        reports=[{"kind": "coverage", "passed": True, "reason": "81 % of 90 lines covered", "lines": 90}],
     )
     tell.changed(OLD, weight=10)
     looks = {"analysis": "golden-signals", "weight": 10, "looks": 3}
@@ -124,6 +125,9 @@ def test_suites_shifts_and_analyses_are_listed(ledger: Ledger, tell: Story) -> N
     status = ledger.status(tell.release.release_id)
     assert status.artifact == NEW
     assert [(s.suite, s.failures, s.passed) for s in status.suites] == [("unit", 0, True), ("api", 1, False)]
+    unit = status.suites[0]
+    assert (unit.flakes, unit.flaky, unit.failed) == (1, ("t",), ())
+    assert unit.reports == ("coverage: 81 % of 90 lines covered",)
     assert [(s.weight, s.promoted) for s in status.shifts] == [(10, False)]
     assert [(a.verdict, a.reason) for a in status.analyses] == [(Verdict.FAIL, "slow")]
     assert status.served == {"candidate": 7, "total": 100}

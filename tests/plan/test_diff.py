@@ -79,6 +79,28 @@ DANGERS = [
     (metric(max=0.2), "! analysis signals metric errors max: 0.1 -> 0.2 (limit loosened)"),
     (metric(tolerated_failures=2), "tolerated_failures: 1 -> 2 (more failures tolerated)"),
     (lambda s, _: s["suites"]["unit"].update(max_failures=3), "! qa.unit max_failures: 0 -> 3 (raised)"),
+    (lambda s, _: s["suites"]["unit"].update(min_tests=0), "! qa.unit min_tests: 1 -> 0 (lowered)"),
+    (lambda s, _: s["suites"]["unit"].update(retries=2), "! qa.unit retries: 0 -> 2 (raised)"),
+]
+REPORTS = {
+    "max_flaky": 1,
+    "coverage": {"lcov": "c.info", "min_line": "80%"},
+    "findings": {"sarif": "s.sarif", "max": {"low": 3}, "new_only": False},
+    "load": {"k6": "k.json", "max_p95": "300ms"},
+}
+WEAKER_REPORTS = [
+    ({"max_flaky": None}, "! qa.unit max_flaky: 1 -> none (no limit any more)"),
+    ({"coverage": None}, "! qa.unit coverage path: c.info -> none (this report is read no more)"),
+    (
+        {"coverage": {"lcov": "c.info", "min_line": "79.5%"}},
+        "! qa.unit coverage min_line: 80.0 -> 79.5 (lowered)",
+    ),
+    ({"findings": {"sarif": "s.sarif", "max": {"low": 9}, "new_only": False}}, "max low: 3 -> 9 (raised)"),
+    (
+        {"findings": {"sarif": "s.sarif", "max": {"low": 3}}},
+        "! qa.unit findings new_only: False -> True (known findings no longer count)",
+    ),
+    ({"load": {"k6": "k.json"}}, "! qa.unit load max_p95: 300.0 -> none (no limit any more)"),
 ]
 HARMLESS = [
     (prod(gates=[*STAGES[1]["gates"], GATE]), "+ prod approval of release-managers (2): added"),
@@ -100,6 +122,14 @@ def test_what_makes_a_release_less_safe_is_marked(change, line):
     assert found.dangers
     assert line in render_text(found)
     assert f"{len(found.dangers)} dangerous" in render_text(found)
+
+
+@pytest.mark.parametrize(("change", "line"), WEAKER_REPORTS)
+def test_weaker_limits_on_reports_are_marked_and_stricter_ones_are_not(change, line):
+    before = shape(lambda s, _: s["suites"]["unit"].update(REPORTS))
+    after = shape(lambda s, _: s["suites"]["unit"].update({**REPORTS, **change}))
+    assert line in render_text(diff(before, after))
+    assert not diff(after, before).dangers
 
 
 @pytest.mark.parametrize(("change", "line"), DANGERS)

@@ -19,12 +19,12 @@ SLOW = {"analysis": "signals", "interval": "1m", "count": 5}
 MONITOR = {"for": "1h", "analysis": "signals", "interval": "30s"}
 
 
-def planned(tolerated: int = 0, suites: bool = False, **stage: Any) -> Shape:
+def planned(tolerated: int = 0, suites: bool = False, retries: int = 0, **stage: Any) -> Shape:
     metric = {"name": "e", "query": "up", "max": 1, "tolerated_failures": tolerated}
     analyses = {"signals": {"connection": "m", "metrics": [metric]}}
     more = {"suites": ["smoke"]} if suites else {}
     spec = pipeline([{"environment": "a", **more, **stage}], analyses=analyses)
-    spec["suites"]["smoke"] = {**spec["suites"]["smoke"], "timeout": "2m"}
+    spec["suites"]["smoke"] = {**spec["suites"]["smoke"], "timeout": "2m", "retries": retries}
     return compile_shape(documents(spec, [environment("a", replicas=2)]))
 
 
@@ -79,6 +79,10 @@ def test_what_is_waited_for_on_purpose(stage, seconds):
 )
 def test_how_long_a_defect_goes_on(stage, seconds):
     assert rollback_time(planned(**stage)) == seconds
+
+
+def test_a_suite_that_is_tried_again_holds_the_monitor_up_as_often():
+    assert rollback_time(planned(suites=True, retries=2, monitor=MONITOR)) == 3 * 120 + 30
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,9 @@ def events(text: str = "error rate 0.6521 is above 0.05") -> list[Event]:
             Kind.SUITE_FINISHED,
             "qa.unit",
             {"suite": "unit", "tests": 20, "failures": 1, "errors": 0, "skipped": 2, "seconds": 28.0}
-            | {"passed": True, "reason": "", "coverage": {"lines": 91.5}}
+            | {"passed": True, "reason": "", "flakes": 1, "tries": 2, "took": 29.5}
+            | {"flaky": [{"name": "test_clock", "message": text}]}
+            | {"reports": [{"kind": "coverage", "passed": True, "reason": "91.5 % covered", "lines": 200}]}
             | {"failed": [{"name": "test_slow", "message": text}]},
         ),
         (31, Kind.STEP_FINISHED, "qa.unit", {"message": "suite unit"}),

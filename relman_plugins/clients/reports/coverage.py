@@ -32,7 +32,7 @@ class Coverage(Frozen):
 
 
 def judge(found: Coverage, limits: dict[str, Any], before: Before | None) -> Reading:
-    """Hold coverage against its limits, all of them inclusive.
+    """Hold coverage against its limits, all of them inclusive. Where no line ran, nothing was tested: red.
 
     Args:
         found: What the report says.
@@ -58,6 +58,8 @@ def judge(found: Coverage, limits: dict[str, Any], before: Before | None) -> Rea
 
 def _missed(found: Coverage, limits: dict[str, Any], change: Fraction | None) -> str:
     line, branch, drop = (limits.get(key) for key in ("min_line", "min_branch", "max_drop"))
+    if not found.covered_lines:
+        return "no line ran, so nothing was tested"
     if line is not None and found.line < _exact(line):
         return f"at least {line:g} % of the lines must be covered"
     if branch is not None and found.branch is None:

@@ -21,8 +21,8 @@ from relman_plugins.clients.reports.source import MAX_BYTES, MAX_DEPTH, MAX_TEXT
 from relman_plugins.domain.base import Frozen
 from relman_plugins.errors import ClientRejected
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_FAILED", "MAX_TEXT", "Case", "NamedTest", "State", "SuiteReport",
-           "read", "tally"]  # fmt: skip
+__all__ = ["BAD", "MAX_BYTES", "MAX_DEPTH", "MAX_FAILED", "MAX_TEXT", "Case", "NamedTest", "State",
+           "SuiteReport", "read", "tally"]  # fmt: skip
 
 MAX_FAILED = 500
 """How many failed tests, and how many flaky ones, are kept by name; all are counted."""
@@ -39,6 +39,10 @@ class State(StrEnum):
     """Its assertion failed."""
     BROKEN = "broken"
     """It broke before or after."""
+
+
+BAD = (State.FAILED, State.BROKEN)
+"""How a test ended that did not pass."""
 
 
 class Case(NamedTuple):
@@ -152,7 +156,7 @@ def tally(cases: Iterable[Case], *, failures: int = 0, errors: int = 0) -> Suite
         skipped=states.count(State.SKIPPED),
         flakes=states.count(State.FLAKY),
         seconds=sum(case.seconds for case in cases),
-        failed=_named(cases, State.FAILED, State.BROKEN),
+        failed=_named(cases, *BAD),
         flaky=_named(cases, State.FLAKY),
         cases=cases,
     )

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from relman_plugins.clients.reports.junit import Case, State, SuiteReport, tally
+from relman_plugins.clients.reports.junit import BAD, Case, State, SuiteReport, tally
 
-_BAD = (State.FAILED, State.BROKEN)
 _GOOD = (State.PASSED, State.FLAKY)
 
 
@@ -43,7 +42,7 @@ def merged(reports: Sequence[SuiteReport]) -> SuiteReport:
 
 
 def _one(tries: Sequence[Case]) -> Case:
-    bad = [case for case in tries if case.state in _BAD]
+    bad = [case for case in tries if case.state in BAD]
     good = [case for case in tries if case.state in _GOOD]
     flaky = [case for case in good if case.state is State.FLAKY]
     seconds = sum(case.seconds for case in tries)

@@ -16,6 +16,8 @@ class Reading(Frozen):
     passed: bool
     reason: str
     """The figures, and the limit that was missed if one was."""
+    whole: bool = True
+    """Whether the report could be read at all."""
     blemished: bool = False
     """Whether it holds something bad that the limits tolerate: a tool may end with an exit code for it."""
     data: dict[str, Any] = Field(default_factory=dict)
@@ -37,7 +39,7 @@ class Before(Frozen):
 
 def refused(reason: str) -> Reading:
     """Return the reading of a report that could not be read: never green."""
-    return Reading(passed=False, reason=reason)
+    return Reading(passed=False, reason=reason, whole=False)
 
 
 def percent(value: float, *, up: bool = False) -> str:

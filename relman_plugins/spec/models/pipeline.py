@@ -25,6 +25,7 @@ from relman_plugins.spec.models.gate import Gate
 from relman_plugins.spec.models.notify import Notify
 from relman_plugins.spec.models.parameter import ParameterField, ParameterName
 from relman_plugins.spec.models.parity import Parity
+from relman_plugins.spec.models.reports import Coverage, Findings, Load
 from relman_plugins.spec.models.strategy import Recreate, Strategy
 from relman_plugins.spec.models.window import Days, Start, Zone
 
@@ -44,23 +45,38 @@ class Artifact(SpecModel):
 
 
 class Suite(SpecModel):
-    """A test suite: a command that writes a JUnit XML report."""
+    """A test suite: a command that writes at least one report."""
 
     command: Command
     """Program and arguments, run in the unpacked artifact; `python` first means the worker's interpreter.
 
-    It gets `RELMAN_BASE_URL`, `RELMAN_VERSION` and `RELMAN_ENVIRONMENT`.
+    It gets `RELMAN_BASE_URL`, `RELMAN_VERSION`, `RELMAN_ENVIRONMENT`, `RELMAN_ATTEMPT` (1, then 2 …) and
+    `RELMAN_FAILED_TESTS` (a file with the names of the tests that failed before, one a line).
     """
-    junit: PathInside
+    junit: PathInside | None = None
     """Where the command writes its JUnit XML report, relative to the artifact."""
     timeout: Duration = Duration(600)
-    """Time limit of the suite."""
+    """Time limit of the suite, of each try of it."""
     env: dict[Variable, str] = Field(default_factory=dict)
     """More environment variables for the command. Never secrets."""
+    retries: Annotated[int, Field(ge=0, le=10, strict=True)] = 0
+    """How often the command runs again when tests failed, or it broke off. What passes then is flaky."""
     min_tests: Whole = 1
     """With fewer tests than this the suite fails, even if none of them does."""
     max_failures: Whole = 0
     """How many tests may fail."""
+    max_flaky: Whole | None = None
+    """How many tests may pass only when they are tried again. No limit unless given."""
+    max_skipped: Whole | None = None
+    """How many tests may be skipped. No limit unless given."""
+    max_duration: Duration | None = None
+    """How long the command may take. It is not stopped then, unlike at `timeout`, but the suite fails."""
+    coverage: Coverage | None = None
+    """A coverage report, and what it must say."""
+    findings: Findings | None = None
+    """A scanner's report, and what it may say."""
+    load: Load | None = None
+    """A load test's report, and what it must say."""
 
 
 AnySuite = Annotated[

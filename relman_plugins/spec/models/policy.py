@@ -14,6 +14,7 @@ from relman_plugins.spec.models.gate import Gate
 from relman_plugins.spec.models.notify import Notify
 from relman_plugins.spec.models.parity import Parity
 from relman_plugins.spec.models.pipeline import Monitor
+from relman_plugins.spec.models.reports import CoverageLimits, FindingsLimits, LoadLimits
 from relman_plugins.spec.models.strategy import Recreate, Strategy
 
 Extends = Annotated[tuple[Name, ...], Field(max_length=10)]
@@ -37,11 +38,25 @@ class SuitePolicy(SpecModel):
     """What suites get that don't say otherwise."""
 
     timeout: Duration = Duration(600)
-    """Time limit of the suite."""
+    """Time limit of the suite, of each try of it."""
+    retries: Annotated[int, Field(ge=0, le=10, strict=True)] = 0
+    """How often the command runs again when tests failed, or it broke off. What passes then is flaky."""
     min_tests: Whole = 1
     """With fewer tests than this the suite fails, even if none of them does."""
     max_failures: Whole = 0
     """How many tests may fail."""
+    max_flaky: Whole | None = None
+    """How many tests may pass only when they are tried again. No limit unless given."""
+    max_skipped: Whole | None = None
+    """How many tests may be skipped. No limit unless given."""
+    max_duration: Duration | None = None
+    """How long the command may take. It is not stopped then, unlike at `timeout`, but the suite fails."""
+    coverage: CoverageLimits | None = None
+    """What the coverage reports of suites that have one must say, key by key."""
+    findings: FindingsLimits | None = None
+    """What the scanners' reports of suites that have one may say, key by key."""
+    load: LoadLimits | None = None
+    """What the load tests of suites that have one must say, key by key."""
 
 
 class Policy(SpecModel):

@@ -23,6 +23,7 @@ from relman_plugins.spec.rules import (
     references,
     rolling,
     safety,
+    suites,
     traffic,
 )
 
@@ -35,6 +36,7 @@ RULES = (
     *traffic.RULES,
     *rolling.RULES,
     *safety.RULES,
+    *suites.RULES,
     *calendars.RULES,
     *gates.RULES,
     *parameters.RULES,
