@@ -144,11 +144,11 @@ class Ledger:
             return history.newest(conn)
 
     def moments(
-        self, pipeline: str, environment: str, since: datetime, until: datetime
-    ) -> list[history.Moment]:
-        """Return what the releases of a pipeline did in an environment: see ``history.moments``."""
+        self, environment: str, pipelines: Collection[str], since: datetime, until: datetime
+    ) -> dict[str, list[history.Moment]]:
+        """Return what the releases of pipelines did in an environment: see ``history.moments``."""
         with self._db.read() as conn:
-            return history.moments(conn, pipeline, environment, since, until)
+            return history.moments(conn, environment, pipelines, since, until)
 
     def record(self, release_id: str, event: NewEvent) -> Event | None:
         """Record an event, and put it in the outbox for whoever is to be told, in one transaction.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -38,24 +39,32 @@ def newest(conn: Connection) -> list[ReleaseRecord]:
 
 
 def moments(
-    conn: Connection, pipeline: str, environment: str, since: datetime, until: datetime
-) -> list[Moment]:
-    """Return what the releases of a pipeline did in an environment, oldest first, dry runs left out.
+    conn: Connection, environment: str, pipelines: Collection[str], since: datetime, until: datetime
+) -> dict[str, list[Moment]]:
+    """Return what the releases of each pipeline did in an environment, oldest first, dry runs left out.
 
-    Of each release that did something there in the time (both ends aware, the later one not included)
-    everything is returned, also from before and after.
+    Every pipeline asked for is in the result. Of each release that did something there in the time (both ends
+    aware, the later one not included) everything is returned, also from before and after. One query for all
+    of them: the database goes through what happened in the environment once.
     """
     in_time = (t.event.c.at >= since) & (t.event.c.at < until)
     there = t.event.c.environment == environment
     own = select(t.release.c.release_id).where(
-        t.release.c.pipeline == pipeline,
+        t.release.c.pipeline.in_(pipelines),
         t.release.c.plan[("options", "dry_run")].as_boolean().is_not(True),
     )
     touched = select(t.event.c.release_id).where(
         t.event.c.release_id.in_(own), t.event.c.kind.in_([k.value for k in _KINDS[:3]]), in_time, there
     )
     query = (
-        select(t.event.c.release_id, t.release.c.opened_at, t.event.c.kind, t.event.c.at, t.event.c.data)
+        select(
+            t.release.c.pipeline,
+            t.event.c.release_id,
+            t.release.c.opened_at,
+            t.event.c.kind,
+            t.event.c.at,
+            t.event.c.data,
+        )
         .join(t.release, t.release.c.release_id == t.event.c.release_id)
         .where(
             t.event.c.release_id.in_(touched),
@@ -64,7 +73,10 @@ def moments(
         )
         .order_by(t.event.c.id)
     )
-    return [_moment(*row) for row in conn.execute(query)]
+    found: dict[str, list[Moment]] = {name: [] for name in pipelines}
+    for pipeline, *rest in conn.execute(query):
+        found[pipeline].append(_moment(*rest))
+    return found
 
 
 def _moment(release_id: str, opened_at: datetime, kind: str, at: datetime, data: dict[str, Any]) -> Moment:

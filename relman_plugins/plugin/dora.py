@@ -57,12 +57,16 @@ def get_metrics(
         raise HTTPException(
             404, f"no pipeline has environment {environment!r}; there are {', '.join(sorted(there))}"
         )
-    found = {}
+    places: dict[str, list[str]] = {}
     for record in known:
         if place := environment or record.plan.shape.last_environment:
-            moments = store.moments(record.pipeline, place, since, until)
-            if moments or environment is None:
-                found[record.pipeline, place] = moments
+            places.setdefault(place, []).append(record.pipeline)
+    found = {
+        (name, place): moments
+        for place, names in places.items()
+        for name, moments in store.moments(place, names, since, until).items()
+        if moments or environment is None
+    }
     return dora_of(found, since, until).model_dump(mode="json")
 
 

@@ -68,14 +68,14 @@ def test_what_releases_did_in_an_environment_is_told_whole_when_it_touched_the_t
     closed(ledger, late, "rolled_back")
 
     pipeline = late.pipeline
-    found = ledger.moments(pipeline, "production", since, until)
+    found = ledger.moments("production", [pipeline], since, until)[pipeline]
     assert [(m.release_id, m.kind, m.weight, m.promoted, m.outcome) for m in found] == [
         (late.release_id, Kind.CHANGE_FINISHED, 10, False, ""),
         (late.release_id, Kind.TRAFFIC_WITHDRAWN, 0, False, ""),
         (late.release_id, Kind.RELEASE_CLOSED, 0, False, "rolled_back"),
     ]
     assert {m.opened_at for m in found} == {late.opened_at}
-    before = ledger.moments(pipeline, "production", since - timedelta(days=1), since)
+    before = ledger.moments("production", [pipeline], since - timedelta(days=1), since)[pipeline]
     assert [(m.release_id, m.promoted) for m in before] == [(early.release_id, True)]
-    assert ledger.moments("another", "production", since, until) == []
+    assert ledger.moments("production", ["another"], since, until) == {"another": []}
     assert [r.release_id for r in ledger.newest()] == [rehearsal.release_id]
