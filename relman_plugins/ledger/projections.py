@@ -244,9 +244,9 @@ def _suites(events: list[Event]) -> tuple[SuiteTotals, ...]:
         if e.kind is Kind.SUITE_FINISHED:
             fields = {name: e.data[name] for name in SuiteTotals.model_fields if name in e.data}
             told = {
-                "failed": [t["name"] for t in e.data.get("failed") or ()],
-                "flaky": [t["name"] for t in e.data.get("flaky") or ()],
-                "reports": [f"{r['kind']}: {r['reason']}" for r in e.data.get("reports") or ()],
+                "failed": [str(t.get("name", "?")) for t in e.data.get("failed") or ()],
+                "flaky": [str(t.get("name", "?")) for t in e.data.get("flaky") or ()],
+                "reports": [f"{r.get('kind')}: {r.get('reason')}" for r in e.data.get("reports") or ()],
             }
             totals = SuiteTotals(**{**fields, **told, "step": e.step or "", "environment": e.environment})
             latest[e.environment, totals.suite] = totals

@@ -76,10 +76,10 @@ def subject_of(run: StepRun) -> dict[str, Any]:
 def _beyond(suite: dict[str, Any]) -> dict[str, Any]:
     """Return what else people should know of a suite, as far as there is any: names, and other reports."""
     found = {
-        "failed": [t["name"] for t in suite.get("failed") or ()],
-        "flaky": [t["name"] for t in suite.get("flaky") or ()],
+        "failed": [str(t.get("name", "?")) for t in suite.get("failed") or ()],
+        "flaky": [str(t.get("name", "?")) for t in suite.get("flaky") or ()],
         "flakes": suite.get("flakes") or 0,
-        "reports": [f"{r['kind']}: {r['reason']}" for r in suite.get("reports") or ()],
+        "reports": [f"{r.get('kind')}: {r.get('reason')}" for r in suite.get("reports") or ()],
     }
     return {name: value for name, value in found.items() if value}
 
