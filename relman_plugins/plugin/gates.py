@@ -7,6 +7,7 @@ from typing import Any, Literal
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from fastapi import APIRouter, HTTPException, Request
 
+from relman_plugins.domain.status import Decision
 from relman_plugins.plugin import access, views, voting
 from relman_plugins.plugin.deps import ledger, release_or_404
 from relman_plugins.plugin.models import VoteBody
@@ -53,10 +54,18 @@ def post_vote(
     request: Request,
     user: access.Writer,
 ) -> dict[str, Any]:
-    """Cast the caller's vote. 201 when it counts; 403, 404 or 409 with the reason when it doesn't."""
+    """Cast the caller's vote. 201 when it counts; 403, 404 or 409 with the reason when it doesn't.
+
+    An approval needs the digest of what was shown; a rejection counts without.
+    """
     store = ledger()
     record = release_or_404(store, release_id, user, DagAccessEntity.HITL_DETAIL)
     access.require(user, record.dag_id, DagAccessEntity.HITL_DETAIL)
+    if body.decision is Decision.APPROVE and body.digest is None:
+        raise HTTPException(
+            422,
+            "digest: say what you were shown, by the gate's subject_digest: an approval is of exactly that",
+        )
     result = voting.cast_or_refuse(
         store,
         release_id,

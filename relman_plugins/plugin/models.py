@@ -17,7 +17,8 @@ class VoteBody(Frozen):
 
     decision: Decision
     digest: str | None = None
-    """Digest of the subject that the person was shown; refused when it isn't the gate's any more."""
+    """Digest of the subject that the person was shown; refused when it isn't the gate's any more, and when an
+    approval has none."""
     comment: Text = ""
     answers: Annotated[dict[str, str], Field(max_length=100)] = Field(default_factory=dict)
     """Answers to the items of a checklist by id: ``passed``, ``failed`` or ``not tested``."""

@@ -20,6 +20,10 @@ def votes_path(record: Any, gate: str = GATE) -> str:
     return f"{API}/releases/{record.release_id}/gates/{gate}/votes"
 
 
+def approval(server: Server, record: Any) -> dict[str, str]:
+    return {"decision": "approve", "digest": server.ledger.votes.gate(record.release_id, GATE).subject_digest}
+
+
 ROUTES = [
     ("GET", "/releases"),
     ("GET", "/releases/{id}"),
@@ -129,18 +133,20 @@ def test_a_quorum_is_counted_and_said(server: Server) -> None:
 
 def test_somebody_else_is_refused_and_the_gate_goes_on(server: Server) -> None:
     record = server.release("0.1.1")
-    refused = server.ask("POST", votes_path(record), "uma", json={"decision": "approve"})
+    refused = server.ask("POST", votes_path(record), "uma", json=approval(server, record))
     assert refused.status_code == 403
     assert "ask one of: Alice Example" in refused.json()["detail"]
     # An Airflow admin has no vote either, unless listed.
-    assert server.ask("POST", votes_path(record), "admin", json={"decision": "approve"}).status_code == 403
-    assert server.ask("POST", votes_path(record), "alice", json={"decision": "approve"}).status_code == 201
+    assert server.ask("POST", votes_path(record), "admin", json=approval(server, record)).status_code == 403
+    assert server.ask("POST", votes_path(record), "alice", json=approval(server, record)).status_code == 201
 
 
 def test_a_vote_on_something_else_than_was_shown_is_refused(server: Server) -> None:
     record = server.release("0.1.2")
     stale = {"decision": "approve", "digest": "sha256:" + "0" * 64}
     assert server.ask("POST", votes_path(record), "alice", json=stale).status_code == 409
+    blind = server.ask("POST", votes_path(record), "alice", json={"decision": "approve"})
+    assert (blind.status_code, "say what you were shown" in blind.json()["detail"]) == (422, True)
     assert server.ledger.votes.gate(record.release_id, GATE).state == "open"
 
 
@@ -164,7 +170,7 @@ def test_a_malformed_vote_says_where(server: Server, body: Any, place: str) -> N
 def test_unknown_things_are_not_found(server: Server) -> None:
     record = server.release("0.1.4")
     assert server.ask("GET", f"{API}/releases/nothing-1-1", "vera").status_code == 404
-    vote = {"decision": "approve"}
+    vote = approval(server, record)
     assert server.ask("POST", votes_path(record, "qa.approval"), "alice", json=vote).status_code == 404
     assert server.ask("POST", f"{API}/releases/x-1-1/abort", "alice", json={"reason": "r"}).status_code == 404
 
@@ -180,7 +186,7 @@ FOREIGN = [
 @pytest.mark.parametrize("headers", FOREIGN)
 def test_another_page_cannot_use_the_cookie(server: Server, headers: dict[str, str]) -> None:
     record = server.release("0.2.0")
-    vote = {"decision": "approve"}
+    vote = approval(server, record)
     forged = server.ask("POST", votes_path(record), "alice", cookie=True, json=vote, headers=headers)
     assert (forged.status_code, "cross-origin" in forged.json()["detail"]) == (403, True)
     acts = [f"/releases/{record.release_id}/{verb}" for verb in ("abort", "hold", "resume")]
@@ -247,7 +253,7 @@ def test_a_hold_says_that_questions_go_on_and_they_do(server: Server) -> None:
     told = f"meanwhile {GATE} can be answered until {ends:%Y-%m-%d %H:%M} UTC"
     assert told in server.ask("POST", url, "alice", json={}).json()["message"]
     assert told in server.ask("POST", url, "bob", json={}).json()["message"]
-    assert server.ask("POST", votes_path(record), "alice", json={"decision": "approve"}).status_code == 201
+    assert server.ask("POST", votes_path(record), "alice", json=approval(server, record)).status_code == 201
     assert "meanwhile" not in server.ask("POST", url, "bob", json={}).json()["message"]
 
 
@@ -255,8 +261,11 @@ def test_of_two_simultaneous_answers_one_counts(server: Server) -> None:
     record = server.release("0.4.0")
     server.token("alice"), server.token("bob")
 
+    shown = approval(server, record)
+
     def vote(user: str, decision: str) -> int:
-        return int(server.ask("POST", votes_path(record), user, json={"decision": decision}).status_code)
+        body = {**shown, "decision": decision}
+        return int(server.ask("POST", votes_path(record), user, json=body).status_code)
 
     with ThreadPoolExecutor(2) as pool:
         codes = list(pool.map(vote, ("alice", "bob"), ("approve", "reject")))

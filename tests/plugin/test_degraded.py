@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.plugin.airflow_server import GATE, Server
+from tests.plugin.test_api import approval
 from tests.plugin.test_native import APPROVE, gate_path
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -33,7 +34,7 @@ def no_ledger(server: Server) -> Iterator[Server]:
 def test_when_everybody_is_the_same_admin_nobody_votes(server: Server, all_admins: Server) -> None:
     record = server.release("2.0.0")
     vote = f"{API}/releases/{record.release_id}/gates/{GATE}/votes"
-    answer = all_admins.ask("POST", vote, json={"decision": "approve"})
+    answer = all_admins.ask("POST", vote, json=approval(server, record))
     assert (answer.status_code, "all_admins" in answer.json()["detail"]) == (403, True)
     assert all_admins.ask("PATCH", gate_path(record), json=APPROVE).status_code == 403
     assert all_admins.ask("GET", f"{API}/health").json()["all_admins"] is True
