@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -25,14 +24,12 @@ from relman_plugins.notifications.outbox import (
     lease_name,
     release_told,
 )
+from relman_plugins.notifications.text import nobody
 from relman_plugins.plan.routing import Target
 
 Send = Callable[[Letter], str]
 """Sends a letter, returns what it is called there. Raises ClientRejected for a "no" that will stay one, and
 another error of relman's when trying again can help."""
-
-_MAILBOX = re.compile(r"[^\s<>()\[\]{}:;,'\"]+@[^\s<>()\[\]{}:;,'\"]+")
-"""Somebody's address. Mail servers name it when they refuse it; the outbox and the log know whose it is."""
 
 _log = logging.getLogger(__name__)
 
@@ -113,4 +110,4 @@ def _without_secrets(text: str) -> str:
     """Return an error as everybody may read it: libraries and servers write tokens and people into theirs."""
     from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
-    return _MAILBOX.sub("…", str(redact(text)))
+    return nobody(str(redact(text)))

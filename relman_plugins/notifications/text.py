@@ -21,6 +21,7 @@ _CONTROL = re.compile(
     r"\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 _INERT = {"*": "∗", "~": "∼", "`": "'"}
+_MAILBOX = re.compile(r"[^\s<>()\[\]{}:;,'\"]+@[^\s<>()\[\]{}:;,'\"]+")
 _EDGE = re.compile(r"(?<!\w)_|_(?!\w)")
 _MEMBER = re.compile(r"[UW][A-Z0-9]{2,20}")
 _ZERO_WIDTH = "\u200b"
@@ -34,6 +35,11 @@ def escape(text: str) -> str:
 def clean(text: Any) -> str:
     """Drop control characters, those that change the direction of writing, and those that nobody sees."""
     return _CONTROL.sub("", str(text))
+
+
+def nobody(text: str) -> str:
+    """Return text without mail addresses: servers name whom they refuse, and the outbox knows whose it is."""
+    return _MAILBOX.sub("…", text)
 
 
 def one_line(text: Any, limit: int = 200) -> str:

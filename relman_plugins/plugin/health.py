@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 
 from relman_plugins import __version__
 from relman_plugins.errors import LedgerError
 from relman_plugins.notifications.limits import GIVE_UP_AGE
+from relman_plugins.notifications.text import nobody
 from relman_plugins.plugin import access
 from relman_plugins.plugin.deps import ledger
 from relman_plugins.plugin.native import MARK
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.outbox import Backlog
 
 router = APIRouter()
 
@@ -42,6 +46,13 @@ def _ledger() -> dict[str, Any]:
     waiting = {
         "pending": sum(b.pending for b in backlog),
         "given_up": sum(b.given_up for b in backlog),
-        "channels": [b.model_dump(mode="json") for b in backlog],
+        "channels": [_channel(b) for b in backlog],
     }
     return {"ledger": {"ok": True, "message": "reachable, schema current"}, "outbox": waiting}
+
+
+def _channel(backlog: Backlog) -> dict[str, Any]:
+    """Return what waits on a channel, as everybody who is signed in may read it."""
+    found = backlog.model_dump(mode="json")
+    # What an older version recorded may name those whom a mail server refused.
+    return found | {key: nobody(found[key]) for key in ("error", "given_up_error") if found[key]}

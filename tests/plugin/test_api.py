@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -106,6 +107,20 @@ def test_health_says_how_the_parts_are(server: Server) -> None:
     assert health["all_admins"] is False
     assert health["user"]["id"] == "vera"
     assert isinstance(health["outbox"]["pending"], int)
+
+
+def test_health_names_nobody_whom_a_mail_server_refused(server: Server) -> None:
+    server.release("0.0.8")
+    outbox = server.ledger.outbox
+    message = outbox.due(limit=500)[-1]
+    outbox.failed(message.id, "email: <ops@shop.example> is refused (550)", datetime.now(UTC))
+    told = server.ask("GET", f"{API}/health", "vera").text
+    assert "is refused (550)" in told
+    assert "ops@shop" not in told
+    outbox.failed(message.id, "email: ops@shop.example is refused (550)", None)
+    given_up = server.ask("GET", f"{API}/health", "vera").json()["outbox"]
+    assert given_up["given_up"] >= 1
+    assert "ops@shop" not in str(given_up)
 
 
 def test_a_quorum_is_counted_and_said(server: Server) -> None:
