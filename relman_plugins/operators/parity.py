@@ -69,20 +69,9 @@ class ParityOperator(AskingOperator):
         return f"differences accepted by {', '.join(v.name or v.person for v in gate.votes)}"
 
     def _ask(self, context: Context, run: StepRun, data: dict[str, Any], told: str) -> GateState:
-        args = run.step.args
-        people = run.plan.people(run.step.id)
-        subject, body = difference_of(run, data, people)
-        return self.ask(
-            context,
-            run,
-            subject=subject,
-            people=people,
-            quorum=args["quorum"],
-            timeout_s=args["timeout_s"],
-            on_timeout=args["on_timeout"],
-            headline=f"{run.shape.pipeline} {run.plan.options.version}: {told}. Go on?",
-            body=body,
-        )
+        subject, body = difference_of(run, data, run.plan.people(run.step.id))
+        headline = f"{run.shape.pipeline} {run.plan.options.version}: {told}. Go on?"
+        return self.ask_as_planned(context, run, subject=subject, headline=headline, body=body)
 
     def _compare(self, run: StepRun) -> dict[str, Any]:
         args, target = run.step.args, run.environment

@@ -25,20 +25,14 @@ class ApprovalSensor(AskingOperator):
 
     def act(self, context: Context, run: StepRun) -> str:
         """Ask, or use the decision that is already there."""
-        args = run.step.args
         people = run.plan.people(run.step.id)
         subject = subject_of(run)
-        gate = self.ask(
+        gate = self.ask_as_planned(
             context,
             run,
             subject=subject,
-            people=people,
-            quorum=args["quorum"],
-            timeout_s=args["timeout_s"],
-            on_timeout=args["on_timeout"],
-            remind_s=args.get("remind_s"),
             headline=f"{run.shape.pipeline} {run.plan.options.version} → {run.step.environment}: approve?",
-            body=body_of(run, subject, people, args["quorum"]),
+            body=body_of(run, subject, people, run.step.args["quorum"]),
         )
         return self.settle(context, run, gate)
 

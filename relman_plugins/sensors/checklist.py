@@ -30,22 +30,12 @@ class ChecklistSensor(AskingOperator):
 
     def act(self, context: Context, run: StepRun) -> str:
         """Ask, or use the answer that is already there."""
-        args, environment = run.step.args, run.environment
+        environment = run.environment
         what = f"{run.shape.pipeline} {run.plan.options.version}"
-        people = run.plan.people(run.step.id)
         url = platform_of(environment).observe(environment.name, run.service).url
-        subject, body = checklist_of(run, url, people)
-        gate = self.ask(
-            context,
-            run,
-            subject=subject,
-            people=people,
-            quorum=args["quorum"],
-            timeout_s=args["timeout_s"],
-            on_timeout=args["on_timeout"],
-            headline=f"{what} in {environment.name}: {args['suite']}",
-            body=body,
-        )
+        subject, body = checklist_of(run, url, run.plan.people(run.step.id))
+        headline = f"{what} in {environment.name}: {run.step.args['suite']}"
+        gate = self.ask_as_planned(context, run, subject=subject, headline=headline, body=body)
         return self.settle(context, run, gate)
 
     def settle(self, context: Context, run: StepRun, gate: GateState) -> str:

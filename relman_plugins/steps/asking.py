@@ -75,6 +75,24 @@ class AskingOperator(ReleaseStepOperator):
         )
         return self.park(context, run, gate)
 
+    def ask_as_planned(
+        self, context: Context, run: StepRun, *, subject: dict[str, Any], headline: str, body: str
+    ) -> GateState:
+        """Ask those, for as long and as often as the plan says of this step; otherwise as ``ask``."""
+        args = run.step.args
+        return self.ask(
+            context,
+            run,
+            subject=subject,
+            people=run.plan.people(run.step.id),
+            quorum=args["quorum"],
+            timeout_s=args["timeout_s"],
+            on_timeout=args["on_timeout"],
+            remind_s=args.get("remind_s", REMIND_S),
+            headline=headline,
+            body=body,
+        )
+
     def park(self, context: Context, run: StepRun, gate: GateState) -> NoReturn:
         """Wait for the gate's decision; its time has been running since it was opened."""
         self.log.info("waiting for %s of %s", gate.quorum, ", ".join(p.name or p.id for p in gate.people))

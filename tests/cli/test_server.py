@@ -9,10 +9,8 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import IO, Any
+from typing import IO
 from urllib.parse import unquote
 
 import pytest
@@ -263,102 +261,6 @@ def test_what_cannot_be_started_says_why(server: Server) -> None:
     assert relman("release", "checkout", "1.0.0", **as_user(server, "vera")).returncode == 1
     paused = relman("release", "checkout", "5.4.1", **alice)
     assert (paused.returncode, "is paused" in paused.stderr) == (0, True)
-
-
-@pytest.fixture
-def lab(server: Server) -> Iterator[dict[str, Any]]:
-    """The pool that a DAG of the server takes two slots of, as it should be."""
-    pool = {"name": "lab", "slots": 2, "description": "", "include_deferred": False}
-    assert server.ask("POST", "/api/v2/pools", "admin", json=pool).status_code == 201
-    yield pool
-    server.ask("DELETE", "/api/v2/pools/lab", "admin")
-
-
-def test_the_doctor_names_a_pool_that_does_not_exist(server: Server) -> None:
-    found = relman("doctor", **as_user(server, "admin"))
-    assert found.returncode == 1
-    assert "fail  pools" in found.stdout
-    assert "airflow pools set lab 2" in found.stdout
-
-
-@pytest.mark.parametrize(
-    ("change", "said"), [({"slots": 1}, "which has 1"), ({"include_deferred": True}, "counts deferred tasks")]
-)
-def test_the_doctor_names_a_pool_that_would_hold_a_release_up(
-    server: Server, lab: dict[str, Any], change: dict[str, Any], said: str
-) -> None:
-    assert server.ask("PATCH", "/api/v2/pools/lab", "admin", json=lab | change).status_code == 200
-    found = relman("doctor", **as_user(server, "admin"))
-    assert (found.returncode, said in " ".join(found.stdout.split())) == (1, True)
-
-
-@pytest.mark.usefixtures("lab")
-def test_the_doctor_finds_a_healthy_server_healthy(server: Server) -> None:
-    done = relman("doctor", **as_user(server, "admin"))
-    assert done.returncode == 0, done.stdout
-    checks = json.loads(relman("doctor", "--format", "json", **as_user(server, "admin")).stdout)
-    assert {c["name"]: c["state"] for c in checks} == {
-        "configuration": "ok",
-        "server": "ok",
-        "login": "ok",
-        "plugin": "ok",
-        "middleware": "ok",
-        "ledger": "ok",
-        "outbox": checks[6]["state"],
-        "all admins": "ok",
-        "DAG imports": "ok",
-        "pools": "ok",
-    }
-    assert checks[6]["state"] in {"ok", "warn"}
-
-
-def test_the_doctor_names_a_wrong_password_and_a_missing_ledger(server: Server) -> None:
-    wrong = relman("doctor", RELMAN_URL=server.url, RELMAN_USER="alice", RELMAN_PASSWORD="no")
-    assert (wrong.returncode, "fail  login" in wrong.stdout) == (3, True)
-    extra = {
-        "AIRFLOW__RELMAN__LEDGER_CONN_ID": "no_such_connection",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-    }
-    broken = Server(server.home, extra)
-    broken.start()
-    try:
-        found = relman("doctor", RELMAN_URL=broken.url)
-        assert found.returncode == 1
-        assert "fail  ledger" in found.stdout
-        assert "fail  all admins" in found.stdout
-        assert relman("status", RELMAN_URL=broken.url).returncode == 3
-    finally:
-        broken.stop()
-
-
-@pytest.fixture
-def bare_airflow() -> Iterator[str]:
-    """An address that behaves as Airflow without relman: unknown paths get the web page, with 200."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            known = {"/api/v2/version": {"version": "3.3.2"}, "/api/v2/importErrors": {"import_errors": []}}
-            body = known.get(self.path.partition("?")[0])
-            text = json.dumps(body) if body else "<!doctype html>"
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json" if body else "text/html")
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *args: Any) -> None:
-            """Stay silent."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as http:
-        Thread(target=http.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-
-
-def test_a_server_without_the_plugin_is_recognised(bare_airflow: str) -> None:
-    done = relman("status", RELMAN_URL=bare_airflow, RELMAN_TOKEN="t")
-    assert (done.returncode, "plugin is not mounted" in done.stderr) == (3, True)
-    found = relman("doctor", RELMAN_URL=bare_airflow, RELMAN_TOKEN="t")
-    assert (found.returncode, "fail  plugin" in found.stdout) == (1, True)
 
 
 def at_terminal(args: list[str], typed: str, variables: dict[str, str]) -> tuple[int, str]:
