@@ -17,6 +17,7 @@ from relman_plugins.cli import (
     new,
     release,
     report,
+    rollback,
     specs,
     status,
 )
@@ -62,6 +63,7 @@ app.command()(metrics.metrics)
 app.command()(decide.approve)
 app.command()(decide.reject)
 app.command()(decide.abort)
+app.command()(rollback.rollback)
 app.command()(decide.hold)
 app.command()(decide.resume)
 app.command()(locks.locks)

@@ -62,6 +62,7 @@ def release_table(release: dict[str, Any]) -> Table:
         ("locks", ", ".join(f"{x['service']} in {x['environment']}" for x in release.get("locks", ()))),
         ("suites", "\n".join(map(_suite, status["suites"]))),
         ("traffic", _served(status["served"])),
+        ("rolled back", "\n".join(map(_rollback, status.get("rollbacks") or ()))),
         ("reason", status["reason"] or status["message"]),
         ("follow-ups", _follow_ups(status.get("follow_ups"))),
         ("started by", str(release["started_by"].get("name") or release["started_by"].get("id"))),
@@ -154,6 +155,14 @@ def _follow_ups(found: dict[str, Any] | None) -> str:
     return "\n".join(items) or f"none, says {found['answered_by']}"
 
 
+def _rollback(asked: dict[str, Any]) -> str:
+    """Say what became of a rollback after the release had ended."""
+    actor, to = asked["actor"], (asked["to"] or {}).get("version", "nothing")
+    state = "" if asked["state"] == "finished" else f" {asked['state']}: {asked['message']}".rstrip(": ")
+    who = actor.get("name") or actor.get("id")
+    return f"{asked['environment']} to {to}{state} ({who}, {words.moment(asked['at'])}: {asked['reason']})"
+
+
 def _served(served: dict[str, int] | None) -> str:
     return f"the candidate served {served['candidate']} of {served['total']} requests" if served else ""
 
@@ -166,6 +175,12 @@ def _state(release: dict[str, Any]) -> str:
     """Say how a release stands; a dry run that ended well has released nothing, and is called so."""
     options, outcome = release["options"], release["status"]["outcome"]
     flags = [name.replace("_", " ") for name in ("emergency", "dry_run") if options[name]]
+    done = dict.fromkeys(
+        f"{asked['environment']} rolled back since"
+        for asked in release["status"].get("rollbacks") or ()
+        if asked["state"] == "finished"
+    )
+    flags += list(done)
     return f"{words.outcome(outcome) if outcome else 'running'}{''.join(f', {flag}' for flag in flags)}"
 
 

@@ -138,5 +138,12 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "analysis.measured": _measured,
     "analysis.finished": lambda d, w: f"{d.get('verdict')}: {d.get('reason') or ''}".rstrip(": "),
     "traffic.withdrawn": lambda d, w: str(d.get("reason") or ""),
+    "release.rollback_requested": lambda d, w: _by(
+        f"back to {(d.get('to') or {}).get('version', 'nothing')}: {d.get('reason') or ''}".rstrip(": "), w
+    ),
+    "rollback.refused": lambda d, w: str(d.get("message") or ""),
+    "rollback.failed": lambda d, w: (
+        f"{d.get('message') or ''}{'' if d.get('final', True) else ' (to be tried again)'}"
+    ),
     "rollback.finished": lambda d, w: f"back at {(d.get('to') or {}).get('version', 'nothing')}",
 }

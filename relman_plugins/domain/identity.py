@@ -32,6 +32,15 @@ def is_ticket(text: str) -> bool:
     return len(text) <= TICKET_LIMIT and _TICKET.fullmatch(text) is not None
 
 
+ROLLBACK_DAG_ID = "relman_rollback"
+"""The DAG that rolls back releases that have ended."""
+
+
+def rollback_run_id(release_id: str, environment: str, n: int) -> str:
+    """Return the id of the run that carries out the ``n``-th request of a release and environment."""
+    return f"rollback__{release_id}__{environment}__{n}"
+
+
 def dag_id_of(pipeline: str) -> str:
     """Return the DAG id of a pipeline: ``release__<name>``."""
     return f"release__{pipeline}"

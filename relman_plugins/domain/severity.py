@@ -73,6 +73,10 @@ def _withdrawn(_step: str, data: Mapping[str, Any]) -> Severity:
     return Severity.WARNING if data.get("aborted") else Severity.ERROR
 
 
+def _not_back(_step: str, data: Mapping[str, Any]) -> Severity:
+    return Severity.CRITICAL if data.get("final", True) else Severity.WARNING
+
+
 def _passed(_step: str, data: Mapping[str, Any]) -> Severity:
     return Severity.INFO if data.get("passed") else Severity.WARNING
 
@@ -97,6 +101,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.RELEASE_HELD: Severity.NOTICE,
     Kind.RELEASE_RESUMED: Severity.NOTICE,
     Kind.ABORT_REQUESTED: Severity.WARNING,
+    Kind.ROLLBACK_REQUESTED: Severity.ERROR,
     Kind.STEP_STARTED: Severity.INFO,
     Kind.STEP_FINISHED: Severity.INFO,
     Kind.STEP_FAILED: _failed,
@@ -120,6 +125,8 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.ANALYSIS_FINISHED: _judged,
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,
     Kind.ROLLBACK_FINISHED: Severity.WARNING,
+    Kind.ROLLBACK_REFUSED: Severity.ERROR,
+    Kind.ROLLBACK_FAILED: _not_back,
     Kind.LOCK_ACQUIRED: Severity.INFO,
     Kind.LOCK_RELEASED: Severity.INFO,
     Kind.LOCK_BROKEN: Severity.WARNING,
@@ -172,7 +179,15 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
     Occasion.DECIDED: frozenset({Kind.GATE_VOTED, Kind.GATE_DECIDED}),
     Occasion.BYPASSED: frozenset({Kind.GATE_BYPASSED}),
     Occasion.ANALYSED: frozenset({Kind.ANALYSIS_FINISHED}),
-    Occasion.WITHDRAWN: frozenset({Kind.TRAFFIC_WITHDRAWN, Kind.ROLLBACK_FINISHED}),
+    Occasion.WITHDRAWN: frozenset(
+        {
+            Kind.TRAFFIC_WITHDRAWN,
+            Kind.ROLLBACK_REQUESTED,
+            Kind.ROLLBACK_FINISHED,
+            Kind.ROLLBACK_REFUSED,
+            Kind.ROLLBACK_FAILED,
+        }
+    ),
     Occasion.STEP_FAILED: frozenset({Kind.STEP_FAILED, Kind.STEP_REFUSED}),
     Occasion.LOCKS: frozenset({Kind.LOCK_BROKEN, Kind.LOCK_EXPIRED}),
     Occasion.FOLLOW_UPS: frozenset({Kind.FOLLOW_UP_ASKED, Kind.FOLLOW_UP}),

@@ -39,6 +39,8 @@ OPERATORS: dict[StepKind, str] = {
 
 MAINTENANCE = "relman_plugins.operators.maintenance.MaintenanceOperator"
 
+ROLLBACK = "relman_plugins.operators.requested_rollback.RequestedRollbackOperator"
+
 
 def operator_type(entry: str | OperatorType) -> OperatorType:
     """Return the operator class of a catalogue entry, importing it by name when needed.

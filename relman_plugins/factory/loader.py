@@ -18,11 +18,11 @@ from typing import Any
 from airflow.sdk import DAG, get_parsing_context
 
 from relman_plugins import settings
-from relman_plugins.domain.identity import dag_id_of
+from relman_plugins.domain.identity import ROLLBACK_DAG_ID, dag_id_of
 from relman_plugins.errors import SpecError
-from relman_plugins.factory import maintenance
+from relman_plugins.factory import maintenance, rollback
 from relman_plugins.factory.builder import build_dag
-from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS, Catalog, OperatorType
+from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS, ROLLBACK, Catalog, OperatorType
 from relman_plugins.factory.sentinel import build_sentinel, sentinel_id, storable
 from relman_plugins.plan.remembered import pipelines, recall
 from relman_plugins.spec.files import pipeline_files
@@ -51,8 +51,9 @@ def load_dags(
     *,
     catalog: Catalog = OPERATORS,
     maintenance_operator: str | OperatorType = MAINTENANCE,
+    rollback_operator: str | OperatorType = ROLLBACK,
 ) -> LoadResult:
-    """Build the DAG of every spec in ``folder``, and ``relman_maintenance``, into ``namespace`` by their ids.
+    """Build the DAG of every spec in ``folder``, and relman's own two, into ``namespace`` by their ids.
 
     With a parsing context only the wanted DAG is built. A spec with errors gives a sentinel. Writes one line
     to the log.
@@ -62,6 +63,7 @@ def load_dags(
         folder: Where the specs are; a missing folder means none.
         catalog: The operator of each kind of step.
         maintenance_operator: The operator of ``relman_maintenance``.
+        rollback_operator: The operator of ``relman_rollback``.
     """
     began = time.perf_counter()
     wanted = get_parsing_context().dag_id
@@ -73,9 +75,14 @@ def load_dags(
             (valid if ok else invalid).append(dag.dag_id)
         for dag in _in_flight(wanted, namespace, catalog):
             namespace[dag.dag_id] = dag
-    if wanted in (None, maintenance.DAG_ID):
-        dag, _ = _guarded(maintenance.DAG_ID, lambda: maintenance.build_maintenance(maintenance_operator))
-        namespace[dag.dag_id] = dag
+    own: dict[str, Callable[[], DAG]] = {
+        maintenance.DAG_ID: lambda: maintenance.build_maintenance(maintenance_operator),
+        ROLLBACK_DAG_ID: lambda: rollback.build_rollback(rollback_operator),
+    }
+    for dag_id, build in own.items():
+        if wanted in (None, dag_id):
+            dag, _ = _guarded(dag_id, build)
+            namespace[dag.dag_id] = dag
     milliseconds = (time.perf_counter() - began) * 1000
     specs = len(valid) + len(invalid)
     log.info("relman: %d specs, %d valid, %d invalid, %.0f ms", specs, len(valid), len(invalid), milliseconds)

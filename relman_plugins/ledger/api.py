@@ -12,8 +12,11 @@ from relman_plugins.ledger.locks import Busy, Lock
 from relman_plugins.ledger.outbox import Backlog, Line, Message, Thread
 from relman_plugins.ledger.projections import Status
 from relman_plugins.ledger.releases import ReleaseRecord
+from relman_plugins.ledger.rollbacks import Asked, asked_of, last_asked
+from relman_plugins.ledger.way_back import WayBack, way_back
 
 __all__ = [
+    "Asked",
     "Backlog",
     "Busy",
     "Ephemeral",
@@ -28,8 +31,12 @@ __all__ = [
     "Thread",
     "Vote",
     "VoteResult",
+    "WayBack",
+    "asked_of",
     "check_forward",
+    "last_asked",
     "open_ledger",
+    "way_back",
 ]
 
 _open: dict[str, Ledger] = {}

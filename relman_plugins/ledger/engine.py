@@ -12,7 +12,7 @@ from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.state import Revision
 from relman_plugins.errors import LedgerError
-from relman_plugins.ledger import ephemerals, follow_ups, history, leases, migrate, releases
+from relman_plugins.ledger import ephemerals, follow_ups, history, leases, migrate, releases, rollbacks
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database, utc_now
 from relman_plugins.ledger.ephemerals import Ephemeral
@@ -23,6 +23,7 @@ from relman_plugins.ledger.outbox import Outbox
 from relman_plugins.ledger.projections import Status, stable_of, status_of
 from relman_plugins.ledger.record import check_recordable, event_of, insert_event, release_name, select_events
 from relman_plugins.ledger.releases import ReleaseRecord
+from relman_plugins.ledger.rollbacks import Asked
 from relman_plugins.ledger.votes import Votes
 from relman_plugins.plan.model import ReleasePlan
 
@@ -240,6 +241,27 @@ class Ledger:
     def live(self, environment: str) -> dict[str, Revision]:
         """Return the stable revision of every service in an environment, as the last changes left it."""
         return live(self._db, environment)
+
+    def last_change(
+        self, environment: str, service: str, *, before: int | None = None, finished: bool = False
+    ) -> Event | None:
+        """Return the latest change or removal of an environment, of any release; None when there was none.
+
+        ``before``: only events with a lower id. ``finished``: only changes that have ended.
+        """
+        return rollbacks.last_change(self._db, environment, service, before=before, finished=finished)
+
+    def built(self, service: str, version: str) -> list[Revision]:
+        """Return every artifact that is on record for a version of a service, oldest first."""
+        return rollbacks.built(self._db, service, version)
+
+    def rollbacks_asked(self, since: datetime) -> list[Asked]:
+        """Return the rollbacks of ended releases asked for since then (aware) that have no end yet."""
+        return rollbacks.asked_since(self._db, since)
+
+    def now(self) -> datetime:
+        """Return the present by the ledger's clock, in UTC."""
+        return self._db.now()
 
     def lease(self, name: str, holder: str, ttl_s: float) -> bool:
         """Take or extend a lease for ``ttl_s`` seconds; False while another holder's has not ended."""

@@ -14,6 +14,7 @@ from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.state import Revision
 from relman_plugins.domain.status import Outcome, Verdict
 from relman_plugins.ledger.releases import ReleaseRecord
+from relman_plugins.ledger.rollbacks import asked_of
 
 
 class Waiting(Frozen):
@@ -96,6 +97,21 @@ class FollowUps(Frozen):
     items: tuple[FollowUp, ...] = ()
 
 
+class Rollback(Frozen):
+    """A rollback that somebody asked for after the release had ended."""
+
+    environment: str
+    to: Revision | None
+    actor: Actor
+    reason: str
+    at: datetime
+    """UTC; when it was asked for."""
+    state: str
+    """``asked``, ``finished``, ``refused`` or ``failed``."""
+    message: str
+    """What became of it so far, in words."""
+
+
 class Status(Frozen):
     """Where a release is."""
 
@@ -122,6 +138,8 @@ class Status(Frozen):
     """Requests that the candidate served out of the total, when traffic was taken from it."""
     message: str = ""
     """The latest message of a step."""
+    rollbacks: tuple[Rollback, ...] = ()
+    """Asked for after the release had ended; its outcome stays what it was."""
     trace_id: str = ""
     """The release's OpenTelemetry trace; empty when it is not traced."""
     changed_environments: tuple[str, ...] = ()
@@ -161,6 +179,10 @@ def status_of(record: ReleaseRecord, events: list[Event]) -> Status:
         analyses=tuple(_analysis(e) for e in events if e.kind is Kind.ANALYSIS_FINISHED),
         served=withdrawn.data.get("served") if withdrawn else None,
         message=next((m for e in reversed(events) if (m := e.data.get("message"))), ""),
+        rollbacks=tuple(
+            Rollback(**{name: getattr(asked, name) for name in Rollback.model_fields})
+            for asked in asked_of(events)
+        ),
         trace_id=opened.data.get("trace_id", "") if opened else "",
         changed_environments=tuple(
             dict.fromkeys(e.environment for e in events if e.kind is Kind.CHANGE_STARTED and e.environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from relman_plugins.domain.event import Event, Kind
+from relman_plugins.ledger.rollbacks import asked_of
 from relman_plugins.notifications.about import About
 from relman_plugins.notifications.blocks import (
     MAX_BLOCKS,
@@ -16,6 +17,7 @@ from relman_plugins.notifications.blocks import (
     sections,
 )
 from relman_plugins.notifications.progress import Mark, stages
+from relman_plugins.notifications.rollbacks import standing
 from relman_plugins.notifications.text import code, digest, link, moment, one_line, person, plain
 from relman_plugins.notifications.thread import OUTCOME_MARKS
 from relman_plugins.plan.model import ReleasePlan
@@ -63,7 +65,11 @@ def _standing(plan: ReleasePlan, events: list[Event]) -> tuple[str, str]:
         if event.kind is Kind.RELEASE_CLOSED:
             outcome = str(event.data.get("outcome", "closed"))
             reason = f": {plain(event.data['reason'], 300)}" if event.data.get("reason") else ""
-            return OUTCOME_MARKS.get(outcome, "•"), f"*{plain(outcome.replace('_', ' '))}*{reason}"
+            since = {asked.environment: asked for asked in asked_of(events)}
+            back = any(asked.state == "finished" for asked in since.values())
+            told = "".join(f"; {standing(asked)}" for asked in since.values())
+            mark = "↩️" if back else OUTCOME_MARKS.get(outcome, "•")
+            return mark, f"*{plain(outcome.replace('_', ' '))}*{told}{reason}"
     for event in reversed(events):
         if event.kind is Kind.ABORT_REQUESTED:
             return "🛑", f"abort asked for by {person(event.actor)}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import is_ticket
+from relman_plugins.notifications import rollbacks
 from relman_plugins.notifications.about import About
 from relman_plugins.notifications.blocks import Block, Message, context, message, quote, section
 from relman_plugins.notifications.text import (
@@ -383,7 +384,10 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.WINDOW_WAITED: _window,
     Kind.ANALYSIS_FINISHED: _analysis,
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,
+    Kind.ROLLBACK_REQUESTED: rollbacks.asked,
     Kind.ROLLBACK_FINISHED: _rolled_back,
+    Kind.ROLLBACK_REFUSED: rollbacks.not_back,
+    Kind.ROLLBACK_FAILED: rollbacks.not_back,
     Kind.LOCK_BROKEN: _lock_broken,
     Kind.LOCK_EXPIRED: _lock_expired,
 }

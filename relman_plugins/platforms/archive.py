@@ -17,6 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
+from urllib.parse import unquote, urlsplit
 
 from relman_plugins.domain.state import Revision
 from relman_plugins.errors import PlatformRejected
@@ -135,6 +136,24 @@ def digest_of_file(path: Path) -> str:
     """Return ``sha256:<hex>`` of a file's bytes."""
     with path.open("rb") as f:
         return "sha256:" + hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def check(revision: Revision) -> None:
+    """Raise PlatformRejected if the artifact is a file that is not there or has another digest.
+
+    Of an artifact anywhere else its platform makes sure before it gets traffic.
+    """
+    address = urlsplit(revision.uri)
+    if address.scheme != "file":
+        return
+    path = Path(unquote(address.path))
+    if not path.is_file():
+        raise PlatformRejected(f"the artifact of {revision.version} is gone: there is no file {path}")
+    if (found := digest_of_file(path)) != revision.digest:
+        raise PlatformRejected(
+            f"the artifact of {revision.version} is not what was recorded: {path} has the digest {found}, "
+            f"expected {revision.digest}"
+        )
 
 
 def _entries(directory: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse, Response
 
 from relman_plugins.errors import LedgerError, Refused
-from relman_plugins.plugin import actions, dora, gates, health, locks, releases, report
+from relman_plugins.plugin import actions, dora, gates, health, locks, releases, report, rollback
 from relman_plugins.plugin.body import BoundedBody
 from relman_plugins.plugin.deps import legible
 from relman_plugins.plugin.headers import SafeHeaders
@@ -30,7 +30,7 @@ def application() -> FastAPI:
     )
     # In a mounted application Airflow's own dependency would look for the auth manager on this app.
     app.dependency_overrides[auth_manager_from_app] = get_auth_manager
-    for module in (releases, report, dora, gates, actions, locks, health):
+    for module in (releases, report, dora, gates, actions, rollback, locks, health):
         app.include_router(module.router, prefix="/api/v1")
     app.add_middleware(BoundedBody)
     app.add_middleware(SafeHeaders)

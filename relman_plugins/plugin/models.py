@@ -45,3 +45,15 @@ class AbortBody(Frozen):
 
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field()
     """Said in Slack and kept in the ledger."""
+
+
+class RollbackBody(Frozen):
+    """Why somebody rolls a release back that has ended, and where."""
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field()
+    """Said in Slack and kept in the ledger."""
+    environment: Text = ""
+    """Which of the environments that the release changed; empty for the last one of its plan."""
+    digest: str | None = None
+    """Digest of the artifact that the person was shown as the one to go back to; refused when it is another
+    by now."""

@@ -47,7 +47,10 @@ def tone(event: Event) -> str:
             | Kind.STEP_REFUSED
             | Kind.GATE_BYPASSED
             | Kind.TRAFFIC_WITHDRAWN
+            | Kind.ROLLBACK_REQUESTED
             | Kind.ROLLBACK_FINISHED
+            | Kind.ROLLBACK_REFUSED
+            | Kind.ROLLBACK_FAILED
             | Kind.ABORT_REQUESTED
             | Kind.LOCK_BROKEN
             | Kind.LOCK_EXPIRED
@@ -136,6 +139,14 @@ _SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
         f"{d.get('analysis')}: {word(str(d.get('verdict')))}", d.get("reason")
     ),
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,
+    Kind.ROLLBACK_REQUESTED: lambda d: _and(
+        f"rollback to {(d.get('to') or {}).get('version', 'nothing')} asked for", d.get("reason")
+    ),
+    Kind.ROLLBACK_REFUSED: lambda d: _and("rollback refused", d.get("message")),
+    Kind.ROLLBACK_FAILED: lambda d: _and(
+        "rollback failed" if d.get("final", True) else "a try to roll back broke, to be tried again",
+        d.get("message"),
+    ),
     Kind.ROLLBACK_FINISHED: lambda d: f"rolled back to {(d.get('to') or {}).get('version', 'nothing')}",
     Kind.ENVIRONMENT_PROVISIONED: lambda d: "environment provisioned",
     Kind.ENVIRONMENT_REMOVED: lambda d: "environment removed, proven gone",

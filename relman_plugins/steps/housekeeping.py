@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from relman_plugins import settings
 from relman_plugins.domain.event import Kind, NewEvent
+from relman_plugins.domain.identity import ROLLBACK_DAG_ID, rollback_run_id
 from relman_plugins.domain.state import DesiredState
 from relman_plugins.domain.status import Outcome
-from relman_plugins.errors import LedgerConflict, RelmanError
+from relman_plugins.errors import LedgerConflict, Refused, RelmanError
 from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
+from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.notifications.limits import GIVE_UP_AFTER, GIVE_UP_AGE
 from relman_plugins.plan import remembered
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
@@ -22,13 +24,20 @@ from relman_plugins.steps.metrics import tell, tell_standing
 from relman_plugins.steps.outcome import left_behind, outcome_of
 from relman_plugins.steps.passing import bypass, is_bypassed, may_be_passed_by
 from relman_plugins.steps.restoring import LOCK_TTL_S, bring_back
+from relman_plugins.steps.returning import broke, go_back
 
 if TYPE_CHECKING:
-    from relman_plugins.ledger.api import Ephemeral, Ledger, ReleaseRecord
+    from relman_plugins.ledger.api import Asked, Ephemeral, Ledger, ReleaseRecord
 
 STEP = "maintenance"
 GRACE = timedelta(seconds=30)
 """How long after its opening a release is left alone: its run may not be visible yet."""
+
+ROLLBACK_GRACE = timedelta(minutes=2)
+"""How long the run of a rollback has to begin."""
+ROLLBACK_GIVEN_UP = timedelta(minutes=30)
+"""How old a request becomes that can't be carried out: much may have changed by then; a person asks again."""
+ROLLBACK_FORGOTTEN = timedelta(days=1)
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +67,7 @@ class Housekeeper:
         done: list[str] = []
         parts: list[Callable[[], list[str]]] = [
             self.end_orphans,
+            self.finish_rollbacks,
             self.keep_locks,
             self.expire_locks,
             self.remove_environments,
@@ -131,6 +141,35 @@ class Housekeeper:
                 # One environment that can't be reached must not keep the other releases from their end.
                 log.warning("%s could not be ended yet: %s", release.release_id, error)
         return done
+
+    def finish_rollbacks(self) -> list[str]:
+        """Carry out the rollbacks that people asked for and the task of ``relman_rollback`` does not.
+
+        Its DAG may be paused, or gone, or the run deleted, or its worker lost before it could begin.
+        """
+        now, done = datetime.now(UTC), []
+        for asked in self.ledger.rollbacks_asked(now - ROLLBACK_FORGOTTEN):
+            release = self.ledger.release(asked.release_id)
+            if release is None or asked.at > now - ROLLBACK_GRACE or self._goes_on(asked):
+                continue
+            recorder = Recorder(asked.release_id, lambda: self.ledger, warn=log.warning)
+            try:
+                done.append(go_back(self.ledger, release, asked, recorder))
+            except Refused as error:
+                done.append(f"rollback of {asked.release_id} refused: {error}")
+            except RelmanError as error:
+                late = asked.at < now - ROLLBACK_GIVEN_UP
+                broke(self.ledger, release, asked, recorder, str(error), final=late)
+                log.warning("rollback of %s: %s", asked.release_id, error)
+        return done
+
+    def _goes_on(self, asked: Asked) -> bool:
+        """Say whether the run of a rollback is there and at work."""
+        run = (ROLLBACK_DAG_ID, rollback_run_id(asked.release_id, asked.environment, asked.n))
+        if not self.runs.exists(*run) or self.runs.ended(*run):
+            return False
+        begun = [Kind.CHANGE_STARTED, Kind.ROLLBACK_FAILED]
+        return bool(self.ledger.events(asked.release_id, kinds=begun, after=asked.id))
 
     def find_bypasses(self) -> list[str]:
         """Find gates that Airflow shows green and that nobody approved."""

@@ -55,7 +55,7 @@ def opened(monkeypatch) -> list[str]:
 def test_every_spec_becomes_a_dag(specs):
     dags, result = load(specs)
     assert result == LoadResult(("release__checkout", "release__hello"), ())
-    assert set(dags) == {"release__checkout", "release__hello", "relman_maintenance"}
+    assert set(dags) == {"release__checkout", "release__hello", "relman_maintenance", "relman_rollback"}
 
 
 def test_a_broken_spec_is_shown_and_its_siblings_are_well(specs, caplog):
@@ -145,6 +145,7 @@ def test_a_broken_spec_that_is_wanted_says_why_in_the_tasks_log(specs, wanted, c
     ("dag_id", "built"),
     [
         ("relman_maintenance", {"relman_maintenance"}),
+        ("relman_rollback", {"relman_rollback"}),
         ("relman_invalid__checkout", {"relman_invalid__checkout"}),
         ("release__gone", set()),
         ("release__../release_specs/hello", set()),
@@ -160,7 +161,7 @@ def test_other_wishes(specs, wanted, dag_id, built):
 
 def test_a_missing_folder_means_no_specs(tmp_path, caplog):
     dags, result = load(tmp_path / "none")
-    assert (set(dags), result) == ({"relman_maintenance"}, LoadResult((), ()))
+    assert (set(dags), result) == ({"relman_maintenance", "relman_rollback"}, LoadResult((), ()))
     assert "no release specs in" in caplog.text
 
 
@@ -168,6 +169,16 @@ def test_maintenance_runs_every_minute_and_alone(tmp_path):
     dag = load(tmp_path)[0]["relman_maintenance"]
     assert (dag.timetable.expression, dag.catchup, dag.max_active_runs) == ("* * * * *", False, 1)
     assert dag.task_ids == ["maintain"]
+
+
+def test_a_rollback_on_request_waits_for_nothing_but_a_request(tmp_path):
+    dag = load(tmp_path)[0]["relman_rollback"]
+    assert (dag.timetable.can_be_scheduled, dag.is_paused_upon_creation) == (False, False)
+    (task,) = dag.tasks
+    assert task.pool == "default_pool"
+    assert task.priority_weight > 1
+    assert task.retries > 1
+    assert not dag.params
 
 
 def test_where_the_specs_are_can_be_said(monkeypatch, tmp_path):

@@ -19,7 +19,8 @@ from relman_plugins.factory.loader import load_dags, specs_folder
 from tests.factory.fakes import CATALOG, FakeMaintenance
 
 folder = specs_folder(Path(__file__).resolve().parent.parent / "release_specs")
-load_dags(globals(), folder, catalog=CATALOG, maintenance_operator=FakeMaintenance)
+own = {"maintenance_operator": FakeMaintenance, "rollback_operator": FakeMaintenance}
+load_dags(globals(), folder, catalog=CATALOG, **own)
 """
 
 BAG = """
@@ -70,14 +71,19 @@ def test_airflow_finds_the_dags_and_a_broken_spec_is_no_import_error(folder, tmp
     (folder.parent / "release_specs" / "hello.yaml").write_text("]")
     bag = python(BAG, folder, home=tmp_path)
     assert bag["errors"] == {}
-    assert set(bag["dags"]) == {"release__checkout", "relman_invalid__hello", "relman_maintenance"}
+    assert set(bag["dags"]) == {
+        "release__checkout",
+        "relman_invalid__hello",
+        "relman_maintenance",
+        "relman_rollback",
+    }
     assert bag["dags"]["release__checkout"]["dag"]["fileloc"] == str(folder / "releases.py")
 
 
 def test_two_processes_write_the_same_dags(folder, tmp_path):
     one, two = (python(BAG, folder, home=tmp_path, PYTHONHASHSEED=seed) for seed in ("1", "4711"))
     assert one["hashes"] == two["hashes"]  # by which Airflow tells versions of a DAG apart
-    assert len(one["hashes"]) == 3
+    assert len(one["hashes"]) == 4
     for bag in (one, two):
         for dag in bag["dags"].values():
             dag["dag"]["tags"].sort()  # a set in Airflow, which sorts it before it compares
@@ -93,7 +99,11 @@ def test_the_repositorys_own_dag_file_loads(tmp_path):
     bag = python(BAG, ROOT / "dags", home=tmp_path)
     assert bag["errors"] == {}
     stems = {f.stem for f in (ROOT / "release_specs").glob("*.yaml")} - {"people"}
-    assert set(bag["dags"]) == {"relman_maintenance", *(f"release__{stem}" for stem in stems)}
+    assert set(bag["dags"]) == {
+        "relman_maintenance",
+        "relman_rollback",
+        *(f"release__{stem}" for stem in stems),
+    }
 
 
 HEAVY = ("sqlalchemy", "httpx", "slack_sdk", "kubernetes", "alembic", "numpy", "rich", "typer", "fastapi")

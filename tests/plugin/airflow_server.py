@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 
+from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.ledger.api import open_ledger
 from relman_plugins.plan.model import EnvironmentPlan, Options, ReleasePlan, Shape, Step, StepKind
@@ -38,6 +39,7 @@ PEOPLE = (
 DAGS = """
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, TaskGroup
+from relman_plugins.factory.rollback import build_rollback
 
 with DAG("release__checkout", schedule=None, params={
     "version": Param("1.0.0", type="string", pattern="^[0-9][0-9.]*$"),
@@ -51,6 +53,8 @@ with DAG("release__checkout", schedule=None, params={
 
 with DAG("release__lab", schedule=None):
     EmptyOperator(task_id="load", pool="lab", pool_slots=2)
+
+rollback = build_rollback()
 
 with DAG("other", schedule=None):
     EmptyOperator(task_id="ask")
@@ -168,6 +172,35 @@ class Server:
         )
         assert answer.status_code == 200, answer.text
         return str(answer.json()["dag_run_id"])
+
+    def shipped(
+        self, previous: str = "1.0.0", version: str = "1.1.0", environment: str = "production"
+    ) -> Any:
+        """Return a release that took an environment from one version to another, and succeeded."""
+        run_id = self.trigger("release__checkout", version=version)
+        record = self.ledger.open_release(
+            plan=ReleasePlan(shape=SHAPE, options=Options(version=version)),
+            dag_id="release__checkout",
+            run_id=run_id,
+            started_by=Actor(kind="person", id="admin", name="admin", via="airflow"),
+            conf={"version": version},
+        )
+        old, new = (
+            {"version": v, "digest": f"sha256:{v:a>64}", "uri": f"file:///{v}"} for v in (previous, version)
+        )
+        desired = {"stable": new, "stable_replicas": 1}
+        changed = {"desired": desired, "token": 1, "previous": old, "stable": new, "promoted": True}
+        for kind, data in (
+            (Kind.ARTIFACT_BUILT, {"revision": new}),
+            (Kind.CHANGE_STARTED, changed),
+            (Kind.CHANGE_FINISHED, changed),
+            (Kind.RELEASE_CLOSED, {"outcome": "succeeded", "reason": ""}),
+        ):
+            where = environment if "change" in kind else None
+            key = f"{record.release_id}:{kind}"
+            event = NewEvent(kind=kind, key=key, step="production.deploy", environment=where, data=data)
+            assert self.ledger.record(record.release_id, event)
+        return record
 
     def ask_people(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Put a Required Action on a task, as a parked gate does."""

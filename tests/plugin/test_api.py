@@ -37,6 +37,7 @@ ROUTES = [
     ("GET", f"/releases/{{id}}/gates/{GATE}/votes"),
     ("POST", f"/releases/{{id}}/gates/{GATE}/votes"),
     ("POST", "/releases/{id}/abort"),
+    ("POST", "/releases/{id}/rollback"),
     ("POST", "/releases/{id}/hold"),
     ("POST", "/releases/{id}/resume"),
     ("POST", "/locks/production/checkout/break"),
