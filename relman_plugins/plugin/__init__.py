@@ -10,11 +10,14 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from relman_plugins.plugin import preload
+
 
 class RelmanPlugin(AirflowPlugin):
     """Mounts the API at ``/relman`` and lets answers on Airflow's own page count as votes."""
 
     name = "relman"
+    listeners = [preload]  # noqa: RUF012 - Airflow's own attribute
 
     @property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
