@@ -7,6 +7,7 @@ import compileall
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -18,14 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import made, peers
-from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS
+from benchmarks import made, peers, step
 
 ROOT = Path(__file__).resolve().parents[1]
-IMPORTS = ",".join(
-    ["relman_plugins.factory.pipeline", *{p.rpartition(".")[0] for p in (*OPERATORS.values(), MAINTENANCE)}]
-)
-"""What a process that builds relman's DAGs has loaded; measured by itself."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +86,7 @@ class Bench:
         yield from self._import()
         yield from self._task()
         yield from self._commands()
+        yield from self._steps()
 
     def _parse(self, size: int) -> Iterator[Row]:
         home = self._folder(f"parse-{size}")
@@ -99,7 +96,7 @@ class Bench:
         floors, ours, theirs = [], [], {name: [] for name in others}
         for _ in range(self.rounds if size < 1000 else max(1, self.rounds // 2)):
             floors.append(self.child("parse", file=hand, serialise="yes"))
-            ours.append(self.child("parse", file=loader, imports=IMPORTS, serialise="yes"))
+            ours.append(self.child("parse", file=loader, preload="yes", serialise="yes"))
             for name, file in others.items():
                 theirs[name].append(self.child("parse", file=file, serialise="yes"))
         assert ours[0]["dags"] == size + 1
@@ -136,7 +133,7 @@ class Bench:
             files.append(made.specs(home, size, fields=fields))
         found = []
         for _ in range(self.rounds):
-            few, many = (self.child("parse", file=f, imports=IMPORTS, serialise="yes") for f in files)
+            few, many = (self.child("parse", file=f, preload="yes", serialise="yes") for f in files)
             cost = many["parse"] + many["serialise"] - few["parse"] - few["serialise"]
             found.append(cost / size / more * 1000)
         yield Row("each further field of the form, parse and serialise", found, 0.2, " ms")
@@ -145,10 +142,14 @@ class Bench:
         found = [self.child("imported", module="relman_plugins.factory.loader") for _ in range(self.rounds)]
         heavy = {m for f in found for m in f["heavy"]}
         yield Row("importing the loader over airflow.sdk", [f["import"] * 1000 for f in found], 15, " ms")
+        specs = [self.child("imported", module="relman_plugins.factory.pipeline") for _ in range(self.rounds)]
+        yield Row(
+            "  with what reads specs, when there are any", [f["import"] * 1000 for f in specs], None, " ms"
+        )
         yield Row("modules of Kubernetes and Slack that it imports", [float(len(heavy))], 0)
 
     def _task(self) -> Iterator[Row]:
-        medians = []
+        medians: list[float] = []
         for size in (self.large // 10, self.large):
             home = self._folder(f"task-{size}")
             loader = made.specs(home, size, fields=10)
@@ -158,6 +159,9 @@ class Bench:
             medians.append(statistics.median(took))
             goal = 30.0 if len(medians) == 1 else medians[0] * 2
             yield Row(f"a task's own parse, {size} pipelines", took, round(goal), " ms", "imports included")
+        found = [self.child("task", file=loader, dag_id="release__p0", preload="yes") for _ in rounds]
+        took = [f["parse"] * 1000 for f in found]
+        yield Row("  the same with the LocalExecutor, which forks", took, 30, " ms", "imported once before")
 
     def _commands(self) -> Iterator[Row]:
         home = self._folder("validate")
@@ -169,6 +173,15 @@ class Bench:
                 for _ in range(self.rounds + 1)
             ]
             yield Row(f"relman {what}, the whole process", found[1:], 0.3, " s")
+
+    def _steps(self) -> Iterator[Row]:
+        repo = self._folder("step")
+        made.specs(repo, 1)
+        shutil.copytree(ROOT / "dags", repo / "dags")
+        made.hand(repo, made.shape(repo), 1).rename(repo / "dags" / "hand.py")
+        steps, hand = step.measure(repo, 1 if self.rounds == 1 else 3)
+        yield Row("a step beside its own work, start to end", steps, 0.3, " s", "demo's settings")
+        yield Row("  an empty task by hand in the same Airflow", hand, None, " s")
 
     def _process(self, command: list[str]) -> float:
         began = time.perf_counter()

@@ -34,13 +34,16 @@ CONTEXT = "_AIRFLOW_PARSING_CONTEXT_DAG_ID"
 """How Airflow tells a DAG file which DAG a task needs."""
 
 
-def parse(file: str, imports: str = "", serialise: str = "") -> dict[str, Any]:
-    """Parse a DAG file as the DAG processor does; with ``serialise``, also write what it found as JSON."""
+def parse(file: str, preload: str = "", serialise: str = "") -> dict[str, Any]:
+    """Parse a DAG file as the DAG processor does; with ``serialise``, also write what it found as JSON.
+
+    With ``preload``, what relman loads when the DAG processor starts is there: each parse is a fork of it.
+    """
     from airflow.dag_processing.dagbag import DagBag
     from airflow.serialization.serialized_objects import DagSerialization
 
-    for module in filter(None, imports.split(",")):
-        import_module(module)
+    if preload:
+        _preload()
     began = time.process_time()
     bag = DagBag(dag_folder=file, safe_mode=False)
     parsed = time.process_time()
@@ -59,14 +62,25 @@ def parse(file: str, imports: str = "", serialise: str = "") -> dict[str, Any]:
     }
 
 
-def task(file: str, dag_id: str) -> dict[str, Any]:
-    """Parse a DAG file as the process of one task of ``dag_id`` does: the import of the library included."""
+def task(file: str, dag_id: str, preload: str = "") -> dict[str, Any]:
+    """Parse a DAG file as the process of one task of ``dag_id`` does, with what it imports.
+
+    With ``preload``, what relman loads when the scheduler starts is there, as with the LocalExecutor.
+    """
     os.environ[CONTEXT] = dag_id
+    if preload:
+        _preload()
     began = time.process_time()
     found = runpy.run_path(file)
     took = time.process_time() - began
     assert found[dag_id].dag_id == dag_id
     return {"parse": took}
+
+
+def _preload() -> None:
+    from relman_plugins.plugin.preload import preload
+
+    preload()
 
 
 def imported(module: str) -> dict[str, Any]:

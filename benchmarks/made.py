@@ -149,6 +149,7 @@ for number in range({count}):
         schedule=None,
         start_date=datetime(2025, 1, 1),
         catchup=False,
+        is_paused_upon_creation=False,
         tags=["release"],
         params={{
             "version": Param("1.0.0", "Version to release.", type="string"),

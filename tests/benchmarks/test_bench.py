@@ -21,6 +21,8 @@ ROWS = (
     "relman validate of one spec",
     "relman --help",
     "tasks that do nothing",
+    "a step beside its own work, start to end",
+    "an empty task by hand in the same Airflow",
 )
 
 
