@@ -99,6 +99,11 @@ def _next(wanted: Any, target: Path, folder: Path, written: list[Path]) -> str:
         steps.append(
             f"{people}: put the Airflow users of your approvers in the place of approver-1 and so on"
         )
+    if people not in written and wanted.approvers:
+        steps.append(
+            f"{people} was there and is kept, so --approvers {','.join(wanted.approvers)} was not used: "
+            f"see that the group named in {target} has them"
+        )
     steps += [
         f"relman plan {target}",
         f"relman release {wanted.name} 1.0.0, once Airflow has read the folder",

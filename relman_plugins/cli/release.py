@@ -63,6 +63,8 @@ def release(
     from relman_plugins.cli.fields import filled_in
     from relman_plugins.cli.watch import find_by_run, follow
     from relman_plugins.domain.identity import NAME_PATTERN, dag_id_of, is_ticket, is_version
+    from relman_plugins.domain.parameter import LONGEST_TEXT
+    from relman_plugins.plan.model import INVALID_TAG
 
     if not re.fullmatch(NAME_PATTERN, pipeline):
         raise Stop(Exit.USAGE, f"{pipeline!r} is no pipeline name: lower-case letters, digits and dashes")
@@ -70,6 +72,12 @@ def release(
         raise Stop(Exit.USAGE, f"{version!r} is no version: letters, digits and . _ + -, at most 64")
     if ticket and not is_ticket(ticket):
         raise Stop(Exit.USAGE, f"--ticket {ticket!r}: expected a link as in https://tracker.example/CHG-42")
+    for option, text in (("--changes", changes), ("--emergency", emergency)):
+        if len(text) > LONGEST_TEXT:
+            raise Stop(
+                Exit.USAGE,
+                f"{option} has {len(text)} characters; expected at most {LONGEST_TEXT}",
+            )
     dag_id = dag_id_of(pipeline)
     conf: dict[str, Any] = {
         "version": version,
@@ -84,6 +92,12 @@ def release(
         if refusal.status != 404:
             raise
         raise Stop(Exit.FINDINGS, _no_pipeline(api, pipeline)) from refusal
+    if INVALID_TAG in {tag["name"] for tag in dag.get("tags") or ()}:
+        raise Stop(
+            Exit.FINDINGS,
+            f"the spec of {pipeline} is broken or gone: only releases in flight go on. Correct the file "
+            "(`relman validate` shows what is wrong), then start the release again",
+        )
     conf |= filled_in(own or (), dag.get("params") or {})
     run = api.airflow("POST", f"/dags/{part(dag_id)}/dagRuns", json={"logical_date": None, "conf": conf})
     run_id = str(run["dag_run_id"])

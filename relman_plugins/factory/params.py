@@ -26,7 +26,10 @@ def release_params(shape: Shape) -> ParamsDict:
         {
             "version": _version(shape),
             "changes": _text(
-                None, "What changed", "In words. Slack and the people who approve this release read it."
+                None,
+                "What changed",
+                f"In words, at most {LONGEST_TEXT} characters. Slack and the people who approve this release "
+                "read it.",
             ),
             "ticket": Param(
                 "",

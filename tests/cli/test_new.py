@@ -67,6 +67,8 @@ def test_what_is_written_says_what_to_do_next(tmp_path: Path, monkeypatch: pytes
     again = json.loads(relman("new", "till", "--format", "json").stdout)
     assert again["written"] == ["release_specs/policies/agile.yaml", "release_specs/till.yaml"]
     assert "release_specs/people.yaml" in again["kept"]
+    third = relman("new", "desk", "--approvers", "carol")
+    assert "so --approvers carol was not used" in third.stdout
 
 
 def test_what_is_there_stays_as_it_is(tmp_path: Path) -> None:

@@ -259,6 +259,11 @@ def test_what_cannot_be_started_says_why(server: Server) -> None:
     unfit = relman("release", "checkout", "v1", **alice)
     assert (unfit.returncode, "version" in unfit.stderr) == (1, True)
     assert relman("release", "checkout", "1.0.0", **as_user(server, "vera")).returncode == 1
+    wordy = relman("release", "checkout", "1.0.0", "--changes", "word " * 1000, **alice)
+    assert (wordy.returncode, wordy.stderr.count("word")) == (2, 0)
+    assert "--changes has 5000 characters; expected at most 4000" in wordy.stderr
+    gone = relman("release", "gone", "1.0.0", **alice)
+    assert (gone.returncode, "the spec of gone is broken or gone" in gone.stderr) == (1, True)
     paused = relman("release", "checkout", "5.4.1", **alice)
     assert (paused.returncode, "is paused" in paused.stderr) == (0, True)
 

@@ -54,6 +54,9 @@ with DAG("release__checkout", schedule=None, params={
 with DAG("release__lab", schedule=None):
     EmptyOperator(task_id="load", pool="lab", pool_slots=2)
 
+with DAG("release__gone", schedule=None, tags=["relman-invalid"]):
+    EmptyOperator(task_id="open")
+
 rollback = build_rollback()
 
 with DAG("other", schedule=None):
