@@ -42,9 +42,9 @@ def on_starting(component: object) -> None:
 def preload() -> None:
     """Import what parses and steps import, and build every model. Idempotent."""
     from relman_plugins.domain.base import Frozen
-    from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS, operator_type
+    from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS, ROLLBACK, operator_type
 
-    for entry in {*OPERATORS.values(), MAINTENANCE}:
+    for entry in {*OPERATORS.values(), MAINTENANCE, ROLLBACK}:
         operator_type(entry)
     for module in MODULES:
         import_module(module)

@@ -259,7 +259,7 @@ def _connection(url: URL) -> dict[str, Any]:
 
 def _train(file: Path) -> None:
     """Write a pipeline whose schedule comes round while the tests run."""
-    soon = datetime.now(UTC) + timedelta(minutes=4)
+    soon = datetime.now(UTC) + timedelta(minutes=2)
     day = f"{soon:%a}".lower()
     file.write_text(
         "apiVersion: relman/v1\n"
