@@ -153,8 +153,11 @@ def _arguments(
 ) -> dict[str, Any]:
     try:
         url = httpx.URL(base_url)
-    except httpx.InvalidURL as error:
-        raise ClientRejected(f"{base_url!r} is not an address: {error}") from error
+    except httpx.InvalidURL:
+        # Not quoted, and not with httpx's own words: a password may stand in what could not be read.
+        raise ClientRejected(
+            "the address can't be read: expected http://host or https://host, with a port of digits"
+        ) from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise ClientRejected(f"{shown(url)!r} is not an address: expected http://host or https://host")
     return {

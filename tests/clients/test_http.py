@@ -117,6 +117,16 @@ def test_a_secret_in_the_address_is_not_shown(serving: Callable[..., str]) -> No
     assert "t0ken" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["https://bob:s3cret@host:80a/", "https://bob:s3cr/et@host", "http://bob:s3c[ret@"]
+)
+def test_a_secret_in_what_is_no_address_is_not_shown(url: str) -> None:
+    with pytest.raises(ClientRejected) as caught:
+        http.client(url)
+    assert "s3c" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 @pytest.mark.parametrize("url", ["ftp://x", "no address", "http://", "//x"])
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(ClientRejected, match="is not an address"):
