@@ -59,6 +59,9 @@ class MaintenanceOperator(BaseOperator):
         telemetry.level("outbox.pending", event["pending"])
 
 
+_AT_WORK = frozenset({"running", "restarting", "deferred", "up_for_retry", "up_for_reschedule"})
+
+
 class _AirflowRuns:
     """Asks Airflow through the task's own connection to it."""
 
@@ -70,6 +73,10 @@ class _AirflowRuns:
 
     def ended(self, dag_id: str, run_id: str) -> bool:
         return bool(self._ti.get_dr_count(dag_id, run_ids=[run_id], states=["success", "failed"]))
+
+    def working(self, dag_id: str, run_id: str) -> bool:
+        states = self._ti.get_task_states(dag_id, run_ids=[run_id]).get(run_id, {})
+        return not _AT_WORK.isdisjoint(map(str, states.values()))
 
     def succeeded(self, dag_id: str, run_id: str, task_ids: list[str]) -> set[str]:
         states = self._ti.get_task_states(dag_id, task_ids=task_ids, run_ids=[run_id]).get(run_id, {})

@@ -37,7 +37,10 @@ ROLLBACK_GRACE = timedelta(minutes=2)
 """How long the run of a rollback has to begin."""
 ROLLBACK_GIVEN_UP = timedelta(minutes=30)
 """How old a request becomes that can't be carried out: much may have changed by then; a person asks again."""
-ROLLBACK_FORGOTTEN = timedelta(days=1)
+ROLLBACK_TOO_LATE = timedelta(days=1)
+"""A request that nobody worked on for so long is ended and not carried out: nobody expects it any more."""
+ROLLBACK_FORGOTTEN = timedelta(days=90)
+"""How far back requests without an end are looked for."""
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,9 @@ class Runs(Protocol):
 
     def ended(self, dag_id: str, run_id: str) -> bool:
         """Say whether the run has ended, in any way."""
+
+    def working(self, dag_id: str, run_id: str) -> bool:
+        """Say whether a task of the run has begun and is to go on: it runs, waits, or will be tried again."""
 
     def succeeded(self, dag_id: str, run_id: str, task_ids: list[str]) -> set[str]:
         """Return which of these tasks Airflow shows as successful."""
@@ -149,27 +155,33 @@ class Housekeeper:
         """
         now, done = datetime.now(UTC), []
         for asked in self.ledger.rollbacks_asked(now - ROLLBACK_FORGOTTEN):
-            release = self.ledger.release(asked.release_id)
-            if release is None or asked.at > now - ROLLBACK_GRACE or self._goes_on(asked):
-                continue
-            recorder = Recorder(asked.release_id, lambda: self.ledger, warn=log.warning)
             try:
-                done.append(go_back(self.ledger, release, asked, recorder))
-            except Refused as error:
-                done.append(f"rollback of {asked.release_id} refused: {error}")
-            except RelmanError as error:
-                late = asked.at < now - ROLLBACK_GIVEN_UP
-                broke(self.ledger, release, asked, recorder, str(error), final=late)
-                log.warning("rollback of %s: %s", asked.release_id, error)
+                if asked.at <= now - ROLLBACK_GRACE and (said := self._finish_rollback(asked, now)):
+                    done.append(said)
+            except Exception:
+                # Of Airflow or of somebody's driver; other requests must not wait for it.
+                log.exception("the rollback of %s in %s", asked.release_id, asked.environment)
         return done
 
-    def _goes_on(self, asked: Asked) -> bool:
-        """Say whether the run of a rollback is there and at work."""
+    def _finish_rollback(self, asked: Asked, now: datetime) -> str:
+        release, late = self.ledger.release(asked.release_id), asked.at < now - ROLLBACK_GIVEN_UP
         run = (ROLLBACK_DAG_ID, rollback_run_id(asked.release_id, asked.environment, asked.n))
-        if not self.runs.exists(*run) or self.runs.ended(*run):
-            return False
-        begun = [Kind.CHANGE_STARTED, Kind.ROLLBACK_FAILED]
-        return bool(self.ledger.events(asked.release_id, kinds=begun, after=asked.id))
+        # A run that never ends, on a paused DAG for one, must not keep the request for ever. Should it come
+        # back to life, it finds the request ended, or is fenced off.
+        if release is None or (not late and self.runs.working(*run)):
+            return ""
+        recorder = Recorder(asked.release_id, lambda: self.ledger, warn=log.warning)
+        if asked.at < now - ROLLBACK_TOO_LATE:
+            error = "nothing carried it out for a day; look what runs there now, then ask again"
+            broke(self.ledger, release, asked, recorder, error, final=True)
+            return f"rollback of {asked.release_id} given up: {error}"
+        try:
+            return go_back(self.ledger, release, asked, recorder)
+        except Refused as error:
+            return f"rollback of {asked.release_id} refused: {error}"
+        except Exception as error:
+            broke(self.ledger, release, asked, recorder, str(error) or type(error).__name__, final=late)
+            raise
 
     def find_bypasses(self) -> list[str]:
         """Find gates that Airflow shows green and that nobody approved."""

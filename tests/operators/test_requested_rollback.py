@@ -7,17 +7,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import time_machine
 from airflow.sdk.exceptions import AirflowFailException
 
 from relman_plugins.domain.event import Kind, NewEvent
-from relman_plugins.domain.identity import Actor
+from relman_plugins.domain.identity import Actor, rollback_run_id
 from relman_plugins.domain.state import DesiredState, Revision
 from relman_plugins.errors import PlatformError, Refused, StaleToken
 from relman_plugins.factory.rollback import build_rollback
@@ -332,6 +333,37 @@ def test_maintenance_does_what_no_run_does(
     assert asked_of(release.events())[0].state == "finished"
     Housekeeper(world.ledger, Runs()).round()
     assert only(release, Kind.ROLLBACK_FINISHED)
+
+
+def test_maintenance_tries_again_what_broke_in_its_own_hands(
+    two: tuple[Release, Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, release = two[1].world, two[1]
+    asked(release)
+    monkeypatch.setattr(housekeeping, "ROLLBACK_GRACE", timedelta(0))
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_RELMAN_SANDBOX", "relman-sandbox://127.0.0.1:1")
+        Housekeeper(world.ledger, Runs()).round()
+    assert only(release, Kind.ROLLBACK_FAILED).data["final"] is False
+    run_id = rollback_run_id(release.id, WHERE, 1)
+    Housekeeper(world.ledger, Runs(busy={run_id})).round()
+    assert world.weights() == {"1.2.0": 100}, "the run is at work"
+    Housekeeper(world.ledger, Runs()).round()
+    assert world.weights() == {"1.1.0": 100}
+
+
+def test_a_request_that_nobody_worked_on_for_a_day_is_ended_so_that_it_can_be_made_again(
+    two: tuple[Release, Release],
+) -> None:
+    world, release = two[1].world, two[1]
+    asked(release)
+    run_id = rollback_run_id(release.id, WHERE, 1)
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=2)):
+        Housekeeper(world.ledger, Runs(busy={run_id})).round()
+    assert only(release, Kind.ROLLBACK_FAILED).data["final"] is True
+    assert world.weights() == {"1.2.0": 100}
+    run(asked(release, n=2))
+    assert world.weights() == {"1.1.0": 100}
 
 
 def test_another_environment_of_the_release_can_be_named(world: World) -> None:

@@ -94,6 +94,9 @@ class Running:
     def ended(self, dag_id: str, run_id: str) -> bool:
         return False
 
+    def working(self, dag_id: str, run_id: str) -> bool:
+        return True
+
     def succeeded(self, dag_id: str, run_id: str, task_ids: list[str]) -> set[str]:
         return set()
 

@@ -26,6 +26,7 @@ class Runs:
     over: set[str] = field(default_factory=set)
     broken: bool = False
     green: set[str] = field(default_factory=set)
+    busy: set[str] = field(default_factory=set)
 
     def exists(self, dag_id: str, run_id: str) -> bool:
         if self.broken:
@@ -34,6 +35,9 @@ class Runs:
 
     def ended(self, dag_id: str, run_id: str) -> bool:
         return run_id in self.over
+
+    def working(self, dag_id: str, run_id: str) -> bool:
+        return run_id in self.busy
 
     def succeeded(self, dag_id: str, run_id: str, task_ids: list[str]) -> set[str]:
         return self.green & set(task_ids)
