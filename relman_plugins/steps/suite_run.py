@@ -5,7 +5,8 @@ What counts, and why:
 * An exit code proves nothing. Green needs a whole report of the last try: of tests that ran, or of coverage,
   a scan or a load test.
 * The command runs again only when tests failed, or when it broke off: past its time limit, by a signal, or
-  without a report that can be read. Measuring coverage, findings or load until they please is no retry.
+  without a report that can be read. Measuring coverage, findings or load until they please is no retry: one
+  that missed its limit is the last.
 * All tries together say which tests failed (``clients.reports.merge``). A test that a later try saw pass is
   flaky: green, recorded by name, and counted against ``max_flaky``. A try that broke off counts as one more.
 * Reports beside the tests, the exit code and ``max_duration_s`` are those of the last try.
@@ -29,6 +30,9 @@ from relman_plugins.steps.process import Command, CommandResult
 
 NAMES_KEPT = 50
 """How many failed tests, and how many flaky ones, are recorded by name; all are counted."""
+
+SHELL_SIGNALS = 128
+"""Exit codes above are a shell's for a program that a signal ended (POSIX, 2.8.2)."""
 
 WHOLE = "(the whole suite)"
 """What a try that broke off is called among the flaky tests."""
@@ -108,9 +112,9 @@ class SuiteRun:
     def _try(self, number: int, earlier: list[_Try]) -> _Try:
         self._make_room()
         failed = self.scratch / "failed-tests.txt"
-        names = (
-            [] if not earlier else [case.name for case in _merged(earlier).cases if case.state in junit.BAD]
-        )
+        # A try that broke off may not have come to most of its tests: then all of them are to run.
+        whole = any(not ended.broken for ended in earlier)
+        names = [case.name for case in _merged(earlier).cases if case.state in junit.BAD] if whole else []
         failed.write_text("".join(f"{' '.join(name.split())}\n" for name in names), encoding="utf-8")
         self._command = Command(
             argv=self.args["command"],
@@ -138,8 +142,10 @@ class SuiteRun:
                 ended.broken = ended.broken or f"{report['kind']}: {found.reason}"
         if result.timed_out:
             ended.broken = f"took longer than {self.args['timeout_s']:g} s and was stopped"
-        elif result.code < 0:
-            ended.broken = f"was ended by {_signal(-result.code)}"
+        elif result.code < 0 or result.code > SHELL_SIGNALS:
+            # A shell says of a program that a signal ended: 128 and the signal's number.
+            number = -result.code if result.code < 0 else result.code - SHELL_SIGNALS
+            ended.broken = f"was ended by {_signal(number)}"
         elif result.code and not ended.broken and not ended.readings and not _bad(ended):
             ended.broken = f"the report is green, but the command ended with exit code {result.code}"
         return ended
@@ -151,13 +157,23 @@ class SuiteRun:
             if not name:
                 continue
             path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.parent.resolve().is_relative_to(home) and (path.is_symlink() or path.is_file()):
+            if not path.parent.resolve().is_relative_to(home):
+                raise ClientRejected(
+                    f"the folder of {name} leads out of the artifact: no report is read there"
+                )
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ClientRejected(f"there is no folder for {name}: {error.strerror}") from error
+            if path.is_symlink() or path.is_file():
                 path.unlink()
 
     def _pays(self, tries: list[_Try]) -> bool:
-        """Say whether another try may turn out better: tests failed, or the last one broke off."""
-        if self._killed:
+        """Say whether another try may turn out better: tests failed, or the last one broke off.
+
+        What was measured and missed its limit is not measured until it pleases, nor beside a failed test.
+        """
+        if self._killed or any(found.whole and not found.passed for found in tries[-1].readings.values()):
             return False
         return bool(tries[-1].broken) or _merged(tries).bad > int(self.args["max_failures"])
 

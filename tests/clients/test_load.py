@@ -24,6 +24,12 @@ def test_what_locust_writes() -> None:
     assert whole.rate == pytest.approx(59.03, abs=0.01)
 
 
+def test_a_request_of_locusts_that_is_called_as_the_total_is_not_taken_for_it() -> None:
+    header, *rows = (WRITTEN / "locust_stats.csv").read_bytes().splitlines(keepends=True)
+    named = rows[0].replace(b"GET,/cart,132", b"GET,Aggregated,5")
+    assert locust.read(b"".join([header, named, *rows])).requests == 176
+
+
 def exported(failed: bool) -> dict[str, Any]:
     """What ``--summary-export`` writes."""
     times = {"avg": 20.1, "min": 1.2, "med": 18.5, "max": 99.0, "p(90)": 40.0, "p(95)": 61.5}
@@ -117,6 +123,10 @@ REFUSED = {
     "nan in a table": (
         locust, (WRITTEN / "locust_stats.csv").read_bytes().replace(b"Aggregated,176", b"Aggregated,nan"),
         "Request Count is nan",
+    ),
+    "failures unsaid": (
+        locust, (WRITTEN / "locust_stats.csv").read_bytes().replace(b"gated,176,11,", b"gated,176,N/A,"),
+        "does not say how many requests",
     ),
     "negative requests": (
         locust, (WRITTEN / "locust.json").read_bytes().replace(b'"num_requests": 152', b'"num_requests": -1'),

@@ -112,6 +112,21 @@ def test_what_fails_every_time_is_red_with_its_names(release: Release, code: Any
     assert found["failed"] == [{"name": "b", "message": "no"}]
 
 
+def test_what_a_broken_off_try_did_not_come_to_is_run_again(release: Release, code: Any) -> None:
+    code(
+        """
+        if attempt == 1:
+            tests(a="failed")
+            sys.exit(143)
+        assert failed_before == []
+        sys.exit(tests(a="passed", b="failed"))
+        """
+    )
+    found = ended(release)
+    assert (found["passed"], found["tests"], found["failures"]) == (False, 2, 1)
+    assert {"name": "(the whole suite)", "message": "was ended by signal 15 (SIGTERM)"} in found["flaky"]
+
+
 def test_a_green_suite_runs_once(release: Release, code: Any) -> None:
     code("assert attempt == 1; tests(a='passed')")
     assert ended(release)["said"] == "suite one: 1 ran, 0 failed, 0 broke, 0 skipped"

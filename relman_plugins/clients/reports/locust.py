@@ -54,16 +54,24 @@ def _from_csv(text: str, where: str) -> Load:
         raise ClientRejected(
             f"{where} has no column {missing[0]!r}; it must be the file <prefix>_stats.csv that --csv writes"
         )
-    # Locust writes the total last: without it the file was cut off.
-    total = next((row for row in rows if row["Name"] == _TOTAL), None)
-    if total is None or any(value is None for value in total.values()) or not text.endswith("\n"):
+    # Locust writes the total last: without it the file was cut off. A request may be called so, too.
+    total = next(reversed([row for row in rows if row["Name"]]), None)
+    if (
+        total is None
+        or total["Name"] != _TOTAL
+        or any(value is None for value in total.values())
+        or not text.endswith("\n")
+    ):
         raise ClientRejected(
             f"{where} has no whole row {_TOTAL!r}; the test may have been stopped while it wrote"
         )
+    requests, errors = _number(total, "Request Count"), _number(total, "Failure Count")
+    if requests is None or errors is None:
+        raise ClientRejected(f"{where} does not say how many requests there were, or how many failed")
     return Load(
         tool="locust",
-        requests=round(_number(total, "Request Count") or 0),
-        errors=round(_number(total, "Failure Count") or 0),
+        requests=round(requests),
+        errors=round(errors),
         rate=_number(total, "Requests/s"),
         p50=_number(total, "50%"),
         p95=_number(total, "95%"),

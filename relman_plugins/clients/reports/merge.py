@@ -1,9 +1,9 @@
 """Several tries of one suite → one report: which tests failed for good, and which are flaky. Pure.
 
-A test is known by its name, and the second of one name in a report as the second. It failed for good when no
-try in which it ran saw it pass; it is flaky when some tries saw it pass and others fail, in whatever order:
-a later try may run only what failed before, or everything again. A test that a later try skips or leaves out
-keeps what was known of it.
+A test is known by its name; of several with one name, those that failed in a report come first, so that two
+of them are never taken for one that failed and then passed. It failed for good when the last try in which it
+ran saw it fail, since an earlier pass may be one of a try that broke off. It is flaky when that try saw it
+pass, and another fail. A test that a later try skips or leaves out keeps what was known of it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from relman_plugins.clients.reports.junit import BAD, Case, State, SuiteReport, tally
 
 _GOOD = (State.PASSED, State.FLAKY)
+_RAN = (*_GOOD, *BAD)
 
 
 def merged(reports: Sequence[SuiteReport]) -> SuiteReport:
@@ -26,9 +27,12 @@ def merged(reports: Sequence[SuiteReport]) -> SuiteReport:
     unnamed_failures = unnamed_errors = 0
     for report in reports:
         seen: Counter[str] = Counter()
-        for case in report.cases:
-            tests.setdefault((case.name, seen[case.name]), []).append(case)
+        ranks: dict[int, int] = {}
+        for place, case in sorted(enumerate(report.cases), key=lambda found: found[1].state not in BAD):
+            ranks[place] = seen[case.name]
             seen[case.name] += 1
+        for place, case in enumerate(report.cases):
+            tests.setdefault((case.name, ranks[place]), []).append(case)
         states = [case.state for case in report.cases]
         unnamed_failures = max(unnamed_failures, report.failures - states.count(State.FAILED))
         unnamed_errors = max(unnamed_errors, report.errors - states.count(State.BROKEN))
@@ -42,12 +46,10 @@ def merged(reports: Sequence[SuiteReport]) -> SuiteReport:
 
 
 def _one(tries: Sequence[Case]) -> Case:
-    bad = [case for case in tries if case.state in BAD]
-    good = [case for case in tries if case.state in _GOOD]
-    flaky = [case for case in good if case.state is State.FLAKY]
+    ran = [case for case in tries if case.state in _RAN]
+    wrong = [case for case in ran if case.state is not State.PASSED]
+    last = (ran or tries)[-1]
     seconds = sum(case.seconds for case in tries)
-    if good and (bad or flaky):
-        first = (bad or flaky)[0]
-        return Case(first.name, State.FLAKY, first.message, seconds)
-    last = (bad or good or tries)[-1]
+    if wrong and last.state in _GOOD:
+        return Case(last.name, State.FLAKY, wrong[0].message, seconds)
     return last._replace(seconds=seconds)
