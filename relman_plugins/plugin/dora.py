@@ -18,13 +18,17 @@ DAYS = 90
 """Length of the period when nobody says another: the three months of the Four Keys project."""
 
 
+FIRST, LAST = date(2000, 1, 1), date(2100, 1, 1)
+"""Days that can be asked for: at the calendar's own ends there is no 90 days before, and no day after."""
+
+
 @router.get("/metrics")
 def get_metrics(
     user: access.Reader,
     pipeline: str | None = None,
     environment: str | None = None,
-    begin: Annotated[date | None, Query(alias="from")] = None,
-    end: Annotated[date | None, Query(alias="to")] = None,
+    begin: Annotated[date | None, Query(alias="from", ge=FIRST, le=LAST)] = None,
+    end: Annotated[date | None, Query(alias="to", ge=FIRST, le=LAST)] = None,
 ) -> dict[str, Any]:
     """Return deployment frequency, lead time, change failure rate and time to restore, and what they mean.
 

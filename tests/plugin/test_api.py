@@ -348,4 +348,5 @@ def test_figures_are_those_of_what_the_caller_may_see(server: Server) -> None:
     assert asked(pipeline="none").status_code == 404
     assert "there are production" in asked(environment="nowhere").json()["detail"]
     assert asked(**{"from": "2020-02-01", "to": "2020-01-01"}).status_code == 422
-    assert asked(**{"from": "soon"}).status_code == 422
+    for period in ({"from": "soon"}, {"to": "9999-12-31"}, {"to": "0001-01-01"}, {"from": "0001-01-01"}):
+        assert asked(**period).status_code == 422, period
