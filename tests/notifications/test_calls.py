@@ -14,6 +14,7 @@ from relman_plugins.domain.status import Decision
 from relman_plugins.ledger.api import Ledger, ReleaseRecord
 from relman_plugins.notifications.outbox import drain
 from relman_plugins.notifications.slack import Slack
+from relman_plugins.notifications.text import nobody
 from relman_plugins.notifications.thread import thread_message
 from relman_plugins.plan.model import ReleasePlan
 from relman_plugins.plan.routing import Route
@@ -201,3 +202,8 @@ def test_a_release_that_people_rejected_is_shown_as_stopped_not_as_broken(
     drain(ledger, slack, NOW)
     assert "⛔ production" in plain(server.messages()[0])
     assert server.messages("#releases") == []
+
+
+def test_no_mailbox_stays_in_an_error_and_a_long_one_without_any_is_read_at_once() -> None:
+    assert nobody(f"550 <{'o' * 200}@shop.example> unknown") == "550 <…> unknown"
+    assert nobody("x" * 1_000_000) == "x" * 1_000_000
