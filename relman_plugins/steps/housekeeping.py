@@ -180,7 +180,11 @@ class Housekeeper:
         except Refused as error:
             return f"rollback of {asked.release_id} refused: {error}"
         except Exception as error:
-            broke(self.ledger, release, asked, recorder, str(error) or type(error).__name__, final=late)
+            # Only relman's own words go on record: those of a driver or a library may quote a password.
+            said = (
+                str(error) if isinstance(error, RelmanError) else f"{type(error).__name__}; the log says more"
+            )
+            broke(self.ledger, release, asked, recorder, said, final=late)
             raise
 
     def find_bypasses(self) -> list[str]:

@@ -26,7 +26,7 @@ from relman_plugins.hooks.change import Change, converge
 from relman_plugins.ledger.api import Ledger, asked_of, way_back
 from relman_plugins.ledger.rollbacks import key_of
 from relman_plugins.platforms.archive import pack
-from relman_plugins.steps import housekeeping
+from relman_plugins.steps import housekeeping, returning
 from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.strategies.api import promoted
 from tests.steps.test_housekeeping import Runs
@@ -350,6 +350,20 @@ def test_maintenance_tries_again_what_broke_in_its_own_hands(
     assert world.weights() == {"1.2.0": 100}, "the run is at work"
     Housekeeper(world.ledger, Runs()).round()
     assert world.weights() == {"1.1.0": 100}
+
+
+def test_a_drivers_own_words_stay_in_the_log(
+    two: tuple[Release, Release], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def driver(*_: Any) -> Any:
+        raise KeyError("https://shop:s3cret@cluster")
+
+    asked(two[1])
+    monkeypatch.setattr(housekeeping, "ROLLBACK_GRACE", timedelta(0))
+    monkeypatch.setattr(returning, "platform_of", driver)
+    Housekeeper(two[1].world.ledger, Runs()).round()
+    assert only(two[1], Kind.ROLLBACK_FAILED).data["message"] == "KeyError; the log says more"
+    assert "s3cret" in caplog.text
 
 
 def test_a_request_that_nobody_worked_on_for_a_day_is_ended_so_that_it_can_be_made_again(
