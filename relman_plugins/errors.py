@@ -95,3 +95,12 @@ class PlatformRejected(PlatformError):
 
 class StaleToken(PlatformError):
     """The platform has seen a newer fencing token: this caller no longer owns the environment."""
+
+
+def recordable(error: Exception) -> str:
+    """Return what may be recorded of an error and read by everybody: relman's own words, else its type.
+
+    What a driver or a library says may quote an address with a password; it belongs into the log.
+    """
+    own = str(error) if isinstance(error, RelmanError) else ""
+    return own or f"{type(error).__name__}; the log says more"

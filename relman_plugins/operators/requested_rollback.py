@@ -8,7 +8,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from relman_plugins import settings, telemetry
-from relman_plugins.errors import Refused
+from relman_plugins.errors import Refused, recordable
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.steps.returning import broke, go_back
 
@@ -59,7 +59,7 @@ class RequestedRollbackOperator(BaseOperator):
                 raise AirflowFailException(str(error)) from error
             except Exception as error:
                 ti = context["ti"]
-                said = str(error) or type(error).__name__
+                said = recordable(error)
                 last = ti.try_number > ti.max_tries
                 broke(book, release, asked, recorder, said, final=last)
                 raise

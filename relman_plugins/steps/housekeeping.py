@@ -13,7 +13,7 @@ from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import ROLLBACK_DAG_ID, rollback_run_id
 from relman_plugins.domain.state import DesiredState
 from relman_plugins.domain.status import Outcome
-from relman_plugins.errors import LedgerConflict, Refused, RelmanError
+from relman_plugins.errors import LedgerConflict, Refused, RelmanError, recordable
 from relman_plugins.hooks.change import Change, converge
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.hooks.recorder import Recorder
@@ -180,11 +180,7 @@ class Housekeeper:
         except Refused as error:
             return f"rollback of {asked.release_id} refused: {error}"
         except Exception as error:
-            # Only relman's own words go on record: those of a driver or a library may quote a password.
-            said = (
-                str(error) if isinstance(error, RelmanError) else f"{type(error).__name__}; the log says more"
-            )
-            broke(self.ledger, release, asked, recorder, said, final=late)
+            broke(self.ledger, release, asked, recorder, recordable(error), final=late)
             raise
 
     def find_bypasses(self) -> list[str]:
