@@ -11,6 +11,10 @@ from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.options import PlanFormat, ValidateFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relman_plugins.domain.risk import Assessment
+    from relman_plugins.plan.model import ReleasePlan
     from relman_plugins.spec.diagnostic import Diagnostic
 
 
@@ -40,6 +44,10 @@ def validate(
 def plan(
     file: Annotated[Path, typer.Argument(help="Pipeline file.")],
     version: Annotated[str, typer.Option("--version", help="Version to plan for.")] = "VERSION",
+    since: Annotated[
+        str,
+        typer.Option("--since", help="Live version: show what changed since, and how risky that is."),
+    ] = "",
     form: Annotated[PlanFormat, typer.Option("--format", help="How the plan is printed.")] = PlanFormat.TEXT,
 ) -> None:
     """Show what a release of this pipeline will do, step by step."""
@@ -52,20 +60,60 @@ def plan(
 
     if not file.is_file():
         raise Stop(Exit.USAGE, f"{file}: no such file")
-    if not is_version(version):
-        raise Stop(Exit.USAGE, f"--version {version!r}: expected letters, digits and . _ + -, at most 64")
+    for option, value in (("--version", version), ("--since", since or version)):
+        if not is_version(value):
+            raise Stop(Exit.USAGE, f"{option} {value!r}: expected letters, digits and . _ + -, at most 64")
     loaded = load_pipeline(file)
     if loaded.documents is None or _has_errors(loaded.diagnostics):
         _print(loaded.diagnostics, loaded.sources, ValidateFormat.TEXT, err=True)
         raise typer.Exit(Exit.FINDINGS)
     release = plan_release(compile_shape(loaded.documents), Options(version=version))
+    found = _assessed(release, file, since) if since else None
     if form is PlanFormat.JSON:
-        echo_json(
-            {"plan_hash": release.hash, "shape_hash": release.shape.hash, **release.model_dump(mode="json")}
-        )
-    else:
-        text = render_text(release) if form is PlanFormat.TEXT else render_mermaid(release)
-        typer.echo(shown(text), nl=False)
+        hashes = {"plan_hash": release.hash, "shape_hash": release.shape.hash}
+        more = {"assessment": found.model_dump(mode="json")} if found else {}
+        echo_json({**hashes, **release.model_dump(mode="json"), **more})
+        return
+    text = render_text(release) if form is PlanFormat.TEXT else render_mermaid(release)
+    typer.echo(shown(text), nl=False)
+    if found and form is PlanFormat.TEXT:
+        typer.echo(shown("\n" + "\n".join(_risk(found)) + "\n"), nl=False)
+
+
+def _assessed(release: ReleasePlan, file: Path, since: str) -> Assessment:
+    from relman_plugins.clients.git import Wanted, change_set
+    from relman_plugins.domain.risk import Circumstances, RiskPolicy, assess
+    from relman_plugins.errors import ClientError
+
+    step = next((s for s in release.shape.steps if s.id == "assess"), None)
+    if step is None:
+        raise Stop(Exit.USAGE, f"--since: {file} assesses nothing; add `assess: {{}}` to it")
+    wanted = Wanted(
+        version=release.options.version,
+        live=since,
+        tag_prefix=step.args["tag_prefix"],
+        paths=step.args["paths"],
+        migrations=step.args["migrations"],
+    )
+    try:
+        changes = change_set((file.parent / step.args["repository"]).resolve(), wanted)
+    except ClientError as error:
+        raise Stop(Exit.USAGE, f"--since: {error}") from error
+    return assess(changes, Circumstances(live=since), RiskPolicy.model_validate(step.args["risk"]))
+
+
+def _risk(found: Assessment) -> Iterator[str]:
+    changes = found.changes
+    yield f"since {found.circumstances.live}: {found.headline()}"
+    for one in found.contributions:
+        yield f"  +{one.points:<3} {one.reason}"
+    authors = ", ".join(a.name or a.email for a in changes.authors)
+    by = f"{changes.commit_count} commits by {authors or 'nobody'}"
+    yield f"{by}, {changes.file_count} files, {changes.lines} lines"
+    for commit in changes.commits:
+        yield f"  {commit.id[:9]} {commit.subject}"
+    for moved in changes.dependencies:
+        yield f"  {moved.line()}"
 
 
 def schema() -> None:

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     STEP_FINISHED = "step.finished"
     STEP_FAILED = "step.failed"
     STEP_REFUSED = "step.refused"
+    CHANGE_ASSESSED = "change.assessed"
     ARTIFACT_BUILT = "artifact.built"
     ENVIRONMENT_PROVISIONED = "environment.provisioned"
     ENVIRONMENT_REMOVED = "environment.removed"

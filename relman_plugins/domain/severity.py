@@ -89,6 +89,10 @@ def _decided(_step: str, data: Mapping[str, Any]) -> Severity:
     return Severity.NOTICE if data.get("state") == "approved" else Severity.WARNING
 
 
+def _assessed(_step: str, data: Mapping[str, Any]) -> Severity:
+    return Severity.INFO if data.get("risk") == "low" else Severity.NOTICE
+
+
 def _compared(_step: str, data: Mapping[str, Any]) -> Severity:
     return Severity.WARNING if data.get("lines") else Severity.INFO
 
@@ -107,6 +111,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.STEP_FAILED: _failed,
     Kind.STEP_REFUSED: _refused,
     Kind.ARTIFACT_BUILT: Severity.INFO,
+    Kind.CHANGE_ASSESSED: _assessed,
     Kind.ENVIRONMENT_PROVISIONED: Severity.INFO,
     Kind.ENVIRONMENT_REMOVED: Severity.INFO,
     Kind.CHANGE_STARTED: Severity.INFO,
@@ -154,6 +159,7 @@ class Occasion(StrEnum):
     EXPIRED = "expired"
     HELD = "held"
     BUILT = "built"
+    ASSESSED = "assessed"
     TESTED = "tested"
     CHANGED = "changed"
     WAITING = "waiting"
@@ -171,6 +177,7 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
     Occasion.CLOSED: frozenset({Kind.RELEASE_CLOSED}),
     Occasion.HELD: frozenset({Kind.RELEASE_HELD, Kind.RELEASE_RESUMED, Kind.ABORT_REQUESTED}),
     Occasion.BUILT: frozenset({Kind.ARTIFACT_BUILT}),
+    Occasion.ASSESSED: frozenset({Kind.CHANGE_ASSESSED}),
     Occasion.TESTED: frozenset({Kind.SUITE_FINISHED, Kind.PARITY_COMPARED}),
     Occasion.CHANGED: frozenset(
         {Kind.ENVIRONMENT_PROVISIONED, Kind.ENVIRONMENT_REMOVED, Kind.CHANGE_FINISHED, Kind.WINDOW_WAITED}

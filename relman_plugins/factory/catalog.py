@@ -18,6 +18,7 @@ Catalog = Mapping[StepKind, "str | OperatorType"]
 OPERATORS: dict[StepKind, str] = {
     StepKind.OPEN: "relman_plugins.operators.open.OpenReleaseOperator",
     StepKind.BUILD: "relman_plugins.operators.build.BuildArtifactOperator",
+    StepKind.ASSESS: "relman_plugins.operators.assess.AssessChangeOperator",
     StepKind.PROVISION: "relman_plugins.operators.provision.ProvisionOperator",
     StepKind.DEPLOY: "relman_plugins.operators.deploy.DeployOperator",
     StepKind.ROLL: "relman_plugins.operators.rolling.RollOperator",

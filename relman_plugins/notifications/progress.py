@@ -38,6 +38,7 @@ class Stage(NamedTuple):
 
 _ENDS = {
     StepKind.BUILD: Kind.ARTIFACT_BUILT,
+    StepKind.ASSESS: Kind.CHANGE_ASSESSED,
     StepKind.PROVISION: Kind.ENVIRONMENT_PROVISIONED,
     StepKind.TEARDOWN: Kind.ENVIRONMENT_REMOVED,
     StepKind.DEPLOY: Kind.CHANGE_FINISHED,

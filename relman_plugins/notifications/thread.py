@@ -13,6 +13,7 @@ from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import is_ticket
 from relman_plugins.notifications import rollbacks
 from relman_plugins.notifications.about import About
+from relman_plugins.notifications.assessed import assessed
 from relman_plugins.notifications.blocks import Block, Message, context, message, quote, section
 from relman_plugins.notifications.text import (
     code,
@@ -375,6 +376,7 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.STEP_FAILED: _stopped("❌", "failed"),
     Kind.STEP_REFUSED: _stopped("⛔", "was refused"),
     Kind.ARTIFACT_BUILT: _built,
+    Kind.CHANGE_ASSESSED: assessed,
     Kind.CHANGE_FINISHED: _changed,
     Kind.SUITE_FINISHED: _suite,
     Kind.PARITY_COMPARED: _compared,

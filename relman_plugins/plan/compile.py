@@ -57,7 +57,7 @@ def compile_shape(documents: Documents) -> Shape:
         description=pipeline.metadata.description.strip(),
         service=pipeline.metadata.name,
         spec_digest=documents.digest,
-        steps=graph.connect(_build(pipeline), stages, _follow_up(documents)),
+        steps=graph.connect(_build(pipeline), stages, _follow_up(documents), _assess(pipeline)),
         environments=tuple(_environment(documents.environments[name]) for name in names),
         analyses=tuple(_analysis(name, a) for name, a in sorted(pipeline.analyses.items())),
         slack_channel=pipeline.notify.slack if pipeline.notify else None,
@@ -171,6 +171,20 @@ def _build(pipeline: ReleasePipeline) -> dict[str, Any]:
         "source": artifact.source,
         "command": list(artifact.build or ()),
         "timeout_s": artifact.timeout.seconds,
+    }
+
+
+def _assess(pipeline: ReleasePipeline) -> dict[str, Any] | None:
+    assess = pipeline.assess
+    if assess is None:
+        return None
+    return {
+        "repository": assess.repository or pipeline.artifact.source,
+        "paths": list(assess.paths),
+        "tag_prefix": assess.tag_prefix,
+        "environment": assess.compared_with or pipeline.stages[-1].environment,
+        "migrations": list(assess.migrations),
+        "risk": assess.risk.model_dump(mode="json"),
     }
 
 

@@ -56,14 +56,18 @@ def render_text(found: PlanDiff) -> str:
     if not count:
         return f"{found.pipeline}: no difference\n"
     lines = [f"{found.pipeline}: {words.plural(count, 'difference')}, {bad or 'none'} dangerous"]
-    return "\n".join([*lines, *map(_line, found.differences)]) + "\n"
+    return "\n".join([*lines, *(f"{_mark(d)} {line_of(d)}" for d in found.differences)]) + "\n"
 
 
-def _line(d: Difference) -> str:
-    mark = "!" if d.danger else {"added": "+", "removed": "-", "changed": "~"}[d.change]
+def _mark(d: Difference) -> str:
+    return "!" if d.danger else {"added": "+", "removed": "-", "changed": "~"}[d.change]
+
+
+def line_of(d: Difference) -> str:
+    """Return one difference as a line, without its mark."""
     name = " ".join(filter(None, [d.where, d.what]))
     values = d.change if not d.what else f"{_shown(d.before)} -> {_shown(d.after)}"
-    return f"{mark} {name}: {values}" + (f" ({d.danger})" if d.danger else "")
+    return f"{name}: {values}" + (f" ({d.danger})" if d.danger else "")
 
 
 def _shown(value: Any) -> str:
@@ -86,6 +90,8 @@ def _release(one: Shape, two: Shape) -> Iterator[Difference]:
     fields = [{p.name: p.model_dump() for p in s.parameters} for s in (one, two)]
     yield from _things("parameter", fields[0], fields[1])
     yield from _fields("build", one.step("build").args, two.step("build").args)
+    looks = [{s.id: s.args for s in side.steps if s.kind is StepKind.ASSESS} for side in (one, two)]
+    yield from _things("step", looks[0], looks[1], gone="nobody looks at what changed")
 
 
 def _route(route: Route) -> dict[str, Any]:

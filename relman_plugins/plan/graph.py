@@ -14,7 +14,7 @@ from typing import Any
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.model import Step, StepKind
 
-_LOOSE = ("open", "build", "close")
+_LOOSE = ("open", "build", "assess", "close")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,10 @@ class StageSteps:
 
 
 def connect(
-    build: dict[str, Any], stages: Sequence[StageSteps], follow_up: dict[str, Any] | None = None
+    build: dict[str, Any],
+    stages: Sequence[StageSteps],
+    follow_up: dict[str, Any] | None = None,
+    assess: dict[str, Any] | None = None,
 ) -> tuple[Step, ...]:
     """Return all steps of a plan, connected, in the order in which people read them.
 
@@ -52,6 +55,7 @@ def connect(
         build: Arguments of the ``build`` step.
         stages: The stages in order; at least one.
         follow_up: Arguments of the ``follow_up`` step, if people are asked when all is over.
+        assess: Arguments of the ``assess`` step, if it is looked at what changed. It runs beside the build.
 
     Raises:
         PlanError: Two things in the plan would have the same name.
@@ -61,6 +65,9 @@ def connect(
         Step(id="build", kind=StepKind.BUILD, needs=("open",), args=build),
     ]
     before: tuple[str, ...] = ("build",)
+    if assess is not None:
+        steps.append(Step(id="assess", kind=StepKind.ASSESS, needs=("open",), args=assess))
+        before = ("build", "assess")
     for number, stage in enumerate(stages):
         connected, before = _stage(stage, before, first=number == 0)
         steps += connected

@@ -27,6 +27,7 @@ class StepKind(StrEnum):
 
     OPEN = "open"
     BUILD = "build"
+    ASSESS = "assess"
     PROVISION = "provision"
     DEPLOY = "deploy"
     ROLL = "roll"
@@ -53,6 +54,7 @@ class Step(Frozen):
 
     ========== =====================================================================================
     build      ``{source, command, timeout_s}``; paths relative to the spec folder
+    assess     ``{repository, paths, tag_prefix, environment, migrations, risk: RiskPolicy}``
     provision  ``{expires_s}``
     deploy     ``{weight: 100, promotes: true}``: all traffic at once, the old revision goes
     roll       ``{max_surge, max_unavailable, promotes: true}``: counts of replicas; all waves of a rolling
@@ -79,7 +81,7 @@ class Step(Frozen):
     """
 
     id: str
-    """Task id: ``<stage>.<name>``, or ``open``, ``build``, ``close``, ``follow_up``.
+    """Task id: ``<stage>.<name>``, or ``open``, ``build``, ``assess``, ``close``, ``follow_up``.
 
     Stable when others change.
     """

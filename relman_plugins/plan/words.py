@@ -159,6 +159,14 @@ def _parity(shape: Shape, step: Step) -> str:
             return f"{text} and shows the differences"
 
 
+def _assess(shape: Shape, step: Step) -> str:
+    args, risk = step.args, step.args["risk"]
+    return (
+        f"looks at what changed since the version that is live in {args['environment']}; the risk is medium "
+        f"from {risk['medium']} points on, high from {risk['high']}"
+    )
+
+
 def _approval(shape: Shape, step: Step) -> str:
     args = step.args
     return f"waits for {answerers(step)}; after {duration(args['timeout_s'])}: {args['on_timeout']}"
@@ -204,6 +212,7 @@ def _replicas(shape: Shape, step: Step) -> int:
 _DESCRIBE: dict[StepKind, Callable[[Shape, Step], str]] = {
     StepKind.OPEN: _open,
     StepKind.BUILD: _build,
+    StepKind.ASSESS: _assess,
     StepKind.PROVISION: _provision,
     StepKind.DEPLOY: _deploy,
     StepKind.ROLL: _roll,

@@ -74,6 +74,8 @@ CODES: dict[str, str] = {
     "RM705": "a comparison that asks nobody, or names a group that it asks nothing (warning)",
     "RM706": "a data schema that cannot be read, in two ways, or is not compared (warning)",
     "RM707": "a stage that waits for longer than its ephemeral environment lives",
+    "RM708": "an assessment compared with what is no environment of the pipeline that stays",
+    "RM709": "a risk that is never medium",
     "RM801": "a route that leads nowhere, or to several places",
     "RM802": "an address or a mention that the route's place has no use for",
     "RM803": "a group to be told that does not exist",

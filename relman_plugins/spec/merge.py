@@ -17,6 +17,7 @@ from relman_plugins.spec.position import Document, Node, Span
 GATES = "gates"
 ROUTES = "routes"
 FOLLOW_UPS = "follow_ups"
+ASSESS = "assess"
 
 
 def merged(pipeline: Document, policies: Sequence[Document]) -> Document:
@@ -28,6 +29,7 @@ def merged(pipeline: Document, policies: Sequence[Document]) -> Document:
     root = _suites(root, roots)
     root = _analyses(root, roots)
     root = _defaults(root, [(r, FOLLOW_UPS) for r in roots if FOLLOW_UPS in r.children])
+    root = _defaults_below(root, ASSESS, [(r, ASSESS) for r in roots if ASSESS in r.children])
     return Document(pipeline.path, pipeline.text, _notify(root, roots))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from relman_plugins.domain.base import Frozen
 from relman_plugins.spec.models import Environment, People, ReleasePipeline
 from relman_plugins.spec.models.base import API_VERSION, SpecModel
 from relman_plugins.spec.models.policy import Policy
@@ -87,7 +88,7 @@ def _described(name: str, definition: dict[str, Any]) -> dict[str, Any]:
     model = _models().get(name)
     if model is None:  # an enumeration
         return definition
-    bases = [c for c in reversed(model.__mro__) if issubclass(c, SpecModel) and c is not SpecModel]
+    bases = [c for c in reversed(model.__mro__) if issubclass(c, Frozen) and c not in (Frozen, SpecModel)]
     written = {field: text for base in bases for field, text in _docstrings(base).items()}
     keys = {field: info.alias or field for field, info in model.model_fields.items()}
     for field, key in keys.items():
@@ -107,7 +108,7 @@ def _models() -> dict[str, type[SpecModel]]:
     return found
 
 
-def _docstrings(model: type[SpecModel]) -> dict[str, str]:
+def _docstrings(model: type[Frozen]) -> dict[str, str]:
     """Return what stands in quotes below each field."""
     body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
     assert isinstance(body, ast.ClassDef)  # noqa: S101 - for the type checker

@@ -15,6 +15,7 @@ from relman_plugins.domain.status import Verdict
 from relman_plugins.plan import words
 from relman_plugins.plan.model import StepKind
 from relman_plugins.spec.words import visible
+from relman_plugins.steps.assessed import assessment_of, told
 
 if TYPE_CHECKING:
     from relman_plugins.domain.identity import Person
@@ -70,6 +71,7 @@ def subject_of(run: StepRun) -> dict[str, Any]:
             for step, s in suites.items()
         ],
         **_compared(run),
+        **assessment_of(run),
     }
 
 
@@ -127,6 +129,7 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
         f"without an answer by then: {args['on_timeout']}.\n\n"
         f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n{ticket}"
         f"**What is approved**\n\n| | |\n|---|---|\n{table}\n\n"
+        f"{told(subject, one_line)}"
         f"{_by_name(subject['tests'])}"
         f"{_differences(subject.get('parity'))}"
         f"**What comes next**\n\n{_next(run)}\n"

@@ -37,6 +37,29 @@ SUBJECT = {
 PEOPLE = [{"id": "alice", "name": "Alice", "slack": "U01ALICE"}, {"id": "bob", "name": "Bob"}]
 TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
     (
+        Kind.CHANGE_ASSESSED,
+        {
+            "risk": "medium",
+            "headline": "medium risk (40 points)",
+            "contributions": [{"factor": "migrations", "points": 30, "reason": "db/1.sql"}],
+            "changes": {
+                "commit_count": 12,
+                "file_count": 3,
+                "commits": [{"id": "a" * 40, "subject": "Move data"}] * 12,
+                "issues": ["OPS-7"],
+            },
+            "circumstances": {"live": "1.0.0"},
+            "authors": [{"name": "Ann", "email": "ann@example.org"}],
+        },
+        [
+            "🟡 medium risk (40 points) since 1.0.0: 12 commits, 3 files, 1 author",
+            "db/1.sql (+30)",
+            "aaaaaaaaa Move data",
+            "and 2 more",
+            "OPS-7",
+        ],
+    ),
+    (
         Kind.RELEASE_OPENED,
         {"actor": ALICE, "changes": "New prices", "emergency": True},
         ["Alice (via cli)", "emergency", "│ New prices"],

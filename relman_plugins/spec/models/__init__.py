@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from relman_plugins.spec.models.analysis import Analysis, Metric
+from relman_plugins.spec.models.assess import Assess
 from relman_plugins.spec.models.base import Metadata, SpecModel
 from relman_plugins.spec.models.blue_green import BlueGreen
 from relman_plugins.spec.models.checklist import Checklist, ChecklistItem
@@ -34,6 +35,7 @@ __all__ = [
     "Analysis",
     "ApprovalGate",
     "Artifact",
+    "Assess",
     "BlueGreen",
     "Canary",
     "ChangeTicketGate",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from relman_plugins.spec.models.analysis import Analysis
+from relman_plugins.spec.models.assess import Assess
 from relman_plugins.spec.models.base import (
     ApiVersion,
     Command,
@@ -153,6 +154,8 @@ class ReleasePipeline(SpecModel):
     """
     artifact: Artifact
     """How a version becomes something deployable."""
+    assess: Assess | None = None
+    """Looking at what changed since the live version, and how risky that is, before anybody is asked."""
     suites: dict[Name, AnySuite] = Field(default_factory=dict)
     """Test suites by name: commands, or checklists that people go through."""
     analyses: dict[Name, Analysis] = Field(default_factory=dict)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from relman_plugins.spec.models.analysis import Analysis
+from relman_plugins.spec.models.assess import Assess
 from relman_plugins.spec.models.base import ApiVersion, Metadata, Name, SpecModel, Whole
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.follow_ups import FollowUps
@@ -70,6 +71,8 @@ class Policy(SpecModel):
     """Name and owner; the file is `policies/<name>.yaml`."""
     extends: Extends = ()
     """Policies that this one builds on, from `policies/`; what this one says itself wins."""
+    assess: Assess | None = None
+    """Looking at what changed and how risky that is, key by key, unless the pipeline says so."""
     every_stage: StagePolicy = StagePolicy()
     """For every stage."""
     last_stage: StagePolicy = StagePolicy()

@@ -12,6 +12,7 @@ from dataclasses import replace
 from relman_plugins.spec.bundle import Bundle
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.rules import (
+    assess,
     calendars,
     checklists,
     gates,
@@ -44,6 +45,7 @@ RULES = (
     *lifetimes.RULES,
     *parity.RULES,
     *notify.RULES,
+    *assess.RULES,
 )
 
 

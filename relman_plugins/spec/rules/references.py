@@ -70,7 +70,11 @@ def unused(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def files(bundle: Bundle) -> Iterator[Diagnostic]:
     """Directories and files that a release will read; a worker may have them where this machine has not."""
-    for path, wanted in ((("artifact", "source"), "directory"), (("schedule", "version_file"), "file")):
+    for path, wanted in (
+        (("artifact", "source"), "directory"),
+        (("assess", "repository"), "directory"),
+        (("schedule", "version_file"), "file"),
+    ):
         text = text_at(bundle.pipeline.root, *path)
         if not text or "\x00" in text:
             continue

@@ -1,0 +1,180 @@
+"""How risky a change is, by rules that everybody can read: points for what is known to go wrong.
+
+The points and bounds below are relman's own judgement, not measured anywhere: a place to start from. A team
+writes its own into its policy, and every assessment shows what each of them contributed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, Strict
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.change_set import ChangeSet
+
+Points = Annotated[int, Strict(), Field(ge=0, le=1000)]
+Bound = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
+
+
+class Risk(StrEnum):
+    """A class of risk; ordered from ``low`` to ``high``."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+    def reaches(self, other: Risk) -> bool:
+        """Say whether this is at least ``other``."""
+        order = list(Risk)
+        return order.index(self) >= order.index(other)
+
+
+class Weights(Frozen):
+    """Points that each finding adds. With 0 a finding does not count."""
+
+    commits: Points = 10
+    """More commits than `most_commits`."""
+    files: Points = 10
+    """More files changed than `most_files`."""
+    lines: Points = 10
+    """More lines changed than `most_lines`."""
+    authors: Points = 5
+    """More authors than `most_authors`."""
+    dependencies: Points = 10
+    """A dependency came, went, or changed its version."""
+    migrations: Points = 30
+    """A migration of data is part of it."""
+    configuration: Points = 10
+    """The plan differs from the live release's: configuration, analyses, build or stages."""
+    weaker_plan: Points = 20
+    """The plan guards the release less well than the live release's did: a gate or a suite is gone."""
+    older_version: Points = 30
+    """The version is older than the one that is live."""
+    first_release: Points = 10
+    """Nothing is live yet, so there is nothing to go back to."""
+    unknown_history: Points = 30
+    """It is not known what changed."""
+    untagged: Points = 5
+    """No tag ties the version to a commit."""
+    last_failed: Points = 15
+    """The last release of this pipeline did not succeed."""
+    emergency: Points = 15
+    """The release is an emergency."""
+
+
+class RiskPolicy(Frozen):
+    """From how many points on a change is risky, and what gives points."""
+
+    medium: Points = 20
+    """From this many points on the risk is `medium`."""
+    high: Points = 50
+    """From this many points on the risk is `high`."""
+    most_commits: Bound = 20
+    """How many commits are not yet many."""
+    most_files: Bound = 50
+    """How many changed files are not yet many."""
+    most_lines: Bound = 500
+    """How many changed lines are not yet many."""
+    most_authors: Bound = 3
+    """How many authors are not yet many."""
+    weights: Weights = Weights()
+    """Points by finding."""
+
+
+class Circumstances(Frozen):
+    """What is known of a release beside its source."""
+
+    live: str = ""
+    """The version that is live; empty when nothing is."""
+    changed: tuple[str, ...] = ()
+    """What differs between the live release's plan and this one's, in words."""
+    weaker: tuple[str, ...] = ()
+    """Those differences that make the release less safe."""
+    last_outcome: str = ""
+    """How the pipeline's last release ended; empty when there was none."""
+    emergency: bool = False
+
+
+class Contribution(Frozen):
+    """One finding, and what it adds."""
+
+    factor: str
+    """Its name among the weights."""
+    points: int
+    reason: str
+    """What was found, in words."""
+
+
+class Assessment(Frozen):
+    """What changed, how risky that is, and why."""
+
+    changes: ChangeSet
+    circumstances: Circumstances
+    contributions: tuple[Contribution, ...]
+    """The findings that count, those with the most points first."""
+    points: int
+    """Their sum."""
+    risk: Risk
+
+    def headline(self) -> str:
+        """Return the verdict in a few words: ``medium risk (35 points)``."""
+        return f"{self.risk} risk ({self.points} point{'' if self.points == 1 else 's'})"
+
+
+def assess(changes: ChangeSet, circumstances: Circumstances, policy: RiskPolicy) -> Assessment:
+    """Weigh a change. Pure: the sum of the weights of what was found, held against the policy's bounds."""
+    found = [
+        Contribution(factor=factor, points=points, reason=reason)
+        for factor, reason in _found(changes, circumstances, policy)
+        if (points := getattr(policy.weights, factor))
+    ]
+    found.sort(key=lambda c: (-c.points, c.factor))
+    points = sum(c.points for c in found)
+    risk = Risk.HIGH if points >= policy.high else Risk.MEDIUM if points >= policy.medium else Risk.LOW
+    return Assessment(
+        changes=changes, circumstances=circumstances, contributions=tuple(found), points=points, risk=risk
+    )
+
+
+def _found(changes: ChangeSet, around: Circumstances, policy: RiskPolicy) -> Iterator[tuple[str, str]]:
+    if not around.live:
+        yield "first_release", "nothing is live yet"
+    elif changes.unknown or not changes.is_known:
+        yield "unknown_history", changes.unknown or "it is not known what changed"
+    if changes.backwards:
+        yield "older_version", f"{around.live} is live and has all of this already"
+    if changes.head and changes.head_by == "HEAD":
+        yield "untagged", "no tag ties the version to a commit; HEAD was looked at"
+    yield from _sizes(changes, policy)
+    if changes.dependencies:
+        yield "dependencies", _several(changes.dependency_count, [d.line() for d in changes.dependencies])
+    if changes.migrations:
+        yield "migrations", _several(len(changes.migrations), changes.migrations)
+    if around.weaker:
+        yield "weaker_plan", _several(len(around.weaker), around.weaker)
+    plain = [line for line in around.changed if line not in around.weaker]
+    if plain:
+        yield "configuration", _several(len(plain), plain)
+    if around.last_outcome and around.last_outcome != "succeeded":
+        yield "last_failed", f"the last release of this pipeline was {around.last_outcome}"
+    if around.emergency:
+        yield "emergency", "the release is an emergency"
+
+
+def _sizes(changes: ChangeSet, policy: RiskPolicy) -> Iterator[tuple[str, str]]:
+    for factor, count, most, noun in (
+        ("commits", changes.commit_count, policy.most_commits, "commits"),
+        ("files", changes.file_count, policy.most_files, "files changed"),
+        ("lines", changes.lines, policy.most_lines, "lines changed"),
+        ("authors", len(changes.authors), policy.most_authors, "authors"),
+    ):
+        if count > most:
+            yield factor, f"{count} {noun}, more than {most}"
+
+
+def _several(count: int, lines: list[str] | tuple[str, ...]) -> str:
+    shown = "; ".join(lines[:3])
+    return f"{shown} and {count - 3} more" if count > 3 else shown

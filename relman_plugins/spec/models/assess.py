@@ -1,0 +1,57 @@
+"""The assessment of a change: what is looked at, and what counts as risky."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from relman_plugins.domain.risk import RiskPolicy, Weights
+from relman_plugins.spec.models.base import Name, Path, SpecModel
+
+
+def _within(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/") or "\x00" in path:
+        raise PydanticCustomError("path_within", "must be a path from the repository's root that stays in it")
+    return path
+
+
+PathWithin = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_within)]
+"""A path from the root of a repository that stays in it."""
+
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00\n\r]*$")]
+"""A pattern of paths: `*` for anything, `?` for one character, `[…]` for one of several."""
+
+
+class RiskWeights(Weights, SpecModel):
+    """Points that each finding adds. With 0 a finding does not count."""
+
+
+class RiskRules(RiskPolicy, SpecModel):
+    """From how many points on a change is risky, and what gives points."""
+
+    weights: RiskWeights = RiskWeights()
+    """Points by finding."""
+
+
+class Assess(SpecModel):
+    """Looking at what changed since the version that is live, before anybody is asked."""
+
+    repository: Path | None = None
+    """A directory in the Git repository, relative to this file. By default the artifact's source."""
+    paths: Annotated[tuple[PathWithin, ...], Field(max_length=50)] = ()
+    """What of the repository belongs to the service, from the repository's root; all of it unless given."""
+    tag_prefix: Annotated[str, StringConstraints(max_length=63, pattern=r"^[A-Za-z0-9._/@-]*$")] = "v"
+    """What tags have before the version: `v` for `v1.4.0`. A tag of the bare version is found too."""
+    compared_with: Name | None = None
+    """The environment whose live version is compared with; the last stage's unless given."""
+    migrations: Annotated[tuple[Pattern, ...], Field(max_length=50)] = (
+        "*migrations/*",
+        "*migrate/*",
+        "*alembic/versions/*",
+        "*.sql",
+    )
+    """Files that migrate data, by patterns of their paths."""
+    risk: RiskRules = RiskRules()
+    """From how many points on a change is risky, and what gives points."""

@@ -1,0 +1,49 @@
+"""The assessment: compared with an environment of the pipeline, and bounds in the order of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from relman_plugins.domain.risk import RiskPolicy
+from relman_plugins.spec.bundle import Bundle, number_at, text_at
+from relman_plugins.spec.diagnostic import Diagnostic
+from relman_plugins.spec.trail import finding
+from relman_plugins.spec.words import listed, quoted, suggestion
+
+
+def compared(bundle: Bundle) -> Iterator[Diagnostic]:
+    """What is compared with is where this pipeline deploys to, and is still there from the release before."""
+    name = text_at(bundle.pipeline.root, "assess", "compared_with")
+    if name is None:
+        return
+    stages = [text for _, stage in bundle.stages() if (text := text_at(stage, "environment"))]
+    document = bundle.environments.get(name)
+    if name not in stages:
+        message = f"{quoted(name)} is no environment of this pipeline; those are: {listed(stages)}"
+        hint = suggestion(name, stages) or "name the environment of one of its stages"
+    elif document is not None and document.root.value.get("ephemeral") is True:
+        message = f"{quoted(name)} is ephemeral: nothing is live there between releases"
+        hint = "compare with one that stays"
+    else:
+        return
+    yield finding(bundle.pipeline, ("assess", "compared_with"), "RM708", message, hint=hint)
+
+
+def bounds(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A high risk takes more points than a medium one."""
+    place = ("assess", "risk")
+    risk = bundle.pipeline.root.child(*place)
+    if risk is None:
+        return
+    usual = RiskPolicy()
+    medium, high = (
+        said if (said := number_at(risk, name)) is not None else getattr(usual, name)
+        for name in ("medium", "high")
+    )
+    if high <= medium:
+        message = f"the risk is high from {high} points on and medium from {medium}: it is never medium"
+        key = "high" if risk.child("high") is not None else "medium"
+        yield finding(bundle.pipeline, (*place, key), "RM709", message, hint="make high larger than medium")
+
+
+RULES = (compared, bounds)

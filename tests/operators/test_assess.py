@@ -1,0 +1,146 @@
+"""A release is assessed against what is live: by its Git history, its plan, and how the last one ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relman_plugins.domain.event import Kind
+from relman_plugins.domain.status import Outcome
+from relman_plugins.steps.subjects import body_of, subject_of
+from tests.clients.test_git import Source
+from tests.steps import world as worlds
+from tests.steps.world import Release, World
+
+
+@pytest.fixture(autouse=True)
+def specs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AIRFLOW__RELMAN__SPECS_FOLDER", str(tmp_path / "relman" / "specs" / "release_specs"))
+    text = worlds.SPECS["checkout.yaml"].replace("suites:\n", "assess: {}\nsuites:\n", 1)
+    monkeypatch.setitem(worlds.SPECS, "checkout.yaml", text)
+
+
+@pytest.fixture
+def source(world: World) -> Source:
+    """The repository that the artifact's source lies in, with what is live tagged."""
+    made = Source(world.home / "specs" / "examples" / "checkout")
+    made.commit("First", requirements_dot_txt="httpx==0.27\n")
+    made.tag("v1.0.0")
+    return made
+
+
+def shipped(world: World, version: str, run_id: str, outcome: Outcome = Outcome.SUCCEEDED) -> Release:
+    """A release of before, as the record tells of it."""
+    release = world.open(version, run_id).finished("open", "assess", "build")
+    stable = release.artifact.model_dump(mode="json") if outcome is Outcome.SUCCEEDED else None
+    if stable:
+        release.says(Kind.CHANGE_FINISHED, "production.canary_100", stable=stable, promoted=True)
+    release.says(Kind.RELEASE_CLOSED, "close", outcome=outcome.value, reason="")
+    return release
+
+
+def assessed(release: Release) -> dict[str, Any]:
+    [event] = release.events(Kind.CHANGE_ASSESSED)
+    return event.data
+
+
+def factors(release: Release) -> dict[str, int]:
+    return {c["factor"]: c["points"] for c in assessed(release)["contributions"]}
+
+
+def test_what_changed_since_the_live_version_is_weighed_and_recorded_once(
+    world: World, source: Source
+) -> None:
+    shipped(world, "1.0.0", "before")
+    source.commit("OPS-7 New client", "Bo <bo@example.org>", requirements_dot_txt="httpx==0.28\n")
+    source.commit("Move data", migrations__2_dot_sql="x\n")
+    source.tag("v1.1.0")
+    release = world.open().finished("open")
+    said = release.run("assess")["message"]
+    assert said.startswith("medium risk (40 points): ")
+    assert "httpx 0.27 → 0.28 (requirements.txt) (+10)" in said
+    data = assessed(release)
+    assert (data["risk"], data["points"]) == ("medium", 40)
+    assert [a["email"] for a in data["authors"]] == ["ann@example.org", "bo@example.org"]
+    assert data["changes"]["issues"] == ["OPS-7"]
+    source.commit("Later", more_dot_txt="x")
+    release.run("assess", try_number=2)
+    assert assessed(release) == data
+
+
+def test_the_approval_shows_it_and_is_bound_to_it(world: World, source: Source) -> None:
+    shipped(world, "1.0.0", "before")
+    source.commit("A [link](https://evil.example) in a subject", app_dot_py="x\n")
+    release = world.open().finished("open")
+    release.run("assess")
+    release.at_the_gate()
+    task = release.task("production.approval")
+    run = task.start(release.context("production.approval"))
+    subject = subject_of(run)
+    assert subject["assessment"]["headline"] == "low risk (5 points)"
+    body = body_of(run, subject, run.plan.people("production.approval"), 1)
+    assert "**Risk: low risk \\(5 points\\)**" in body
+    assert "no tag ties the version to a commit" in body
+    assert "[link](" not in body
+
+
+def test_what_cannot_be_found_out_is_a_risk_and_no_error(world: World) -> None:
+    shipped(world, "1.0.0", "before")
+    release = world.open().finished("open")
+    assert "no Git history could be read" in release.run("assess")["message"]
+    assert factors(release) == {"unknown_history": 30}
+
+
+def test_the_first_release_has_nothing_to_be_compared_with(world: World, source: Source) -> None:
+    release = world.open("1.0.0").finished("open")
+    release.run("assess")
+    assert factors(release) == {"first_release": 10}
+
+
+def test_the_commit_on_record_counts_even_without_a_tag(world: World, source: Source) -> None:
+    first = world.open("1.0.0", "before").finished("open")
+    first.run("assess")
+    first.says(
+        Kind.CHANGE_FINISHED,
+        "production.canary_100",
+        stable=first.artifact.model_dump(mode="json"),
+        promoted=True,
+    )
+    from dulwich import porcelain
+
+    porcelain.tag_delete(str(source.path), b"v1.0.0")
+    source.commit("More", app_dot_py="x\n")
+    release = world.open(run_id="now").finished("open")
+    release.run("assess")
+    assert assessed(release)["changes"]["commit_count"] == 1
+
+
+def test_how_the_last_release_ended_and_an_emergency_count(world: World, source: Source) -> None:
+    shipped(world, "1.0.0", "before")
+    shipped(world, "1.2.0", "bad", Outcome.ROLLED_BACK)
+    source.tag("v1.1.0")
+    release = world.open(emergency=True, emergency_reason="now").finished("open")
+    release.run("assess")
+    assert factors(release) == {"last_failed": 15, "emergency": 15}
+
+
+def test_a_plan_that_guards_less_than_the_live_one_counts(world: World, source: Source) -> None:
+    shipped(world, "1.0.0", "before")
+    source.tag("v1.1.0")
+    steps = tuple(
+        s.model_copy(update={"args": s.args | {"for_s": 1}}) if s.id == "production.monitor" else s
+        for s in world.shape.steps
+    )
+    world.shape = world.shape.model_copy(update={"steps": steps})
+    world.dag = worlds.build_dag(world.shape, {})
+    release = world.open().finished("open")
+    release.run("assess")
+    assert factors(release) == {"weaker_plan": 20}
+
+
+def test_a_dry_run_assesses_too(world: World, source: Source) -> None:
+    release = world.open(dry_run=True).finished("open")
+    assert "low risk" in release.run("assess")["message"]
+    assert assessed(release)["risk"] == "low"
