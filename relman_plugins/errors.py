@@ -7,7 +7,8 @@
     ├── PlanError            a valid spec cannot become a plan for these options
     ├── Refused              a rule says no: the message says which, and what to do
     │   ├── Aborted              a person ended the release
-    │   └── Held                 a person holds the release: it waits
+    │   ├── Held                 a person holds the release: it waits
+    │   └── Superseded           a newer release was approved for the same place
     ├── LedgerError
     │   ├── LedgerUnavailable    the database does not answer
     │   └── LedgerConflict       another writer won; nothing was written
@@ -51,6 +52,10 @@ class Aborted(Refused):
 
 class Held(Refused):
     """A person holds the release. It is no answer: the same is right again after the resumption."""
+
+
+class Superseded(Refused):
+    """A newer release of the same pipeline was approved for the same environment: this one is over."""
 
 
 class LedgerError(RelmanError):

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     RELEASE_HELD = "release.held"
     RELEASE_RESUMED = "release.resumed"
     ABORT_REQUESTED = "release.abort_requested"
+    RELEASE_SUPERSEDED = "release.superseded"
     ROLLBACK_REQUESTED = "release.rollback_requested"
     STEP_STARTED = "step.started"
     STEP_FINISHED = "step.finished"

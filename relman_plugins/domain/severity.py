@@ -65,7 +65,7 @@ def _kind_by_name(step: str) -> str:
 
 
 def _refused(_step: str, data: Mapping[str, Any]) -> Severity:
-    calm = data.get("aborted") or not data.get("final", True)
+    calm = data.get("aborted") or data.get("decided") or not data.get("final", True)
     return Severity.WARNING if calm else Severity.ERROR
 
 
@@ -86,7 +86,7 @@ def _judged(_step: str, data: Mapping[str, Any]) -> Severity:
 
 
 def _decided(_step: str, data: Mapping[str, Any]) -> Severity:
-    return Severity.NOTICE if data.get("state") == "approved" else Severity.WARNING
+    return Severity.NOTICE if data.get("state") in ("approved", "superseded") else Severity.WARNING
 
 
 def _assessed(_step: str, data: Mapping[str, Any]) -> Severity:
@@ -105,6 +105,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.RELEASE_HELD: Severity.NOTICE,
     Kind.RELEASE_RESUMED: Severity.NOTICE,
     Kind.ABORT_REQUESTED: Severity.WARNING,
+    Kind.RELEASE_SUPERSEDED: Severity.NOTICE,
     Kind.ROLLBACK_REQUESTED: Severity.ERROR,
     Kind.STEP_STARTED: Severity.INFO,
     Kind.STEP_FINISHED: Severity.INFO,
@@ -183,7 +184,7 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
         {Kind.ENVIRONMENT_PROVISIONED, Kind.ENVIRONMENT_REMOVED, Kind.CHANGE_FINISHED, Kind.WINDOW_WAITED}
     ),
     Occasion.WAITING: frozenset({Kind.GATE_OPENED, Kind.GATE_REMINDED}),
-    Occasion.DECIDED: frozenset({Kind.GATE_VOTED, Kind.GATE_DECIDED}),
+    Occasion.DECIDED: frozenset({Kind.GATE_VOTED, Kind.GATE_DECIDED, Kind.RELEASE_SUPERSEDED}),
     Occasion.BYPASSED: frozenset({Kind.GATE_BYPASSED}),
     Occasion.ANALYSED: frozenset({Kind.ANALYSIS_FINISHED}),
     Occasion.WITHDRAWN: frozenset(

@@ -109,9 +109,22 @@ class Flags(Frozen):
     held_by: str = ""
     hold_reason: str = ""
     closed: bool = False
+    superseded: str = ""
+    """By which release, in words."""
+
+    @property
+    def over(self) -> bool:
+        """Say whether nothing goes forward any more."""
+        return bool(self.aborted_by or self.superseded or self.closed)
 
 
-FLAG_KINDS = (Kind.ABORT_REQUESTED, Kind.RELEASE_HELD, Kind.RELEASE_RESUMED, Kind.RELEASE_CLOSED)
+FLAG_KINDS = (
+    Kind.ABORT_REQUESTED,
+    Kind.RELEASE_HELD,
+    Kind.RELEASE_RESUMED,
+    Kind.RELEASE_SUPERSEDED,
+    Kind.RELEASE_CLOSED,
+)
 
 
 def flags_of(ledger: Ledger, release_id: str) -> Flags:
@@ -130,6 +143,8 @@ def flags(events: list[Event]) -> Flags:
             found = found.model_copy(update={"held_by": who, "hold_reason": reason})
         elif event.kind is Kind.RELEASE_RESUMED:
             found = found.model_copy(update={"held_by": "", "hold_reason": ""})
+        elif event.kind is Kind.RELEASE_SUPERSEDED:
+            found = found.model_copy(update={"superseded": reason})
         elif event.kind is Kind.RELEASE_CLOSED:
             found = found.model_copy(update={"closed": True})
     return found

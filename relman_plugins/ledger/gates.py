@@ -15,7 +15,7 @@ from relman_plugins.domain.status import Decision
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.record import event_of
 
-State = Literal["open", "approved", "rejected", "expired"]
+State = Literal["open", "approved", "rejected", "expired", "superseded"]
 OnTimeout = Literal["reject", "expire"]
 
 
@@ -61,7 +61,7 @@ class GateState(Frozen):
     decided_at: datetime | None = None
     """UTC."""
     decided_by: str = ""
-    """Id of the person whose vote decided; ``timeout`` when nobody's did."""
+    """Id of the person whose vote decided, or of the release that superseded; ``timeout`` when nobody did."""
     comment: str = ""
     """What was said with the decision."""
     answers: dict[str, str] = Field(default_factory=dict)

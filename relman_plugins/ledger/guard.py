@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Decision
-from relman_plugins.errors import Aborted, Held, Refused
+from relman_plugins.errors import Aborted, Held, Refused, Superseded
 from relman_plugins.ledger.gates import GateState
 from relman_plugins.ledger.projections import is_held
 from relman_plugins.ledger.releases import ReleaseRecord
@@ -21,6 +21,7 @@ _DECISIVE = (
     Kind.RELEASE_CLOSED,
     Kind.RELEASE_HELD,
     Kind.RELEASE_RESUMED,
+    Kind.RELEASE_SUPERSEDED,
     Kind.ABORT_REQUESTED,
     Kind.ARTIFACT_BUILT,
 )
@@ -88,6 +89,9 @@ def _check_going_on(record: ReleaseRecord, step: Step, events: list[Event]) -> N
         why = abort.data.get("reason") or "no reason given"
         who = abort.actor.name or abort.actor.id
         raise Aborted(f"release {record.release_id}, step {step.id}: {who} asked to abort the release: {why}")
+    newer = next((e for e in events if e.kind is Kind.RELEASE_SUPERSEDED), None)
+    if newer is not None:
+        raise Superseded(f"release {record.release_id}, step {step.id}: {newer.data['reason']}")
     if is_held(events):
         raise Held(f"release {record.release_id}, step {step.id}: the release is held; resume it first")
 

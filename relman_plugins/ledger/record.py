@@ -26,6 +26,7 @@ OWN_KEYS = "ledger:"
 OWN_KINDS = frozenset(
     {
         Kind.RELEASE_OPENED,
+        Kind.RELEASE_SUPERSEDED,
         Kind.FOLLOW_UP,
         Kind.GATE_OPENED,
         Kind.GATE_REMINDED,

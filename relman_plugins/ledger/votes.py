@@ -13,7 +13,8 @@ from relman_plugins.domain.checklist import checked
 from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
-from relman_plugins.errors import LedgerError
+from relman_plugins.errors import LedgerError, Superseded
+from relman_plugins.ledger import superseding
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.ballots import (
     COMMENT_LIMIT,
@@ -31,6 +32,9 @@ from relman_plugins.ledger.ballots import (
 from relman_plugins.ledger.database import Database
 from relman_plugins.ledger.gates import GateState, OnTimeout, State, gate_state
 from relman_plugins.ledger.record import clean_json, clean_text, insert_event, release_name, select_events
+
+_FINAL = ("rejected", "expired", "superseded")
+"""States after which no new round begins."""
 
 
 class Votes:
@@ -58,7 +62,7 @@ class Votes:
         ``remind_s``, ``remind`` reminds those who can still answer each time so many seconds have passed.
         A new round begins only when ``subject`` is another one than before and nobody has said no: what was
         asked or approved is not what would ship any more. A rejected or expired gate stays so. Raises
-        LedgerError when there is no such release.
+        LedgerError when there is no such release, and Superseded when a newer one was approved for the place.
         """
         voters = len({p.airflow for p in people})
         if not 1 <= quorum <= voters:
@@ -67,33 +71,37 @@ class Votes:
             )
         subject = clean_json(subject)
         digest = digest_of(subject)
-        with self._db.write(release_name(release_id)) as conn:
+        with self._db.write() as conn:
+            superseding.exclude(conn, release_id, gate)
             before = gate_state(conn, release_id, gate)
-            if before and (before.subject_digest == digest or before.state in ("rejected", "expired")):
+            if before and (before.subject_digest == digest or before.state in _FINAL):
                 return before
             now = self._db.now()
-            opened_at = (at or now).astimezone(UTC)
-            round_ = before.round + 1 if before else 1
-            data = {
-                "subject": subject,
-                "subject_digest": digest,
-                "people": [p.model_dump(mode="json") for p in people],
-                "quorum": quorum,
-                "on_timeout": on_timeout,
-                "expires_at": (opened_at + timedelta(seconds=timeout_s)).isoformat(),
-                "remind_s": remind_s,
-                "round": round_,
-            }
-            event = NewEvent(
-                kind=Kind.GATE_OPENED,
-                key=f"ledger:gate:{release_id}:{gate}:{round_}",
-                step=gate,
-                environment=environment_of(conn, release_id, gate),
-                data=data,
-                at=opened_at,
-            )
-            insert_event(conn, release_id, event, now)
-            return require(conn, release_id, gate)
+            gone = superseding.overtaken(conn, release_id, gate, now)
+            if gone is None:
+                opened_at = (at or now).astimezone(UTC)
+                round_ = before.round + 1 if before else 1
+                data = {
+                    "subject": subject,
+                    "subject_digest": digest,
+                    "people": [p.model_dump(mode="json") for p in people],
+                    "quorum": quorum,
+                    "on_timeout": on_timeout,
+                    "expires_at": (opened_at + timedelta(seconds=timeout_s)).isoformat(),
+                    "remind_s": remind_s,
+                    "round": round_,
+                }
+                event = NewEvent(
+                    kind=Kind.GATE_OPENED,
+                    key=f"ledger:gate:{release_id}:{gate}:{round_}",
+                    step=gate,
+                    environment=environment_of(conn, release_id, gate),
+                    data=data,
+                    at=opened_at,
+                )
+                insert_event(conn, release_id, event, now)
+                return require(conn, release_id, gate)
+        raise Superseded(f"gate {gate} of {release_id} is not opened: {gone.data['reason']}")
 
     def cast(
         self,
@@ -115,9 +123,11 @@ class Votes:
         decides; approvals decide when there are as many as the quorum. ``answers`` are those to the items of
         a checklist, by id; :func:`relman_plugins.domain.checklist.checked` says which are taken. A refused
         vote decides nothing; that it was refused, and why, is recorded once for each person, gate, round and
-        reason, and told to nobody.
+        reason, and told to nobody. With the last approval that a release needs for an environment, the older
+        ones of its pipeline that wait there are superseded, in the same transaction.
         """
-        with self._db.write(release_name(release_id)) as conn:
+        with self._db.write() as conn:
+            older = superseding.exclude(conn, release_id, gate)
             state = gate_state(conn, release_id, gate)
             if state is None:
                 return refusal(
@@ -150,6 +160,7 @@ class Votes:
                 state = decide(conn, state, "rejected", actor, person.id, comment, now, said)
             elif not state.missing:
                 state = decide(conn, state, "approved", actor, person.id, comment, now, said)
+                superseding.supersede(conn, state, older, actor, now)
             return VoteResult(accepted=True, code="accepted", reason=what_now(state), gate=state)
 
     def expire_gate(self, release_id: str, gate: str, *, now: datetime | None = None) -> GateState | None:

@@ -76,7 +76,7 @@ def _can_act(ledger: Ledger, event: Event) -> frozenset[str]:
     flags = flags_of(ledger, event.release_id)
     if gate is None or gate.state != "open" or gate.round != event.data.get("round", gate.round):
         return frozenset()
-    if flags.closed or flags.aborted_by or (flags.held_by and event.kind is Kind.GATE_REMINDED):
+    if flags.over or (flags.held_by and event.kind is Kind.GATE_REMINDED):
         return frozenset()
     return frozenset(p.id for p in gate.people) - {v.person for v in gate.votes}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import is_ticket
-from relman_plugins.notifications import rollbacks
+from relman_plugins.notifications import gatekeeping, rollbacks
 from relman_plugins.notifications.about import About
 from relman_plugins.notifications.assessed import assessed
 from relman_plugins.notifications.blocks import Block, Message, context, message, quote, section
@@ -44,6 +44,8 @@ def thread_message(event: Event, about: About = _NOTHING) -> Message | None:
     Nobody is mentioned but those who can still answer at a gate, and those that ``about`` calls, each once.
     """
     write = _WRITERS.get(event.kind)
+    if event.kind is Kind.GATE_DECIDED and event.data.get("state") == "superseded":
+        return None  # The release says so itself, and by which.
     if write is None and event.kind not in _LINKING:
         return None
     try:
@@ -392,5 +394,6 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.ROLLBACK_FAILED: rollbacks.not_back,
     Kind.LOCK_BROKEN: _lock_broken,
     Kind.LOCK_EXPIRED: _lock_expired,
+    **gatekeeping.WRITERS,
 }
 """The events that make a message. The others change only the parent's stage list."""

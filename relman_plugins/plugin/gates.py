@@ -18,7 +18,7 @@ router = APIRouter()
 @router.get("/gates")
 def list_gates(
     user: access.Reader,
-    state: Literal["open", "approved", "rejected", "expired"] | None = None,
+    state: Literal["open", "approved", "rejected", "expired", "superseded"] | None = None,
     release: str | None = None,
 ) -> dict[str, Any]:
     """Return the gates that wait for people, oldest first; or all gates of one release."""

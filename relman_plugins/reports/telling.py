@@ -52,6 +52,7 @@ def tone(event: Event) -> str:
             | Kind.ROLLBACK_REFUSED
             | Kind.ROLLBACK_FAILED
             | Kind.ABORT_REQUESTED
+            | Kind.RELEASE_SUPERSEDED
             | Kind.LOCK_BROKEN
             | Kind.LOCK_EXPIRED
         ):
@@ -118,6 +119,7 @@ _SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
     Kind.FOLLOW_UP: lambda d: "; ".join(follow_up.told(i) for i in follow_up.read(d)) or "no follow-ups",
     Kind.RELEASE_HELD: lambda d: _and("held", d.get("reason")),
     Kind.RELEASE_RESUMED: lambda d: _and("resumed", d.get("reason")),
+    Kind.RELEASE_SUPERSEDED: lambda d: str(d["reason"]),
     Kind.ABORT_REQUESTED: lambda d: _and("abort asked for", d.get("reason")),
     Kind.STEP_FAILED: lambda d: _and(
         "failed" if d.get("final", True) else "a try broke, to be tried again", d.get("message")

@@ -10,7 +10,7 @@ from relman_plugins.domain.checklist import Item
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.status import Decision
-from relman_plugins.errors import Refused
+from relman_plugins.errors import Refused, Superseded
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
 from relman_plugins.steps.form import answers_of, comment_of, form_of
 from relman_plugins.steps.run import StepRun
@@ -141,6 +141,8 @@ class AskingOperator(ReleaseStepOperator):
             self._hold(run)
             self._check(run)
             return self.decided(context, run, gate)
+        if gate.state == "superseded":
+            raise Superseded(gate.comment)
         if gate.state == "rejected" and gate.decided_by != "timeout":
             comment = f": {gate.comment}" if gate.comment else ""
             raise StepFailed(f"rejected by {gate.decided_by}{comment}", decided=gate.state)

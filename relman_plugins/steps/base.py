@@ -10,7 +10,15 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from relman_plugins import settings, telemetry
 from relman_plugins.domain.event import Kind
-from relman_plugins.errors import Aborted, Held, LedgerError, PlatformRejected, Refused, RelmanError
+from relman_plugins.errors import (
+    Aborted,
+    Held,
+    LedgerError,
+    PlatformRejected,
+    Refused,
+    RelmanError,
+    Superseded,
+)
 from relman_plugins.plan.model import Shape, StepKind
 from relman_plugins.steps.outcome import passed
 from relman_plugins.steps.passing import bypass, is_bypassed
@@ -159,6 +167,8 @@ class ReleaseStepOperator(BaseOperator):
             data["aborted"] = True
         if isinstance(error, StepFailed) and error.decided:
             data["decided"] = error.decided
+        if isinstance(error, Superseded):
+            data["decided"] = "superseded"
         run.record(kind, f"{run.attempt}:ended", data)
         raise AirflowFailException(str(error))
 
@@ -212,7 +222,7 @@ class ReleaseStepOperator(BaseOperator):
         from relman_plugins.hooks.ledger import flags_of
 
         flags = flags_of(run.ledger, run.release_id)
-        if flags.held_by and not flags.aborted_by and not flags.closed:
+        if flags.held_by and not flags.over:
             self._wait_while_held(run, f"held by {flags.held_by}: {flags.hold_reason}")
 
     def _wait_while_held(self, run: StepRun, why: str) -> NoReturn:

@@ -49,6 +49,9 @@ def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
             return Outcome.REJECTED, f"{decided.step} rejected by {decided.data['by']}{comment}"
         if decided.data["state"] == "expired":
             return Outcome.EXPIRED, f"{decided.step} was not decided in time{comment}"
+    superseded = _last(events, Kind.RELEASE_SUPERSEDED)
+    if superseded and missing and not taken_back:
+        return Outcome.SUPERSEDED, str(superseded.data["reason"])
     failed = _cause(events)
     why = f"{failed.step}: {failed.data.get('message', '')}" if failed else ""
     if _last(events, Kind.ROLLBACK_FINISHED):

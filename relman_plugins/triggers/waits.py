@@ -84,11 +84,11 @@ class WindowTrigger(ReleaseTrigger):
 
     def _aborted(self, ledger: Ledger) -> bool | None:
         flags = flags_of(ledger, self.release_id)
-        return True if flags.aborted_by or flags.closed else None
+        return True if flags.over else None
 
     def _ended(self, ledger: Ledger) -> str:
         flags = flags_of(ledger, self.release_id)
-        if flags.aborted_by or flags.closed:
+        if flags.over:
             return "aborted"
         if flags.held_by:
             return "held"
@@ -124,7 +124,7 @@ class SoakTrigger(ReleaseTrigger):
 
     def _aborted(self, ledger: Ledger) -> bool | None:
         flags = flags_of(ledger, self.release_id)
-        return True if flags.aborted_by or flags.closed else None
+        return True if flags.over else None
 
 
 class LockTrigger(ReleaseTrigger):
@@ -153,7 +153,7 @@ class LockTrigger(ReleaseTrigger):
 
     def _free(self, ledger: Ledger) -> str | None:
         flags = flags_of(ledger, self.release_id)
-        if flags.aborted_by or flags.closed:
+        if flags.over:
             return "aborted"
         now = datetime.now(UTC)
         others = [
@@ -187,6 +187,6 @@ class HoldTrigger(ReleaseTrigger):
 
     def _resumed(self, ledger: Ledger) -> str | None:
         flags = flags_of(ledger, self.release_id)
-        if flags.aborted_by or flags.closed:
+        if flags.over:
             return "aborted"
         return None if flags.held_by else "resumed"

@@ -215,10 +215,10 @@ def test_open_gates_are_those_that_wait(ledger: Ledger, open_release: Open) -> N
     releases = [open_release(f"run-{i}") for i in range(3)]
     for release in releases:
         open_gate(ledger, release)
-    cast(ledger, releases[1])
+    cast(ledger, releases[0])
     waiting = [g.release_id for g in ledger.votes.open_gates()]
-    assert waiting == [releases[0].release_id, releases[2].release_id]
-    assert [g.state for g in ledger.votes.gates(releases[1].release_id)] == ["approved"]
+    assert waiting == [releases[1].release_id, releases[2].release_id]
+    assert [g.state for g in ledger.votes.gates(releases[0].release_id)] == ["approved"]
 
 
 def test_a_comment_is_kept_clean_and_short(ledger: Ledger, release: ReleaseRecord) -> None:

@@ -135,6 +135,11 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
         ["👎 Alice rejected production (via api)", "│ Not today"],
     ),
     (Kind.GATE_DECIDED, {"state": "expired"}, ["⌛ production: expired"]),
+    (
+        Kind.RELEASE_SUPERSEDED,
+        {"actor": ALICE, "by": "checkout-1.2.0-1", "version": "1.2.0", "reason": "…"},
+        ["⏭️ Superseded by 1.2.0 (checkout-1.2.0-1), which Alice approved for production"],
+    ),
     (Kind.GATE_BYPASSED, {"message": "marked green"}, ["🚨", "without a decision", "│ marked green"]),
     (
         Kind.CHANGE_FINISHED,
