@@ -1,0 +1,135 @@
+"""Ways round a gate beyond those of test_gates.py, each tried on a real Airflow by a user who may edit runs.
+
+docs/explanation/ways-round-a-gate.md lists all of them. Bob attacks: his role may do everything with runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from tests.system.conftest import Run, World, eventually
+
+GATE, DEPLOY = "live.approval", "live.deploy"
+API = "/relman/api/v1/releases"
+
+
+@pytest.fixture(scope="module")
+def runs(world: World) -> Iterator[Run]:
+    """Releases that wait at their gate: gates come before the lock, so they all wait at once."""
+    started = [world.start("gated") for _ in range(8)]
+    return iter(started)
+
+
+@pytest.fixture
+def run(runs: Iterator[Run]) -> Run:
+    found = next(runs)
+    found.asked(GATE)
+    found.parked(GATE)
+    return found
+
+
+def bob(run: Run, method: str, path: str, **body: Any) -> None:
+    status, said = run.world.call("bob", method, path, **body)
+    assert status in (200, 201, 204), said
+
+
+def clear(run: Run, *tasks: str, **more: Any) -> None:
+    body = {"dry_run": False, "task_ids": list(tasks), "dag_run_id": run.run_id, "only_failed": False, **more}
+    bob(run, "POST", f"/api/v2/dags/{run.dag_id}/clearTaskInstances", **body)
+
+
+def approve(run: Run, user: str = "alice") -> tuple[int, Any]:
+    return run.answer(user, GATE, "Approve")
+
+
+def nothing_ships(run: Run) -> None:
+    assert run.outcome() != "succeeded"
+    assert "change.started" not in run.kinds()
+
+
+def test_a_gate_marked_skipped(run: Run) -> None:
+    bob(run, "PATCH", f"{run.path}/taskInstances/{GATE}", new_state="skipped")
+    nothing_ships(run)
+
+
+def test_a_deploy_marked_success_is_no_release(run: Run) -> None:
+    bob(run, "PATCH", f"{run.path}/taskInstances/{DEPLOY}", new_state="success")
+    bob(run, "PATCH", f"{run.path}/taskInstances/{GATE}", new_state="success")
+    nothing_ships(run)
+    assert run.state() == "failed"
+
+
+def test_a_deploy_that_is_cleared_to_run_alone(run: Run) -> None:
+    clear(run, DEPLOY, include_upstream=False)
+    bob(run, "PATCH", f"{run.path}/taskInstances/{GATE}", new_state="success")
+    nothing_ships(run)
+
+
+def test_votes_forged_in_airflows_own_stores(run: Run) -> None:
+    """Both stores of Airflow's that people take for a record of who approved."""
+    votes = [{"id": "alice", "name": "Alice Example"}, {"id": "bob", "name": "Bob Example"}]
+    bob(run, "PUT", f"{run.path}/taskInstances/{GATE}/state-store/votes", value=votes)
+    entry = {"key": "votes", "value": votes, "map_index": -1}
+    bob(run, "POST", f"{run.path}/taskInstances/{GATE}/xcomEntries", **entry)
+    bob(run, "PATCH", f"{run.path}/taskInstances/{GATE}", new_state="success")
+    nothing_ships(run)
+
+
+def test_an_approval_after_the_gate_was_marked_makes_nothing_of_it(run: Run) -> None:
+    bob(run, "PATCH", f"{run.path}/taskInstances/{GATE}", new_state="success")
+    nothing_ships(run)
+    assert approve(run)[0] in (403, 404, 409)
+    assert "gate.voted" not in run.kinds()
+    assert run.events("gate.bypassed")
+
+
+def test_a_run_that_is_deleted_keeps_its_record_and_ships_nothing(run: Run) -> None:
+    bob(run, "PATCH", run.path, state="failed")
+    run.state()
+    bob(run, "DELETE", run.path)
+    nothing_ships(run)
+    vote = {"decision": "approve", "digest": run.world.ledger.votes.gate(run.release_id, GATE).subject_digest}
+    status, said = run.world.call("alice", "POST", f"{API}/{run.release_id}/gates/{GATE}/votes", **vote)
+    assert status in (404, 409), said
+
+
+def test_an_artifact_that_was_swapped_after_the_approval(run: Run) -> None:
+    """Held between the approval and the deploy, so that there is time to swap it."""
+    archive = Path(unquote(urlsplit(run.events("artifact.built")[0].data["revision"]["uri"]).path))
+    genuine = archive.read_bytes()
+    bob(run, "POST", f"{API}/{run.release_id}/hold", reason="a moment")
+    assert approve(run)[0] == 200
+    try:
+        archive.chmod(0o644)
+        archive.write_bytes(genuine + b"\0")
+        bob(run, "POST", f"{API}/{run.release_id}/resume", reason="go on")
+        assert run.outcome() in ("failed", "rolled_back")
+        assert run.world.seen("live", "gated").stable is None
+        assert "digest" in run.events("release.closed")[0].data["reason"]
+    finally:
+        archive.write_bytes(genuine)
+
+
+def test_people_who_make_themselves_approvers_while_it_waits(run: Run) -> None:
+    people = run.world.specs / "people.yaml"
+    before = people.read_text()
+    try:
+        people.write_text(
+            before.replace("managers: [alice, bob]", "managers: [alice, bob, vera]").replace(
+                "groups:", "  vera: {airflow: vera}\ngroups:"
+            )
+        )
+        assert approve(run, "vera")[0] == 403
+        dag = f"/api/v2/dags/{run.dag_id}/details"
+        eventually(lambda: "vera" in str(run.world.call("bob", "GET", dag)[1]), "the edited spec's DAG")
+        assert approve(run, "vera")[0] == 403
+        assert approve(run)[0] == 200
+        nothing_ships(run)
+        assert "changed under the release" in run.events("release.closed")[0].data["reason"]
+    finally:
+        people.write_text(before)
