@@ -8,6 +8,7 @@
     ├── Refused              a rule says no: the message says which, and what to do
     │   ├── Aborted              a person ended the release
     │   ├── Held                 a person holds the release: it waits
+    │   ├── Lapsed               an approval held for its time only: people are asked again
     │   └── Superseded           a newer release was approved for the same place
     ├── LedgerError
     │   ├── LedgerUnavailable    the database does not answer
@@ -52,6 +53,18 @@ class Aborted(Refused):
 
 class Held(Refused):
     """A person holds the release. It is no answer: the same is right again after the resumption."""
+
+
+class Lapsed(Refused):
+    """An approval has run out (``valid_for``): it is no answer; the step waits until people are asked again.
+
+    ``gate`` is the id of the gate, ``round`` the one that has run out.
+    """
+
+    def __init__(self, message: str, gate: str, round_: int) -> None:
+        super().__init__(message)
+        self.gate = gate
+        self.round = round_
 
 
 class Superseded(Refused):

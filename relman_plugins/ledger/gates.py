@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field
 from sqlalchemy import Connection, select
 
 from relman_plugins.domain.base import Frozen
@@ -58,6 +58,12 @@ class GateState(Frozen):
     """UTC; a vote at or after it is refused."""
     remind_s: float | None = None
     """Seconds between reminders of those who can still answer; None: nobody is reminded."""
+    asker: str = ""
+    """Id of the step whose task asks: the gate's own, or one that waits since an approval has run out."""
+    renews: int | None = None
+    """The round whose approval had run out when this one was opened."""
+    valid_for_s: float | None = None
+    """Seconds for which an approval holds; None: without end."""
     decided_at: datetime | None = None
     """UTC."""
     decided_by: str = ""
@@ -66,6 +72,14 @@ class GateState(Frozen):
     """What was said with the decision."""
     answers: dict[str, str] = Field(default_factory=dict)
     """What was said of the items of a checklist, by id, with the decision."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def valid_until(self) -> datetime | None:
+        """Return when the approval runs out; None while there is none, or when it holds without end."""
+        if self.state != "approved" or self.decided_at is None or self.valid_for_s is None:
+            return None
+        return self.decided_at + timedelta(seconds=self.valid_for_s)
 
 
 def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None:
@@ -104,6 +118,9 @@ def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None
         opened_at=opened.at,
         expires_at=datetime.fromisoformat(data["expires_at"]),
         remind_s=data.get("remind_s"),
+        asker=data.get("asker") or gate,
+        renews=data.get("renews"),
+        valid_for_s=data.get("valid_for_s"),
         decided_at=decided.at if decided else None,
         decided_by=decided.data["by"] if decided else "",
         comment=decided.data["comment"] if decided else "",

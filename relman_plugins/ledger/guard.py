@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Decision
-from relman_plugins.errors import Aborted, Held, Refused, Superseded
+from relman_plugins.errors import Aborted, Held, Lapsed, Refused, Superseded
 from relman_plugins.ledger.gates import GateState
 from relman_plugins.ledger.projections import is_held
 from relman_plugins.ledger.releases import ReleaseRecord
@@ -24,7 +24,12 @@ _DECISIVE = (
     Kind.RELEASE_SUPERSEDED,
     Kind.ABORT_REQUESTED,
     Kind.ARTIFACT_BUILT,
+    Kind.CHANGE_FINISHED,
 )
+
+
+_RAISING = (StepKind.PROVISION, StepKind.DEPLOY, StepKind.PREVIEW, StepKind.SHIFT)
+"""Steps that begin a stage's change or raise the new version's share once, when their change is made."""
 
 
 def check_forward(
@@ -32,7 +37,8 @@ def check_forward(
 ) -> ReleaseRecord:
     """Return the release if ``step`` may go forward at ``now`` (aware); raise Refused with the reason if not.
 
-    Raises Held, a kind of Refused, when all there is to do is wait for the release to be resumed.
+    Raises Held, a kind of Refused, when all there is to do is wait for the release to be resumed, and Lapsed
+    when people have to be asked again first.
     ``shape_hash`` is that of the DAG which runs. What must hold is read from the stored plan, not from
     ``step``. Whether a window is open is the caller's to evaluate. Rollback, abort, teardown and close don't
     call this: nothing may block them. Raises LedgerUnavailable when the ledger can't be read: then nothing
@@ -52,11 +58,17 @@ def check_forward(
         raise _refuse(record, step, "a change ticket is required, and the release carries none")
     # A dry run changes nothing, so it asks nobody.
     gates = () if options.dry_run else record.plan.shape.step(step.id).gates
+    raises = step.kind is StepKind.ROLL or (
+        step.kind in _RAISING and all(e.step != step.id for e in events if e.kind is Kind.CHANGE_FINISHED)
+    )
     for gate_id in gates:
         gate_step = record.plan.shape.step(gate_id)
         if gate_step.kind is StepKind.APPROVAL:
             digest = artifact.data["revision"]["digest"] if artifact else None
-            _check_gate(record, step, gate_step, ledger.votes.gate(release_id, gate_id), digest, now)
+            gate = ledger.votes.gate(release_id, gate_id)
+            if raises and gate is not None:
+                _check_lapse(record, step, gate_step, gate, now)
+            _check_gate(record, step, gate_step, gate, digest, now)
     return record
 
 
@@ -94,6 +106,19 @@ def _check_going_on(record: ReleaseRecord, step: Step, events: list[Event]) -> N
         raise Superseded(f"release {record.release_id}, step {step.id}: {newer.data['reason']}")
     if is_held(events):
         raise Held(f"release {record.release_id}, step {step.id}: the release is held; resume it first")
+
+
+def _check_lapse(record: ReleaseRecord, step: Step, gate_step: Step, gate: GateState, now: datetime) -> None:
+    """Raise Lapsed when more traffic is about to rest on an approval that has run out, by the stored plan."""
+    where = f"release {record.release_id}, step {step.id}"
+    if gate.state == "open" and gate.renews is not None:
+        raise Lapsed(f"{where}: people are asked again at {gate.gate}", gate.gate, gate.renews)
+    valid_for_s = gate_step.args.get("valid_for_s")
+    if gate.state == "approved" and gate.decided_at is not None and valid_for_s is not None:
+        end = gate.decided_at + timedelta(seconds=valid_for_s)
+        if now >= end:
+            over = f"the approval at {gate.gate} ran out at {end:%Y-%m-%d %H:%M:%S} UTC"
+            raise Lapsed(f"{where}: {over}; it is asked for again", gate.gate, gate.round)
 
 
 def _check_gate(

@@ -54,6 +54,9 @@ class Votes:
         timeout_s: float,
         on_timeout: OnTimeout,
         remind_s: float | None = None,
+        valid_for_s: float | None = None,
+        renews: int | None = None,
+        asker: str | None = None,
         at: datetime | None = None,
     ) -> GateState:
         """Open a gate, or return it as it is when it was opened before: idempotent.
@@ -61,8 +64,10 @@ class Votes:
         ``gate`` is the id of the gate's step. ``timeout_s`` counts from ``at`` (aware; None means now). With
         ``remind_s``, ``remind`` reminds those who can still answer each time so many seconds have passed.
         A new round begins only when ``subject`` is another one than before and nobody has said no: what was
-        asked or approved is not what would ship any more. A rejected or expired gate stays so. Raises
-        LedgerError when there is no such release, and Superseded when a newer one was approved for the place.
+        asked or approved is not what would ship any more; or when the last round is ``renews``, an approval
+        that has run out (``valid_for_s`` after it was given). A rejected or expired gate stays so. ``asker``
+        is the step whose task asks, if it is not the gate's own. Raises LedgerError when there is no such
+        release, and Superseded when a newer one was approved for the place.
         """
         voters = len({p.airflow for p in people})
         if not 1 <= quorum <= voters:
@@ -74,7 +79,8 @@ class Votes:
         with self._db.write() as conn:
             superseding.exclude(conn, release_id, gate)
             before = gate_state(conn, release_id, gate)
-            if before and (before.subject_digest == digest or before.state in _FINAL):
+            again = before is not None and before.state == "approved" and before.round == renews
+            if before and not again and (before.subject_digest == digest or before.state in _FINAL):
                 return before
             now = self._db.now()
             gone = superseding.overtaken(conn, release_id, gate, now)
@@ -89,7 +95,10 @@ class Votes:
                     "on_timeout": on_timeout,
                     "expires_at": (opened_at + timedelta(seconds=timeout_s)).isoformat(),
                     "remind_s": remind_s,
+                    "valid_for_s": valid_for_s,
                     "round": round_,
+                    **({"renews": renews} if again else {}),
+                    **({"asker": asker} if asker else {}),
                 }
                 event = NewEvent(
                     kind=Kind.GATE_OPENED,
@@ -201,6 +210,7 @@ class Votes:
                 "since": state.opened_at.isoformat(),
                 "expires_at": state.expires_at.isoformat(),
                 "checklist": bool(state.subject.get("checklist")),
+                "asker": state.asker,
             }
             event = NewEvent(
                 kind=Kind.GATE_REMINDED,
@@ -215,6 +225,17 @@ class Votes:
         """Return a gate in its latest round; None when it was never opened."""
         with self._db.read() as conn:
             return gate_state(conn, release_id, gate)
+
+    def asked_by(self, release_id: str, step: str) -> GateState | None:
+        """Return the gate that a step's task asks about: the one it opened last; None when it asked nothing.
+
+        Mostly the gate has the step's own id. A step that waits since an approval has run out asks about that
+        approval's gate.
+        """
+        with self._db.read() as conn:
+            opened = select_events(conn, release_id, kinds=[Kind.GATE_OPENED])
+            mine = [e.step for e in opened if e.step and (e.data.get("asker") or e.step) == step]
+            return gate_state(conn, release_id, mine[-1]) if mine else None
 
     def gates(self, release_id: str) -> list[GateState]:
         """Return the gates of a release that were opened, in that order."""

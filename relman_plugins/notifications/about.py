@@ -47,6 +47,11 @@ class About(NamedTuple):
         return f"{run}/tasks/{quote(step, safe='')}/required_actions" if run and step else ""
 
 
+def asker(event: Event) -> str | None:
+    """Return the step whose Required Action a gate's event leads to."""
+    return event.data.get("asker") or event.step
+
+
 def about(
     ledger: Ledger, release: ReleaseRecord, event: Event, target: Target, base_url: str
 ) -> About | None:

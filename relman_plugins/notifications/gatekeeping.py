@@ -21,6 +21,11 @@ def _superseded(event: Event, data: dict[str, Any]) -> _Written:
     return (f"⏭️ Superseded by {by}, which {who} for {plain(event.environment or '?', 80)}",)
 
 
+def again(data: dict[str, Any]) -> str:
+    """Say that a question is asked again, since an approval has run out; nothing when it is not."""
+    return " again, since an approval has run out," if data.get("renews") else ""
+
+
 WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.RELEASE_SUPERSEDED: _superseded,
 }

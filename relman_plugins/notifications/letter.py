@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relman_plugins.domain.event import Event
 from relman_plugins.domain.severity import severity_of
-from relman_plugins.notifications.about import About
+from relman_plugins.notifications.about import About, asker
 from relman_plugins.notifications.blocks import Block
 from relman_plugins.notifications.text import one_line
 from relman_plugins.notifications.thread import thread_message
@@ -55,7 +55,7 @@ def letter_of(
         return None
     people = [*(event.data.get("people") or []), *(p.model_dump() for p in about.call)]
     names = {p.get("slack"): p.get("name") or p.get("id") for p in people if isinstance(p, dict)}
-    url = about.gate_url(event.step) if about.can_act else about.run_url
+    url = about.gate_url(asker(event)) if about.can_act else about.run_url
     text = "\n\n".join(filter(None, (_text(block, names) for block in told.blocks)))
     page = "\n".join(filter(None, (_html(block, names) for block in told.blocks)))
     name = f"{release.pipeline} {release.version}"

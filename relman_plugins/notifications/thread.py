@@ -12,7 +12,7 @@ from typing import Any
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import is_ticket
 from relman_plugins.notifications import gatekeeping, rollbacks
-from relman_plugins.notifications.about import About
+from relman_plugins.notifications.about import About, asker
 from relman_plugins.notifications.assessed import assessed
 from relman_plugins.notifications.blocks import Block, Message, context, message, quote, section
 from relman_plugins.notifications.text import (
@@ -159,8 +159,8 @@ def _compared(event: Event, data: dict[str, Any]) -> _Written:
 def _gate_opened(event: Event, data: dict[str, Any], about: About) -> _Written:
     subject = data.get("subject") or {}
     text = (
-        f"✋ {_where(event)} waits for {count(data.get('quorum', 1), 'approval')} of "
-        f"{_answerers(data, about)}{_until(data)}"
+        f"✋ {_where(event)} waits{gatekeeping.again(data)} for "
+        f"{count(data.get('quorum', 1), 'approval')} of {_answerers(data, about)}{_until(data)}"
     )
     if subject.get("checklist"):
         return _checklist_opened(event, subject, f"{_answerers(data, about)}{_until(data)}", about)
@@ -199,7 +199,7 @@ def _until(data: dict[str, Any]) -> str:
 
 
 def _how_to_answer(event: Event, about: About, more: str = "") -> Block:
-    where = link(about.gate_url(event.step), "Answer in Airflow") or "Answer under Required Actions"
+    where = link(about.gate_url(asker(event)), "Answer in Airflow") or "Answer under Required Actions"
     return context(f"{where}, or {code(f'relman approve {event.release_id}{more}')}")
 
 

@@ -16,8 +16,8 @@ from relman_plugins.errors import LedgerUnavailable, Refused
 from relman_plugins.hooks.change import Change, converge, serves
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.plan.model import StepKind
-from relman_plugins.steps.asking import AskingOperator
 from relman_plugins.steps.base import LOCK_TTL_S, StepFailed
+from relman_plugins.steps.renewing import RenewingOperator
 from relman_plugins.steps.run import StepRun
 from relman_plugins.steps.subjects import question_of
 from relman_plugins.strategies.api import promoted, same_revision, withdrawn
@@ -38,7 +38,7 @@ ASK_REMIND_S = 1800.0
 """How often they are reminded: a part of the traffic is at the new version meanwhile."""
 
 
-class ChangingOperator(AskingOperator):
+class ChangingOperator(RenewingOperator):
     """A step that changes an environment, or watches a change."""
 
     def take_lock(self, run: StepRun) -> Lock:

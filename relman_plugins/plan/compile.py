@@ -139,6 +139,7 @@ def _gates(documents: Documents, stage: Stage, env: Environment, step: changes.M
                 timeout_s=gate.timeout.seconds,
                 on_timeout=gate.on_timeout,
                 remind_s=None if isinstance(gate.remind, str) else gate.remind.seconds,
+                valid_for_s=gate.valid_for.seconds if gate.valid_for else None,
             )
         )
     if env.windows:

@@ -251,6 +251,8 @@ def _weaker(what: str, before: Any, after: Any) -> str:
             return "nothing judges the numbers there any more"
         case "count" | "for_s" | "keep_s" if after < before:
             return "lowered"
+        case "valid_for_s" if before is not None and (after is None or after > before):
+            return "an old approval holds longer"
         case "max_unavailable" if after > before:
             return "raised"
     return ""

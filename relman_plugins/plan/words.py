@@ -169,7 +169,8 @@ def _assess(shape: Shape, step: Step) -> str:
 
 def _approval(shape: Shape, step: Step) -> str:
     args = step.args
-    return f"waits for {answerers(step)}; after {duration(args['timeout_s'])}: {args['on_timeout']}"
+    holds = f"; holds for {duration(args['valid_for_s'])}" if args.get("valid_for_s") else ""
+    return f"waits for {answerers(step)}; after {duration(args['timeout_s'])}: {args['on_timeout']}{holds}"
 
 
 def _window(shape: Shape, step: Step) -> str:

@@ -28,7 +28,7 @@ def is_gate(wanted: Target) -> bool:
     """Say whether the task asks people on behalf of a release that the ledger knows.
 
     Approval gates, checklists and the question for follow-ups do, and so does any step whose analysis was
-    undecided: its gate has the step's own id.
+    undecided, or that asks again since an approval has run out.
 
     Raises:
         LedgerError: nobody knows, so nothing may be forwarded.
@@ -38,7 +38,7 @@ def is_gate(wanted: Target) -> bool:
     if record is None:
         return False
     asking = {s.id for s in record.plan.shape.steps if s.kind in _ASKING}
-    return wanted.task_id in asking or book.votes.gate(record.release_id, wanted.task_id) is not None
+    return wanted.task_id in asking or book.votes.asked_by(record.release_id, wanted.task_id) is not None
 
 
 def answer(request: Request, user: Any, wanted: Target, body: bytes) -> dict[str, Any]:
@@ -59,10 +59,11 @@ def answer(request: Request, user: Any, wanted: Target, body: bytes) -> dict[str
     if any(s.id == wanted.task_id and s.kind is StepKind.FOLLOW_UP for s in record.plan.shape.steps):
         voting.follow_up_or_refuse(store, record.release_id, user=user, chosen=chosen, form=params)
     else:
+        asked = store.votes.asked_by(record.release_id, wanted.task_id)
         voting.cast_or_refuse(
             store,
             record.release_id,
-            wanted.task_id,
+            asked.gate if asked else wanted.task_id,
             user=user,
             decision=_decision(chosen),
             digest=None,

@@ -48,8 +48,13 @@ class AskingOperator(ReleaseStepOperator):
         remind_s: float | None = REMIND_S,
         headline: str,
         body: str,
+        resume: str = "answered",
+        **more: Any,
     ) -> GateState:
-        """Open the gate if it is not open yet; return it when it is decided, wait for that otherwise."""
+        """Open the gate if it is not open yet; return it when it is decided, wait for that otherwise.
+
+        ``resume`` names the method that goes on then; ``more`` is for ``open_gate``.
+        """
         gate = run.ledger.votes.open_gate(
             run.release_id,
             run.step.id,
@@ -59,6 +64,7 @@ class AskingOperator(ReleaseStepOperator):
             timeout_s=timeout_s,
             on_timeout=on_timeout,
             remind_s=remind_s,
+            **more,
         )
         if gate.state != "open":
             return gate
@@ -73,27 +79,24 @@ class AskingOperator(ReleaseStepOperator):
             params=form_of(items_of(subject)),
             assigned_users=[HITLUser(id=p.airflow, name=p.name or p.airflow) for p in people],
         )
-        return self.park(context, run, gate)
+        return self.park(context, run, gate, resume)
 
     def ask_as_planned(
-        self, context: Context, run: StepRun, *, subject: dict[str, Any], headline: str, body: str
+        self, context: Context, run: StepRun, *, subject: dict[str, Any], **more: Any
     ) -> GateState:
         """Ask those, for as long and as often as the plan says of this step; otherwise as ``ask``."""
         args = run.step.args
-        return self.ask(
-            context,
-            run,
-            subject=subject,
-            people=run.plan.people(run.step.id),
-            quorum=args["quorum"],
-            timeout_s=args["timeout_s"],
-            on_timeout=args["on_timeout"],
-            remind_s=args.get("remind_s", REMIND_S),
-            headline=headline,
-            body=body,
-        )
+        planned = {
+            "people": run.plan.people(run.step.id),
+            "quorum": args["quorum"],
+            "timeout_s": args["timeout_s"],
+            "on_timeout": args["on_timeout"],
+            "remind_s": args.get("remind_s", REMIND_S),
+            "valid_for_s": args.get("valid_for_s"),
+        }
+        return self.ask(context, run, subject=subject, **(planned | more))
 
-    def park(self, context: Context, run: StepRun, gate: GateState) -> NoReturn:
+    def park(self, context: Context, run: StepRun, gate: GateState, resume: str = "answered") -> NoReturn:
         """Wait for the gate's decision; its time has been running since it was opened."""
         self.log.info("waiting for %s of %s", gate.quorum, ", ".join(p.name or p.id for p in gate.people))
         self.defer(
@@ -104,7 +107,7 @@ class AskingOperator(ReleaseStepOperator):
                 expires_at=gate.expires_at.isoformat(),
                 **deferral(settings.minimum_deferral()),
             ),
-            method_name="answered",
+            method_name=resume,
         )
 
     def answered(self, context: Context, event: dict[str, Any]) -> Any:
@@ -116,6 +119,15 @@ class AskingOperator(ReleaseStepOperator):
         raise NotImplementedError
 
     def _answered(self, context: Context, run: StepRun, event: dict[str, Any]) -> str:
+        return self.settle(context, run, self.heard(context, run, event))
+
+    def heard(
+        self, context: Context, run: StepRun, event: dict[str, Any], resume: str = "answered"
+    ) -> GateState:
+        """Return the gate once it is decided, as the ledger has it; wait on while it is not.
+
+        ``run`` is that of the gate's step, whichever task asks.
+        """
         from relman_plugins.hooks.ledger import flags_of
 
         if event.get("chosen_options"):
@@ -132,8 +144,8 @@ class AskingOperator(ReleaseStepOperator):
             )
         if gate.state == "open":
             self._reopen(context, gate)
-            self.park(context, run, gate)
-        return self.settle(context, run, gate)
+            self.park(context, run, gate, resume)
+        return gate
 
     def settle(self, context: Context, run: StepRun, gate: GateState) -> str:
         """Act on a decided gate."""
@@ -141,12 +153,21 @@ class AskingOperator(ReleaseStepOperator):
             self._hold(run)
             self._check(run)
             return self.decided(context, run, gate)
+        raise self._no(gate)
+
+    def _go_past(self, gate: GateState) -> None:
+        """Raise what a decided gate means that was not approved."""
+        if gate.state != "approved":
+            raise self._no(gate)
+
+    @staticmethod
+    def _no(gate: GateState) -> StepFailed | Superseded:
         if gate.state == "superseded":
-            raise Superseded(gate.comment)
+            return Superseded(gate.comment)
         if gate.state == "rejected" and gate.decided_by != "timeout":
             comment = f": {gate.comment}" if gate.comment else ""
-            raise StepFailed(f"rejected by {gate.decided_by}{comment}", decided=gate.state)
-        raise StepFailed(
+            return StepFailed(f"rejected by {gate.decided_by}{comment}", decided=gate.state)
+        return StepFailed(
             f"nobody decided in time ({gate.state} by {gate.decided_by}): {gate.comment}", decided=gate.state
         )
 

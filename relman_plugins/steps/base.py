@@ -255,8 +255,6 @@ class ReleaseStepOperator(BaseOperator):
 
     def _check(self, run: StepRun) -> None:
         """Raise Refused unless everything before this step has its record."""
-        from datetime import UTC, datetime
-
         from relman_plugins.ledger.api import check_forward
 
         finished = passed(run.shape, run.events(Kind.STEP_FINISHED, Kind.GATE_DECIDED))
@@ -275,4 +273,4 @@ class ReleaseStepOperator(BaseOperator):
                 f"step {needed} has no recorded end: it was marked or skipped in Airflow, which does not "
                 "count; clear it so that it runs"
             )
-        check_forward(run.ledger, run.release_id, run.step, shape_hash=self.shape.hash, now=datetime.now(UTC))
+        check_forward(run.ledger, run.release_id, run.step, shape_hash=self.shape.hash, now=run.ledger.now())

@@ -97,7 +97,9 @@ def _compared(run: StepRun) -> dict[str, Any]:
     return {"parity": shown}
 
 
-def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quorum: int) -> str:
+def body_of(
+    run: StepRun, subject: dict[str, Any], people: Sequence[Person], quorum: int, until: str = ""
+) -> str:
     """Return the Required Action's text: who may answer, until when, and what exactly is approved."""
     args = run.step.args
     need = "one of them decides" if quorum == 1 else f"{quorum} of them must approve"
@@ -125,8 +127,7 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
         f"{emergency}Release [{run.release_id}]({page}), started by {starter}.\n\n"
         f"**Who may answer:** {names(people)}; {need}, one rejection ends the release. "
         "Everybody else is refused.\n\n"
-        f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; "
-        f"without an answer by then: {args['on_timeout']}.\n\n"
+        f"**Until when:** {until or _until(args)}.\n\n"
         f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n{ticket}"
         f"**What is approved**\n\n| | |\n|---|---|\n{table}\n\n"
         f"{told(subject, one_line)}"
@@ -134,6 +135,15 @@ def body_of(run: StepRun, subject: dict[str, Any], people: Sequence[Person], quo
         f"{_differences(subject.get('parity'))}"
         f"**What comes next**\n\n{_next(run)}\n"
     )
+
+
+def _until(args: dict[str, Any]) -> str:
+    """Return how long people have by the plan, and what follows then."""
+    ends = f"{words.duration(args['timeout_s'])} after this was asked; without an answer by then: "
+    holds = (
+        f"; an approval holds for {words.duration(args['valid_for_s'])}" if args.get("valid_for_s") else ""
+    )
+    return f"{ends}{args['on_timeout']}{holds}"
 
 
 def difference_of(run: StepRun, data: dict[str, Any], people: Sequence[Person]) -> tuple[dict[str, Any], str]:

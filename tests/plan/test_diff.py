@@ -22,7 +22,7 @@ STAGES: list[dict[str, Any]] = [
     {
         "environment": "prod",
         "suites": ["smoke"],
-        "gates": [{**GATE, "quorum": 2}, {"approval": "owners"}, TICKET],
+        "gates": [{**GATE, "quorum": 2, "valid_for": "2h"}, {"approval": "owners"}, TICKET],
         "strategy": CANARY,
         "monitor": MONITOR,
         "soak": "30m",
@@ -60,11 +60,15 @@ def without(key: str) -> Any:
 DANGERS = [
     (prod(gates=[{"approval": "owners"}]), "! prod approval of release-managers: removed (a gate is removed"),
     (prod(gates=[{**GATE, "quorum": 1}, {"approval": "owners"}]), "quorum: 2 -> 1 (quorum lowered"),
+    (
+        prod(gates=[{**GATE, "quorum": 2, "valid_for": "3h"}, {"approval": "owners"}, TICKET]),
+        "valid_for_s: 7200 -> 10800 (an old approval holds longer)",
+    ),
     (lambda _, e: e["prod"].pop("windows"), "! prod.window: removed (a gate is removed"),
     (without("soak"), "! prod.soak: removed (the version no longer stays here"),
     (prod(soak="1m"), "! prod.soak for_s: 1800 -> 60 (lowered)"),
     (
-        prod(gates=[{**GATE, "quorum": 2}, {"approval": "owners"}]),
+        prod(gates=[{**GATE, "quorum": 2, "valid_for": "2h"}, {"approval": "owners"}]),
         "! stage prod change ticket: required -> not required (a gate is removed: releases need no ticket)",
     ),
     (without("suites"), "! prod.smoke: removed (its tests run no more)"),
@@ -104,7 +108,7 @@ WEAKER_REPORTS = [
 ]
 HARMLESS = [
     (prod(gates=[*STAGES[1]["gates"], GATE]), "+ prod approval of release-managers (2): added"),
-    (prod(gates=[{"approval": "owners"}, {**GATE, "quorum": 2}, TICKET]), ""),
+    (prod(gates=[{"approval": "owners"}, {**GATE, "quorum": 2, "valid_for": "2h"}, TICKET]), ""),
     (prod(strategy={"canary": {**CANARY["canary"], "steps": [5, 50, 100]}}), "~ stage prod traffic: 10 %, "),
     (prod(suites=["smoke", "load"]), "+ prod.load: added"),
     (lambda _, e: e["prod"].update(replicas=5), "~ environment prod replicas: 2 -> 5"),

@@ -26,6 +26,8 @@ class ApprovalGate(SpecModel):
     """How often those who still can answer are reminded, or `never`."""
     on_timeout: Literal["reject", "expire"] = "reject"
     """What happens when time is up: the release is rejected, or it expires."""
+    valid_for: Duration | None = None
+    """How long an approval holds: at each raise of traffic after that, people are asked again."""
 
 
 class ChangeTicketGate(SpecModel):
