@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ PATIENCE_S = 10.0
 """How long a call waits for another writer, in seconds, before it gives up with LedgerUnavailable."""
 
 _HOLD = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_BEGUN = text("SELECT clock_timestamp(), set_config('lock_timeout', :patience, true)")
+_CLOCK_HOLDS_S = 60.0
+"""For how long the database server's clock is counted on from the last look at it, in seconds."""
 
 
 def utc_now() -> datetime:
@@ -56,9 +59,11 @@ class Database:
     LedgerError for anything else the database refuses. Never an SQLAlchemy error, never a password.
     """
 
-    def __init__(self, url: str, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, url: str, clock: Callable[[], datetime] | None = None) -> None:
         self._url = url
-        self.now = clock
+        self._clock = clock
+        # The server's time, and this machine's monotonic seconds, at the last look.
+        self._seen: tuple[datetime, float] | None = None
         # By process: a forked worker must not use its parent's sockets, nor close them. The parent's engine
         # stays referenced in the child for ever, because collecting it would close its connections.
         self._engines: dict[int, Engine] = {}
@@ -71,6 +76,23 @@ class Database:
         # setdefault is atomic and an engine connects lazily, so the loser of a race leaves nothing open; a
         # mutex could be held by another thread at the moment of a fork.
         return found if found is not None else self._engines.setdefault(pid, _make_engine(self._url))
+
+    def now(self) -> datetime:
+        """Return the present by the ledger's clock, in UTC: one clock for all machines.
+
+        PostgreSQL's is its server's, since the machines that write and judge may differ by minutes. SQLite's
+        is this machine's: the file is used on one.
+        """
+        if self._clock is not None:
+            return self._clock()
+        if self.engine.dialect.name != "postgresql":
+            return utc_now()
+        if self._seen is None or time.monotonic() - self._seen[1] > _CLOCK_HOLDS_S:
+            with self.write():
+                pass
+        assert self._seen is not None  # noqa: S101 - each transaction looks
+        at, then = self._seen
+        return at + timedelta(seconds=time.monotonic() - then)
 
     @property
     def label(self) -> str:
@@ -141,7 +163,9 @@ class Database:
                         )
                     conn.begin()
                     if write and conn.dialect.name == "postgresql":
-                        conn.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE_S:.0f}s'"))
+                        begun = {"patience": f"{PATIENCE_S:.0f}s"}
+                        at = conn.execute(_BEGUN, begun).one()[0]
+                        self._seen = at.astimezone(UTC), time.monotonic()
                 except BaseException:
                     conn.close()
                     raise

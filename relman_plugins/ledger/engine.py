@@ -14,7 +14,7 @@ from relman_plugins.domain.state import Revision
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import ephemerals, follow_ups, history, leases, migrate, releases, rollbacks
 from relman_plugins.ledger import tables as t
-from relman_plugins.ledger.database import Database, utc_now
+from relman_plugins.ledger.database import Database
 from relman_plugins.ledger.ephemerals import Ephemeral
 from relman_plugins.ledger.last_suite import LastSuite, last_suite
 from relman_plugins.ledger.live import live
@@ -35,14 +35,15 @@ class Ledger:
     """The ledger at a database URL (``sqlite:////path`` or ``postgresql+psycopg://…``).
 
     Cheap to make: it connects at the first call. Safe to share between threads and to use after ``fork``.
-    Calls block; each is one transaction. Times given must be aware, times returned are UTC; ``clock`` tells
-    the present. Hosts' clocks may differ a little: order comes from event ids and fencing tokens, not times.
+    Calls block; each is one transaction. Times given must be aware, times returned are UTC. The present is
+    what ``clock`` says, by default the database's own: hosts may differ, and that one clock tells whether a
+    vote is in time or an approval has run out. Order comes from event ids and fencing tokens.
 
     Every call raises LedgerUnavailable when the database doesn't answer or is not migrated, and never an
     error of the database library.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None) -> None:
         self._db = Database(url, clock)
         self.votes = Votes(self._db)
         """Gates and votes."""

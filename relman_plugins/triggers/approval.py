@@ -70,7 +70,7 @@ class ApprovalTrigger(ReleaseTrigger):
         if flags.aborted_by or flags.closed:
             return "aborted"
         gate = ledger.votes.gate(self.release_id, self.gate)
-        if gate is not None and gate.state == "open" and datetime.now(UTC) >= gate.expires_at:
+        if gate is not None and gate.state == "open" and ledger.now() >= gate.expires_at:
             gate = ledger.votes.expire_gate(self.release_id, self.gate)
         return gate.state if gate is not None and gate.state != "open" else None
 

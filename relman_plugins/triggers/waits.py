@@ -155,7 +155,7 @@ class LockTrigger(ReleaseTrigger):
         flags = flags_of(ledger, self.release_id)
         if flags.over:
             return "aborted"
-        now = datetime.now(UTC)
+        now = ledger.now()
         others = [
             lock
             for lock in ledger.locks.held()
