@@ -9,6 +9,7 @@
     │   ├── Aborted              a person ended the release
     │   ├── Held                 a person holds the release: it waits
     │   ├── Lapsed               an approval held for its time only: people are asked again
+    │   ├── TooEarly             an approval takes effect later: the step waits
     │   └── Superseded           a newer release was approved for the same place
     ├── LedgerError
     │   ├── LedgerUnavailable    the database does not answer
@@ -25,6 +26,8 @@ Every message says what was tried, on what, what came back and what can be done 
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 
 class RelmanError(Exception):
@@ -65,6 +68,14 @@ class Lapsed(Refused):
         super().__init__(message)
         self.gate = gate
         self.round = round_
+
+
+class TooEarly(Refused):
+    """An approval takes effect later. It is no answer: the same is right ``until`` (aware) is there."""
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class Superseded(Refused):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,8 @@ from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.items import Failed, Passed, answers
 from relman_plugins.cli.options import AnyFormat, Format, OpenRelease, Reason, Yes
 from relman_plugins.cli.screen import confirmed, echo_json, shown
+from relman_plugins.cli.times import moment_of
+from relman_plugins.cli.words import moment
 
 if TYPE_CHECKING:
     from relman_plugins.cli.api import Api
@@ -30,6 +33,16 @@ Comment = Annotated[
 ]
 
 
+At = Annotated[
+    str,
+    typer.Option(
+        "--at",
+        help="When the approval takes effect: 22:00, or 2026-11-25T22:00+01:00. Without: at once.",
+        show_default=False,
+    ),
+]
+
+
 @connected
 def approve(
     api: Api,
@@ -38,11 +51,22 @@ def approve(
     comment: Comment = "",
     passed: Passed = None,
     failed: Failed = None,
+    at: At = "",
     yes: Yes = False,
     form: AnyFormat = Format.TEXT,
 ) -> None:
     """Approve exactly what is shown, at the gate or checklist that a release waits at."""
-    _vote(api, release, gate, "approve", comment, (passed, failed), yes, form)
+    _vote(
+        api,
+        release,
+        gate,
+        "approve",
+        comment,
+        (passed, failed),
+        yes,
+        form,
+        moment_of(at, "--at") if at else None,
+    )
 
 
 @connected
@@ -94,7 +118,15 @@ Said = tuple[Passed, Failed]
 
 
 def _vote(
-    api: Api, release: str, gate: str, decision: str, comment: str, said: Said, yes: bool, form: Format
+    api: Api,
+    release: str,
+    gate: str,
+    decision: str,
+    comment: str,
+    said: Said,
+    yes: bool,
+    form: Format,
+    at: datetime | None = None,
 ) -> None:
     from relman_plugins.cli.api import part
     from relman_plugins.cli.show import console, gate_table
@@ -105,15 +137,17 @@ def _vote(
         "comment": comment,
         "digest": seen["subject_digest"],
         "answers": answers(seen, *said),
+        **({"not_before": at.isoformat()} if at else {}),
     }
     # Standard output is only data when a program reads it.
     console(error=form is Format.JSON).print(gate_table(seen))
-    confirmed(f"{decision} this?", yes=yes)
+    later = f" to take effect at {at:%Y-%m-%d %H:%M %Z}" if at else ""
+    confirmed(f"{decision} this{later}?", yes=yes)
     answer = api.relman("POST", f"/releases/{part(release)}/gates/{part(seen['gate'])}/votes", json=body)
     if form is Format.JSON:
         echo_json({"release_id": release, **answer})
     else:
-        typer.echo(shown(f"{release} {seen['gate']}: {answer['gate']['state']}, {_still(answer['missing'])}"))
+        typer.echo(shown(f"{release} {seen['gate']}: {answer['gate']['state']}, {_still(answer)}"))
 
 
 def _open_gate(api: Api, release: str, gate: str) -> dict[str, Any]:
@@ -133,5 +167,7 @@ def _open_gate(api: Api, release: str, gate: str) -> dict[str, Any]:
     return dict(waiting[0])
 
 
-def _still(missing: int) -> str:
-    return f"{missing} more needed" if missing else "nothing missing"
+def _still(answer: dict[str, Any]) -> str:
+    missing, at = answer["missing"], answer["gate"].get("effect_at")
+    needed = f"{missing} more needed" if missing else "nothing missing"
+    return f"{needed}, takes effect at {moment(at)}" if at else needed

@@ -119,6 +119,7 @@ def gate_table(gate: dict[str, Any]) -> Table:
             ("changes", str(subject.get("changes") or "-")),
             ("items", "\n".join(items)) if items else ("tests", "\n".join(tests) or "none recorded"),
             ("asked", ", ".join(people)),
+            ("takes effect", words.moment(gate["effect_at"]) if gate.get("effect_at") else "at once"),
             ("missing", str(gate["missing"])),
             ("shown", str(gate["subject_digest"])),
         ]
@@ -190,6 +191,7 @@ def _now(status: dict[str, Any]) -> str:
     said = ["held"] if status["held"] else []
     said += ["abort requested"] if status["abort"] else []
     said += [f"waits at {w['gate']} for {', '.join(_names(w['people']))}" for w in status["waiting_for"]]
+    said += [f"approved, takes effect at {words.moment(at)}"] if (at := status.get("takes_effect")) else []
     waiting = {w["gate"] for w in status["waiting_for"]}
     said += [step for step in status["current"] if step not in waiting]
     return "; ".join(said) or "between steps"

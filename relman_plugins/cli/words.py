@@ -100,6 +100,10 @@ def _change(data: dict[str, Any], who: str) -> str:
     return f"{stable['version']} gets all the traffic" if stable else "emptied"
 
 
+def _effect(data: dict[str, Any]) -> str:
+    return f", takes effect at {moment(data['effect_at'])}" if data.get("effect_at") else ""
+
+
 def _measured(data: dict[str, Any], who: str) -> str:
     values = (f"{m.get('name')} {m.get('value')} {m.get('verdict')}" for m in data.get("metrics", ()))
     return f"look {data.get('look')}: {', '.join(values)}"
@@ -132,7 +136,8 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "gate.voted": lambda d, w: _by(
         f"{d.get('decision', '')} {d.get('comment') or ''}".strip(), w or str(d["person"])
     ),
-    "gate.decided": lambda d, w: str(d.get("state") or ""),
+    "gate.decided": lambda d, w: f"{d.get('state') or ''}{_effect(d)}",
+    "release.superseded": lambda d, w: str(d.get("reason") or ""),
     "lock.broken": lambda d, w: _by(d.get("reason"), w),
     "gate.bypassed": lambda d, w: str(d.get("message") or ""),
     "analysis.measured": _measured,

@@ -35,6 +35,7 @@ Code = Literal[
     "other_digest",
     "voted_already",
     "unfit_answers",
+    "unfit_time",
 ]
 
 
@@ -116,6 +117,7 @@ def insert_vote(
     comment: str,
     answers: Mapping[str, str],
     now: datetime,
+    not_before: datetime | None = None,
 ) -> None:
     """Record a vote, and the event that tells of it."""
     conn.execute(
@@ -139,6 +141,7 @@ def insert_vote(
         "via": actor.via,
         "round": state.round,
         **({"answers": dict(answers)} if answers else {}),
+        **({"not_before": not_before.isoformat()} if not_before else {}),
     }
     _tell(conn, state, Kind.GATE_VOTED, f"voted:{state.gate}:{state.round}:{actor.id}", actor, data, now)
 
@@ -179,6 +182,7 @@ def decide(
         "round": state.round,
         "comment": comment,
         **({"answers": dict(answers)} if answers else {}),
+        **({"effect_at": state.effect_at.isoformat()} if outcome == "approved" and state.effect_at else {}),
     }
     _tell(conn, state, Kind.GATE_DECIDED, f"decided:{state.gate}:{state.round}", actor, data, now)
     return require(conn, state.release_id, state.gate)
@@ -208,7 +212,8 @@ def what_now(state: GateState) -> str:
     """Return what follows from a vote that counts, for the person who voted."""
     if state.state == "open":
         return f"recorded; {state.missing} more of {state.quorum} approvals needed at {state.gate}"
-    return f"recorded; {state.gate} is {state.state}"
+    later = f", and takes effect at {_when(state.effect_at)}" if state.effect_at else ""
+    return f"recorded; {state.gate} is {state.state}{later}"
 
 
 def _when(at: datetime | None) -> str:

@@ -13,6 +13,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.effect import effect_of
 from relman_plugins.ledger.record import event_of
 
 State = Literal["open", "approved", "rejected", "expired", "superseded"]
@@ -63,7 +64,9 @@ class GateState(Frozen):
     renews: int | None = None
     """The round whose approval had run out when this one was opened."""
     valid_for_s: float | None = None
-    """Seconds for which an approval holds; None: without end."""
+    """Seconds for which an approval holds, from its effect; None: without end."""
+    effect_at: datetime | None = None
+    """UTC; the latest time that somebody who approved has set for it to take effect; None: at once."""
     decided_at: datetime | None = None
     """UTC."""
     decided_by: str = ""
@@ -79,7 +82,7 @@ class GateState(Frozen):
         """Return when the approval runs out; None while there is none, or when it holds without end."""
         if self.state != "approved" or self.decided_at is None or self.valid_for_s is None:
             return None
-        return self.decided_at + timedelta(seconds=self.valid_for_s)
+        return max(self.decided_at, self.effect_at or self.decided_at) + timedelta(seconds=self.valid_for_s)
 
 
 def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None:
@@ -89,7 +92,7 @@ def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None
         .where(
             t.event.c.release_id == release_id,
             t.event.c.step == gate,
-            t.event.c.kind.in_([Kind.GATE_OPENED.value, Kind.GATE_DECIDED.value]),
+            t.event.c.kind.in_([k.value for k in (Kind.GATE_OPENED, Kind.GATE_VOTED, Kind.GATE_DECIDED)]),
         )
         .order_by(t.event.c.id)
     )
@@ -102,7 +105,8 @@ def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None
         (e for e in events if e.kind is Kind.GATE_DECIDED and e.data["round"] == data["round"]), None
     )
     votes = _votes(conn, release_id, gate, data["round"])
-    approvals = sum(v.decision is Decision.APPROVE for v in votes)
+    approved_by = [v.person for v in votes if v.decision is Decision.APPROVE]
+    approvals = len(approved_by)
     return GateState(
         release_id=release_id,
         gate=gate,
@@ -121,6 +125,7 @@ def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None
         asker=data.get("asker") or gate,
         renews=data.get("renews"),
         valid_for_s=data.get("valid_for_s"),
+        effect_at=effect_of(events, data["round"], approved_by),
         decided_at=decided.at if decided else None,
         decided_by=decided.data["by"] if decided else "",
         comment=decided.data["comment"] if decided else "",

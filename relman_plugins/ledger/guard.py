@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Decision
-from relman_plugins.errors import Aborted, Held, Lapsed, Refused, Superseded
+from relman_plugins.errors import Aborted, Held, Lapsed, Refused, Superseded, TooEarly
 from relman_plugins.ledger.gates import GateState
 from relman_plugins.ledger.projections import is_held
 from relman_plugins.ledger.releases import ReleaseRecord
@@ -37,8 +37,8 @@ def check_forward(
 ) -> ReleaseRecord:
     """Return the release if ``step`` may go forward at ``now`` (aware); raise Refused with the reason if not.
 
-    Raises Held, a kind of Refused, when all there is to do is wait for the release to be resumed, and Lapsed
-    when people have to be asked again first.
+    Raises Held, a kind of Refused, when all there is to do is wait for the release to be resumed, Lapsed
+    when people have to be asked again first, and TooEarly when what they approved takes effect later.
     ``shape_hash`` is that of the DAG which runs. What must hold is read from the stored plan, not from
     ``step``. Whether a window is open is the caller's to evaluate. Rollback, abort, teardown and close don't
     call this: nothing may block them. Raises LedgerUnavailable when the ledger can't be read: then nothing
@@ -69,6 +69,9 @@ def check_forward(
             if raises and gate is not None:
                 _check_lapse(record, step, gate_step, gate, now)
             _check_gate(record, step, gate_step, gate, digest, now)
+            if gate is not None and gate.effect_at is not None and now < gate.effect_at:
+                at = f"{gate.effect_at:%Y-%m-%d %H:%M:%S} UTC"
+                raise TooEarly(f"gate {gate.gate} is approved and takes effect at {at}", gate.effect_at)
     return record
 
 
@@ -115,7 +118,7 @@ def _check_lapse(record: ReleaseRecord, step: Step, gate_step: Step, gate: GateS
         raise Lapsed(f"{where}: people are asked again at {gate.gate}", gate.gate, gate.renews)
     valid_for_s = gate_step.args.get("valid_for_s")
     if gate.state == "approved" and gate.decided_at is not None and valid_for_s is not None:
-        end = gate.decided_at + timedelta(seconds=valid_for_s)
+        end = max(gate.decided_at, gate.effect_at or gate.decided_at) + timedelta(seconds=valid_for_s)
         if now >= end:
             over = f"the approval at {gate.gate} ran out at {end:%Y-%m-%d %H:%M:%S} UTC"
             raise Lapsed(f"{where}: {over}; it is asked for again", gate.gate, gate.round)

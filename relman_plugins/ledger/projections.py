@@ -127,6 +127,8 @@ class Status(Frozen):
     current: tuple[str, ...] = ()
     """Steps that are running."""
     waiting_for: tuple[Waiting, ...] = ()
+    takes_effect: datetime | None = None
+    """UTC; when an approval takes effect that the release waits for; None: it waits for no such time."""
     held: bool = False
     abort: Abort | None = None
     artifact: Revision | None = None
@@ -171,6 +173,7 @@ def status_of(record: ReleaseRecord, events: list[Event]) -> Status:
         steps=steps,
         current=() if closed else tuple(s for s, state in steps.items() if state == "running"),
         waiting_for=() if closed else _waiting(events),
+        takes_effect=None if closed else _takes_effect(events),
         held=is_held(events),
         abort=Abort(actor=abort.actor, reason=abort.data.get("reason", ""), at=abort.at) if abort else None,
         artifact=Revision.model_validate(artifact.data["revision"]) if artifact else None,
@@ -198,6 +201,17 @@ def is_held(events: list[Event]) -> bool:
     """Say whether the latest word of holding and resuming is hold."""
     last = _last(events, Kind.RELEASE_HELD, Kind.RELEASE_RESUMED)
     return last is not None and last.kind is Kind.RELEASE_HELD
+
+
+def _takes_effect(events: list[Event]) -> datetime | None:
+    """Return the time that the last decision names, unless its gate's step has gone on since."""
+    decided = _last(events, Kind.GATE_DECIDED)
+    if decided is None or not decided.data.get("effect_at"):
+        return None
+    gone_on = (Kind.STEP_FINISHED, Kind.STEP_FAILED, Kind.CHANGE_STARTED, Kind.GATE_OPENED)
+    if any(e.id > decided.id and e.kind in gone_on for e in events):
+        return None
+    return datetime.fromisoformat(decided.data["effect_at"])
 
 
 def stable_of(events: Iterable[Event]) -> Revision | None:

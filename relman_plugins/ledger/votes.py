@@ -14,7 +14,7 @@ from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import LedgerError, Superseded
-from relman_plugins.ledger import superseding
+from relman_plugins.ledger import effect, superseding
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.ballots import (
     COMMENT_LIMIT,
@@ -123,6 +123,7 @@ class Votes:
         digest: str | None = None,
         comment: str = "",
         answers: Mapping[str, Any] | None = None,
+        not_before: datetime | None = None,
         via: str,
     ) -> VoteResult:
         """Check and record one person's vote; decide the gate when it is the one that decides.
@@ -130,10 +131,11 @@ class Votes:
         ``airflow_user`` is whom the auth manager says the voter is, ``digest`` what was shown to them (None
         when the way in can't tell), ``via`` the way in: ``airflow``, ``api``, ``cli``, ``slack``. One reject
         decides; approvals decide when there are as many as the quorum. ``answers`` are those to the items of
-        a checklist, by id; :func:`relman_plugins.domain.checklist.checked` says which are taken. A refused
-        vote decides nothing; that it was refused, and why, is recorded once for each person, gate, round and
-        reason, and told to nobody. With the last approval that a release needs for an environment, the older
-        ones of its pipeline that wait there are superseded, in the same transaction.
+        a checklist, by id; :func:`relman_plugins.domain.checklist.checked` says which are taken. With
+        ``not_before`` (aware) an approval takes effect then; of several such times the latest counts. A
+        refused vote decides nothing; that it was refused, and why, is recorded once for each person, gate,
+        round and reason, and told to nobody. With the last approval that a release needs for an environment,
+        the older ones of its pipeline that wait there are superseded, in the same transaction.
         """
         with self._db.write() as conn:
             older = superseding.exclude(conn, release_id, gate)
@@ -158,12 +160,16 @@ class Votes:
                     said = dict(checked(items, answers or {}, decision)) if items else {}
                 except ValueError as error:
                     refused = refusal("unfit_answers", f"gate {gate} of {release_id}: {error}", state)
+                try:
+                    not_before = effect.checked(state.subject, decision, not_before, now)
+                except ValueError as error:
+                    refused = refused or refusal("unfit_time", f"gate {gate} of {release_id}: {error}", state)
             if refused is not None or person is None:
                 refused = refused or refusal("not_entitled", f"{airflow_user} may not answer", state)
                 insert_refusal(conn, state, actor, decision, refused, now)
                 return refused
             comment = clean_text(comment)[:COMMENT_LIMIT]
-            insert_vote(conn, state, actor, decision, comment, said, now)
+            insert_vote(conn, state, actor, decision, comment, said, now, not_before)
             state = require(conn, release_id, gate)
             if decision is Decision.REJECT:
                 state = decide(conn, state, "rejected", actor, person.id, comment, now, said)

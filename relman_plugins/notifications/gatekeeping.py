@@ -1,4 +1,4 @@
-"""What a release's thread says of its gates beyond asking and deciding. Pure, like :mod:`.thread`."""
+"""What a release's thread says of decisions at its gates. Pure, like :mod:`.thread`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.notifications.text import code, plain
+from relman_plugins.notifications.blocks import Block, quote
+from relman_plugins.notifications.text import code, moment, plain
 
 _Written = tuple[Any, ...]
 
 
-def _superseded(event: Event, data: dict[str, Any]) -> _Written:
-    by = f"{code(data['version'])} ({code(data['by'])})"
-    who = (
-        f"{plain(event.actor.name or event.actor.id, 80)} approved"
-        if event.actor.kind == "person"
-        else "was approved"
-    )
-    return (f"⏭️ Superseded by {by}, which {who} for {plain(event.environment or '?', 80)}",)
+def says_nothing(event: Event) -> bool:
+    """Say whether another event tells the same: of a superseded release the release says so, and by which."""
+    return event.kind is Kind.GATE_DECIDED and event.data.get("state") == "superseded"
 
 
 def again(data: dict[str, Any]) -> str:
@@ -26,6 +22,43 @@ def again(data: dict[str, Any]) -> str:
     return " again, since an approval has run out," if data.get("renews") else ""
 
 
+def _superseded(event: Event, data: dict[str, Any]) -> _Written:
+    by = f"{code(data['version'])} ({code(data['by'])})"
+    who = plain(event.actor.name or event.actor.id, 80)
+    did = f"{who} approved" if event.actor.kind == "person" else "was approved"
+    return (f"⏭️ Superseded by {by}, which {did} for {_where(event)}",)
+
+
+def _voted(event: Event, data: dict[str, Any]) -> _Written:
+    mark, did = ("👍", "approved") if data.get("decision") == "approve" else ("👎", "rejected")
+    who = plain(event.actor.name or data.get("person") or event.actor.id, 80)
+    via = f" (via {plain(data['via'], 20)})" if data.get("via") else ""
+    later = f", to take effect {moment(data['not_before'])}" if data.get("not_before") else ""
+    return (f"{mark} {who} {did} {_where(event)}{via}{later}", *_quoted(data.get("comment")))
+
+
+def _decided(event: Event, data: dict[str, Any]) -> _Written:
+    state = str(data.get("state", "?"))
+    mark = {"approved": "✅", "rejected": "⛔", "expired": "⌛"}.get(state, "•")
+    later = f", takes effect {moment(data['effect_at'])}" if data.get("effect_at") else ""
+    return (f"{mark} {_where(event)}: {plain(state, 40)}{later}",)
+
+
+def _bypassed(event: Event, data: dict[str, Any]) -> _Written:
+    return (f"🚨 *A gate of {_where(event)} was passed without a decision*", *_quoted(data.get("message")))
+
+
+def _where(event: Event) -> str:
+    return plain(event.environment or event.step or event.release_id, 80)
+
+
+def _quoted(text: Any) -> tuple[Block, ...]:
+    return (quote(str(text)),) if text else ()
+
+
 WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.RELEASE_SUPERSEDED: _superseded,
+    Kind.GATE_VOTED: _voted,
+    Kind.GATE_DECIDED: _decided,
+    Kind.GATE_BYPASSED: _bypassed,
 }

@@ -44,8 +44,8 @@ def thread_message(event: Event, about: About = _NOTHING) -> Message | None:
     Nobody is mentioned but those who can still answer at a gate, and those that ``about`` calls, each once.
     """
     write = _WRITERS.get(event.kind)
-    if event.kind is Kind.GATE_DECIDED and event.data.get("state") == "superseded":
-        return None  # The release says so itself, and by which.
+    if gatekeeping.says_nothing(event):
+        return None
     if write is None and event.kind not in _LINKING:
         return None
     try:
@@ -214,23 +214,6 @@ def _checklist_opened(event: Event, subject: dict[str, Any], whom: str, about: A
     return (text, section(*shown, more=len(items) - SHOWN_FAILURES), *_quoted(subject.get("changes")), hint)
 
 
-def _voted(event: Event, data: dict[str, Any]) -> _Written:
-    mark, did = ("👍", "approved") if data.get("decision") == "approve" else ("👎", "rejected")
-    who = plain(event.actor.name or data.get("person") or event.actor.id, 80)
-    via = f" (via {plain(data['via'], 20)})" if data.get("via") else ""
-    return (f"{mark} {who} {did} {_where(event)}{via}", *_quoted(data.get("comment")))
-
-
-def _decided(event: Event, data: dict[str, Any]) -> _Written:
-    state = str(data.get("state", "?"))
-    mark = {"approved": "✅", "rejected": "⛔", "expired": "⌛"}.get(state, "•")
-    return (f"{mark} {_where(event)}: {plain(state, 40)}",)
-
-
-def _bypassed(event: Event, data: dict[str, Any]) -> _Written:
-    return (f"🚨 *A gate of {_where(event)} was passed without a decision*", *_quoted(data.get("message")))
-
-
 def _window(event: Event, data: dict[str, Any]) -> _Written:
     opens = f", which opens {moment(data['next_open'])}" if data.get("next_open") else ""
     ends = f"; gives up {moment(data['gives_up_at'])}" if data.get("gives_up_at") else ""
@@ -382,9 +365,6 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.CHANGE_FINISHED: _changed,
     Kind.SUITE_FINISHED: _suite,
     Kind.PARITY_COMPARED: _compared,
-    Kind.GATE_VOTED: _voted,
-    Kind.GATE_DECIDED: _decided,
-    Kind.GATE_BYPASSED: _bypassed,
     Kind.WINDOW_WAITED: _window,
     Kind.ANALYSIS_FINISHED: _analysis,
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,

@@ -75,6 +75,7 @@ def post_vote(
         digest=body.digest,
         comment=body.comment,
         answers=body.answers,
+        not_before=body.not_before,
         via=access.via_of(request),
     )
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.status import Decision
@@ -22,6 +22,9 @@ class VoteBody(Frozen):
     comment: Text = ""
     answers: Annotated[dict[str, str], Field(max_length=100)] = Field(default_factory=dict)
     """Answers to the items of a checklist by id: ``passed``, ``failed`` or ``not tested``."""
+
+    not_before: AwareDatetime | None = None
+    """From when an approval takes effect, with a time zone; null: at once."""
 
 
 class ReasonBody(Frozen):

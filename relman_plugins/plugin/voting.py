@@ -10,6 +10,7 @@ from relman_plugins.plugin import access
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from relman_plugins.domain.status import Decision
     from relman_plugins.ledger.api import Ledger, VoteResult
@@ -27,6 +28,7 @@ def cast_or_refuse(
     digest: str | None,
     comment: str,
     answers: Mapping[str, Any] | None = None,
+    not_before: datetime | None = None,
     via: str,
 ) -> VoteResult:
     """Cast a vote and return the accepted result.
@@ -46,6 +48,7 @@ def cast_or_refuse(
         digest=digest,
         comment=comment,
         answers=answers,
+        not_before=not_before,
         via=via,
     )
     if not result.accepted:

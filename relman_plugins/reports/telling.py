@@ -134,7 +134,9 @@ _SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
     Kind.GATE_VOTED: lambda d: _and(
         "approves" if d.get("decision") == "approve" else "rejects", d.get("comment")
     ),
-    Kind.GATE_DECIDED: lambda d: str(d["state"]),
+    Kind.GATE_DECIDED: lambda d: (
+        f"{d['state']}, takes effect at {d['effect_at'][:16]} UTC" if d.get("effect_at") else str(d["state"])
+    ),
     Kind.GATE_BYPASSED: lambda d: _and("passed without a decision", d.get("message")),
     Kind.VOTE_REFUSED: lambda d: _and(f"a vote to {d['decision']} did not count", d.get("reason")),
     Kind.ANALYSIS_FINISHED: lambda d: _and(

@@ -37,5 +37,8 @@ class ApprovalSensor(AskingOperator):
         return self.settle(context, run, gate)
 
     def decided(self, context: Context, run: StepRun, gate: GateState) -> str:
-        """Return who approved."""
+        """Return who approved, once that takes effect."""
+        if gate.effect_at is not None and run.ledger.now() < gate.effect_at:
+            when = f"{gate.effect_at:%Y-%m-%d %H:%M:%S} UTC"
+            self.wait_until(run, gate.effect_at, f"approved, and takes effect at {when}")
         return f"approved by {', '.join(v.name or v.person for v in gate.votes)}"

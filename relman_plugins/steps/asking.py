@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from relman_plugins import settings
@@ -16,6 +17,7 @@ from relman_plugins.steps.form import answers_of, comment_of, form_of
 from relman_plugins.steps.run import StepRun
 from relman_plugins.triggers.approval import APPROVE, REJECT, ApprovalTrigger
 from relman_plugins.triggers.base import deferral
+from relman_plugins.triggers.waits import SoakTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -108,6 +110,18 @@ class AskingOperator(ReleaseStepOperator):
                 **deferral(settings.minimum_deferral()),
             ),
             method_name=resume,
+        )
+
+    def wait_until(self, run: StepRun, until: datetime, why: str) -> NoReturn:
+        """Wait for a time that people have set, then begin anew with all checks."""
+        self.log.info("%s", why)
+        self.defer(
+            trigger=SoakTrigger(
+                release_id=run.release_id,
+                until=until.isoformat(),
+                **deferral(settings.minimum_deferral()),
+            ),
+            method_name="resume",
         )
 
     def answered(self, context: Context, event: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from relman_plugins.domain.event import Kind
-from relman_plugins.errors import Lapsed, Refused
+from relman_plugins.errors import Lapsed, Refused, TooEarly
 from relman_plugins.plan.words import duration
 from relman_plugins.steps.asking import REMIND_S, AskingOperator
 from relman_plugins.steps.subjects import body_of, subject_of
@@ -37,6 +37,8 @@ class RenewingOperator(AskingOperator):
             except Lapsed as lapsed:
                 self.log.info("%s", lapsed)
                 return self._ask_again(context, run, lapsed)
+            except TooEarly as early:
+                self.wait_until(run, early.until, str(early))
 
         return super()._recorded(context, renewing)
 
