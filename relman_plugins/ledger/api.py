@@ -13,9 +13,12 @@ from relman_plugins.ledger.outbox import Backlog, Line, Message, Thread
 from relman_plugins.ledger.projections import Status
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.rollbacks import Asked, asked_of, last_asked
+from relman_plugins.ledger.subject import SHOWN
+from relman_plugins.ledger.subject import subject_of as canonical_subject
 from relman_plugins.ledger.way_back import WayBack, way_back
 
 __all__ = [
+    "SHOWN",
     "Asked",
     "Backlog",
     "Busy",
@@ -33,6 +36,7 @@ __all__ = [
     "VoteResult",
     "WayBack",
     "asked_of",
+    "canonical_subject",
     "check_forward",
     "last_asked",
     "open_ledger",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Event, Kind
@@ -12,6 +12,7 @@ from relman_plugins.errors import Aborted, Held, Lapsed, Refused, Superseded, To
 from relman_plugins.ledger.gates import GateState
 from relman_plugins.ledger.projections import is_held
 from relman_plugins.ledger.releases import ReleaseRecord
+from relman_plugins.ledger.subject import SHOWN, differences, subject_of
 from relman_plugins.plan.model import Step, StepKind
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ _DECISIVE = (
     Kind.RELEASE_RESUMED,
     Kind.RELEASE_SUPERSEDED,
     Kind.ABORT_REQUESTED,
-    Kind.ARTIFACT_BUILT,
     Kind.CHANGE_FINISHED,
 )
 
@@ -52,7 +52,6 @@ def check_forward(
     _check_plan(record, step, shape_hash)
     events = ledger.events(release_id, kinds=_DECISIVE)
     _check_going_on(record, step, events)
-    artifact = next((e for e in reversed(events) if e.kind is Kind.ARTIFACT_BUILT), None)
     options = record.plan.options
     if record.plan.shape.step(step.id).ticket and not options.ticket and not options.dry_run:
         raise _refuse(record, step, "a change ticket is required, and the release carries none")
@@ -64,11 +63,11 @@ def check_forward(
     for gate_id in gates:
         gate_step = record.plan.shape.step(gate_id)
         if gate_step.kind is StepKind.APPROVAL:
-            digest = artifact.data["revision"]["digest"] if artifact else None
             gate = ledger.votes.gate(release_id, gate_id)
             if raises and gate is not None:
                 _check_lapse(record, step, gate_step, gate, now)
-            _check_gate(record, step, gate_step, gate, digest, now)
+            shown = subject_of(record, gate_step, ledger.events(release_id, kinds=SHOWN))
+            _check_gate(record, step, gate_step, gate, shown, now)
             if gate is not None and gate.effect_at is not None and now < gate.effect_at:
                 at = f"{gate.effect_at:%Y-%m-%d %H:%M:%S} UTC"
                 raise TooEarly(f"gate {gate.gate} is approved and takes effect at {at}", gate.effect_at)
@@ -129,7 +128,7 @@ def _check_gate(
     step: Step,
     gate_step: Step,
     gate: GateState | None,
-    artifact: str | None,
+    subject: dict[str, Any],
     now: datetime,
 ) -> None:
     if gate is None:
@@ -147,25 +146,15 @@ def _check_gate(
             step,
             f"gate {gate.gate} has {approvals} valid approvals, the plan asks for {quorum}",
         )
-    _check_subject(record, step, gate, artifact)
+    _check_subject(record, step, gate, subject)
 
 
-def _check_subject(record: ReleaseRecord, step: Step, gate: GateState, artifact: str | None) -> None:
+def _check_subject(record: ReleaseRecord, step: Step, gate: GateState, now: dict[str, Any]) -> None:
+    """Raise Refused, naming what differs, unless what is about to ship is what was shown and approved."""
     if digest_of(gate.subject) != gate.subject_digest:
         raise _refuse(record, step, f"what was approved at {gate.gate} doesn't match its own digest")
-    expected = {
-        "release_id": record.release_id,
-        "version": record.version,
-        "artifact_digest": artifact,
-        "plan_hash": record.plan_hash,
-        "spec_digest": record.spec_digest,
-    }
-    for name, wanted in expected.items():
-        approved = gate.subject.get(name)
-        if wanted is None or approved != wanted:
-            raise _refuse(
-                record,
-                step,
-                f"the approval at {gate.gate} is for {name} {approved}, but {wanted} would ship; "
-                "approve again what is to ship now",
-            )
+    if found := differences(gate.subject, now):
+        told = "; ".join(found)
+        raise _refuse(
+            record, step, f"the approval at {gate.gate} is for {told}; approve again what is to ship now"
+        )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from relman_plugins.domain.event import Kind
 from relman_plugins.steps.asking import AskingOperator
 from relman_plugins.steps.run import StepRun
-from relman_plugins.steps.subjects import body_of, subject_of
+from relman_plugins.steps.subjects import body_of, is_for, subject_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,8 +24,25 @@ class ApprovalSensor(AskingOperator):
 
     ui_color = "#f6d9a8"
 
+    def _begin(self, context: Context, run: StepRun) -> Any:
+        """Ask again when somebody clears the gate and its approval is not one for what would ship now.
+
+        An approval that still holds, for the same subject, is not asked for a second time.
+        """
+        gate = run.ledger.votes.gate(run.release_id, run.step.id)
+        if gate is not None and gate.state == "approved" and run.mine(Kind.STEP_FINISHED):
+            over = gate.valid_until is not None and run.ledger.now() >= gate.valid_until
+            if over or not is_for(gate, subject_of(run)):
+                self._hold(run)
+                self._check(run)
+                return self.finish(run, self._asked(context, run, gate.round if over else None))
+        return super()._begin(context, run)
+
     def act(self, context: Context, run: StepRun) -> str:
         """Ask, or use the decision that is already there."""
+        return self._asked(context, run)
+
+    def _asked(self, context: Context, run: StepRun, renews: int | None = None) -> str:
         people = run.plan.people(run.step.id)
         subject = subject_of(run)
         gate = self.ask_as_planned(
@@ -32,6 +50,7 @@ class ApprovalSensor(AskingOperator):
             run,
             subject=subject,
             headline=f"{run.shape.pipeline} {run.plan.options.version} → {run.step.environment}: approve?",
+            renews=renews,
             body=body_of(run, subject, people, run.step.args["quorum"]),
         )
         return self.settle(context, run, gate)

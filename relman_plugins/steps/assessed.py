@@ -3,38 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-from relman_plugins.domain.base import digest_of
-from relman_plugins.domain.event import Kind
-
-if TYPE_CHECKING:
-    from relman_plugins.steps.run import StepRun
-
-MOST_COMMITS = 15
-"""Commits that are named to people; the rest is counted."""
-
-
-def assessment_of(run: StepRun) -> dict[str, Any]:
-    """Return the part of a gate's subject that says what changed; nothing when the plan assesses nothing."""
-    found = [e.data for e in run.events(Kind.CHANGE_ASSESSED)]
-    if not found:
-        return {}
-    data, changes = found[-1], found[-1]["changes"]
-    return {
-        "assessment": {
-            "risk": data["risk"],
-            "headline": data["headline"],
-            "reasons": [f"{c['reason']} (+{c['points']})" for c in data["contributions"]],
-            "live": data["circumstances"]["live"],
-            "commit": changes["head"],
-            "commits": [f"{c['id'][:9]} {c['subject']}" for c in changes["commits"][:MOST_COMMITS]],
-            "commit_count": changes["commit_count"],
-            "authors": [a["name"] or a["email"] for a in data["authors"]],
-            "issues": changes["issues"],
-            "digest": digest_of(data),
-        }
-    }
+from typing import Any
 
 
 def told(subject: dict[str, Any], escape: Callable[[str], str]) -> str:

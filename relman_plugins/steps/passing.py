@@ -30,7 +30,7 @@ def is_bypassed(step: Step, gate: GateState | None, *, ended: bool) -> bool:
     """
     if not may_be_passed_by(step, gate) or (gate is not None and gate.state == "approved"):
         return False
-    if gate is not None and gate.renews is not None:
+    if gate is not None and gate.renews is not None and gate.asker != step.id:
         # It was approved once, and another step asks again.
         return False
     return step.kind in _ANSWERED or not ended

@@ -9,17 +9,17 @@ from urllib.parse import quote
 
 from relman_plugins import settings
 from relman_plugins.domain.base import digest_of
-from relman_plugins.domain.event import Kind
 from relman_plugins.domain.parameter import as_text
 from relman_plugins.domain.status import Verdict
 from relman_plugins.plan import words
 from relman_plugins.plan.model import StepKind
 from relman_plugins.spec.words import visible
-from relman_plugins.steps.assessed import assessment_of, told
+from relman_plugins.steps.assessed import told
 
 if TYPE_CHECKING:
     from relman_plugins.domain.identity import Person
     from relman_plugins.domain.parameter import Parameter
+    from relman_plugins.ledger.api import GateState
     from relman_plugins.steps.run import StepRun
 
 NARROW = "\u00a0"
@@ -43,58 +43,18 @@ _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 def subject_of(run: StepRun) -> dict[str, Any]:
     """Return what exactly is approved; its digest is what a vote is bound to.
 
-    Of a suite that ran again the last result counts.
+    Raises:
+        Refused: nothing was built, so there is nothing to approve.
     """
-    suites = {e.step: e.data for e in run.events(Kind.SUITE_FINISHED)}
-    return {
-        "release_id": run.release_id,
-        "pipeline": run.shape.pipeline,
-        "version": run.plan.options.version,
-        "artifact_digest": run.artifact.digest,
-        "plan_hash": run.release.plan_hash,
-        "spec_digest": run.release.spec_digest,
-        "environment": run.step.environment,
-        "changes": run.plan.options.changes,
-        "ticket": run.plan.options.ticket,
-        "emergency": run.plan.options.emergency,
-        "emergency_reason": run.plan.options.emergency_reason,
-        "parameters": run.plan.options.parameters,
-        "tests": [
-            {
-                "step": step,
-                "suite": s["suite"],
-                "tests": s["tests"],
-                "failures": s["failures"] + s["errors"],
-                "skipped": s["skipped"],
-                **_beyond(s),
-            }
-            for step, s in suites.items()
-        ],
-        **_compared(run),
-        **assessment_of(run),
-    }
+    from relman_plugins.ledger.api import SHOWN, canonical_subject
+
+    run.artifact  # noqa: B018 - refuses when there is none
+    return canonical_subject(run.release, run.step, run.events(*SHOWN))
 
 
-def _beyond(suite: dict[str, Any]) -> dict[str, Any]:
-    """Return what else people should know of a suite, as far as there is any: names, and other reports."""
-    found = {
-        "failed": [str(t.get("name", "?")) for t in suite.get("failed") or ()],
-        "flaky": [str(t.get("name", "?")) for t in suite.get("flaky") or ()],
-        "flakes": suite.get("flakes") or 0,
-        "reports": [f"{r.get('kind')}: {r.get('reason')}" for r in suite.get("reports") or ()],
-    }
-    return {name: value for name, value in found.items() if value}
-
-
-def _compared(run: StepRun) -> dict[str, Any]:
-    """Return what comparing environments before this stage found; nothing when it compares none."""
-    stage = {s.id for s in run.shape.steps if s.stage == run.step.stage}
-    found = [e.data for e in run.events(Kind.PARITY_COMPARED) if e.step in stage]
-    if not found:
-        return {}
-    data = found[-1]
-    shown = {"with": data["with"], "lines": data["lines"], "digest": digest_of(data["differences"])}
-    return {"parity": shown}
+def is_for(gate: GateState, subject: dict[str, Any]) -> bool:
+    """Say whether a gate is about exactly this."""
+    return gate.subject_digest == digest_of(subject)
 
 
 def body_of(
