@@ -49,6 +49,11 @@ def get_provider_info() -> dict[str, Any]:
                         "",
                         '{"pager": {"class": "shop.notifiers.Pager", "arguments": {"text": "x"}}}',
                     ),
+                    "spec_cache": _option(
+                        "`off`: what a spec was compiled to is not kept in `home` for the next parse.",
+                        "on",
+                        "off",
+                    ),
                     "minimum_deferral": _option(
                         "Seconds between a task's deferral and the earliest event of its trigger. Airflow "
                         "3.3.2 can fail a task that is resumed sooner.",

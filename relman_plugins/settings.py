@@ -13,6 +13,7 @@
 ``specs_folder``          Folder of the release specs; default ``release_specs`` beside the DAG folder.
 ``notifiers``             JSON: names that routes may use in ``to``, each
                           ``{"class": dotted path of an Airflow notifier, "arguments": {…}}``.
+``spec_cache``            ``off``: what a spec was compiled to is not kept in ``home`` for the next parse.
 ``minimum_deferral``      Seconds between the deferral of a task and the earliest event of its trigger:
                           Airflow 3.3.2 can fail a task that is resumed sooner. Default 8.
 ========================= ==============================================================================
@@ -52,6 +53,12 @@ def spool_folder() -> Path:
 def shapes_folder() -> Path:
     """Return the folder for the shapes of pipelines with releases in flight."""
     return home() / "shapes"
+
+
+def compiled_folder() -> Path | None:
+    """Return this user's folder for what specs were compiled to; None when nothing is to be kept."""
+    off = _get("spec_cache", "on").lower() in ("off", "false", "no", "0")
+    return None if off else home() / f"compiled-{os.geteuid()}"
 
 
 def specs_base() -> Path | None:

@@ -42,8 +42,9 @@ def diff(
 
 def _plan(file: Path) -> ReleasePlan:
     from relman_plugins.cli.screen import shown
-    from relman_plugins.plan.compile import compile_shape, plan_release
+    from relman_plugins.plan.compile import compile_shape
     from relman_plugins.plan.model import Options
+    from relman_plugins.plan.options import plan_release
     from relman_plugins.spec.api import load_pipeline
     from relman_plugins.spec.render import render_text
 

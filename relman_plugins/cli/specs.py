@@ -53,8 +53,9 @@ def plan(
     """Show what a release of this pipeline will do, step by step."""
     from relman_plugins.cli.screen import echo_json, shown
     from relman_plugins.domain.identity import is_version
-    from relman_plugins.plan.compile import compile_shape, plan_release
+    from relman_plugins.plan.compile import compile_shape
     from relman_plugins.plan.model import Options
+    from relman_plugins.plan.options import plan_release
     from relman_plugins.plan.text import render_mermaid, render_text
     from relman_plugins.spec.api import load_pipeline
 

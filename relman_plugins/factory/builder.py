@@ -52,7 +52,12 @@ ask for follow-ups count, too, so a pipeline that asks for them may have four ti
 
 
 def build_dag(
-    shape: Shape, texts: Mapping[str, str], *, catalog: Catalog = OPERATORS, in_flight_only: bool = False
+    shape: Shape,
+    texts: Mapping[str, str],
+    *,
+    catalog: Catalog = OPERATORS,
+    docs: str | None = None,
+    in_flight_only: bool = False,
 ) -> DAG:
     """Build and validate the DAG of a pipeline.
 
@@ -60,6 +65,7 @@ def build_dag(
         shape: What the spec decides.
         texts: The spec's documents for the DAG's docs, by path.
         catalog: The operator of each kind of step.
+        docs: The DAG's docs, if they are there already.
         in_flight_only: The spec is broken or gone: the DAG is there for releases in flight, and starts none.
 
     Raises:
@@ -76,7 +82,7 @@ def build_dag(
         is_paused_upon_creation=False,
         default_args={"owner": shape.owner},
         tags=["relman", shape.owner[:100], *([INVALID_TAG] if in_flight_only else [])],
-        doc_md=dag_docs(shape, texts),
+        doc_md=dag_docs(shape, texts) if docs is None else docs,
     )
     _connect(shape, _tasks(shape, dag, catalog))
     # Params that exist before the tasks are copied into each of them and validated there again.

@@ -22,6 +22,7 @@ from relman_plugins.domain.identity import ROLLBACK_DAG_ID, dag_id_of
 from relman_plugins.errors import SpecError
 from relman_plugins.factory import maintenance, rollback
 from relman_plugins.factory.builder import build_dag
+from relman_plugins.factory.cache import Cache, Compiled
 from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS, ROLLBACK, Catalog, OperatorType
 from relman_plugins.factory.sentinel import build_sentinel, sentinel_id, storable
 from relman_plugins.plan.remembered import pipelines, recall
@@ -91,15 +92,33 @@ def load_dags(
 
 def _from_files(files: Sequence[Path], catalog: Catalog) -> Iterator[tuple[DAG, bool]]:
     """Yield the DAG of each file, and whether its spec is right."""
-    if not files:
-        return
-    # Models and rules are most of what importing relman costs, and some tasks need none of them: those of
-    # relman_maintenance, which run every minute, and those of a pipeline whose spec is gone.
-    from relman_plugins.factory.pipeline import Shared, build_pipeline
-
-    shared = Shared()
+    compiled = _compiler(Cache(settings.compiled_folder() if files else None))
     for file in files:
-        yield _guarded(file.stem, lambda file=file: build_pipeline(file, catalog, shared))  # type: ignore[misc]
+        yield _guarded(file.stem, lambda file=file: _built(compiled(file), catalog))  # type: ignore[misc]
+
+
+def _compiler(cache: Cache) -> Callable[[Path], Compiled]:
+    """Return what compiles the specs of one load, as far as that was not done before."""
+    shared: Any = None
+
+    def compiled(file: Path) -> Compiled:
+        nonlocal shared
+        if (found := cache.recall(file)) is not None:
+            return found
+        # Models and rules are most of what importing relman costs, and a task whose spec was compiled before
+        # needs none of them.
+        from relman_plugins.factory.pipeline import Shared, compile_pipeline
+
+        shared = shared or Shared()
+        return compile_pipeline(file, shared, cache)
+
+    return compiled
+
+
+def _built(compiled: Compiled, catalog: Catalog) -> DAG:
+    if compiled.warnings and get_parsing_context().dag_id is None:  # said once, not in every task's log
+        log.warning("relman: %s", compiled.warnings)
+    return build_dag(compiled.shape, {}, catalog=catalog, docs=compiled.docs)
 
 
 def _in_flight(wanted: str | None, namespace: MutableMapping[str, Any], catalog: Catalog) -> list[DAG]:

@@ -1,36 +1,31 @@
-"""From one pipeline's file to its DAG."""
+"""From one pipeline's file to what its DAG is built from."""
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import replace
 from pathlib import Path
 
-from airflow.sdk import DAG, get_parsing_context
-
 from relman_plugins.errors import PlanError, SpecError
-from relman_plugins.factory.builder import build_dag
-from relman_plugins.factory.catalog import Catalog
+from relman_plugins.factory.cache import Cache, Compiled
+from relman_plugins.factory.docs import dag_docs
 from relman_plugins.plan.compile import compile_shape
 from relman_plugins.spec.api import Loaded, Shared, load_pipeline
 from relman_plugins.spec.render import render_text
 
-__all__ = ["MOST_SHOWN", "Shared", "build_pipeline"]
-
-log = logging.getLogger(__name__)
+__all__ = ["MOST_SHOWN", "Shared", "compile_pipeline"]
 
 MOST_SHOWN = 50
 """Findings of one spec in the docs of its sentinel, which are parsed and stored with every change."""
 
 
-def build_pipeline(file: Path, catalog: Catalog, shared: Shared) -> DAG:
-    """Read, check and compile the spec in ``file``, and build its DAG. Warnings are logged.
+def compile_pipeline(file: Path, shared: Shared, cache: Cache) -> Compiled:
+    """Read, check and compile the spec in ``file``, and keep what it came to.
 
     Args:
         file: the pipeline's file.
-        catalog: the operator of each kind of step.
         shared: what the pipelines of one load refer to.
+        cache: where it is kept for the next load.
 
     Raises:
         SpecError: the spec has errors; the message is for people.
@@ -38,13 +33,15 @@ def build_pipeline(file: Path, catalog: Catalog, shared: Shared) -> DAG:
     loaded = load_pipeline(file, shared)
     if loaded.documents is None:
         raise SpecError(_rendered(loaded, file.parent.parent), loaded.diagnostics)
-    if loaded.diagnostics and get_parsing_context().dag_id is None:  # said once, not in every task's log
-        log.warning("relman: %s", _rendered(loaded, file.parent.parent))
     try:
         shape = compile_shape(loaded.documents)
     except PlanError as error:
         raise SpecError(f"{file.name}: {error}") from error
-    return build_dag(shape, loaded.documents.texts, catalog=catalog)
+    warnings = _rendered(loaded, file.parent.parent) if loaded.diagnostics else ""
+    texts = loaded.documents.texts
+    compiled = Compiled(shape, dag_docs(shape, texts), warnings)
+    cache.keep(file, compiled, texts, loaded.files)
+    return compiled
 
 
 def _rendered(loaded: Loaded, base: Path) -> str:

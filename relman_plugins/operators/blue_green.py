@@ -21,9 +21,9 @@ from relman_plugins.operators.left import leave_behind
 from relman_plugins.plan.model import AnalysisPlan
 from relman_plugins.strategies.api import withdrawn
 from relman_plugins.strategies.blue_green import previewed
-from relman_plugins.triggers.analysis import Watch
 from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.keep import KeepTrigger
+from relman_plugins.triggers.watch import Watch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

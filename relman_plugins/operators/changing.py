@@ -21,9 +21,9 @@ from relman_plugins.steps.renewing import RenewingOperator
 from relman_plugins.steps.run import StepRun
 from relman_plugins.steps.subjects import question_of
 from relman_plugins.strategies.api import promoted, same_revision, withdrawn
-from relman_plugins.triggers.analysis import AnalysisTrigger, Watch
 from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.waits import LockTrigger, WindowTrigger
+from relman_plugins.triggers.watch import Watch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -130,6 +130,8 @@ class ChangingOperator(RenewingOperator):
 
     def watch(self, run: StepRun, lock: Lock, previous: Revision | None, *, weight: int, count: int) -> None:
         """Wait for the judgement of the numbers."""
+        from relman_plugins.triggers.analysis import AnalysisTrigger  # brings HTTP and the judge
+
         args, environment = run.step.args, run.environment
         watch = Watch(
             release_id=run.release_id,

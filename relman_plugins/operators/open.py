@@ -12,12 +12,10 @@ from relman_plugins import settings, telemetry
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.parameter import FORM_FIELDS
 from relman_plugins.errors import PlanError
-from relman_plugins.plan.compile import plan_release
 from relman_plugins.plan.model import INVALID_TAG, Options
-from relman_plugins.plan.options import options_of
+from relman_plugins.plan.options import options_of, plan_release
 from relman_plugins.plan.remembered import remember
 from relman_plugins.plan.words import duration
-from relman_plugins.spec.api import person_of
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.paths import spec_path, specs_folder
 from relman_plugins.steps.run import StepRun
@@ -41,6 +39,7 @@ class OpenReleaseOperator(ReleaseStepOperator):
     def start(self, context: Context) -> StepRun:
         """Open the release, or find it when it is open already."""
         from relman_plugins.hooks.ledger import ledger
+        from relman_plugins.spec.api import person_of  # all that reads specs; one task of a release needs it
 
         ti, dag_run = context["ti"], context["dag_run"]
         book = ledger()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relman_plugins.domain.identity import VERSION_PATTERN, Person, is_version
+from relman_plugins.domain.identity import Person
 from relman_plugins.domain.parity import Area
 from relman_plugins.errors import PlanError
 from relman_plugins.plan import changes, graph, routes, suite_reports
@@ -16,8 +16,6 @@ from relman_plugins.plan.model import (
     AnalysisPlan,
     EnvironmentPlan,
     MetricPlan,
-    Options,
-    ReleasePlan,
     Shape,
     Step,
     StepKind,
@@ -65,20 +63,6 @@ def compile_shape(documents: Documents) -> Shape:
         schedule=_schedule(pipeline.schedule) if pipeline.schedule else None,
         parameters=tuple(field.called(name) for name, field in pipeline.parameters.items()),
     )
-
-
-def plan_release(shape: Shape, options: Options) -> ReleasePlan:
-    """Return the plan of one release.
-
-    Raises:
-        PlanError: The version is not one that artifacts, URLs and file names can carry.
-    """
-    if not is_version(options.version):
-        raise PlanError(
-            f"version {options.version!r} of {shape.pipeline} is not usable; "
-            f"expected {VERSION_PATTERN} without '..', for example 1.4.0"
-        )
-    return ReleasePlan(shape=shape, options=options)
 
 
 def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relman_plugins.domain.identity import TICKET_LIMIT, is_ticket, is_version
+from relman_plugins.domain.identity import TICKET_LIMIT, VERSION_PATTERN, is_ticket, is_version
 from relman_plugins.domain.parameter import LONGEST_TEXT, Value
 from relman_plugins.errors import PlanError
-from relman_plugins.plan.model import Options, Shape
+from relman_plugins.plan.model import Options, ReleasePlan, Shape
+
+
+def plan_release(shape: Shape, options: Options) -> ReleasePlan:
+    """Return the plan of one release.
+
+    Raises:
+        PlanError: The version is not one that artifacts, URLs and file names can carry.
+    """
+    if not is_version(options.version):
+        raise PlanError(
+            f"version {options.version!r} of {shape.pipeline} is not usable; "
+            f"expected {VERSION_PATTERN} without '..', for example 1.4.0"
+        )
+    return ReleasePlan(shape=shape, options=options)
 
 
 def options_of(shape: Shape, given: Mapping[str, Any]) -> Options:

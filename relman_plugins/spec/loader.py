@@ -15,6 +15,7 @@ from relman_plugins.spec.models.base import SpecModel
 from relman_plugins.spec.policies import Policies
 from relman_plugins.spec.position import Document
 from relman_plugins.spec.rules import check
+from relman_plugins.spec.rules.references import FILES
 from relman_plugins.spec.shape import OTHER_KIND, header, validated
 from relman_plugins.spec.source import read
 
@@ -34,6 +35,8 @@ class Loaded:
     """Errors and warnings, sorted by place."""
     sources: dict[str, str] = field(default_factory=dict)
     """Text of every file that could be read, by the path its diagnostics name."""
+    files: dict[str, str] = field(default_factory=dict)
+    """What else was looked for, by path relative to the pipeline's folder: ``file`` or ``directory``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,8 @@ def load_pipeline(path: Path, shared: Shared | None = None) -> Loaded:
         digest=_digest(bundle),
         texts=loading.texts,
     )
-    return Loaded(documents, diagnostics, loading.sources)
+    files = {text: wanted for path, wanted in FILES if (text := text_at(document.root, *path))}
+    return Loaded(documents, diagnostics, loading.sources, files)
 
 
 def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tuple[Bundle, _Models]:

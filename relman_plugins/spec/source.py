@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from relman_plugins.spec.diagnostic import Diagnostic
+from relman_plugins.spec.files import Unreadable, bytes_of
 from relman_plugins.spec.parse import Bad, parse
 from relman_plugins.spec.position import Document, Span
-
-LARGEST = 1_000_000
-"""Bytes a spec may have."""
 
 _START = "start with apiVersion: relman/v1 and kind: ReleasePipeline"
 
@@ -63,25 +58,9 @@ def _diagnostic(bad: Bad, path: str) -> Diagnostic:
 
 def _bytes(path: Path, root: Path) -> bytes:
     try:
-        real = path.resolve(strict=True)
-        if not real.is_relative_to(root.resolve()):
-            hint = "put the file itself there"
-            raise Bad("RM008", "a symbolic link leads out of the folder of specs", Span(), hint)
-        # Not blocking: opening a named pipe would otherwise wait for its writer.
-        with open(os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Bad("RM008", "not a regular file", Span())
-            raw = file.read(LARGEST + 1)
-    except (OSError, RuntimeError) as error:
-        # A link to itself is a RuntimeError before Python 3.13.
-        looped = not isinstance(error, OSError) or error.errno == errno.ELOOP
-        reason = (
-            "it is a link to itself" if looped else str(getattr(error, "strerror", None) or "input error")
-        )
-        raise Bad("RM008", f"the file cannot be read: {reason.lower()}", Span()) from error
-    if len(raw) > LARGEST:
-        raise Bad("RM005", f"the file is larger than {LARGEST:,} bytes", Span(), "split the file")
-    return raw
+        return bytes_of(path, root)
+    except Unreadable as error:
+        raise Bad(error.code, error.message, Span(), error.hint) from error
 
 
 def _decoded(raw: bytes) -> str:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from relman_plugins.errors import PlanError
 from relman_plugins.plan import words
-from relman_plugins.plan.compile import compile_shape, plan_release
+from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.model import Options, ReleasePlan, Shape, StepKind
+from relman_plugins.plan.options import plan_release
 from relman_plugins.plan.text import render_mermaid, render_text
 from tests.plan.make import GATE, WINDOW, any_documents, documents, environment, pipeline
 from tests.plan.rules import settle

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from relman_plugins.plan.compile import compile_shape, plan_release
+from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.diff import diff, render_text
 from relman_plugins.plan.model import Options, Shape
+from relman_plugins.plan.options import plan_release
 from tests.plan.make import GATE, PEOPLE, WINDOW, any_documents, documents, environment, pipeline
 
 METRIC = {"name": "errors", "query": "up", "max": 0.1, "tolerated_failures": 1}

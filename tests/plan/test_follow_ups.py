@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relman_plugins.plan.compile import compile_shape, plan_release
+from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.model import Options, StepKind
+from relman_plugins.plan.options import plan_release
 from relman_plugins.plan.text import render_mermaid, render_text
 from relman_plugins.plan.times import minimum_time
 from relman_plugins.spec.api import load_pipeline

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from relman_plugins.errors import PlanError
-from relman_plugins.plan.compile import compile_shape, plan_release
+from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.model import Options, ReleasePlan, Shape
-from relman_plugins.plan.options import options_of
+from relman_plugins.plan.options import options_of, plan_release
 from tests.plan.make import documents, environment, pipeline
 
 FIELDS = {

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman_plugins.plan import words
-from relman_plugins.plan.compile import compile_shape, plan_release
+from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.model import Options
+from relman_plugins.plan.options import plan_release
 from relman_plugins.plan.text import render_mermaid, render_text
 from relman_plugins.spec.api import load_pipeline
 from relman_plugins.spec.models import Duration

@@ -7,8 +7,16 @@ from pathlib import Path
 
 from relman_plugins.spec.bundle import Bundle, Path_, entries, is_name, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
+from relman_plugins.spec.files import is_there
 from relman_plugins.spec.trail import finding, holder
 from relman_plugins.spec.words import listed, quoted, suggestion
+
+FILES = (
+    (("artifact", "source"), "directory"),
+    (("assess", "repository"), "directory"),
+    (("schedule", "version_file"), "file"),
+)
+"""What a release will read, and what it must be."""
 
 
 def environments(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -70,27 +78,13 @@ def unused(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def files(bundle: Bundle) -> Iterator[Diagnostic]:
     """Directories and files that a release will read; a worker may have them where this machine has not."""
-    for path, wanted in (
-        (("artifact", "source"), "directory"),
-        (("assess", "repository"), "directory"),
-        (("schedule", "version_file"), "file"),
-    ):
+    for path, wanted in FILES:
         text = text_at(bundle.pipeline.root, *path)
-        if not text or "\x00" in text:
-            continue
-        target = bundle.folder / text
-        if _is(target, wanted):
+        if not text or "\x00" in text or is_there(bundle.folder / text, wanted):
             continue
         message = f"{quoted(path[-1])} names {quoted(text)}, but there is no such {wanted} on this machine"
         hint = f"the path is relative to the folder of {quoted(Path(bundle.pipeline.path).name)}"
         yield finding(bundle.pipeline, path, "RM208", message, hint=hint, severity="warning")
-
-
-def _is(target: Path, wanted: str) -> bool:
-    try:
-        return target.is_dir() if wanted == "directory" else target.is_file()
-    except OSError:
-        return False
 
 
 def _analyses_named(bundle: Bundle) -> Iterator[tuple[Path_, str]]:

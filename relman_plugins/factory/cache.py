@@ -1,0 +1,179 @@
+"""What compiling a spec came to, kept on disk until a byte of what it was made from is another one.
+
+Airflow parses a DAG file again and again, and most specs are the same as half a minute before. An entry names
+every document that was read, by the digest of its content; the files that were looked for; and the state of
+relman's own code. All of that is looked at again before the entry counts, so it can be missed but not be
+wrong: no clock, no times of the specs' files. Broken specs are never kept. Entries are JSON, checked by a
+digest and by the plan's model; one that can't be used, for whatever reason, is as good as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import relman_plugins
+from relman_plugins.plan.model import Shape
+from relman_plugins.spec.files import Unreadable, bytes_of, is_there
+
+log = logging.getLogger(__name__)
+
+MADE_BY = ("calendars", "domain", "factory", "plan", "spec", "strategies")
+"""Rooms whose code decides what a spec comes to."""
+
+MOST = 50_000
+"""Entries that are kept. With more all are forgotten: what is gone must not stay for ever."""
+
+LARGEST = 16 * 1024 * 1024
+"""Bytes of an entry that are read."""
+
+
+class Compiled(NamedTuple):
+    """What a valid spec came to."""
+
+    shape: Shape
+    docs: str
+    """The DAG's documentation."""
+    warnings: str
+    """What was found and is no error, as people read it; empty for nothing."""
+
+
+class Cache:
+    """The entries in ``folder``, for one load: a document that several pipelines name is read once.
+
+    The folder is this user's own, made when there is something to keep. One that somebody else owns, or may
+    write, is not used.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._seen: dict[Path, str] = {}
+        self._code = _code() if folder is not None else ""
+        self._usable = folder is not None and bool(self._code) and _is_ours(folder)
+        self._prepared = False
+
+    def recall(self, file: Path) -> Compiled | None:
+        """Return what the spec in ``file`` came to; None when it has to be compiled. Never raises."""
+        if not self._usable:
+            return None
+        try:
+            return self._recalled(file)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, Unreadable):
+            return None
+
+    def _recalled(self, file: Path) -> Compiled | None:
+        root = file.parent
+        with self._place(file).open("rb") as raw:
+            checksum, _, rest = raw.read(LARGEST).partition(b"\n")
+        if hashlib.sha256(rest).hexdigest().encode() != checksum:
+            return None
+        about, _, shape = rest.partition(b"\n")
+        entry = json.loads(about)
+        if entry["code"] != self._code:
+            return None
+        if any(self._digest(root / name, root) != digest for name, digest in entry["documents"].items()):
+            return None
+        if any(is_there(root / path, wanted) is not found for path, wanted, found in entry["files"]):
+            return None
+        return Compiled(Shape.model_validate_json(shape), str(entry["docs"]), str(entry["warnings"]))
+
+    def keep(
+        self, file: Path, compiled: Compiled, texts: Mapping[str, str], files: Mapping[str, str]
+    ) -> None:
+        """Keep what the spec in ``file`` came to. Never raises: a full disk costs time, not DAGs.
+
+        Args:
+            file: the pipeline's file.
+            compiled: what it came to.
+            texts: every document that was read, by path relative to the file's folder.
+            files: what else was looked for, by path relative to that folder: ``file`` or ``directory``.
+        """
+        if self._folder is None or not self._code:
+            return
+        root = file.parent
+        entry = {
+            "code": self._code,
+            "documents": {name: _digest(text.encode()) for name, text in texts.items()},
+            "files": [[path, wanted, is_there(root / path, wanted)] for path, wanted in files.items()],
+            "docs": compiled.docs,
+            "warnings": compiled.warnings,
+        }
+        rest = f"{json.dumps(entry)}\n{compiled.shape.model_dump_json()}".encode()
+        try:
+            self._prepare(self._folder)
+            if self._usable:
+                _write(self._place(file), rest)
+        except OSError as error:
+            self._usable = False
+            log.warning("relman: nothing can be kept in %s: %s", self._folder, error)
+
+    def _prepare(self, folder: Path) -> None:
+        """Make the folder, and see to it that it does not grow for ever: once for each load."""
+        if self._prepared:
+            return
+        self._prepared = True
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._usable = _is_ours(folder)
+        if self._usable and len(entries := list(os.scandir(folder))) > MOST:
+            for entry in entries:
+                Path(entry.path).unlink(missing_ok=True)
+
+    def _place(self, file: Path) -> Path:
+        assert self._folder is not None  # noqa: S101 - for the type checker
+        return self._folder / f"{file.stem}-{_digest(str(file.parent).encode())[:16]}.json"
+
+    def _digest(self, path: Path, root: Path) -> str:
+        if path not in self._seen:
+            # As the reader of specs takes it: a byte order mark is no part of the text.
+            self._seen[path] = _digest(bytes_of(path, root).removeprefix(b"\xef\xbb\xbf"))
+        return self._seen[path]
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _code() -> str:
+    """Return what stands for the code that compiles, or nothing when it is in no folder."""
+    package = Path(next(iter(relman_plugins.__path__)))
+    found = [relman_plugins.__version__, sys.version]
+    waiting = [str(package / room) for room in MADE_BY]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except OSError:
+            return ""
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                about = entry.stat()
+                found.append(f"{entry.path}:{about.st_mtime_ns}:{about.st_size}")
+            elif "." not in entry.name and entry.name != "__pycache__" and entry.is_dir():
+                waiting.append(entry.path)
+    return _digest("\n".join(sorted(found)).encode())
+
+
+def _is_ours(folder: Path) -> bool:
+    """Say whether nobody else can have written what is in the folder."""
+    try:
+        about = folder.lstat()
+    except OSError:
+        return False
+    mine = about.st_uid == os.geteuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(about.st_mode) and mine
+
+
+def _write(place: Path, rest: bytes) -> None:
+    """Write an entry in one step: who reads it meanwhile has the one before."""
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=".writing-")
+    with os.fdopen(handle, "wb") as file:
+        file.write(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+    Path(name).replace(place)

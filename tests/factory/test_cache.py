@@ -1,0 +1,238 @@
+"""What is kept of a compiled spec gives the same DAG, or is not used: it can be missed, not be wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import relman_plugins
+from relman_plugins.factory.loader import load_dags
+from relman_plugins.settings import compiled_folder
+from tests.factory.conftest import ROOT
+from tests.factory.fakes import CATALOG, FakeMaintenance
+
+POISON = "This is what an entry says that nobody compiled"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AIRFLOW__RELMAN__HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def kept() -> Path:
+    folder = compiled_folder()
+    assert folder is not None
+    return folder
+
+
+def load(folder: Path) -> dict[str, DAG]:
+    dags: dict[str, Any] = {}
+    load_dags(dags, folder, catalog=CATALOG, maintenance_operator=FakeMaintenance)
+    return dags
+
+
+def written(dags: dict[str, DAG]) -> dict[str, Any]:
+    return {name: json.loads(json.dumps(DagSerialization.to_dict(dag))) for name, dag in dags.items()}
+
+
+def entry(pipeline: str = "checkout") -> Path:
+    [found] = kept().glob(f"{pipeline}-*.json")
+    return found
+
+
+def poisoned(pipeline: str = "checkout") -> None:
+    """Change an entry as its owner could: whoever uses it shows that it was used."""
+    about, _, shape = entry(pipeline).read_bytes().partition(b"\n")[2].partition(b"\n")
+    rest = json.dumps(json.loads(about) | {"docs": POISON}).encode() + b"\n" + shape
+    entry(pipeline).write_bytes(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+
+
+def is_used(folder: Path) -> bool:
+    return load(folder)["release__checkout"].doc_md == POISON
+
+
+def test_what_is_kept_gives_the_same_dags(specs: Path) -> None:
+    first = load(specs)
+    assert len(list(kept().glob("*.json"))) == 2
+    assert written(load(specs)) == written(first)
+    poisoned()
+    assert is_used(specs)
+
+
+def test_warnings_are_said_each_time(specs: Path, caplog: pytest.LogCaptureFixture) -> None:
+    said = []
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            load(specs)
+        said.append([r.message for r in caplog.records])
+    assert said[0] == said[1]
+    assert "no such directory on this machine" in said[0][0]
+
+
+@pytest.mark.parametrize("name", ["checkout.yaml", "environments/production.yaml", "people.yaml"])
+def test_a_changed_document_counts_at_once(specs: Path, name: str) -> None:
+    load(specs)
+    poisoned()
+    path = specs / name
+    path.write_text(path.read_text() + "\n# another byte\n")
+    assert not is_used(specs)
+
+
+def test_a_changed_policy_counts_at_once(specs: Path) -> None:
+    file = specs / "checkout.yaml"
+    file.write_text(file.read_text().replace("artifact:", "extends: [hotfix]\nartifact:", 1))
+    load(specs)
+    policy = specs / "policies" / "hotfix.yaml"
+    policy.write_text(policy.read_text().replace("timeout: 30m", "timeout: 29m"))
+    assert "29m" in str(load(specs)["release__checkout"].doc_md)
+
+
+def test_a_file_that_comes_or_goes_counts_at_once(specs: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(specs)
+    assert "no such directory" in caplog.text
+    caplog.clear()
+    (specs.parent / "examples" / "checkout").mkdir(parents=True)
+    with caplog.at_level(logging.WARNING):
+        load(specs)
+    assert "no such directory" not in caplog.text
+
+
+def test_a_spec_that_breaks_is_shown_as_broken_and_never_kept(specs: Path) -> None:
+    load(specs)
+    file = specs / "checkout.yaml"
+    good = file.read_text()
+    file.write_text(good.replace("stages:", "stagges:"))
+    assert "relman_invalid__checkout" in load(specs)
+    assert "relman_invalid__checkout" in load(specs)
+    file.write_text(good)
+    assert "release__checkout" in load(specs)
+
+
+def test_a_file_behind_a_link_out_of_the_folder_is_refused_though_its_content_is_known(specs: Path) -> None:
+    load(specs)
+    file = specs / "checkout.yaml"
+    file.rename(specs.parent / "elsewhere.yaml")
+    file.symlink_to(specs.parent / "elsewhere.yaml")
+    assert "leads out of the folder" in str(load(specs)["relman_invalid__checkout"].doc_md)
+
+
+def test_other_code_does_not_use_it(specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(specs)
+    poisoned()
+    monkeypatch.setattr(relman_plugins, "__version__", "0.1.1")
+    assert not is_used(specs)
+
+
+def _group(folder: Path) -> None:
+    folder.chmod(0o770)
+
+
+def _everybody(folder: Path) -> None:
+    folder.chmod(0o707)
+
+
+def _link(folder: Path) -> None:
+    folder.rename(folder.with_name("real"))
+    folder.symlink_to(folder.with_name("real"))
+
+
+@pytest.mark.parametrize("spoil", [_group, _everybody, _link])
+def test_a_folder_that_others_may_write_is_not_used(specs: Path, spoil: Callable[[Path], None]) -> None:
+    load(specs)
+    poisoned()
+    assert is_used(specs)
+    spoil(kept())
+    assert not is_used(specs)
+
+
+def test_a_folder_of_somebody_else_is_not_used(specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(specs)
+    poisoned()
+    before = kept()
+    monkeypatch.setattr("os.geteuid", lambda: 4711)
+    before.rename(kept())
+    assert not is_used(specs)
+
+
+def test_the_folder_is_its_owners_alone(specs: Path) -> None:
+    load(specs)
+    assert kept().stat().st_mode & 0o777 == 0o700
+    assert entry().stat().st_mode & 0o777 == 0o600
+
+
+def test_without_a_place_to_keep_it_dags_are_built_all_the_same(
+    specs: Path, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.write_text("a file where the folder should be")
+    with caplog.at_level(logging.WARNING):
+        assert "release__checkout" in load(specs)
+    assert "nothing can be kept" in caplog.text
+
+
+def test_it_can_be_switched_off(specs: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__RELMAN__SPEC_CACHE", "off")
+    load(specs)
+    assert not home.exists()
+
+
+def test_two_folders_of_one_home_do_not_disturb_each_other(specs: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "release_specs"
+    other.parent.mkdir()
+    subprocess.run(["cp", "-r", specs, other], check=True)
+    load(specs)
+    poisoned()
+    load(other)
+    assert is_used(specs)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_spoilt_entry_is_none(specs: Path, data: st.DataObject) -> None:
+    whole = written(load(specs))
+    raw = entry().read_bytes()
+    at = data.draw(st.integers(0, len(raw) - 1))
+    spoilt = data.draw(
+        st.sampled_from([raw[:at], raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :], b"", raw + b"x"])
+    )
+    entry().write_bytes(spoilt)
+    assert written(load(specs)) == whole
+
+
+@pytest.mark.parametrize(
+    "about", ["[]", "1", "{}", "null", '{"code": 1, "documents": [], "files": 3}', "[" * 99999]
+)
+def test_an_entry_of_another_shape_is_none(specs: Path, about: str) -> None:
+    whole = written(load(specs))
+    rest = about.encode() + b"\n{}"
+    entry().write_bytes(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+    assert written(load(specs)) == whole
+
+
+def test_a_task_whose_spec_was_compiled_imports_nothing_that_reads_specs(specs: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from relman_plugins.factory.loader import load_dags; "
+        f"load_dags({{}}, Path({str(specs)!r})); "
+        "print(sorted(m for m in sys.modules if m.startswith(('relman_plugins.spec.', 'yaml', 'httpx'))))"
+    )
+    run = [sys.executable, "-c", code]
+    first, second = (
+        subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+        for _ in range(2)
+    )
+    assert "relman_plugins.spec.models" in first
+    assert "relman_plugins.spec.models" not in second
+    assert "relman_plugins.spec.parse" not in second
