@@ -12,6 +12,7 @@ from relman_plugins.cli.connect import connected
 from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.items import Failed, Passed, answers
 from relman_plugins.cli.options import AnyFormat, Format, OpenRelease, Reason, Yes
+from relman_plugins.cli.rules import filled_in, lacking
 from relman_plugins.cli.screen import confirmed, echo_json, shown
 from relman_plugins.cli.times import moment_of
 from relman_plugins.cli.words import moment
@@ -30,6 +31,11 @@ Gate = Annotated[
 ]
 Comment = Annotated[
     str, typer.Option("--comment", help="Said in Slack and kept in the ledger.", show_default=False)
+]
+
+Fields = Annotated[
+    list[str] | None,
+    typer.Option("--field", help="NAME=VALUE: what a rule of the gate asks for. Repeat.", show_default=False),
 ]
 
 
@@ -51,22 +57,14 @@ def approve(
     comment: Comment = "",
     passed: Passed = None,
     failed: Failed = None,
+    field: Fields = None,
     at: At = "",
     yes: Yes = False,
     form: AnyFormat = Format.TEXT,
 ) -> None:
     """Approve exactly what is shown, at the gate or checklist that a release waits at."""
-    _vote(
-        api,
-        release,
-        gate,
-        "approve",
-        comment,
-        (passed, failed),
-        yes,
-        form,
-        moment_of(at, "--at") if at else None,
-    )
+    when = moment_of(at, "--at") if at else None
+    _vote(api, release, gate, "approve", comment, (passed, failed), yes, form, when, field)
 
 
 @connected
@@ -82,6 +80,22 @@ def reject(
 ) -> None:
     """Reject a release at the gate that it waits at; one rejection decides."""
     _vote(api, release, gate, "reject", comment, (passed, failed), yes, form)
+
+
+@connected
+def withdraw(
+    api: Api, release: OpenRelease, gate: Gate = "", comment: Comment = "", form: AnyFormat = Format.TEXT
+) -> None:
+    """Take back your vote, as long as the gate waits; then you may vote again."""
+    from relman_plugins.cli.api import part
+
+    seen = _open_gate(api, release, gate)
+    path = f"/releases/{part(release)}/gates/{part(seen['gate'])}/votes"
+    answer = api.relman("DELETE", path, json={"comment": comment})
+    if form is Format.JSON:
+        echo_json({"release_id": release, **answer})
+    else:
+        typer.echo(shown(f"{release} {seen['gate']}: {answer['message']}"))
 
 
 @connected
@@ -127,6 +141,7 @@ def _vote(
     yes: bool,
     form: Format,
     at: datetime | None = None,
+    fields: list[str] | None = None,
 ) -> None:
     from relman_plugins.cli.api import part
     from relman_plugins.cli.show import console, gate_table
@@ -136,7 +151,7 @@ def _vote(
         "decision": decision,
         "comment": comment,
         "digest": seen["subject_digest"],
-        "answers": answers(seen, *said),
+        "answers": answers(seen, *said) | filled_in(seen, fields or ()),
         **({"not_before": at.isoformat()} if at else {}),
     }
     # Standard output is only data when a program reads it.
@@ -147,7 +162,7 @@ def _vote(
     if form is Format.JSON:
         echo_json({"release_id": release, **answer})
     else:
-        typer.echo(shown(f"{release} {seen['gate']}: {answer['gate']['state']}, {_still(answer)}"))
+        typer.echo(shown(f"{release} {seen['gate']}: {answer['gate']['state']}, {_still(answer['gate'])}"))
 
 
 def _open_gate(api: Api, release: str, gate: str) -> dict[str, Any]:
@@ -167,7 +182,6 @@ def _open_gate(api: Api, release: str, gate: str) -> dict[str, Any]:
     return dict(waiting[0])
 
 
-def _still(answer: dict[str, Any]) -> str:
-    missing, at = answer["missing"], answer["gate"].get("effect_at")
-    needed = f"{missing} more needed" if missing else "nothing missing"
-    return f"{needed}, takes effect at {moment(at)}" if at else needed
+def _still(gate: dict[str, Any]) -> str:
+    needed = f"{gate['missing']} more needed: {lacking(gate)}" if gate["missing"] else "nothing missing"
+    return f"{needed}, takes effect at {moment(gate['effect_at'])}" if gate.get("effect_at") else needed

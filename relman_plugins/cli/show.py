@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from relman_plugins.cli import words
+from relman_plugins.cli import rules, words
 from relman_plugins.cli.items import lines
 from relman_plugins.cli.screen import shown
 from relman_plugins.domain.follow_up import read, told
@@ -120,10 +120,15 @@ def gate_table(gate: dict[str, Any]) -> Table:
             ("items", "\n".join(items)) if items else ("tests", "\n".join(tests) or "none recorded"),
             ("asked", ", ".join(people)),
             ("takes effect", words.moment(gate["effect_at"]) if gate.get("effect_at") else "at once"),
-            ("missing", str(gate["missing"])),
+            *([("rules", "\n".join(each))] if (each := rules.told(gate)) else []),
+            ("missing", " ".join(filter(None, [str(gate["missing"]), _who(gate)]))),
             ("shown", str(gate["subject_digest"])),
         ]
     )
+
+
+def _who(gate: dict[str, Any]) -> str:
+    return f"({found})" if (found := rules.lacking(gate)) else ""
 
 
 def _suite(suite: dict[str, Any]) -> str:
@@ -190,7 +195,10 @@ def _now(status: dict[str, Any]) -> str:
         return ""
     said = ["held"] if status["held"] else []
     said += ["abort requested"] if status["abort"] else []
-    said += [f"waits at {w['gate']} for {', '.join(_names(w['people']))}" for w in status["waiting_for"]]
+    said += [
+        f"waits at {w['gate']} for {', '.join(_names(w.get('awaited') or w['people']))}"
+        for w in status["waiting_for"]
+    ]
     said += [f"approved, takes effect at {words.moment(at)}"] if (at := status.get("takes_effect")) else []
     waiting = {w["gate"] for w in status["waiting_for"]}
     said += [step for step in status["current"] if step not in waiting]

@@ -136,6 +136,9 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "gate.voted": lambda d, w: _by(
         f"{d.get('decision', '')} {d.get('comment') or ''}".strip(), w or str(d["person"])
     ),
+    "gate.vote_withdrawn": lambda d, w: _by(
+        f"{d.get('decision', '')} {d.get('comment') or ''}".strip(), w or str(d["person"])
+    ),
     "gate.decided": lambda d, w: f"{d.get('state') or ''}{_effect(d)}",
     "release.superseded": lambda d, w: str(d.get("reason") or ""),
     "lock.broken": lambda d, w: _by(d.get("reason"), w),

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     GATE_OPENED = "gate.opened"
     GATE_REMINDED = "gate.reminded"
     GATE_VOTED = "gate.voted"
+    GATE_VOTE_WITHDRAWN = "gate.vote_withdrawn"
     GATE_DECIDED = "gate.decided"
     GATE_BYPASSED = "gate.bypassed"
     VOTE_REFUSED = "vote.refused"

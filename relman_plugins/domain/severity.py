@@ -123,6 +123,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.GATE_OPENED: Severity.NOTICE,
     Kind.GATE_REMINDED: Severity.NOTICE,
     Kind.GATE_VOTED: Severity.NOTICE,
+    Kind.GATE_VOTE_WITHDRAWN: Severity.NOTICE,
     Kind.GATE_DECIDED: _decided,
     Kind.GATE_BYPASSED: Severity.CRITICAL,
     Kind.VOTE_REFUSED: Severity.INFO,
@@ -184,7 +185,9 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
         {Kind.ENVIRONMENT_PROVISIONED, Kind.ENVIRONMENT_REMOVED, Kind.CHANGE_FINISHED, Kind.WINDOW_WAITED}
     ),
     Occasion.WAITING: frozenset({Kind.GATE_OPENED, Kind.GATE_REMINDED}),
-    Occasion.DECIDED: frozenset({Kind.GATE_VOTED, Kind.GATE_DECIDED, Kind.RELEASE_SUPERSEDED}),
+    Occasion.DECIDED: frozenset(
+        {Kind.GATE_VOTED, Kind.GATE_VOTE_WITHDRAWN, Kind.GATE_DECIDED, Kind.RELEASE_SUPERSEDED}
+    ),
     Occasion.BYPASSED: frozenset({Kind.GATE_BYPASSED}),
     Occasion.ANALYSED: frozenset({Kind.ANALYSIS_FINISHED}),
     Occasion.WITHDRAWN: frozenset(

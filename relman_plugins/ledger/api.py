@@ -13,6 +13,7 @@ from relman_plugins.ledger.outbox import Backlog, Line, Message, Thread
 from relman_plugins.ledger.projections import Status
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.rollbacks import Asked, asked_of, last_asked
+from relman_plugins.ledger.rules import planned, stuck
 from relman_plugins.ledger.subject import SHOWN
 from relman_plugins.ledger.subject import subject_of as canonical_subject
 from relman_plugins.ledger.way_back import WayBack, way_back
@@ -40,6 +41,8 @@ __all__ = [
     "check_forward",
     "last_asked",
     "open_ledger",
+    "planned",
+    "stuck",
     "way_back",
 ]
 

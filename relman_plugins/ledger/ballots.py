@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, insert
 
+from relman_plugins.domain.approval import Lacking
 from relman_plugins.domain.base import Frozen, digest_of
-from relman_plugins.domain.checklist import Item
+from relman_plugins.domain.checklist import Item, checked
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import tables as t
-from relman_plugins.ledger.gates import GateState, State, gate_state
-from relman_plugins.ledger.record import clean_text, insert_event, is_closed
+from relman_plugins.ledger.gates import GateState, State, Vote, counted, gate_state
+from relman_plugins.ledger.record import clean_text, insert_event, is_closed, select_events
 from relman_plugins.ledger.releases import find_release
+from relman_plugins.ledger.rules import ballot, given, unmet
 
 COMMENT_LIMIT = 4000
 """Characters of a comment that are kept."""
@@ -32,10 +34,13 @@ Code = Literal[
     "decided",
     "expired",
     "not_entitled",
+    "own_release",
+    "comment_required",
     "other_digest",
     "voted_already",
     "unfit_answers",
     "unfit_time",
+    "not_voted",
 ]
 
 
@@ -74,7 +79,43 @@ def refusal(code: Code, reason: str, gate: GateState | None) -> VoteResult:
 def refusal_of(
     conn: Connection, state: GateState, person: Person | None, user: str, digest: str | None, now: datetime
 ) -> VoteResult | None:
-    """Return why a vote does not count; None when nothing is against it but, perhaps, its answers."""
+    """Return why a vote does not count; None when nothing is against it but, perhaps, what it says."""
+    where = f"gate {state.gate} of {state.release_id}"
+    refused = _closed(conn, state, person, user, now)
+    if refused is not None or person is None:
+        return refused
+    earlier = next((v for v in state.votes if v.person == person.id), None)
+    if earlier is not None:
+        return refusal(
+            "voted_already",
+            f"{person.id} already said {earlier.decision} at {where}; withdraw that to say something else",
+            state,
+        )
+    if digest is not None and digest != state.subject_digest:
+        return refusal(
+            "other_digest",
+            f"what was shown ({digest}) is not what {where} asks about now ({state.subject_digest}); "
+            "look again, then vote",
+            state,
+        )
+    return None
+
+
+def withdrawal_refused(
+    conn: Connection, state: GateState, person: Person | None, user: str, now: datetime
+) -> VoteResult | None:
+    """Return why a vote can't be taken back; None when it can."""
+    refused = _closed(conn, state, person, user, now)
+    if refused is None and person is not None and all(v.person != person.id for v in state.votes):
+        reason = f"{person.id} has no vote at gate {state.gate} of {state.release_id} to withdraw"
+        return refusal("not_voted", reason, state)
+    return refused
+
+
+def _closed(
+    conn: Connection, state: GateState, person: Person | None, user: str, now: datetime
+) -> VoteResult | None:
+    """Return why somebody can't say anything at a gate, or no more."""
     where = f"gate {state.gate} of {state.release_id}"
     if person is None:
         who = ", ".join(p.name or p.airflow for p in state.people)
@@ -89,19 +130,51 @@ def refusal_of(
         return refusal("release_closed", f"release {state.release_id} is closed; start another one", state)
     if now >= state.expires_at:
         return refusal("expired", f"{where} ended at {_when(state.expires_at)}; start another release", state)
-    earlier = next((v for v in state.votes if v.person == person.id), None)
-    if earlier is not None:
-        return refusal(
-            "voted_already", f"{person.id} already said {earlier.decision} at {where}; a vote stands", state
-        )
-    if digest is not None and digest != state.subject_digest:
-        return refusal(
-            "other_digest",
-            f"what was shown ({digest}) is not what {where} asks about now ({state.subject_digest}); "
-            "look again, then vote",
-            state,
-        )
     return None
+
+
+def fitting(
+    state: GateState,
+    user: str,
+    name: str,
+    decision: Decision,
+    comment: str,
+    answers: Mapping[str, Any],
+) -> dict[str, Any] | VoteResult:
+    """Return what a vote says beside yes or no, as it is recorded; or why it can't count as it is.
+
+    A rejection needs no more than somebody who is entitled. An approval is refused when it can count for no
+    rule, and when it would help the gate on if only it said what a rule asks for.
+    """
+    where = f"gate {state.gate} of {state.release_id}"
+    items = items_of(state)
+    try:
+        if items:
+            return dict(checked(items, answers, decision))
+        if decision is Decision.REJECT:
+            return {}
+        said = given(state.panel, answers)
+    except ValueError as error:
+        return refusal("unfit_answers", f"{where}: {error}", state)
+    panel = state.panel.known_as(user, name)
+    rules, mine = panel.open_to(user), ballot(panel, user, comment, said)
+    if not rules:
+        able = ", ".join(p.name or p.id for p in state.awaited if p.airflow != user)
+        asked = f"ask one of: {able}" if able else "somebody else must start the release"
+        if not panel.called_by(user):
+            return refusal("not_entitled", f"{where} does not call on {user} now; {asked}", state)
+        why = f"{user} {panel.own[user]}, and nobody approves their own release"
+        return refusal("own_release", f"{where}: {why}; {asked}", state)
+    whole = mine._replace(meets=frozenset(rule.id for rule in rules))
+    ballots = state.ballots
+    helps, would = panel.helps(mine, ballots), panel.helps(whole, ballots)
+    if helps or (panel.able(mine) and not would):
+        return said
+    lacking = [rule for rule in rules if unmet(rule, comment, said)]
+    told = " or ".join(f"for {rule.called}: {', '.join(unmet(rule, comment, said))}" for rule in lacking)
+    only_comment = all(unmet(rule, comment, said) == ["a comment"] for rule in lacking)
+    code: Code = "comment_required" if only_comment else "unfit_answers"
+    return refusal(code, f"{where}: an approval must say more, {told}; approve again with it", state)
 
 
 def items_of(state: GateState) -> list[Item]:
@@ -115,11 +188,79 @@ def insert_vote(
     actor: Actor,
     decision: Decision,
     comment: str,
-    answers: Mapping[str, str],
+    answers: Mapping[str, Any],
     now: datetime,
     not_before: datetime | None = None,
 ) -> None:
-    """Record a vote, and the event that tells of it."""
+    """Record a vote, and the event that tells of it: the record that counts.
+
+    The table has the first vote of each person in a round; one that follows a withdrawn one is an event only.
+    """
+    n = 1 + withdrawn(conn, state, actor.id)
+    if n == 1:
+        _insert_row(conn, state, actor, decision, comment, now)
+    data = {
+        "person": actor.id,
+        "decision": decision.value,
+        "comment": comment,
+        "via": actor.via,
+        "round": state.round,
+        **({"answers": dict(answers)} if answers else {}),
+        **({"not_before": not_before.isoformat()} if not_before else {}),
+        **({"n": n} if n > 1 else {}),
+        **_then(state, [*state.votes, _vote(actor, decision, comment, answers, now)]),
+    }
+    key = f"voted:{state.gate}:{state.round}:{actor.id}" + (f":{n}" if n > 1 else "")
+    _tell(conn, state, Kind.GATE_VOTED, key, actor, data, now)
+
+
+def withdraw_vote(conn: Connection, state: GateState, actor: Actor, comment: str, now: datetime) -> None:
+    """Record that a person takes back the vote that stands."""
+    n = 1 + withdrawn(conn, state, actor.id)
+    stood = next(v.decision.value for v in state.votes if v.person == actor.id)
+    data = {
+        "person": actor.id,
+        "decision": stood,
+        "comment": comment,
+        "via": actor.via,
+        "round": state.round,
+        "n": n,
+        **_then(state, [v for v in state.votes if v.person != actor.id]),
+    }
+    key = f"withdrawn:{state.gate}:{state.round}:{actor.id}:{n}"
+    _tell(conn, state, Kind.GATE_VOTE_WITHDRAWN, key, actor, data, now)
+
+
+def _vote(actor: Actor, decision: Decision, comment: str, answers: Mapping[str, Any], now: datetime) -> Vote:
+    return Vote(
+        person=actor.id,
+        name=actor.name,
+        decision=decision,
+        comment=comment,
+        via=actor.via,
+        at=now,
+        answers=dict(answers),
+    )
+
+
+def _then(state: GateState, votes: Sequence[Vote]) -> dict[str, Any]:
+    """Return how an open gate stands with these votes, for those who are told of one."""
+    if any(v.decision is Decision.REJECT for v in votes):
+        return {}
+    then = counted(state.model_copy(update={"votes": tuple(votes)}))
+    return {"quorum": state.quorum, "missing": then.missing, "still": still(then)}
+
+
+def withdrawn(conn: Connection, state: GateState, person: str) -> int:
+    """Return how many votes a person has taken back in this round."""
+    events = select_events(conn, state.release_id, kinds=[Kind.GATE_VOTE_WITHDRAWN])
+    mine = (state.gate, state.round, person)
+    return sum((e.step, e.data["round"], e.data["person"]) == mine for e in events)
+
+
+def _insert_row(
+    conn: Connection, state: GateState, actor: Actor, decision: Decision, comment: str, now: datetime
+) -> None:
     conn.execute(
         insert(t.vote).values(
             release_id=state.release_id,
@@ -134,16 +275,6 @@ def insert_vote(
             at=now,
         )
     )
-    data = {
-        "person": actor.id,
-        "decision": decision.value,
-        "comment": comment,
-        "via": actor.via,
-        "round": state.round,
-        **({"answers": dict(answers)} if answers else {}),
-        **({"not_before": not_before.isoformat()} if not_before else {}),
-    }
-    _tell(conn, state, Kind.GATE_VOTED, f"voted:{state.gate}:{state.round}:{actor.id}", actor, data, now)
 
 
 def insert_refusal(
@@ -210,10 +341,25 @@ def _tell(
 
 def what_now(state: GateState) -> str:
     """Return what follows from a vote that counts, for the person who voted."""
-    if state.state == "open":
-        return f"recorded; {state.missing} more of {state.quorum} approvals needed at {state.gate}"
-    later = f", and takes effect at {_when(state.effect_at)}" if state.effect_at else ""
-    return f"recorded; {state.gate} is {state.state}{later}"
+    if state.state != "open":
+        later = f", and takes effect at {_when(state.effect_at)}" if state.effect_at else ""
+        return f"recorded; {state.gate} is {state.state}{later}"
+    told = f"recorded; {state.missing} more of {state.quorum} approvals needed at {state.gate}"
+    return f"{told}: {still(state)}"
+
+
+def still(state: GateState) -> str:
+    """Say what an open gate lacks, and who can give it: ``1 of board (Alice, Bob), with a comment``."""
+    names = {p.id: p.name or p.id for p in state.people}
+    return state.impossible or "; ".join(_lacks(one, names) for one in state.lacking)
+
+
+def _lacks(lacking: Lacking, names: Mapping[str, str]) -> str:
+    able = [names[id_] for id_ in lacking.people]
+    able += [f"{names[id_]} by withdrawing and voting again" for id_ in lacking.again]
+    listed = ", ".join(able) or "nobody is left"
+    wanted = f", with {' and '.join(lacking.wants)}" if lacking.wants else ""
+    return f"{lacking.missing} of {f'{lacking.group} ({listed})' if lacking.group else listed}{wanted}"
 
 
 def _when(at: datetime | None) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Decision
 
 FARTHEST = timedelta(days=366)
@@ -41,16 +39,3 @@ def checked(
             f"{at:%Y-%m-%d %H:%M} UTC is more than {FARTHEST.days} days away; say an earlier time"
         )
     return at
-
-
-def effect_of(events: Sequence[Event], round_: int, approved_by: Collection[str]) -> datetime | None:
-    """Return the latest time that those who approved in a round have set; None: at once."""
-    times = [
-        datetime.fromisoformat(e.data["not_before"])
-        for e in events
-        if e.kind is Kind.GATE_VOTED
-        and e.data.get("round") == round_
-        and e.data.get("not_before")
-        and e.data["person"] in approved_by
-    ]
-    return max(times, default=None)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import Field, computed_field
 from sqlalchemy import Connection, select
 
+from relman_plugins.domain.approval import Ballot, Lacking, Panel, Rule
 from relman_plugins.domain.base import Frozen
-from relman_plugins.domain.event import Kind
+from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.ledger import tables as t
-from relman_plugins.ledger.effect import effect_of
 from relman_plugins.ledger.record import event_of
+from relman_plugins.ledger.rules import ballot, recorded, stuck
+
+GATE_KINDS = (Kind.GATE_OPENED, Kind.GATE_VOTED, Kind.GATE_VOTE_WITHDRAWN, Kind.GATE_DECIDED)
+"""The events that say how a gate stands."""
 
 State = Literal["open", "approved", "rejected", "expired", "superseded"]
 OnTimeout = Literal["reject", "expire"]
@@ -31,6 +36,10 @@ class Vote(Frozen):
     via: str
     at: datetime
     """UTC."""
+    answers: dict[str, Any] = Field(default_factory=dict)
+    """What was said beside yes or no: fields of a rule, or items of a checklist."""
+    not_before: datetime | None = None
+    """UTC; when the voter wants an approval to take effect; None: at once."""
 
 
 class GateState(Frozen):
@@ -48,11 +57,22 @@ class GateState(Frozen):
     people: tuple[Person, ...]
     """Who may answer."""
     quorum: int
+    """How many must approve, by all rules together."""
+    rules: tuple[Rule, ...]
+    """All of them are needed, and one person counts for one of them."""
+    own: dict[str, str] = Field(default_factory=dict)
+    """Whose own release it is: Airflow user → ``started it``, ``wrote commits in it``."""
     on_timeout: OnTimeout
     votes: tuple[Vote, ...]
-    """The votes of this round, in order."""
+    """The votes of this round that were not withdrawn, in order."""
+    counts: dict[str, str] = Field(default_factory=dict)
+    """Which rule an approval counts for, by the person's id; others may change that."""
     missing: int
     """Approvals still missing; 0 unless the gate is open."""
+    lacking: tuple[Lacking, ...] = ()
+    """What each rule lacks, and who can still give it; none unless the gate is open."""
+    impossible: str = ""
+    """Why the people of an open gate can't meet its rules, in words."""
     opened_at: datetime
     """UTC."""
     expires_at: datetime
@@ -76,6 +96,31 @@ class GateState(Frozen):
     answers: dict[str, str] = Field(default_factory=dict)
     """What was said of the items of a checklist, by id, with the decision."""
 
+    @property
+    def panel(self) -> Panel:
+        """Return the rules with the people they call on, and whose own release it is."""
+        known = Panel(rules=self.rules, people=self.people, own=self.own)
+        for vote in self.votes:
+            known = known.known_as(self.user_of(vote.person), vote.name)
+        return known
+
+    @property
+    def ballots(self) -> list[Ballot]:
+        """Return the approvals, for the question what they count for."""
+        said, panel = [v for v in self.votes if v.decision is Decision.APPROVE], self.panel
+        return [ballot(panel, self.user_of(v.person), v.comment, v.answers) for v in said]
+
+    @property
+    def awaited(self) -> tuple[Person, ...]:
+        """Return those whose approval would help; where nobody's would, those who can still say no."""
+        ids = {id_ for one in self.lacking for id_ in (*one.people, *one.again)}
+        voted = {v.person for v in self.votes}
+        return tuple(p for p in self.people if (p.id in ids if ids else p.id not in voted))
+
+    def user_of(self, person: str) -> str:
+        """Return the Airflow user of a person of this gate; of others the id, which is nobody's."""
+        return next((p.airflow for p in self.people if p.id == person), f"?{person}")
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def valid_until(self) -> datetime | None:
@@ -92,11 +137,15 @@ def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None
         .where(
             t.event.c.release_id == release_id,
             t.event.c.step == gate,
-            t.event.c.kind.in_([k.value for k in (Kind.GATE_OPENED, Kind.GATE_VOTED, Kind.GATE_DECIDED)]),
+            t.event.c.kind.in_([kind.value for kind in GATE_KINDS]),
         )
         .order_by(t.event.c.id)
     )
-    events = [event_of(row) for row in conn.execute(query).mappings()]
+    return state_of([event_of(row) for row in conn.execute(query).mappings()])
+
+
+def state_of(events: Sequence[Event]) -> GateState | None:
+    """Return a gate in its latest round by its events, oldest first; None when it was never opened."""
     opened = next((e for e in reversed(events) if e.kind is Kind.GATE_OPENED), None)
     if opened is None:
         return None
@@ -104,28 +153,33 @@ def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None
     decided = next(
         (e for e in events if e.kind is Kind.GATE_DECIDED and e.data["round"] == data["round"]), None
     )
-    votes = _votes(conn, release_id, gate, data["round"])
-    approved_by = [v.person for v in votes if v.decision is Decision.APPROVE]
-    approvals = len(approved_by)
+    return counted(_state(opened, decided, _votes(events, data["round"])))
+
+
+def _state(opened: Event, decided: Event | None, votes: tuple[Vote, ...]) -> GateState:
+    data, panel = opened.data, recorded(opened.data)
+    later = [v.not_before for v in votes if v.not_before and v.decision is Decision.APPROVE]
     return GateState(
-        release_id=release_id,
-        gate=gate,
+        release_id=opened.release_id,
+        gate=opened.step or "",
         round=data["round"],
         state=decided.data["state"] if decided else "open",
         subject=data["subject"],
         subject_digest=data["subject_digest"],
-        people=tuple(Person.model_validate(p) for p in data["people"]),
+        people=panel.people,
         quorum=data["quorum"],
+        rules=panel.rules,
+        own=panel.own,
         on_timeout=data["on_timeout"],
         votes=votes,
-        missing=0 if decided else max(0, data["quorum"] - approvals),
+        missing=0,
         opened_at=opened.at,
         expires_at=datetime.fromisoformat(data["expires_at"]),
         remind_s=data.get("remind_s"),
-        asker=data.get("asker") or gate,
+        asker=data.get("asker") or opened.step or "",
         renews=data.get("renews"),
         valid_for_s=data.get("valid_for_s"),
-        effect_at=effect_of(events, data["round"], approved_by),
+        effect_at=max(later, default=None),
         decided_at=decided.at if decided else None,
         decided_by=decided.data["by"] if decided else "",
         comment=decided.data["comment"] if decided else "",
@@ -133,10 +187,35 @@ def gate_state(conn: Connection, release_id: str, gate: str) -> GateState | None
     )
 
 
-def _votes(conn: Connection, release_id: str, gate: str, round_: int) -> tuple[Vote, ...]:
-    query = (
-        select(*(t.vote.c[name] for name in Vote.model_fields))
-        .where(t.vote.c.release_id == release_id, t.vote.c.gate == gate, t.vote.c.round == round_)
-        .order_by(t.vote.c.id)
-    )
-    return tuple(Vote.model_validate(dict(row)) for row in conn.execute(query).mappings())
+def counted(state: GateState) -> GateState:
+    """Return a gate with what its votes count for and, while it is open, what it lacks."""
+    panel, ballots = state.panel, state.ballots
+    placed = panel.counted(ballots)
+    people = {v.person: placed[user] for v in state.votes if (user := state.user_of(v.person)) in placed}
+    found: dict[str, Any] = {"counts": people}
+    if state.state == "open":
+        found["missing"] = panel.needed - len(placed)
+        found["lacking"] = panel.lacking(ballots)
+        found["impossible"] = stuck(panel)
+    return state.model_copy(update=found)
+
+
+def _votes(events: Sequence[Event], round_: int) -> tuple[Vote, ...]:
+    found: dict[str, Vote] = {}
+    for e in events:
+        if e.data.get("round") != round_:
+            continue
+        if e.kind is Kind.GATE_VOTE_WITHDRAWN:
+            found.pop(e.data["person"], None)
+        elif e.kind is Kind.GATE_VOTED:
+            found[e.data["person"]] = Vote(
+                person=e.data["person"],
+                name=e.actor.name,
+                decision=e.data["decision"],
+                comment=e.data["comment"],
+                via=e.data["via"],
+                at=e.at,
+                answers=e.data.get("answers") or {},
+                not_before=e.data.get("not_before"),
+            )
+    return tuple(found.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from relman_plugins.domain.approval import Panel
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Decision
@@ -12,6 +13,7 @@ from relman_plugins.errors import Aborted, Held, Lapsed, Refused, Superseded, To
 from relman_plugins.ledger.gates import GateState
 from relman_plugins.ledger.projections import is_held
 from relman_plugins.ledger.releases import ReleaseRecord
+from relman_plugins.ledger.rules import ballot, lacks, planned
 from relman_plugins.ledger.subject import SHOWN, differences, subject_of
 from relman_plugins.plan.model import Step, StepKind
 
@@ -24,6 +26,7 @@ _DECISIVE = (
     Kind.RELEASE_RESUMED,
     Kind.RELEASE_SUPERSEDED,
     Kind.ABORT_REQUESTED,
+    Kind.CHANGE_ASSESSED,
     Kind.CHANGE_FINISHED,
 )
 
@@ -67,7 +70,7 @@ def check_forward(
             if raises and gate is not None:
                 _check_lapse(record, step, gate_step, gate, now)
             shown = subject_of(record, gate_step, ledger.events(release_id, kinds=SHOWN))
-            _check_gate(record, step, gate_step, gate, shown, now)
+            _check_gate(record, step, gate_id, gate, planned(record, gate_step, events), shown, now)
             if gate is not None and gate.effect_at is not None and now < gate.effect_at:
                 at = f"{gate.effect_at:%Y-%m-%d %H:%M:%S} UTC"
                 raise TooEarly(f"gate {gate.gate} is approved and takes effect at {at}", gate.effect_at)
@@ -126,27 +129,37 @@ def _check_lapse(record: ReleaseRecord, step: Step, gate_step: Step, gate: GateS
 def _check_gate(
     record: ReleaseRecord,
     step: Step,
-    gate_step: Step,
+    gate_id: str,
     gate: GateState | None,
+    panel: Panel,
     subject: dict[str, Any],
     now: datetime,
 ) -> None:
     if gate is None:
-        raise _refuse(record, step, f"gate {gate_step.id} was never opened, so nobody has approved")
+        raise _refuse(record, step, f"gate {gate_id} was never opened, so nobody has approved")
     if gate.state != "approved" or gate.decided_at is None:
         raise _refuse(record, step, f"gate {gate.gate} is {gate.state}, not approved: see `relman status`")
     if not gate.opened_at <= gate.decided_at < gate.expires_at or gate.decided_at > now:
         raise _refuse(record, step, f"the approval at {gate.gate} lies outside the time it was asked for")
-    people = {p.id for p in record.plan.people(gate.gate)}
-    approvals = len({v.person for v in gate.votes if v.decision is Decision.APPROVE} & people)
-    quorum = gate_step.args["quorum"]
-    if approvals < quorum:
+    _check_votes(record, step, gate, panel)
+    _check_subject(record, step, gate, subject)
+
+
+def _check_votes(record: ReleaseRecord, step: Step, gate: GateState, panel: Panel) -> None:
+    """Place the votes by the rules of the stored plan, whatever was recorded when the gate was opened."""
+    users = {p.id: p.airflow for p in panel.people}
+    said = [v for v in gate.votes if v.decision is Decision.APPROVE and v.person in users]
+    for vote in said:
+        panel = panel.known_as(users[vote.person], vote.name)
+    ballots = [ballot(panel, users[v.person], v.comment, v.answers) for v in said]
+    if lacking := panel.lacking(ballots):
+        valid = panel.needed - panel.missing(ballots)
         raise _refuse(
             record,
             step,
-            f"gate {gate.gate} has {approvals} valid approvals, the plan asks for {quorum}",
+            f"gate {gate.gate} has {valid} valid approvals, the plan asks for {panel.needed}: it lacks "
+            f"{lacks(lacking)}; clear {gate.gate} so that people are asked again",
         )
-    _check_subject(record, step, gate, subject)
 
 
 def _check_subject(record: ReleaseRecord, step: Step, gate: GateState, now: dict[str, Any]) -> None:

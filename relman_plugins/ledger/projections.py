@@ -13,6 +13,7 @@ from relman_plugins.domain.follow_up import FollowUp, read
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.state import Revision
 from relman_plugins.domain.status import Outcome, Verdict
+from relman_plugins.ledger.gates import GATE_KINDS, state_of
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.rollbacks import asked_of
 
@@ -25,7 +26,11 @@ class Waiting(Frozen):
     """Who may answer."""
     quorum: int
     approvals: int
-    """How many approved so far."""
+    """How many approved so far, of those that count."""
+    awaited: tuple[Person, ...] = ()
+    """Whose approval would help now."""
+    impossible: str = ""
+    """Why nobody is left who could give what is missing, in words."""
     since: datetime
     """UTC."""
     expires_at: datetime
@@ -243,23 +248,22 @@ def _steps(events: list[Event]) -> dict[str, str]:
 
 
 def _waiting(events: list[Event]) -> tuple[Waiting, ...]:
-    gates: dict[str, Waiting] = {}
-    for e in events:
-        gate = e.step or ""
-        if e.kind is Kind.GATE_OPENED:
-            gates[gate] = Waiting(
-                gate=gate,
-                people=tuple(Person.model_validate(p) for p in e.data["people"]),
-                quorum=e.data["quorum"],
-                approvals=0,
-                since=e.at,
-                expires_at=datetime.fromisoformat(e.data["expires_at"]),
-            )
-        elif e.kind is Kind.GATE_VOTED and gate in gates and e.data["decision"] == "approve":
-            gates[gate] = gates[gate].model_copy(update={"approvals": gates[gate].approvals + 1})
-        elif e.kind is Kind.GATE_DECIDED:
-            gates.pop(gate, None)
-    return tuple(gates.values())
+    asked = dict.fromkeys(e.step for e in events if e.kind is Kind.GATE_OPENED)
+    states = (state_of([e for e in events if e.step == gate and e.kind in GATE_KINDS]) for gate in asked)
+    return tuple(
+        Waiting(
+            gate=gate.gate,
+            people=gate.people,
+            quorum=gate.quorum,
+            approvals=gate.quorum - gate.missing,
+            awaited=gate.awaited,
+            impossible=gate.impossible,
+            since=gate.opened_at,
+            expires_at=gate.expires_at,
+        )
+        for gate in states
+        if gate is not None and gate.state == "open"
+    )
 
 
 def _follow_ups(events: list[Event]) -> FollowUps | None:

@@ -31,6 +31,7 @@ OWN_KINDS = frozenset(
         Kind.GATE_OPENED,
         Kind.GATE_REMINDED,
         Kind.GATE_VOTED,
+        Kind.GATE_VOTE_WITHDRAWN,
         Kind.GATE_DECIDED,
         Kind.VOTE_REFUSED,
         Kind.LOCK_ACQUIRED,

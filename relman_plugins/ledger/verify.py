@@ -205,6 +205,7 @@ def _votes(conn: Connection) -> tuple[int, Iterator[str]]:
     told = {
         (row["release_id"], row["step"], row["data"].get("round"), row["data"].get("person")): row["data"]
         for row in conn.execute(voted).mappings()
+        if row["data"].get("n", 1) == 1  # a vote after a withdrawn one is an event only
     }
     cast = {
         (row["release_id"], row["gate"], row["round"], row["person"]): row

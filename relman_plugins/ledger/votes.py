@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, select
 
+from relman_plugins.domain.approval import Rule
 from relman_plugins.domain.base import digest_of
-from relman_plugins.domain.checklist import checked
 from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
@@ -21,6 +21,7 @@ from relman_plugins.ledger.ballots import (
     VoteResult,
     decide,
     environment_of,
+    fitting,
     insert_refusal,
     insert_vote,
     items_of,
@@ -28,10 +29,13 @@ from relman_plugins.ledger.ballots import (
     refusal_of,
     require,
     what_now,
+    withdraw_vote,
+    withdrawal_refused,
 )
 from relman_plugins.ledger.database import Database
 from relman_plugins.ledger.gates import GateState, OnTimeout, State, gate_state
 from relman_plugins.ledger.record import clean_json, clean_text, insert_event, release_name, select_events
+from relman_plugins.ledger.rules import recorded
 
 _FINAL = ("rejected", "expired", "superseded")
 """States after which no new round begins."""
@@ -53,6 +57,8 @@ class Votes:
         quorum: int,
         timeout_s: float,
         on_timeout: OnTimeout,
+        rules: Sequence[Rule] = (),
+        own: Mapping[str, str] | None = None,
         remind_s: float | None = None,
         valid_for_s: float | None = None,
         renews: int | None = None,
@@ -61,19 +67,24 @@ class Votes:
     ) -> GateState:
         """Open a gate, or return it as it is when it was opened before: idempotent.
 
-        ``gate`` is the id of the gate's step. ``timeout_s`` counts from ``at`` (aware; None means now). With
-        ``remind_s``, ``remind`` reminds those who can still answer each time so many seconds have passed.
-        A new round begins only when ``subject`` is another one than before and nobody has said no: what was
-        asked or approved is not what would ship any more; or when the last round is ``renews``, an approval
-        that has run out (``valid_for_s`` after it was given). A rejected or expired gate stays so. ``asker``
-        is the step whose task asks, if it is not the gate's own. Raises LedgerError when there is no such
-        release, and Superseded when a newer one was approved for the place.
+        ``gate`` is the id of the gate's step. Without ``rules`` any ``quorum`` of ``people`` approve; with
+        them ``people`` is everybody whom one of them calls on, and ``quorum`` what they need together.
+        ``own`` says whose own release it is, by Airflow user. ``timeout_s`` counts from ``at`` (aware; None
+        means now). With ``remind_s``, ``remind`` reminds those who can still answer each time so many
+        seconds have passed. A new round begins only when ``subject`` is another one than before and nobody
+        has said no: what was asked or approved is not what would ship any more; or when the last round is
+        ``renews``, an approval that has run out (``valid_for_s`` after it was given). A rejected or expired
+        gate stays so. ``asker`` is the step whose task asks, if it is not the gate's own. Raises LedgerError
+        when there is no such release or the rules can't be met, and Superseded when a newer one was approved
+        for the place.
         """
-        voters = len({p.airflow for p in people})
-        if not 1 <= quorum <= voters:
-            raise LedgerError(
-                f"gate {gate} of {release_id}: a quorum of {quorum} can't be reached by {voters} people"
-            )
+        asked = {
+            "people": [p.model_dump(mode="json") for p in people],
+            "quorum": quorum,
+            **({"rules": [rule.model_dump(mode="json") for rule in rules]} if rules else {}),
+            **({"own": dict(own)} if own else {}),
+        }
+        _check_rules(f"gate {gate} of {release_id}", asked)
         subject = clean_json(subject)
         digest = digest_of(subject)
         with self._db.write() as conn:
@@ -90,8 +101,7 @@ class Votes:
                 data = {
                     "subject": subject,
                     "subject_digest": digest,
-                    "people": [p.model_dump(mode="json") for p in people],
-                    "quorum": quorum,
+                    **asked,
                     "on_timeout": on_timeout,
                     "expires_at": (opened_at + timedelta(seconds=timeout_s)).isoformat(),
                     "remind_s": remind_s,
@@ -130,8 +140,9 @@ class Votes:
 
         ``airflow_user`` is whom the auth manager says the voter is, ``digest`` what was shown to them (None
         when the way in can't tell), ``via`` the way in: ``airflow``, ``api``, ``cli``, ``slack``. One reject
-        decides; approvals decide when there are as many as the quorum. ``answers`` are those to the items of
-        a checklist, by id; :func:`relman_plugins.domain.checklist.checked` says which are taken. With
+        decides; approvals decide when all rules are met. ``answers`` are those to the items of a checklist,
+        by id (:func:`relman_plugins.domain.checklist.checked` says which are taken), or to the fields that
+        the rules ask for. An approval of one's own release is refused unless a rule allows it. With
         ``not_before`` (aware) an approval takes effect then; of several such times the latest counts. A
         refused vote decides nothing; that it was refused, and why, is recorded once for each person, gate,
         round and reason, and told to nobody. With the last approval that a release needs for an environment,
@@ -152,14 +163,12 @@ class Votes:
                 name=name or (person.name if person else ""),
                 via=via,
             )
+            comment = clean_text(comment)[:COMMENT_LIMIT]
             said: dict[str, Any] = {}
             refused = refusal_of(conn, state, person, airflow_user, digest, now)
             if refused is None:
-                try:
-                    items = items_of(state)
-                    said = dict(checked(items, answers or {}, decision)) if items else {}
-                except ValueError as error:
-                    refused = refusal("unfit_answers", f"gate {gate} of {release_id}: {error}", state)
+                fits = fitting(state, airflow_user, actor.name, decision, comment, answers or {})
+                said, refused = (fits, None) if isinstance(fits, dict) else ({}, fits)
                 try:
                     not_before = effect.checked(state.subject, decision, not_before, now)
                 except ValueError as error:
@@ -168,15 +177,39 @@ class Votes:
                 refused = refused or refusal("not_entitled", f"{airflow_user} may not answer", state)
                 insert_refusal(conn, state, actor, decision, refused, now)
                 return refused
-            comment = clean_text(comment)[:COMMENT_LIMIT]
             insert_vote(conn, state, actor, decision, comment, said, now, not_before)
             state = require(conn, release_id, gate)
+            items = said if items_of(state) else {}
             if decision is Decision.REJECT:
-                state = decide(conn, state, "rejected", actor, person.id, comment, now, said)
+                state = decide(conn, state, "rejected", actor, person.id, comment, now, items)
             elif not state.missing:
-                state = decide(conn, state, "approved", actor, person.id, comment, now, said)
+                state = decide(conn, state, "approved", actor, person.id, comment, now, items)
                 superseding.supersede(conn, state, older, actor, now)
             return VoteResult(accepted=True, code="accepted", reason=what_now(state), gate=state)
+
+    def withdraw(
+        self, release_id: str, gate: str, *, airflow_user: str, name: str = "", comment: str = "", via: str
+    ) -> VoteResult:
+        """Take back a person's vote while the gate is open; the same person may vote again.
+
+        Both stay in the record. ``comment`` says why. A vote that has decided can't be taken back.
+        """
+        with self._db.write(release_name(release_id)) as conn:
+            state = gate_state(conn, release_id, gate)
+            if state is None:
+                return refusal(
+                    "unknown_gate", f"release {release_id} has no open gate {gate}; see `relman status`", None
+                )
+            now = self._db.now()
+            person = next((p for p in state.people if p.airflow == airflow_user), None)
+            refused = withdrawal_refused(conn, state, person, airflow_user, now)
+            if refused is not None or person is None:
+                return refused or refusal("not_entitled", f"{airflow_user} may not answer", state)
+            actor = Actor(kind="person", id=person.id, name=name or person.name, via=via)
+            withdraw_vote(conn, state, actor, clean_text(comment)[:COMMENT_LIMIT], now)
+            state = require(conn, release_id, gate)
+            reason = what_now(state).replace("recorded", "withdrawn", 1)
+            return VoteResult(accepted=True, code="accepted", reason=reason, gate=state)
 
     def expire_gate(self, release_id: str, gate: str, *, now: datetime | None = None) -> GateState | None:
         """Decide an open gate whose time is over as its ``on_timeout`` says: rejected or expired.
@@ -189,7 +222,8 @@ class Votes:
             if state is None or state.state != "open" or now < state.expires_at:
                 return state
             outcome: State = "rejected" if state.on_timeout == "reject" else "expired"
-            comment = f"{len(state.votes)} of {state.quorum} approvals when the time was over"
+            given = state.quorum - state.missing
+            comment = f"{given} of {state.quorum} approvals when the time was over"
             return decide(conn, state, outcome, Actor(), "timeout", comment, now)
 
     def remind(self, release_id: str, gate: str, *, now: datetime | None = None) -> Event | None:
@@ -206,11 +240,10 @@ class Votes:
             n = int((now - state.opened_at).total_seconds() // state.remind_s)
             if n < 1 or _is_stopped(conn, release_id):
                 return None
-            voted = {v.person for v in state.votes}
             data = {
                 "n": n,
                 "round": state.round,
-                "people": [p.model_dump(mode="json") for p in state.people if p.id not in voted],
+                "people": [p.model_dump(mode="json") for p in state.awaited],
                 "quorum": state.quorum,
                 "missing": state.missing,
                 "since": state.opened_at.isoformat(),
@@ -256,6 +289,14 @@ class Votes:
         )
         with self._db.read() as conn:
             return [g for g in _all_gates(conn, ~closed) if g.state == "open"]
+
+
+def _check_rules(where: str, asked: dict[str, Any]) -> None:
+    """Raise LedgerError for a gate that could not be met even if nobody's own release it were."""
+    panel = recorded({**asked, "own": {}})
+    voters, needed = len({p.airflow for p in panel.people}), asked["quorum"]
+    if not 1 <= needed == panel.needed or panel.impossible():
+        raise LedgerError(f"{where}: a quorum of {needed} can't be reached by {voters} people")
 
 
 def _is_stopped(conn: Connection, release_id: str) -> bool:

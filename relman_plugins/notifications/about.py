@@ -83,7 +83,7 @@ def _can_act(ledger: Ledger, event: Event) -> frozenset[str]:
         return frozenset()
     if flags.over or (flags.held_by and event.kind is Kind.GATE_REMINDED):
         return frozenset()
-    return frozenset(p.id for p in gate.people) - {v.person for v in gate.votes}
+    return frozenset(p.id for p in gate.awaited)
 
 
 def _overtaken(ledger: Ledger, event: Event) -> bool:

@@ -34,7 +34,7 @@ def _voted(event: Event, data: dict[str, Any]) -> _Written:
     who = plain(event.actor.name or data.get("person") or event.actor.id, 80)
     via = f" (via {plain(data['via'], 20)})" if data.get("via") else ""
     later = f", to take effect {moment(data['not_before'])}" if data.get("not_before") else ""
-    return (f"{mark} {who} {did} {_where(event)}{via}{later}", *_quoted(data.get("comment")))
+    return (f"{mark} {who} {did} {_where(event)}{via}{later}{still(data)}", *_quoted(data.get("comment")))
 
 
 def _decided(event: Event, data: dict[str, Any]) -> _Written:
@@ -56,9 +56,45 @@ def _quoted(text: Any) -> tuple[Block, ...]:
     return (quote(str(text)),) if text else ()
 
 
+def _vote_withdrawn(event: Event, data: dict[str, Any]) -> _Written:
+    who = plain(event.actor.name or data.get("person") or event.actor.id, 80)
+    did = "approval" if data.get("decision") == "approve" else "rejection"
+    why = f": {plain(data['comment'], 200)}" if data.get("comment") else ""
+    return (f"↩️ {who} withdrew the {did} of {_where(event)}{why}{still(data)}",)
+
+
+def still(data: dict[str, Any]) -> str:
+    """Say what a gate lacks after a vote, and who can give it; nothing when that is nothing."""
+    if not data.get("missing"):
+        return ""
+    return f" · {data['missing']} of {data.get('quorum', '?')} missing: {plain(data.get('still', ''), 300)}"
+
+
+def rules_of(data: dict[str, Any]) -> list[str]:
+    """Return a line for each rule of a gate that has more to it than how many of whom, and whose it is."""
+    rules = [r for r in data.get("rules") or () if isinstance(r, dict)]
+    asks = len(rules) > 1 or any(r.get("fields") or r.get("comment") == "required" for r in rules)
+    names = {p.get("airflow"): p.get("name") or p.get("id") for p in data.get("people") or ()}
+    own = [
+        f"{plain(names[u], 60)} {plain(why, 60)}" for u, why in (data.get("own") or {}).items() if u in names
+    ]
+    strict = any(r.get("self_approval") != "allowed" for r in rules)
+    lines = [f"• {_rule(r)}" for r in rules] if asks else []
+    return lines + ([f"{', '.join(own)}, so can't approve it"] if own and strict else [])
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    wanted = ["a comment"] if rule.get("comment") == "required" else []
+    wanted += [str(f.get("title") or f.get("name")) for f in rule.get("fields") or ()]
+    whom = rule.get("group") or ", ".join(rule.get("people") or ())
+    said = f", with {plain(', '.join(wanted), 200)}" if wanted else ""
+    return f"{rule.get('quorum', 1)} of {plain(whom, 200)}{said}"
+
+
 WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.RELEASE_SUPERSEDED: _superseded,
     Kind.GATE_VOTED: _voted,
     Kind.GATE_DECIDED: _decided,
     Kind.GATE_BYPASSED: _bypassed,
+    Kind.GATE_VOTE_WITHDRAWN: _vote_withdrawn,
 }

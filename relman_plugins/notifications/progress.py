@@ -143,8 +143,12 @@ def _open_gate(own: Sequence[Event]) -> Event | None:
 def _waiting(own: Sequence[Event], gate: Event) -> str:
     """Say who is still missing."""
     round_ = gate.data.get("round", 1)
-    votes = [e for e in own if e.kind is Kind.GATE_VOTED and e.data.get("round", round_) == round_]
-    said = {e.data.get("person") for e in votes if e.step == gate.step}
+    said: set[str] = set()
+    for e in own:
+        if e.step == gate.step and e.data.get("round", round_) == round_:
+            person = {str(e.data.get("person"))}
+            said = said | person if e.kind is Kind.GATE_VOTED else said
+            said = said - person if e.kind is Kind.GATE_VOTE_WITHDRAWN else said
     people = [p for p in gate.data.get("people") or [] if p.get("id") not in said]
     names = [plain(p.get("name") or p.get("id"), 60) for p in people[:5]]
     more = [f"{len(people) - 5} more"] if len(people) > 5 else []

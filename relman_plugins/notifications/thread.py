@@ -173,7 +173,9 @@ def _gate_opened(event: Event, data: dict[str, Any], about: About) -> _Written:
         f"artifact {digest(subject.get('artifact_digest', '?'))}",
         f"plan {digest(subject.get('plan_hash', '?'))}",
     ]
-    blocks: list[Block] = [section("*What is approved*", " · ".join(what), tests)]
+    rules = gatekeeping.rules_of(data)
+    blocks: list[Block] = [section("*What is needed*", *rules)] if rules else []
+    blocks += [section("*What is approved*", " · ".join(what), tests)]
     return (text, *blocks, *_quoted(subject.get("changes")), _how_to_answer(event, about))
 
 

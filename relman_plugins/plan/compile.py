@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from relman_plugins.domain.identity import Person
 from relman_plugins.domain.parity import Area
 from relman_plugins.errors import PlanError
-from relman_plugins.plan import changes, graph, routes, suite_reports
+from relman_plugins.plan import approvals, changes, graph, routes, suite_reports
 from relman_plugins.plan.model import (
     AnalysisPlan,
     EnvironmentPlan,
@@ -22,7 +21,6 @@ from relman_plugins.plan.model import (
 )
 from relman_plugins.spec.models import (
     Analysis,
-    ApprovalGate,
     Canary,
     ChangeTicketGate,
     Checklist,
@@ -102,41 +100,11 @@ def _rolls_back(documents: Documents, stage: Stage, env: Environment) -> bool:
 
 
 def _gates(documents: Documents, stage: Stage, env: Environment, step: changes.Maker) -> tuple[Step, ...]:
-    steps = []
-    asked = [gate for gate in (*env.gates, *stage.gates) if isinstance(gate, ApprovalGate)]
-    for n, gate in enumerate(asked, start=1):
-        people = _members(documents, gate.approval)
-        if len({p.airflow for p in people}) < gate.quorum:
-            raise PlanError(
-                f"approval gate {n} of stage {stage.id} asks for {gate.quorum} of {gate.approval}, "
-                f"a group of {len(people)}; add people to the group or lower the quorum"
-            )
-        name = "approval" if n == 1 else f"approval_{n}"
-        steps.append(
-            step(
-                name,
-                StepKind.APPROVAL,
-                gate=f"{stage.id}.{name}",
-                group=gate.approval,
-                quorum=gate.quorum,
-                people=[p.model_dump(mode="json") for p in people],
-                timeout_s=gate.timeout.seconds,
-                on_timeout=gate.on_timeout,
-                remind_s=None if isinstance(gate.remind, str) else gate.remind.seconds,
-                valid_for_s=gate.valid_for.seconds if gate.valid_for else None,
-            )
-        )
+    steps = list(approvals.steps(documents, stage, env, step))
     if env.windows:
         windows = [w.model_dump(mode="json", by_alias=True) for w in env.windows]
         steps.append(step("window", StepKind.WINDOW, windows=windows, timeout_s=env.window_timeout.seconds))
     return tuple(steps)
-
-
-def _members(documents: Documents, group: str) -> tuple[Person, ...]:
-    try:
-        return documents.people.members(group) if documents.people else ()
-    except KeyError as missing:
-        raise PlanError(f"group {group} names {missing}, who is not in people.yaml") from None
 
 
 def _monitor(stage: Stage) -> dict[str, Any]:
@@ -190,7 +158,7 @@ def _suite(suite: Suite) -> dict[str, Any]:
 
 
 def _checklist(documents: Documents, name: str, suite: Checklist, step: changes.Maker) -> Step:
-    people = _members(documents, suite.group)
+    people = approvals.members(documents, suite.group)
     if not people:
         raise PlanError(f"nobody may answer checklist {name}: group {suite.group} is empty; add people to it")
     return step(
@@ -209,7 +177,7 @@ def _checklist(documents: Documents, name: str, suite: Checklist, step: changes.
 def _parity(documents: Documents, parity: Parity, step: changes.Maker) -> Step:
     schema = parity.schema_
     areas = parity.of or [a.value for a in Area if schema or a is not Area.SCHEMA]
-    people = _members(documents, parity.group) if parity.group else ()
+    people = approvals.members(documents, parity.group) if parity.group else ()
     if parity.on_difference == "gate" and not people:
         raise PlanError("differences are to be accepted by nobody; give parity a group with people in it")
     return step(
@@ -239,7 +207,7 @@ def _follow_up(documents: Documents) -> dict[str, Any] | None:
     asks = documents.pipeline.follow_ups
     if asks is None:
         return None
-    people = _members(documents, asks.group)
+    people = approvals.members(documents, asks.group)
     if not people:
         raise PlanError(f"nobody can be asked for follow-ups: group {asks.group} is empty; add people to it")
     return {

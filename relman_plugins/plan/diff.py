@@ -180,6 +180,12 @@ def _readable(step: Step) -> dict[str, Any]:
     args = {k: v for k, v in step.args.items() if k not in hidden}
     if step.kind is StepKind.SUITE:
         args = suite_reports.flat(args)
+    if "rules" in args:
+        rules = args.pop("rules")
+        # Of one rule the group, the quorum and the people are told apart already.
+        said = words.demands(rules[0]) if len(rules) == 1 else [words.rule(r) for r in rules]
+        args |= {"rules": said} if said else {}
+    args.pop("emails", None)
     if "people" in args:
         args["people"] = [f"{p['id']} ({p['airflow']})" for p in args["people"]]
     if "items" in args:
@@ -245,6 +251,10 @@ def _weaker(what: str, before: Any, after: Any) -> str:
             return "more may differ"
         case "items" if set(before) - set(after):
             return "something is not tried any more"
+        case "rules" if words.OWN in str(after) and words.OWN not in str(before):
+            return "whoever starts a release may approve it"
+        case "rules" if set(before or ()) - set(after or ()):
+            return "a rule is another, or gone: look who decides now"
         case "people" if _answers_as_another(before, after):
             return "somebody answers as another user"
         case "analysis" if not after:

@@ -66,8 +66,9 @@ class Step(Frozen):
     checklist  ``{suite, items: [Item], group, quorum: 1, people: [Person], timeout_s, on_timeout}``
     parity     ``{with, of: [Area], schema: {command, path, timeout_s}|None, ignore, may_differ,
                on_difference, group, quorum: 1, people: [Person], timeout_s, on_timeout}``
-    approval   ``{gate, group, quorum, people: [Person], timeout_s, on_timeout, remind_s|None,
-               valid_for_s|None}``
+    approval   ``{gate, group, quorum, people: [Person], rules: [Rule], emails: {person: address},
+               timeout_s, on_timeout, remind_s|None, valid_for_s|None}``; ``quorum`` and ``people`` of all
+               rules together, ``emails`` only where authors of commits are looked at
     window     ``{windows: [Window], timeout_s}``
     monitor    ``{analysis, for_s, interval_s, promotes}``
     keep       ``{keep_s, promotes: true}``: seconds from the switch during which the old revision stands by

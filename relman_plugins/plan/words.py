@@ -29,6 +29,10 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+OWN = "also by whoever started it"
+"""How it is said that a rule lets people approve their own release."""
+
+
 def window(value: dict[str, Any]) -> str:
     """Write one weekly window: ``mon-fri 09:00-17:00 Europe/Berlin``."""
     return f"{_days(value['days'])} {value['from']}-{value['to']} {value['zone']}"
@@ -36,8 +40,29 @@ def window(value: dict[str, Any]) -> str:
 
 def answerers(step: Step) -> str:
     """Say who may answer: ``1 of release-managers (alice, bob)``."""
-    people = ", ".join(p["id"] for p in step.args["people"])
-    return f"{step.args['quorum']} of {step.args['group']} ({people})"
+    rules = step.args.get("rules") or ()
+    if not rules:
+        people = ", ".join(p["id"] for p in step.args["people"])
+        return f"{step.args['quorum']} of {step.args['group']} ({people})"
+    return " and ".join(map(rule, rules))
+
+
+def _called(rule: dict[str, Any]) -> str:
+    people = ", ".join(rule["people"])
+    return f"{rule['quorum']} of " + (f"{rule['group']} ({people})" if rule["group"] else people)
+
+
+def demands(rule: dict[str, Any]) -> list[str]:
+    """Say what a rule of a gate asks for beyond a yes, and who may give it: ``with a comment``."""
+    fields = [f["name"] + ("" if f["required"] else " (optional)") for f in rule["fields"]]
+    wanted = ([] if rule["comment"] == "optional" else ["a comment"]) + fields
+    said = [f"with {', '.join(wanted)}"] if wanted else []
+    return said + ([OWN] if rule["self_approval"] == "allowed" else [])
+
+
+def rule(asked: dict[str, Any]) -> str:
+    """Say in one line what a rule of a gate is: ``2 of release-managers (alice, bob); with a comment``."""
+    return "; ".join([_called(asked), *demands(asked)])
 
 
 def short_id(step: Step) -> str:

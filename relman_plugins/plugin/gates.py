@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from fastapi import APIRouter, HTTPException, Request
@@ -10,7 +10,10 @@ from fastapi import APIRouter, HTTPException, Request
 from relman_plugins.domain.status import Decision
 from relman_plugins.plugin import access, views, voting
 from relman_plugins.plugin.deps import ledger, release_or_404
-from relman_plugins.plugin.models import VoteBody
+from relman_plugins.plugin.models import VoteBody, WithdrawalBody
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.api import VoteResult
 
 router = APIRouter()
 
@@ -78,10 +81,34 @@ def post_vote(
         not_before=body.not_before,
         via=access.via_of(request),
     )
+    return _answer(result, decision=body.decision.value)
+
+
+@router.delete("/releases/{release_id}/gates/{gate}/votes")
+def withdraw_vote(
+    release_id: str,
+    gate: str,
+    body: WithdrawalBody,
+    request: Request,
+    user: access.Writer,
+) -> dict[str, Any]:
+    """Take back the caller's vote while the gate is open; 403, 404 or 409 with the reason when it stands."""
+    store = ledger()
+    record = release_or_404(store, release_id, user, DagAccessEntity.HITL_DETAIL)
+    access.require(user, record.dag_id, DagAccessEntity.HITL_DETAIL)
+    result = voting.withdraw_or_refuse(
+        store, release_id, gate, user=user, comment=body.comment, via=access.via_of(request)
+    )
+    return _answer(result)
+
+
+def _answer(result: VoteResult, **more: Any) -> dict[str, Any]:
+    gate = result.gate
     return {
         "accepted": True,
-        "decision": body.decision.value,
+        **more,
         "message": result.reason,
-        "missing": result.gate.missing if result.gate else 0,
-        "gate": views.gate(result.gate) if result.gate else None,
+        "missing": gate.missing if gate else 0,
+        "lacking": [one.model_dump(mode="json") for one in gate.lacking] if gate else [],
+        "gate": views.gate(gate) if gate else None,
     }

@@ -11,6 +11,8 @@ from relman_plugins.domain.status import Decision
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
 
+Answer = Annotated[str, StringConstraints(max_length=4000)] | bool | int | float | None
+
 
 class VoteBody(Frozen):
     """A person's decision at a gate."""
@@ -20,11 +22,17 @@ class VoteBody(Frozen):
     """Digest of the subject that the person was shown; refused when it isn't the gate's any more, and when an
     approval has none."""
     comment: Text = ""
-    answers: Annotated[dict[str, str], Field(max_length=100)] = Field(default_factory=dict)
-    """Answers to the items of a checklist by id: ``passed``, ``failed`` or ``not tested``."""
-
+    answers: Annotated[dict[str, Answer], Field(max_length=100)] = Field(default_factory=dict)
+    """Answers to the items of a checklist by id (``passed``, ``failed`` or ``not tested``), or to the fields
+    of the gate's rules by name."""
     not_before: AwareDatetime | None = None
     """From when an approval takes effect, with a time zone; null: at once."""
+
+
+class WithdrawalBody(Frozen):
+    """Why somebody takes a vote back."""
+
+    comment: Text = ""
 
 
 class ReasonBody(Frozen):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from relman_plugins.domain.status import Decision
     from relman_plugins.ledger.api import Ledger, VoteResult
 
-_STATUS = {"not_entitled": 403, "unknown_gate": 404, "not_asked": 404}
+_STATUS = {"not_entitled": 403, "own_release": 403, "unknown_gate": 404, "not_asked": 404}
 
 
 def cast_or_refuse(
@@ -51,6 +51,33 @@ def cast_or_refuse(
         not_before=not_before,
         via=via,
     )
+    return _accepted(result)
+
+
+def withdraw_or_refuse(
+    store: Ledger, release_id: str, gate: str, *, user: Any, comment: str, via: str
+) -> VoteResult:
+    """Take back the user's vote and return the accepted result.
+
+    Raises:
+        HTTPException: 403 when this person may not answer here, 404 for a gate that was never opened, 409
+            for a gate that is decided, and when there is no vote to take back. ``detail`` is the reason.
+    """
+    if access.all_admins():
+        raise HTTPException(403, access.ALL_ADMINS)
+    return _accepted(
+        store.votes.withdraw(
+            release_id,
+            gate,
+            airflow_user=access.user_id(user),
+            name=access.display_name(user),
+            comment=comment,
+            via=via,
+        )
+    )
+
+
+def _accepted(result: VoteResult) -> VoteResult:
     if not result.accepted:
         raise HTTPException(_STATUS.get(result.code, 409), result.reason)
     return result

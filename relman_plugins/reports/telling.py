@@ -134,6 +134,7 @@ _SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
     Kind.GATE_VOTED: lambda d: _and(
         "approves" if d.get("decision") == "approve" else "rejects", d.get("comment")
     ),
+    Kind.GATE_VOTE_WITHDRAWN: lambda d: _and(f"withdraws the vote to {d['decision']}", d.get("comment")),
     Kind.GATE_DECIDED: lambda d: (
         f"{d['state']}, takes effect at {d['effect_at'][:16]} UTC" if d.get("effect_at") else str(d["state"])
     ),

@@ -82,10 +82,10 @@ class Bundle:
 
     def asked(self) -> Iterator[Asked]:
         """Yield every group that is asked something, as often as it is."""
-        for document, path, gate in self.gates():
-            name = text_at(gate, "approval")
+        for document, path, rule in self.rules():
+            name = text_at(rule, "approval")
             if name is not None:
-                quorum = number_at(gate, "quorum")
+                quorum = number_at(rule, "quorum")
                 yield Asked(document, (*path, "approval"), name, (*path, "quorum"), quorum)
         for path, stage in self.stages():
             name = text_at(stage, "parity", "group")
@@ -113,6 +113,29 @@ class Bundle:
             yield from ((self.pipeline, p, n) for p, n in entries(self.pipeline, *path, "gates"))
         for document in self.environments.values():
             yield from ((document, p, n) for p, n in entries(document, "gates"))
+
+    def rules(self) -> Iterator[tuple[Document, Path_, Node]]:
+        """Yield the rules of all gates."""
+        for document, path, gate in self.gates():
+            for place, rule in self.rules_of(document, path, gate):
+                yield document, place, rule
+
+    @staticmethod
+    def rules_of(document: Document, path: Path_, gate: Node) -> Iterator[tuple[Path_, Node]]:
+        """Yield the rules of one gate: those listed, or the gate itself where it is its only rule."""
+        if not isinstance(gate.value, dict):
+            return
+        if "rules" in gate.value:
+            yield from entries(document, *path, "rules")
+        elif "approval" in gate.value:
+            yield path, gate
+
+    def people_asked(self) -> Iterator[tuple[Document, Path_, str]]:
+        """Yield the people whom a rule names one by one."""
+        for document, path, _ in self.rules():
+            for place, person in entries(document, *path, "approval"):
+                if isinstance(person.value, str):
+                    yield document, place, person.value
 
     def notifies(self) -> Iterator[tuple[Document, Path_, Node]]:
         """Yield who is told: the pipeline's and its environments', and every route in them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -191,7 +192,7 @@ def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tu
         if model is not None:
             models.environments[name] = model
     people = None
-    named = any(True for _ in bundle.asked()) or any(True for _ in bundle.groups_told())
+    named = any(True for _ in itertools.chain(bundle.asked(), bundle.people_asked(), bundle.groups_told()))
     path = loading.shared.present(loading.folder, PEOPLE) if named else None
     if path is not None:
         people, models.people = loading.document(path, People)
@@ -224,4 +225,5 @@ def _named_people(bundle: Bundle) -> dict[str, Any] | None:
     names |= {name for _, _, name, _ in bundle.groups_told()}
     groups = {name: members for name, members in value.get("groups", {}).items() if name in names}
     used = {member for members in groups.values() for member in members}
+    used |= {person for _, _, person in bundle.people_asked()}
     return {"groups": groups, "people": {k: v for k, v in value["people"].items() if k in used}}

@@ -21,6 +21,7 @@ _BY_INDEX = {
     "stages": "stage",
     "metrics": "metric",
     "gates": "gate",
+    "rules": "rule",
     "windows": "window",
     "routes": "route",
     "checklist": "item",
@@ -95,6 +96,8 @@ def _crumbs(document: Document, path: Sequence[str | int]) -> list[tuple[str, bo
                 crumbs.append((f"{noun} {quoted(name)}" if name else f"{noun} {part + 1}", bool(name)))
         elif depth == 1 and parent in _BY_KEY:  # "stages" of a policy are named, not counted
             crumbs.append((f"{_BY_KEY[str(parent)]} {quoted(part)}", True))
+        elif parent == "fields":
+            crumbs.append((f"field {quoted(part)}", False))
         elif last or not (part in _BY_INDEX or (depth == 0 and part in _BY_KEY)):
             crumbs.append((quoted(part), False))
     return crumbs

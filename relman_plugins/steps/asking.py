@@ -14,6 +14,7 @@ from relman_plugins.domain.status import Decision
 from relman_plugins.errors import Refused, Superseded
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
 from relman_plugins.steps.form import answers_of, comment_of, form_of
+from relman_plugins.steps.ruled import ruled
 from relman_plugins.steps.run import StepRun
 from relman_plugins.triggers.approval import APPROVE, REJECT, ApprovalTrigger
 from relman_plugins.triggers.base import deferral
@@ -70,7 +71,7 @@ class AskingOperator(ReleaseStepOperator):
         )
         if gate.state != "open":
             return gate
-        from airflow.sdk.execution_time.hitl import HITLUser, upsert_hitl_detail
+        from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
         upsert_hitl_detail(
             ti_id=context["ti"].id,
@@ -78,8 +79,8 @@ class AskingOperator(ReleaseStepOperator):
             subject=headline,
             body=body,
             multiple=False,
-            params=form_of(items_of(subject)),
-            assigned_users=[HITLUser(id=p.airflow, name=p.name or p.airflow) for p in people],
+            params=form_of(items_of(subject), gate.rules),
+            assigned_users=_users(people),
         )
         return self.park(context, run, gate, resume)
 
@@ -91,6 +92,7 @@ class AskingOperator(ReleaseStepOperator):
         planned = {
             "people": run.plan.people(run.step.id),
             "quorum": args["quorum"],
+            **ruled(run),
             "timeout_s": args["timeout_s"],
             "on_timeout": args["on_timeout"],
             "remind_s": args.get("remind_s", REMIND_S),
@@ -209,16 +211,25 @@ class AskingOperator(ReleaseStepOperator):
             )
 
     def _reopen(self, context: Context, gate: GateState) -> None:
-        from airflow.sdk.execution_time.hitl import HITLUser, upsert_hitl_detail
+        from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
         # The row exists: this clears its answer, and Airflow keeps subject and body as they were.
         upsert_hitl_detail(
             ti_id=context["ti"].id,
             options=[APPROVE, REJECT],
             subject="",
-            params=form_of(items_of(gate.subject)),
-            assigned_users=[HITLUser(id=p.airflow, name=p.name or p.airflow) for p in gate.people],
+            params=form_of(items_of(gate.subject), gate.rules),
+            assigned_users=_users(gate.people),
         )
+
+
+def _users(people: Sequence[Person]) -> list[Any]:
+    """Return whom Airflow's page takes an answer of; an empty list would mean everybody."""
+    from airflow.sdk.execution_time.hitl import HITLUser
+
+    if not people:
+        raise Refused("there is nobody who may answer, so nobody is asked; name people in the spec")
+    return [HITLUser(id=p.airflow, name=p.name or p.airflow) for p in people]
 
 
 def items_of(subject: dict[str, Any]) -> list[Item]:

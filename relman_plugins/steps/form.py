@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relman_plugins.domain import follow_up
 from relman_plugins.domain.checklist import Answer, Item
+
+if TYPE_CHECKING:
+    from airflow.sdk import Param
+
+    from relman_plugins.domain.approval import Rule
+    from relman_plugins.domain.field import Field
 
 COMMENT = "comment"
 COMMENT_LIMIT = 4000
 
 
-def form_of(items: Sequence[Item]) -> dict[str, Any]:
-    """Return the form's fields: one for each item of a checklist, and a comment for the record."""
+def form_of(items: Sequence[Item], rules: Sequence[Rule] = ()) -> dict[str, Any]:
+    """Return the form's fields: those of the rules or the items of a checklist, and a comment for the record.
+
+    The form is one for everybody, and a rejection needs none of its fields, so each may stay empty: the vote
+    service knows what whose approval must say.
+    """
     from airflow.sdk import Param
 
     choices = [Answer.NOT_TESTED.value, Answer.PASSED.value, Answer.FAILED.value]
@@ -21,6 +31,8 @@ def form_of(items: Sequence[Item]) -> dict[str, Any]:
         item.id: Param(choices[0], type="string", enum=choices, title=f"{number}. {item.item}")
         for number, item in enumerate(items, start=1)
     }
+    for field in (f for rule in rules for f in rule.fields):
+        fields.setdefault(field.name, _asked(field))
     fields[COMMENT] = Param(
         "",
         type=["string", "null"],
@@ -30,6 +42,24 @@ def form_of(items: Sequence[Item]) -> dict[str, Any]:
         maxLength=COMMENT_LIMIT,
     )
     return {name: param.serialize() for name, param in fields.items()}
+
+
+def _asked(field: Field) -> Param:
+    from airflow.sdk import Param
+
+    schema = field.json_schema()
+    if "enum" in schema:
+        schema["enum"] = [*schema["enum"], None]
+    kind = schema.pop("type")
+    types = [*([kind] if isinstance(kind, str) else kind), "null"]
+    need = "An approval needs it" if field.required else "Optional"
+    return Param(
+        None,
+        type=list(dict.fromkeys(types)),
+        title=field.label,
+        description=f"{field.description} ({need}.)",
+        **schema,
+    )
 
 
 def follow_up_form() -> dict[str, Any]:

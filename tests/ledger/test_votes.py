@@ -59,7 +59,7 @@ def test_a_quorum_of_two_says_what_is_missing(ledger: Ledger, open_release: Open
     release = open_release(shape=make_shape(quorum=2))
     open_gate(ledger, release, quorum=2)
     first = cast(ledger, release)
-    assert first.reason == "recorded; 1 more of 2 approvals needed at production.approval"
+    assert first.reason == ("recorded; 1 more of 2 approvals needed at production.approval: 1 of Bob")
     assert decisions(ledger, release) == []
     second = cast(ledger, release, "a.bob")
     assert second.gate is not None
@@ -100,7 +100,7 @@ def test_votes_that_must_not_count_are_refused_with_a_reason(
     assert cast(ledger, release).accepted
     expect(ledger, release, cast(ledger, release), "voted_already", "alice already said approve")
     again = cast(ledger, release, decision=Decision.REJECT)
-    expect(ledger, release, again, "voted_already", "a vote stands")
+    expect(ledger, release, again, "voted_already", "withdraw that to say something else")
     clock.forward(600)
     expect(ledger, release, cast(ledger, release, "a.bob"), "expired", "ended at 2026-03-29T00:40:00+00:00")
     assert len(ledger.events(release.release_id, kinds=[Kind.GATE_VOTED])) == 1

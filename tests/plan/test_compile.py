@@ -204,7 +204,7 @@ def test_a_schedule_becomes_cron_in_its_zone():
     [
         ([{"environment": "open"}], "every release has"),
         ([{"environment": "a"}, {"environment": "a"}], '"a.deploy"'),
-        ([{"environment": "a", "gates": [{**GATE, "quorum": 3}]}], "a group of 2"),
+        ([{"environment": "a", "gates": [{**GATE, "quorum": 3}]}], "there are 2 people"),
     ],
 )
 def test_what_cannot_be_one_plan_says_why(stages, words):

@@ -23,7 +23,7 @@ def test_they_are_asked_for_after_the_end_and_cost_no_time() -> None:
     assert minimum_time(shape) == 0
     text = render_text(plan_release(shape, Options(version="1")))
     asks = (
-        "asks 1 of managers (alice, bob) for follow-ups after rolled_back, failed; after 2d: none. "
+        "asks 1 of managers (alice, bob, carol) for follow-ups after rolled_back, failed; after 2d: none. "
         "Nothing waits for it"
     )
     assert asks in text

@@ -56,7 +56,7 @@ def test_the_examples_are_good(specs: Path) -> None:
     assert found.environments["qa"].ephemeral
     assert found.environments["production"].windows[0].from_ == "00:00"
     assert found.people is not None
-    assert [p.airflow for p in found.people.members("release-managers")] == ["alice", "bob"]
+    assert [p.airflow for p in found.people.members("release-managers")] == ["alice", "bob", "carol"]
 
 
 def test_the_smallest_pipeline_is_short_and_reads_only_what_it_names(specs: Path) -> None:
@@ -126,7 +126,7 @@ class TestDigest:
         [
             ("checkout.yaml", "max: 0.05", "max: 0.06"),
             ("environments/production.yaml", "replicas: 2", "replicas: 3"),
-            ("people.yaml", "[alice, bob]", "[alice]"),
+            ("people.yaml", "[alice, bob, carol]", "[alice, carol]"),
             ("people.yaml", "airflow: bob", "airflow: robert"),
         ],
     )

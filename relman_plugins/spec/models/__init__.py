@@ -14,7 +14,7 @@ from relman_plugins.spec.models.documents import Documents
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.environment import Environment
 from relman_plugins.spec.models.follow_ups import FollowUps
-from relman_plugins.spec.models.gate import ApprovalGate, ChangeTicketGate, Gate
+from relman_plugins.spec.models.gate import ApprovalGate, ApprovalRule, ChangeTicketGate, Gate, RulesGate
 from relman_plugins.spec.models.notify import Notify, Route
 from relman_plugins.spec.models.parameter import ParameterField
 from relman_plugins.spec.models.parity import DataSchema, Parity
@@ -34,6 +34,7 @@ from relman_plugins.spec.models.window import Window
 __all__ = [
     "Analysis",
     "ApprovalGate",
+    "ApprovalRule",
     "Artifact",
     "Assess",
     "BlueGreen",
@@ -59,6 +60,7 @@ __all__ = [
     "ReleasePipeline",
     "Rolling",
     "Route",
+    "RulesGate",
     "Schedule",
     "SpecModel",
     "Stage",

@@ -4,20 +4,82 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Strict, Tag
+from pydantic import Discriminator, Field, Strict, StringConstraints, Tag
 
-from relman_plugins.spec.models.base import Name, SpecModel
+from relman_plugins.domain.field import Field as Answer
+from relman_plugins.domain.parameter import Kind
+from relman_plugins.spec.models.base import Flag, Line, Name, Number, SpecModel, Text
 from relman_plugins.spec.models.checklist import AnyOf
 from relman_plugins.spec.models.duration import Duration
+from relman_plugins.spec.models.parameter import ParameterName
 
 
-class ApprovalGate(SpecModel):
-    """People say yes."""
+def _approvers_kind(value: Any) -> str:
+    return "people" if isinstance(value, list | tuple) else "group"
 
-    approval: Name
-    """The group, from `people.yaml`, whose members may answer."""
+
+Approvers = Annotated[
+    Annotated[Name, Tag("group")]
+    | Annotated[tuple[Name, ...], Field(min_length=1, max_length=50), Tag("people")],
+    Discriminator(_approvers_kind),
+    AnyOf(),
+]
+"""A group from `people.yaml`, or the ids of people in it."""
+
+
+class AnswerField(SpecModel):
+    """A field of an approval's form: what somebody who approves must say besides yes."""
+
+    description: Annotated[Text, StringConstraints(min_length=1)]
+    """What it is for; shown below the field."""
+    type: Kind = "string"
+    """`string` is one line, `text` several; or `integer`, `number`, `boolean`."""
+    title: Line | None = None
+    """What the field is called; made from its name unless given."""
+    required: Flag = True
+    """Whether an approval that leaves it empty does not count."""
+    enum: Annotated[tuple[Line, ...], Field(max_length=100)] = ()
+    """The only values of a `string`; the form offers them as a list."""
+    pattern: Line | None = None
+    """What the whole of a `string` must match: a regular expression, without look-around."""
+    min: Number | None = None
+    """The smallest value of a number."""
+    max: Number | None = None
+    """The largest value of a number."""
+
+    def called(self, name: str) -> Answer:
+        """Return the field of this name that the plan has."""
+        return Answer(
+            name=name,
+            type=self.type,
+            title=self.title or "",
+            description=self.description.strip(),
+            required=self.required,
+            enum=self.enum,
+            pattern=self.pattern,
+            min=self.min,
+            max=self.max,
+        )
+
+
+class ApprovalRule(SpecModel):
+    """One rule: how many of whom, and what they must say."""
+
+    approval: Approvers
+    """The group, from `people.yaml`, whose members may approve; or a list of people from there."""
     quorum: Annotated[int, Strict(), Field(ge=1, le=50)] = 1
     """How many different people must approve. One rejection ends the gate."""
+    comment: Literal["optional", "required"] = "optional"
+    """Whether an approval must say why."""
+    fields: Annotated[dict[ParameterName, AnswerField], Field(max_length=20)] = Field(default_factory=dict)
+    """What else an approval must say, by name: a change number, a class of risk."""
+    self_approval: Literal["refused", "allowed"] = "refused"
+    """Whether whoever started the release, or wrote commits in it, may approve it."""
+
+
+class GateTerms(SpecModel):
+    """How long people are asked, and for how long their answer holds."""
+
     timeout: Duration = Duration(86_400)
     """How long the gate waits for answers."""
     remind: Duration | Literal["never"] = Field(
@@ -30,6 +92,22 @@ class ApprovalGate(SpecModel):
     """How long an approval holds: at each raise of traffic after that, people are asked again."""
 
 
+class ApprovalGate(GateTerms, ApprovalRule):
+    """People say yes, by one rule."""
+
+    @property
+    def rules(self) -> tuple[ApprovalRule, ...]:
+        """Return the one rule."""
+        return (self,)
+
+
+class RulesGate(GateTerms):
+    """People say yes, by several rules: all are needed, and one person counts for one of them."""
+
+    rules: Annotated[tuple[ApprovalRule, ...], Field(min_length=1, max_length=10)]
+    """What must be met, each by other people."""
+
+
 class ChangeTicketGate(SpecModel):
     """The release carries the ticket of a change."""
 
@@ -39,12 +117,16 @@ class ChangeTicketGate(SpecModel):
 
 def gate_kind(value: Any) -> str:
     """Return the name of the model that a gate is written for."""
-    ticket = "change_ticket" in value if isinstance(value, dict) else isinstance(value, ChangeTicketGate)
-    return ChangeTicketGate.__name__ if ticket else ApprovalGate.__name__
+    for key, model in (("change_ticket", ChangeTicketGate), ("rules", RulesGate)):
+        if key in value if isinstance(value, dict) else isinstance(value, model):
+            return model.__name__
+    return ApprovalGate.__name__
 
 
 Gate = Annotated[
-    Annotated[ApprovalGate, Tag("ApprovalGate")] | Annotated[ChangeTicketGate, Tag("ChangeTicketGate")],
+    Annotated[ApprovalGate, Tag("ApprovalGate")]
+    | Annotated[RulesGate, Tag("RulesGate")]
+    | Annotated[ChangeTicketGate, Tag("ChangeTicketGate")],
     Discriminator(gate_kind),
     AnyOf(),
 ]

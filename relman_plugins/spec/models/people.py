@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -39,6 +40,10 @@ class People(SpecModel):
     def members(self, group: str) -> tuple[Person, ...]:
         """Return the people of ``group`` in the order written; raise KeyError if there is no such group."""
         return tuple(self._person(id_) for id_ in self.groups[group])
+
+    def named(self, ids: Iterable[str]) -> tuple[Person, ...]:
+        """Return people by their ids, in that order; raise KeyError if there is no such person."""
+        return tuple(self._person(id_) for id_ in ids)
 
     def everybody(self) -> tuple[Person, ...]:
         """Return all people in the order written, whatever group they are in."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from relman_plugins.spec.bundle import Bundle
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.rules import (
+    approvals,
     assess,
     calendars,
     checklists,
@@ -40,6 +41,7 @@ RULES = (
     *suites.RULES,
     *calendars.RULES,
     *gates.RULES,
+    *approvals.RULES,
     *parameters.RULES,
     *checklists.RULES,
     *lifetimes.RULES,

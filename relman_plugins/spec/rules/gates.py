@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from relman_plugins.spec.bundle import Bundle, Path_, entries, text_at
 from relman_plugins.spec.diagnostic import Diagnostic, Severity
-from relman_plugins.spec.position import Document
+from relman_plugins.spec.position import Document, Node
 from relman_plugins.spec.trail import finding, holder
 from relman_plugins.spec.words import listed, quoted, suggestion
 
@@ -38,10 +38,12 @@ def groups(bundle: Bundle) -> Iterator[Diagnostic]:
 def _nobody(bundle: Bundle) -> Iterator[Diagnostic]:
     if "people.yaml" in bundle.unreadable:
         return
-    for asked in bundle.asked():
+    groups_asked = ((asked.document, asked.place) for asked in bundle.asked())
+    people_asked = ((document, place) for document, place, _ in bundle.people_asked())
+    for document, place in (*groups_asked, *people_asked):
         message = "an approval needs people.yaml beside the pipelines, and there is none"
         hint = "people.yaml has kind: People, people: and groups:"
-        yield finding(asked.document, asked.place, "RM505", message, hint=hint)
+        yield finding(document, place, "RM505", message, hint=hint)
 
 
 def members(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -87,20 +89,26 @@ def accounts(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def twice(bundle: Bundle) -> Iterator[Diagnostic]:
-    """The same group is not asked twice in one stage."""
+    """The same group is not asked at two gates of one stage."""
     for path, stage in bundle.stages():
         environment = bundle.environments.get(text_at(stage, "environment") or "")
         own = entries(environment, "gates") if environment is not None else iter(())
-        asked = {text_at(gate, "approval") for _, gate in own}
+        asked = {name for place, gate in own if environment for _, name in _names(environment, place, gate)}
         for place, gate in entries(bundle.pipeline, *path, "gates"):
-            name = text_at(gate, "approval")
-            if name is not None and name in asked:
-                message = f"group {quoted(name)} is asked twice before {holder(bundle.pipeline, path)}"
-                hint = "the environment's gates and policies' add up; remove one, or raise its quorum"
-                yield finding(
-                    bundle.pipeline, (*place, "approval"), "RM508", message, hint=hint, severity="warning"
-                )
-            asked.add(name)
+            names = list(_names(bundle.pipeline, place, gate))
+            for at, name in names:
+                if name in asked:
+                    message = f"group {quoted(name)} is asked twice before {holder(bundle.pipeline, path)}"
+                    hint = "the environment's gates and policies' add up; remove one, or raise its quorum"
+                    where = (*at, "approval")
+                    yield finding(bundle.pipeline, where, "RM508", message, hint=hint, severity="warning")
+            asked |= {name for _, name in names}
+
+
+def _names(document: Document, path: Path_, gate: Node) -> Iterator[tuple[Path_, str]]:
+    for place, rule in Bundle.rules_of(document, path, gate):
+        if (name := text_at(rule, "approval")) is not None:
+            yield place, name
 
 
 def tickets(bundle: Bundle) -> Iterator[Diagnostic]:
