@@ -17,9 +17,10 @@ import yaml
 
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
+from relman_plugins.domain.status import Decision
 from relman_plugins.plan.model import Options, ReleasePlan
 from tests.conftest import Postgres
-from tests.plugin.airflow_server import PEOPLE, SHAPE, Server, subject
+from tests.plugin.airflow_server import GATE, PEOPLE, SHAPE, Server, subject
 from tests.repo import markdown, tree
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
@@ -61,7 +62,11 @@ def items(page: Path) -> dict[str, str]:
 @contextmanager
 def ready(server: Server, block: markdown.Block) -> Iterator[str]:
     """Have a release that waits, or has ended well, and holds its environment; give its id."""
-    record = server.shipped("3.0.0", "3.1.0") if "shipped" in block.words else server.release("3.1.0")
+    quorum = 2 if "voted" in block.words else 1
+    record = server.shipped("3.0.0", "3.1.0") if "shipped" in block.words else server.release("3.1.0", quorum)
+    if quorum > 1:
+        said = {"airflow_user": "alice", "decision": Decision.APPROVE, "via": "api"}
+        assert server.ledger.votes.cast(record.release_id, GATE, **said).accepted
     gate = next((w.removeprefix("gate=") for w in block.words if w.startswith("gate=")), None)
     if gate is not None:
         listed = [{"id": name, "item": item} for name, item in items(block.page).items()]

@@ -7,6 +7,7 @@ examples, with the specs that stand before them on the page.
   then exactly what the commands print.
 - ``<!-- run server -->``: against an API server, for a release that waits for its approval. More words may
   follow. ``each``: every line has a release of its own. ``gate=x``: the release waits at this checklist.
+  ``voted``: alice has approved, and one more approval is needed.
   ``played``: somebody plays the scheduler. ``shipped``: the release has ended well, and brought a version.
 - ``<!-- run postgres -->``: with a PostgreSQL database where the page has ``database.example``.
 
