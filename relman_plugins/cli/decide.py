@@ -174,6 +174,8 @@ def _open_gate(api: Api, release: str, gate: str) -> dict[str, Any]:
             raise Stop(Exit.FINDINGS, f"{release} has not opened a gate {gate!r}; opened: {names}")
         return dict(found)
     waiting = [g for g in gates if g["state"] == "open"]
+    # What is to be approved afterwards holds up nothing, so it comes after what does.
+    waiting = [g for g in waiting if not g.get("debt")] or waiting
     if not waiting:
         raise Stop(Exit.FINDINGS, f"{release} waits at no gate; `relman status {release}` says where it is")
     if len(waiting) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -96,6 +97,25 @@ def lock_table(lock: dict[str, Any]) -> Table:
             ("until", f"{words.moment(lock['expires_at'])}, unless its run goes on"),
         ]
     )
+
+
+def print_debts(debts: list[dict[str, Any]]) -> None:
+    """Print one row for each stage of a release whose rules were skipped and not approved afterwards."""
+    if not debts:
+        console().print("no debts: everything that was skipped in an emergency is approved")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("release", "gate", "skipped", "due", "asked", "why"):
+        table.add_column(title, overflow="fold")
+    for debt in debts:
+        subject = debt["subject"]
+        skipped = ", ".join(f"{r['quorum']} of {r['group']}" for r in subject.get("waived") or ())
+        due = words.moment(debt["expires_at"])
+        late = datetime.fromisoformat(debt["expires_at"]) <= datetime.now(UTC)
+        asked = ", ".join(_names(p for p in debt["people"] if p["airflow"] not in debt["own"]))
+        cells = (debt["release_id"], debt["gate"], skipped, f"{due}{' OVERDUE' if late else ''}", asked)
+        table.add_row(*map(_cell, (*cells, str(subject.get("emergency_reason") or ""))))
+    console().print(table)
 
 
 def gate_table(gate: dict[str, Any]) -> Table:

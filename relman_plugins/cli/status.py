@@ -31,6 +31,9 @@ def status(
         typer.Option("--pipeline", help="Only this pipeline's releases.", autocompletion=complete.pipelines),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="How many releases.")] = 20,
+    debts: Annotated[
+        bool, typer.Option("--debts", help="What emergencies skipped and nobody has approved since.")
+    ] = False,
     form: AnyFormat = Format.TEXT,
     interval: Interval = 1.0,
 ) -> None:
@@ -39,6 +42,10 @@ def status(
     from relman_plugins.cli.api import part
     from relman_plugins.cli.watch import follow
 
+    if debts:
+        waiting = api.relman("GET", "/gates", params={"debts": True})["gates"]
+        echo_json(waiting) if form is Format.JSON else show.print_debts(waiting)
+        return
     params = {"limit": 1 if watch else limit} | ({"pipeline": pipeline} if pipeline else {})
     if release is None:
         found = api.relman("GET", "/releases", params=params)["releases"]

@@ -140,6 +140,11 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
         f"{d.get('decision', '')} {d.get('comment') or ''}".strip(), w or str(d["person"])
     ),
     "gate.decided": lambda d, w: f"{d.get('state') or ''}{_effect(d)}",
+    "gate.escalated": lambda d, w: f"asks {d.get('group')} too: {_people(d)}",
+    "gate.waived": lambda d, w: _by(
+        f"skips {', '.join(r['group'] for r in d['rules'])}: {d.get('reason') or ''}".rstrip(": "), w
+    ),
+    "gate.overdue": lambda d, w: f"not approved in time; asks {_people(d)}",
     "release.superseded": lambda d, w: str(d.get("reason") or ""),
     "lock.broken": lambda d, w: _by(d.get("reason"), w),
     "gate.bypassed": lambda d, w: str(d.get("message") or ""),

@@ -31,11 +31,29 @@ class Rule(Frozen):
     """What an approval must say besides yes."""
     self_approval: Literal["refused", "allowed"] = "refused"
     """Whether those whose release it is may approve it."""
+    waivable: bool = False
+    """Whether an emergency release may skip it, as the environment says."""
 
     @property
     def called(self) -> str:
         """Return what those who may approve are called."""
         return self.group or ", ".join(self.people)
+
+
+class Escalation(Frozen):
+    """Who else may answer when a gate has waited for a time."""
+
+    after_s: float
+    """Seconds from the gate's opening."""
+    group: str
+    people: tuple[str, ...]
+    """Ids of the group's members: from then on they may approve for any rule."""
+
+    def opening(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+        """Return the rules as they are from then on."""
+        return tuple(
+            r.model_copy(update={"people": tuple(dict.fromkeys((*r.people, *self.people)))}) for r in rules
+        )
 
 
 class Ballot(NamedTuple):

@@ -126,6 +126,9 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.GATE_VOTE_WITHDRAWN: Severity.NOTICE,
     Kind.GATE_DECIDED: _decided,
     Kind.GATE_BYPASSED: Severity.CRITICAL,
+    Kind.GATE_ESCALATED: Severity.NOTICE,
+    Kind.GATE_WAIVED: Severity.WARNING,
+    Kind.GATE_OVERDUE: Severity.WARNING,
     Kind.VOTE_REFUSED: Severity.INFO,
     Kind.WINDOW_WAITED: Severity.INFO,
     Kind.ANALYSIS_MEASURED: Severity.INFO,
@@ -167,6 +170,7 @@ class Occasion(StrEnum):
     WAITING = "waiting"
     DECIDED = "decided"
     BYPASSED = "bypassed"
+    WAIVED = "waived"
     ANALYSED = "analysed"
     WITHDRAWN = "withdrawn"
     STEP_FAILED = "step_failed"
@@ -184,11 +188,12 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
     Occasion.CHANGED: frozenset(
         {Kind.ENVIRONMENT_PROVISIONED, Kind.ENVIRONMENT_REMOVED, Kind.CHANGE_FINISHED, Kind.WINDOW_WAITED}
     ),
-    Occasion.WAITING: frozenset({Kind.GATE_OPENED, Kind.GATE_REMINDED}),
+    Occasion.WAITING: frozenset({Kind.GATE_OPENED, Kind.GATE_REMINDED, Kind.GATE_ESCALATED}),
     Occasion.DECIDED: frozenset(
         {Kind.GATE_VOTED, Kind.GATE_VOTE_WITHDRAWN, Kind.GATE_DECIDED, Kind.RELEASE_SUPERSEDED}
     ),
     Occasion.BYPASSED: frozenset({Kind.GATE_BYPASSED}),
+    Occasion.WAIVED: frozenset({Kind.GATE_WAIVED, Kind.GATE_OVERDUE}),
     Occasion.ANALYSED: frozenset({Kind.ANALYSIS_FINISHED}),
     Occasion.WITHDRAWN: frozenset(
         {

@@ -44,7 +44,8 @@ def release_params(shape: Shape) -> ParamsDict:
             **{p.name: _own(shape, p) for p in sorted(shape.parameters, key=lambda p: p.default is not None)},
             "emergency": Param(
                 False,
-                "Does not wait for release windows. Approvals stay, and are told that it is an emergency.",
+                "Does not wait for release windows. Approvals stay, and are told that it is an emergency. "
+                "Those that the environment lets you skip are given afterwards.",
                 type="boolean",
                 title="Emergency",
                 section=UNUSUAL,

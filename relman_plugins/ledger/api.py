@@ -16,6 +16,7 @@ from relman_plugins.ledger.rollbacks import Asked, asked_of, last_asked
 from relman_plugins.ledger.rules import planned, stuck
 from relman_plugins.ledger.subject import SHOWN
 from relman_plugins.ledger.subject import subject_of as canonical_subject
+from relman_plugins.ledger.waiving import Waiver, waived, waiver
 from relman_plugins.ledger.way_back import WayBack, way_back
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Thread",
     "Vote",
     "VoteResult",
+    "Waiver",
     "WayBack",
     "asked_of",
     "canonical_subject",
@@ -43,6 +45,8 @@ __all__ = [
     "open_ledger",
     "planned",
     "stuck",
+    "waived",
+    "waiver",
     "way_back",
 ]
 

@@ -16,7 +16,7 @@ from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import tables as t
-from relman_plugins.ledger.gates import GateState, State, Vote, counted, gate_state
+from relman_plugins.ledger.gates import GateState, State, Vote, counted, debt_of, gate_state
 from relman_plugins.ledger.record import clean_text, insert_event, is_closed, select_events
 from relman_plugins.ledger.releases import find_release
 from relman_plugins.ledger.rules import ballot, given, unmet
@@ -34,6 +34,7 @@ Code = Literal[
     "decided",
     "expired",
     "not_entitled",
+    "not_yet",
     "own_release",
     "comment_required",
     "other_digest",
@@ -68,7 +69,7 @@ def environment_of(conn: Connection, release_id: str, gate: str) -> str | None:
     """Return the environment of a gate's step; None when it has none."""
     record = find_release(conn, release_id)
     steps = record.plan.shape.steps if record else ()
-    return next((s.environment for s in steps if s.id == gate), None)
+    return next((s.environment for s in steps if gate in (s.id, debt_of(s.stage))), None)
 
 
 def refusal(code: Code, reason: str, gate: GateState | None) -> VoteResult:
@@ -126,10 +127,12 @@ def _closed(
             f"{where} is {state.state} by {state.decided_by} since {_when(state.decided_at)}; that stands",
             state,
         )
-    if is_closed(conn, state.release_id):
+    if is_closed(conn, state.release_id) and not state.debt:
         return refusal("release_closed", f"release {state.release_id} is closed; start another one", state)
-    if now >= state.expires_at:
+    if now >= state.expires_at and not state.debt:
         return refusal("expired", f"{where} ended at {_when(state.expires_at)}; start another release", state)
+    if early := state.too_early(person.id):
+        return refusal("not_yet", f"{where} does not call on {user} yet: {early}", state)
     return None
 
 

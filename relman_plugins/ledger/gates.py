@@ -9,16 +9,31 @@ from typing import Any, Literal
 from pydantic import Field, computed_field
 from sqlalchemy import Connection, select
 
-from relman_plugins.domain.approval import Ballot, Lacking, Panel, Rule
+from relman_plugins.domain.approval import Ballot, Escalation, Lacking, Panel, Rule
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.record import event_of
-from relman_plugins.ledger.rules import ballot, recorded, stuck
+from relman_plugins.ledger.rules import ballot, escalation_of, recorded, stuck
 
-GATE_KINDS = (Kind.GATE_OPENED, Kind.GATE_VOTED, Kind.GATE_VOTE_WITHDRAWN, Kind.GATE_DECIDED)
+DEBT = "break_glass"
+"""Name, within its stage, of the gate at which skipped rules are approved afterwards."""
+
+
+def debt_of(stage: str | None) -> str:
+    """Return the id of a stage's gate for afterwards; no step has it, and no task asks."""
+    return f"{stage}.{DEBT}"
+
+
+GATE_KINDS = (
+    Kind.GATE_OPENED,
+    Kind.GATE_VOTED,
+    Kind.GATE_VOTE_WITHDRAWN,
+    Kind.GATE_ESCALATED,
+    Kind.GATE_DECIDED,
+)
 """The events that say how a gate stands."""
 
 State = Literal["open", "approved", "rejected", "expired", "superseded"]
@@ -77,6 +92,12 @@ class GateState(Frozen):
     """UTC."""
     expires_at: datetime
     """UTC; a vote at or after it is refused."""
+    escalate: Escalation | None = None
+    """Who else may answer when nobody has decided for a time."""
+    escalated_at: datetime | None = None
+    """UTC; since when they may; their names are in ``rules`` from then on."""
+    debt: bool = False
+    """Whether it approves afterwards what an emergency has skipped: nothing waits for it, it has no end."""
     remind_s: float | None = None
     """Seconds between reminders of those who can still answer; None: nobody is reminded."""
     asker: str = ""
@@ -117,6 +138,20 @@ class GateState(Frozen):
         voted = {v.person for v in self.votes}
         return tuple(p for p in self.people if (p.id in ids if ids else p.id not in voted))
 
+    @property
+    def escalates_at(self) -> datetime | None:
+        """Return from when the second group may answer; None when there is none."""
+        return self.opened_at + timedelta(seconds=self.escalate.after_s) if self.escalate else None
+
+    def too_early(self, person: str) -> str:
+        """Return why somebody (by id) may not answer yet, in words; empty for whoever may, or never may."""
+        second, at = self.escalate, self.escalates_at
+        if second is None or at is None or self.escalated_at is not None or person not in second.people:
+            return ""
+        if any(person in rule.people for rule in self.rules):
+            return ""
+        return f"{second.group} may answer from {at:%Y-%m-%d %H:%M:%S} UTC on, while nobody has decided"
+
     def user_of(self, person: str) -> str:
         """Return the Airflow user of a person of this gate; of others the id, which is nobody's."""
         return next((p.airflow for p in self.people if p.id == person), f"?{person}")
@@ -153,11 +188,16 @@ def state_of(events: Sequence[Event]) -> GateState | None:
     decided = next(
         (e for e in events if e.kind is Kind.GATE_DECIDED and e.data["round"] == data["round"]), None
     )
-    return counted(_state(opened, decided, _votes(events, data["round"])))
+    escalated = next(
+        (e.at for e in events if e.kind is Kind.GATE_ESCALATED and e.data["round"] == data["round"]), None
+    )
+    return counted(_state(opened, decided, _votes(events, data["round"]), escalated))
 
 
-def _state(opened: Event, decided: Event | None, votes: tuple[Vote, ...]) -> GateState:
-    data, panel = opened.data, recorded(opened.data)
+def _state(
+    opened: Event, decided: Event | None, votes: tuple[Vote, ...], escalated_at: datetime | None
+) -> GateState:
+    data, panel = opened.data, recorded(opened.data, escalated=escalated_at is not None)
     later = [v.not_before for v in votes if v.not_before and v.decision is Decision.APPROVE]
     return GateState(
         release_id=opened.release_id,
@@ -175,6 +215,9 @@ def _state(opened: Event, decided: Event | None, votes: tuple[Vote, ...]) -> Gat
         missing=0,
         opened_at=opened.at,
         expires_at=datetime.fromisoformat(data["expires_at"]),
+        escalate=escalation_of(data),
+        escalated_at=escalated_at,
+        debt=bool(data.get("debt")),
         remind_s=data.get("remind_s"),
         asker=data.get("asker") or opened.step or "",
         renews=data.get("renews"),

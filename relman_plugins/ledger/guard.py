@@ -10,11 +10,13 @@ from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import Aborted, Held, Lapsed, Refused, Superseded, TooEarly
+from relman_plugins.ledger.escalating import is_planned
 from relman_plugins.ledger.gates import GateState
 from relman_plugins.ledger.projections import is_held
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.rules import ballot, lacks, planned
 from relman_plugins.ledger.subject import SHOWN, differences, subject_of
+from relman_plugins.ledger.waiving import waived, waiver
 from relman_plugins.plan.model import Step, StepKind
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ _DECISIVE = (
     Kind.RELEASE_SUPERSEDED,
     Kind.ABORT_REQUESTED,
     Kind.CHANGE_ASSESSED,
+    Kind.GATE_ESCALATED,
+    Kind.GATE_WAIVED,
     Kind.CHANGE_FINISHED,
 )
 
@@ -67,10 +71,13 @@ def check_forward(
         gate_step = record.plan.shape.step(gate_id)
         if gate_step.kind is StepKind.APPROVAL:
             gate = ledger.votes.gate(release_id, gate_id)
+            if waived(events, gate_id) and not waiver(record, gate_step).left:
+                # All of its rules are skipped, on record, by somebody who may: nobody is asked here.
+                continue
             if raises and gate is not None:
                 _check_lapse(record, step, gate_step, gate, now)
             shown = subject_of(record, gate_step, ledger.events(release_id, kinds=SHOWN))
-            _check_gate(record, step, gate_id, gate, planned(record, gate_step, events), shown, now)
+            _check_gate(record, step, gate_id, gate, _panel(record, gate_step, gate, events), shown, now)
             if gate is not None and gate.effect_at is not None and now < gate.effect_at:
                 at = f"{gate.effect_at:%Y-%m-%d %H:%M:%S} UTC"
                 raise TooEarly(f"gate {gate.gate} is approved and takes effect at {at}", gate.effect_at)
@@ -111,6 +118,17 @@ def _check_going_on(record: ReleaseRecord, step: Step, events: list[Event]) -> N
         raise Superseded(f"release {record.release_id}, step {step.id}: {newer.data['reason']}")
     if is_held(events):
         raise Held(f"release {record.release_id}, step {step.id}: the release is held; resume it first")
+
+
+def _panel(record: ReleaseRecord, gate_step: Step, gate: GateState | None, events: list[Event]) -> Panel:
+    """Return who must have approved by the stored plan, and by the record of escalations and waivers."""
+    escalations = [e for e in events if e.kind is Kind.GATE_ESCALATED]
+    escalated = gate is not None and is_planned(gate_step.args, gate, escalations)
+    panel = planned(record, gate_step, events, escalated=escalated)
+    if not waived(events, gate_step.id):
+        return panel
+    left = {rule.id for rule in waiver(record, gate_step).left}
+    return panel.model_copy(update={"rules": tuple(r for r in panel.rules if r.id in left)})
 
 
 def _check_lapse(record: ReleaseRecord, step: Step, gate_step: Step, gate: GateState, now: datetime) -> None:

@@ -262,7 +262,7 @@ def _waiting(events: list[Event]) -> tuple[Waiting, ...]:
             expires_at=gate.expires_at,
         )
         for gate in states
-        if gate is not None and gate.state == "open"
+        if gate is not None and gate.state == "open" and not gate.debt
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from relman_plugins.domain.approval import Ballot, Lacking, Panel, Rule, authors, own_release
+from relman_plugins.domain.approval import Ballot, Escalation, Lacking, Panel, Rule, authors, own_release
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.field import Field, is_blank
 from relman_plugins.domain.identity import Person
@@ -30,18 +30,30 @@ def rules_of(data: Mapping[str, Any]) -> tuple[Rule, ...]:
     return (Rule(id=group or "people", group=group, quorum=quorum, people=people, self_approval="allowed"),)
 
 
-def planned(record: ReleaseRecord, step: Step, assessed: Iterable[Event]) -> Panel:
+def escalation_of(data: Mapping[str, Any]) -> Escalation | None:
+    """Return who else may answer after a time, by a plan's step or by what was recorded of a gate."""
+    return Escalation.model_validate(data["escalate"]) if data.get("escalate") else None
+
+
+def planned(
+    record: ReleaseRecord, step: Step, assessed: Iterable[Event], *, escalated: bool = False
+) -> Panel:
     """Return a gate's panel by the stored plan and by what is known of the release; events of any kind."""
     people = record.plan.people(step.id)
     told = [e.data for e in assessed if e.kind is Kind.CHANGE_ASSESSED]
     own = own_release(people, record.started_by, authors(told), step.args.get("emails"))
-    return Panel(rules=rules_of(step.args), people=people, own=own)
+    return Panel(rules=_rules(step.args, escalated), people=people, own=own)
 
 
-def recorded(data: Mapping[str, Any]) -> Panel:
-    """Return a gate's panel by what was recorded when it was opened."""
+def recorded(data: Mapping[str, Any], *, escalated: bool = False) -> Panel:
+    """Return a gate's panel by what was recorded when it was opened, and whether it was escalated since."""
     people = tuple(Person.model_validate(p) for p in data["people"])
-    return Panel(rules=rules_of(data), people=people, own=data.get("own") or {})
+    return Panel(rules=_rules(data, escalated), people=people, own=data.get("own") or {})
+
+
+def _rules(data: Mapping[str, Any], escalated: bool) -> tuple[Rule, ...]:
+    rules, second = rules_of(data), escalation_of(data)
+    return second.opening(rules) if second is not None and escalated else rules
 
 
 def ballot(panel: Panel, user: str, comment: str, answers: Mapping[str, Any]) -> Ballot:

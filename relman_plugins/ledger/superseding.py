@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, exists, or_, select
 
 from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor
@@ -20,10 +20,11 @@ from relman_plugins.domain.status import Outcome
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.ballots import decide, environment_of
 from relman_plugins.ledger.database import serialise
-from relman_plugins.ledger.gates import GateState, gate_state
+from relman_plugins.ledger.gates import gate_state
 from relman_plugins.ledger.record import insert_event, release_name, select_events
 from relman_plugins.ledger.releases import ReleaseRecord, find_release
-from relman_plugins.plan.model import StepKind
+from relman_plugins.ledger.waiving import waived, waiver
+from relman_plugins.plan.model import Step, StepKind
 
 _BEFORE = (StepKind.APPROVAL, StepKind.PARITY)
 """Steps that may ask people before a stage changes anything."""
@@ -44,17 +45,16 @@ def exclude(conn: Connection, release_id: str, gate: str) -> tuple[str, ...]:
 
 
 def supersede(
-    conn: Connection, approved: GateState, older: Sequence[str], actor: Actor, now: datetime
+    conn: Connection, release_id: str, gate: str, older: Sequence[str], actor: Actor, now: datetime
 ) -> None:
-    """End the ``older`` releases, if ``approved`` was the last gate that the newer one needed for the place.
+    """End the ``older`` releases, if ``gate`` was the last one that the newer release needed for the place.
 
     ``older`` is what ``exclude`` returned in the same transaction, ``actor`` whoever approved.
     """
-    newer = find_release(conn, approved.release_id)
-    environment = environment_of(conn, approved.release_id, approved.gate)
+    newer, environment = find_release(conn, release_id), environment_of(conn, release_id, gate)
     if older and newer is not None and environment is not None and _is_approved(conn, newer, environment):
-        for release_id in older:
-            _end(conn, release_id, newer, environment, actor, now)
+        for other in older:
+            _end(conn, other, newer, environment, actor, now)
 
 
 def overtaken(conn: Connection, release_id: str, gate: str, now: datetime) -> Event | None:
@@ -114,7 +114,10 @@ def _approved_after(conn: Connection, record: ReleaseRecord, environment: str) -
         _others(record.release_id)
         .where(
             _opening(t.release.c.release_id) > _opening(record.release_id),
-            _has(t.release.c.release_id, Kind.GATE_DECIDED, environment),
+            or_(
+                _has(t.release.c.release_id, Kind.GATE_DECIDED, environment),
+                _has(t.release.c.release_id, Kind.GATE_WAIVED, environment),
+            ),
             ~_has(t.release.c.release_id, Kind.ABORT_REQUESTED),
         )
         .order_by(_opening(t.release.c.release_id).desc())
@@ -132,17 +135,25 @@ _OVER = (Kind.RELEASE_CLOSED, Kind.ABORT_REQUESTED, Kind.RELEASE_SUPERSEDED)
 
 
 def _is_approved(conn: Connection, release: ReleaseRecord, environment: str) -> bool:
-    """Say whether every approval that a release needs for a place was given."""
+    """Say whether every approval that a release needs for a place was given, or skipped in an emergency."""
     gates = [
-        s.id for s in release.plan.shape.steps if s.kind is StepKind.APPROVAL and s.environment == environment
+        s for s in release.plan.shape.steps if s.kind is StepKind.APPROVAL and s.environment == environment
     ]
-    states = [gate_state(conn, release.release_id, gate) for gate in gates]
-    return bool(gates) and all(state is not None and state.state == "approved" for state in states)
+    skipped = select_events(conn, release.release_id, kinds=[Kind.GATE_WAIVED])
+
+    def holds(gate: Step) -> bool:
+        if waived(skipped, gate.id) and not waiver(release, gate).left:
+            return True
+        state = gate_state(conn, release.release_id, gate.id)
+        return state is not None and state.state == "approved"
+
+    return bool(gates) and all(map(holds, gates))
 
 
 def _gates(conn: Connection, release_id: str, environment: str) -> list[str]:
     opened = select_events(conn, release_id, kinds=[Kind.GATE_OPENED])
-    return list(dict.fromkeys(e.step for e in opened if e.step and e.environment == environment))
+    asked = (e for e in opened if e.environment == environment and not e.data.get("debt"))
+    return list(dict.fromkeys(e.step for e in asked if e.step))
 
 
 def _others(release_id: str) -> Any:

@@ -14,7 +14,7 @@ from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import LedgerError, Superseded
-from relman_plugins.ledger import effect, superseding
+from relman_plugins.ledger import effect, escalating, superseding, waiving
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.ballots import (
     COMMENT_LIMIT,
@@ -33,8 +33,9 @@ from relman_plugins.ledger.ballots import (
     withdrawal_refused,
 )
 from relman_plugins.ledger.database import Database
-from relman_plugins.ledger.gates import GateState, OnTimeout, State, gate_state
+from relman_plugins.ledger.gates import DEBT, GateState, OnTimeout, State, gate_state
 from relman_plugins.ledger.record import clean_json, clean_text, insert_event, release_name, select_events
+from relman_plugins.ledger.releases import find_release
 from relman_plugins.ledger.rules import recorded
 
 _FINAL = ("rejected", "expired", "superseded")
@@ -60,6 +61,7 @@ class Votes:
         rules: Sequence[Rule] = (),
         own: Mapping[str, str] | None = None,
         remind_s: float | None = None,
+        escalate: Mapping[str, Any] | None = None,
         valid_for_s: float | None = None,
         renews: int | None = None,
         asker: str | None = None,
@@ -71,7 +73,8 @@ class Votes:
         them ``people`` is everybody whom one of them calls on, and ``quorum`` what they need together.
         ``own`` says whose own release it is, by Airflow user. ``timeout_s`` counts from ``at`` (aware; None
         means now). With ``remind_s``, ``remind`` reminds those who can still answer each time so many
-        seconds have passed. A new round begins only when ``subject`` is another one than before and nobody
+        seconds have passed. With ``escalate`` (``{after_s, group, people: [ids]}``) those may answer too from
+        then on. A new round begins only when ``subject`` is another one than before and nobody
         has said no: what was asked or approved is not what would ship any more; or when the last round is
         ``renews``, an approval that has run out (``valid_for_s`` after it was given). A rejected or expired
         gate stays so. ``asker`` is the step whose task asks, if it is not the gate's own. Raises LedgerError
@@ -106,6 +109,7 @@ class Votes:
                     "expires_at": (opened_at + timedelta(seconds=timeout_s)).isoformat(),
                     "remind_s": remind_s,
                     "valid_for_s": valid_for_s,
+                    **({"escalate": dict(escalate)} if escalate else {}),
                     "round": round_,
                     **({"renews": renews} if again else {}),
                     **({"asker": asker} if asker else {}),
@@ -156,6 +160,7 @@ class Votes:
                     "unknown_gate", f"release {release_id} has no open gate {gate}; see `relman status`", None
                 )
             now = self._db.now()
+            state = escalating.as_of(conn, state, now)
             person = next((p for p in state.people if p.airflow == airflow_user), None)
             actor = Actor(
                 kind="person",
@@ -184,7 +189,8 @@ class Votes:
                 state = decide(conn, state, "rejected", actor, person.id, comment, now, items)
             elif not state.missing:
                 state = decide(conn, state, "approved", actor, person.id, comment, now, items)
-                superseding.supersede(conn, state, older, actor, now)
+                if not state.debt:
+                    superseding.supersede(conn, release_id, gate, older, actor, now)
             return VoteResult(accepted=True, code="accepted", reason=what_now(state), gate=state)
 
     def withdraw(
@@ -260,6 +266,45 @@ class Votes:
             )
             return insert_event(conn, release_id, event, now)
 
+    def escalate(self, release_id: str, gate: str, *, now: datetime | None = None) -> Event | None:
+        """Record that a second group may answer from now on, if that is due at ``now`` (aware); return it.
+
+        None as soon as the gate is decided or its time is over, while the release is held, and when it was
+        aborted or closed.
+        """
+        with self._db.write(release_name(release_id)) as conn:
+            state, now = gate_state(conn, release_id, gate), now or self._db.now()
+            if state is None or _is_stopped(conn, release_id):
+                return None
+            return escalating.escalate(conn, state, now)
+
+    def waive(self, release_id: str, gate: str) -> waiving.Waiver:
+        """Record that an emergency release skips rules of a gate, as its stored plan says; return which.
+
+        Idempotent. The gate for afterwards is opened in the same transaction, and when no rule is left, the
+        older releases that wait there are superseded, as by an approval.
+        """
+        with self._db.write() as conn:
+            older = superseding.exclude(conn, release_id, gate)
+            now = self._db.now()
+            found = waiving.waive(conn, release_id, gate, now)
+            record = find_release(conn, release_id)
+            if record is not None and found.skipped and not found.left:
+                superseding.supersede(conn, release_id, gate, older, record.started_by, now)
+            return found
+
+    def debts(self) -> list[GateState]:
+        """Return what was skipped in emergencies and nobody has decided about since, oldest first."""
+        with self._db.read() as conn:
+            found = _all_gates(conn, t.event.c.step.like(f"%.{DEBT}"))
+            return [gate for gate in found if gate.debt and gate.state == "open"]
+
+    def tell_overdue(self, release_id: str, gate: str, *, now: datetime | None = None) -> Event | None:
+        """Record that nobody has decided in time about what was skipped in an emergency, once; return it."""
+        with self._db.write(release_name(release_id)) as conn:
+            state = gate_state(conn, release_id, gate)
+            return waiving.tell_overdue(conn, state, now or self._db.now()) if state else None
+
     def gate(self, release_id: str, gate: str) -> GateState | None:
         """Return a gate in its latest round; None when it was never opened."""
         with self._db.read() as conn:
@@ -282,13 +327,13 @@ class Votes:
             return _all_gates(conn, t.event.c.release_id == release_id)
 
     def open_gates(self) -> list[GateState]:
-        """Return every gate that waits for people, of every release that is not closed, oldest first."""
+        """Return every gate that a release waits at, of every release that is not closed, oldest first."""
         closing = t.event.alias()
         closed = exists().where(
             closing.c.release_id == t.event.c.release_id, closing.c.kind == Kind.RELEASE_CLOSED.value
         )
         with self._db.read() as conn:
-            return [g for g in _all_gates(conn, ~closed) if g.state == "open"]
+            return [g for g in _all_gates(conn, ~closed) if g.state == "open" and not g.debt]
 
 
 def _check_rules(where: str, asked: dict[str, Any]) -> None:

@@ -6,14 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.notifications.blocks import Block, quote
-from relman_plugins.notifications.text import code, moment, plain
+from relman_plugins.notifications.blocks import Block, context, quote, section
+from relman_plugins.notifications.text import code, duration, mention, moment, plain
 
 _Written = tuple[Any, ...]
 
+SHOWN_PEOPLE = 30
+"""How many people are named in a message; the rest is counted."""
+
 
 def says_nothing(event: Event) -> bool:
-    """Say whether another event tells the same: of a superseded release the release says so, and by which."""
+    """Say whether another event tells the same, and more.
+
+    Of a superseded release the release says by which; what is asked afterwards is told with what was skipped.
+    """
+    if event.kind is Kind.GATE_OPENED:
+        return event.data.get("debt") is True
     return event.kind is Kind.GATE_DECIDED and event.data.get("state") == "superseded"
 
 
@@ -46,6 +54,41 @@ def _decided(event: Event, data: dict[str, Any]) -> _Written:
 
 def _bypassed(event: Event, data: dict[str, Any]) -> _Written:
     return (f"🚨 *A gate of {_where(event)} was passed without a decision*", *_quoted(data.get("message")))
+
+
+def _escalated(event: Event, data: dict[str, Any]) -> _Written:
+    until = f" until {moment(data['expires_at'])}" if data.get("expires_at") else ""
+    waits = f" has waited for {duration(data['after_s'])} and" if data.get("after_s") else ""
+    group = code(data.get("group", "?"), 60)
+    answer = context(code(f"relman approve {event.release_id}"))
+    return (f"⏫ {_where(event)}{waits} now also asks {group}: {_named(data['people'])}{until}", answer)
+
+
+def _waived(event: Event, data: dict[str, Any]) -> _Written:
+    who = plain(event.actor.name or event.actor.id, 80)
+    text = f"🔓 *Break-glass*: {who} skips {_rules(data['rules'])} in {_where(event)}"
+    left = f"Still needed: {_rules(data['left'])}. " if data.get("left") else ""
+    after = f"One of {_named(data['reviewers'])} must approve this afterwards, until {moment(data['due_at'])}"
+    answer = code(f"relman approve {event.release_id} --gate {data['debt']}")
+    return (text, *_quoted(data.get("reason")), section(f"{left}{after}"), context(answer))
+
+
+def _overdue(event: Event, data: dict[str, Any]) -> _Written:
+    skipped = _rules(data.get("waived") or [])
+    text = f"⏰ *Overdue*: what an emergency skipped in {_where(event)} ({skipped}) is still not approved"
+    answer = code(f"relman approve {event.release_id} --gate {event.step}")
+    due = f"It was due {moment(data['due_at'])}. {_named(data['people'])}: please look"
+    return (text, section(due), context(answer))
+
+
+def _rules(rules: list[dict[str, Any]]) -> str:
+    return " and ".join(f"{r.get('quorum', 1)} of {code(r.get('group', '?'), 60)}" for r in rules) or "rules"
+
+
+def _named(people: list[dict[str, Any]]) -> str:
+    shown = [mention(p.get("slack"), p.get("name") or p.get("id")) for p in people[:SHOWN_PEOPLE]]
+    more = [f"{len(people) - SHOWN_PEOPLE} more"] if len(people) > SHOWN_PEOPLE else []
+    return ", ".join(shown + more) or "nobody"
 
 
 def _where(event: Event) -> str:
@@ -96,5 +139,8 @@ WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.GATE_VOTED: _voted,
     Kind.GATE_DECIDED: _decided,
     Kind.GATE_BYPASSED: _bypassed,
+    Kind.GATE_ESCALATED: _escalated,
+    Kind.GATE_WAIVED: _waived,
+    Kind.GATE_OVERDUE: _overdue,
     Kind.GATE_VOTE_WITHDRAWN: _vote_withdrawn,
 }

@@ -30,6 +30,15 @@ def steps(documents: Documents, stage: Stage, env: Environment, step: Maker) -> 
     for n, gate in enumerate(asked, start=1):
         rules, people = _rules(documents, gate.rules)
         _check(f"approval gate {n} of stage {stage.id}", rules, people)
+        escalate = None
+        if gate.escalate is not None:
+            second = members(documents, gate.escalate.to)
+            people = tuple({p.id: p for p in (*people, *second)}.values())
+            escalate = {
+                "after_s": gate.escalate.after.seconds,
+                "group": gate.escalate.to,
+                "people": [p.id for p in second],
+            }
         name = "approval" if n == 1 else f"approval_{n}"
         yield step(
             name,
@@ -43,6 +52,7 @@ def steps(documents: Documents, stage: Stage, env: Environment, step: Maker) -> 
             timeout_s=gate.timeout.seconds,
             on_timeout=gate.on_timeout,
             remind_s=None if isinstance(gate.remind, str) else gate.remind.seconds,
+            escalate=escalate,
             valid_for_s=gate.valid_for.seconds if gate.valid_for else None,
         )
 
@@ -78,6 +88,7 @@ def _rules(
                 comment=rule.comment,
                 fields=tuple(field.called(name) for name, field in rule.fields.items()),
                 self_approval=rule.self_approval,
+                waivable=rule.waivable,
             )
         )
     return tuple(rules), tuple(everybody.values())

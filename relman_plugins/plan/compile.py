@@ -10,7 +10,7 @@ from typing import Any
 
 from relman_plugins.domain.parity import Area
 from relman_plugins.errors import PlanError
-from relman_plugins.plan import approvals, changes, graph, routes, suite_reports
+from relman_plugins.plan import approvals, changes, glass, graph, routes, suite_reports
 from relman_plugins.plan.model import (
     AnalysisPlan,
     EnvironmentPlan,
@@ -54,7 +54,7 @@ def compile_shape(documents: Documents) -> Shape:
         service=pipeline.metadata.name,
         spec_digest=documents.digest,
         steps=graph.connect(_build(pipeline), stages, _follow_up(documents), _assess(pipeline)),
-        environments=tuple(_environment(documents.environments[name]) for name in names),
+        environments=tuple(_environment(documents, documents.environments[name]) for name in names),
         analyses=tuple(_analysis(name, a) for name, a in sorted(pipeline.analyses.items())),
         slack_channel=pipeline.notify.slack if pipeline.notify else None,
         routes=routes.compiled(documents),
@@ -219,7 +219,7 @@ def _follow_up(documents: Documents) -> dict[str, Any] | None:
     }
 
 
-def _environment(env: Environment) -> EnvironmentPlan:
+def _environment(documents: Documents, env: Environment) -> EnvironmentPlan:
     return EnvironmentPlan(
         name=env.metadata.name,
         platform=env.platform,
@@ -229,6 +229,7 @@ def _environment(env: Environment) -> EnvironmentPlan:
         config=env.config,
         pool=env.pool,
         slots=env.slots if env.pool else 1,
+        break_glass=glass.compiled(documents, env),
     )
 
 

@@ -103,6 +103,19 @@ class Step(Frozen):
     args: dict[str, Any] = Field(default_factory=dict)
 
 
+class BreakGlassPlan(Frozen):
+    """Who may skip an environment's waivable rules in an emergency, and who approves that afterwards."""
+
+    group: str
+    people: tuple[Person, ...]
+    """Who may."""
+    reviewing: str
+    """The group that approves it afterwards."""
+    reviewers: tuple[Person, ...]
+    within_s: float
+    """How long they have, from the moment at which the rules were skipped."""
+
+
 class EnvironmentPlan(Frozen):
     """What the plan needs to know of an environment."""
 
@@ -117,6 +130,8 @@ class EnvironmentPlan(Frozen):
     """Airflow pool in which steps that work in the environment take slots."""
     slots: int = 1
     """Slots that each of them takes."""
+    break_glass: BreakGlassPlan | None = None
+    """Who may skip the rules here that can be waived; None: nobody."""
 
 
 class MetricPlan(Frozen):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from relman_plugins.domain.identity import Person
+from relman_plugins.domain.severity import Occasion
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.routing import CONNECTIONS, EMAIL, SLACK, Route
 from relman_plugins.spec.models import Documents, Notify
@@ -20,7 +21,17 @@ def compiled(documents: Documents) -> tuple[Route, ...]:
     names = dict.fromkeys(stage.environment for stage in documents.pipeline.stages)
     owners = ((name, documents.environments[name].notify) for name in names)
     found = _routes(documents, documents.pipeline.notify, None)
-    return (*found, *(route for name, notify in owners for route in _routes(documents, notify, name)))
+    told = (route for name, notify in owners for route in _routes(documents, notify, name))
+    return (*found, *told, *_audiences(documents, names))
+
+
+def _audiences(documents: Documents, names: Iterable[str]) -> Iterator[Route]:
+    """Yield who hears it when somebody skips the rules of an environment in an emergency."""
+    for name in names:
+        glass = documents.environments[name].break_glass
+        if glass is not None and glass.audience is not None:
+            when = (Occasion.WAIVED,)
+            yield Route(channel=SLACK, addresses=(glass.audience.slack,), when=when, environment=name)
 
 
 def _routes(documents: Documents, notify: Notify | None, environment: str | None) -> Iterator[Route]:

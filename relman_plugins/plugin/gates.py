@@ -23,14 +23,18 @@ def list_gates(
     user: access.Reader,
     state: Literal["open", "approved", "rejected", "expired", "superseded"] | None = None,
     release: str | None = None,
+    debts: bool = False,
 ) -> dict[str, Any]:
-    """Return the gates that wait for people, oldest first; or all gates of one release."""
+    """Return the gates that wait for people, oldest first; or all gates of one release.
+
+    With ``debts`` those at which nobody has approved yet what an emergency skipped.
+    """
     store = ledger()
     if release:
         release_or_404(store, release, user, DagAccessEntity.HITL_DETAIL)
         found = store.votes.gates(release)
     else:
-        found = store.votes.open_gates()
+        found = store.votes.debts() if debts else store.votes.open_gates()
         records = {g.release_id: store.release(g.release_id) for g in found}
         dags = {id_: record.dag_id for id_, record in records.items() if record is not None}
         allowed = {d: access.may(user, "GET", d, DagAccessEntity.HITL_DETAIL) for d in set(dags.values())}

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from relman_plugins.domain.status import Decision
     from relman_plugins.ledger.api import Ledger, VoteResult
 
-_STATUS = {"not_entitled": 403, "own_release": 403, "unknown_gate": 404, "not_asked": 404}
+_STATUS = {
+    "not_entitled": 403,
+    "not_yet": 403,
+    "own_release": 403,
+    "unknown_gate": 404,
+    "not_asked": 404,
+}
 
 
 def cast_or_refuse(

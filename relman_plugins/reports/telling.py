@@ -46,6 +46,8 @@ def tone(event: Event) -> str:
             Kind.STEP_FAILED
             | Kind.STEP_REFUSED
             | Kind.GATE_BYPASSED
+            | Kind.GATE_WAIVED
+            | Kind.GATE_OVERDUE
             | Kind.TRAFFIC_WITHDRAWN
             | Kind.ROLLBACK_REQUESTED
             | Kind.ROLLBACK_FINISHED
@@ -138,6 +140,11 @@ _SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
     Kind.GATE_DECIDED: lambda d: (
         f"{d['state']}, takes effect at {d['effect_at'][:16]} UTC" if d.get("effect_at") else str(d["state"])
     ),
+    Kind.GATE_ESCALATED: lambda d: f"{d['group']} may answer too: {_named(d)}",
+    Kind.GATE_WAIVED: lambda d: _and(
+        f"break-glass skips {', '.join(r['group'] for r in d['rules'])}", d.get("reason")
+    ),
+    Kind.GATE_OVERDUE: lambda d: f"what break-glass skipped is not approved in time; asked of {_named(d)}",
     Kind.GATE_BYPASSED: lambda d: _and("passed without a decision", d.get("message")),
     Kind.VOTE_REFUSED: lambda d: _and(f"a vote to {d['decision']} did not count", d.get("reason")),
     Kind.ANALYSIS_FINISHED: lambda d: _and(

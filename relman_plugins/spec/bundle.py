@@ -87,6 +87,10 @@ class Bundle:
             if name is not None:
                 quorum = number_at(rule, "quorum")
                 yield Asked(document, (*path, "approval"), name, (*path, "quorum"), quorum)
+        for document, path, gate in self.gates():
+            if (name := text_at(gate, "escalate", "to")) is not None:
+                place = (*path, "escalate", "to")
+                yield Asked(document, place, name, place, 1)
         for path, stage in self.stages():
             name = text_at(stage, "parity", "group")
             if name is not None:
@@ -96,6 +100,10 @@ class Bundle:
             name = text_at(suite, "group")
             if name is not None:
                 yield Asked(self.pipeline, (*path, "group"), name, (*path, "group"), 1)
+        for document in self.environments.values():
+            for place in (("break_glass", "group"), ("break_glass", "follow_up", "approval")):
+                if (name := text_at(document.root, *place)) is not None:
+                    yield Asked(document, place, name, place, 1)
         if (name := text_at(self.pipeline.root, "follow_ups", "group")) is not None:
             place = ("follow_ups", "group")
             yield Asked(self.pipeline, place, name, place, 1)

@@ -96,6 +96,7 @@ class AskingOperator(ReleaseStepOperator):
             "timeout_s": args["timeout_s"],
             "on_timeout": args["on_timeout"],
             "remind_s": args.get("remind_s", REMIND_S),
+            "escalate": args.get("escalate"),
             "valid_for_s": args.get("valid_for_s"),
         }
         return self.ask(context, run, subject=subject, **(planned | more))

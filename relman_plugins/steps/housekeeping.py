@@ -22,7 +22,7 @@ from relman_plugins.plan import remembered
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
 from relman_plugins.steps.metrics import tell, tell_standing
 from relman_plugins.steps.outcome import left_behind, outcome_of
-from relman_plugins.steps.passing import bypass, is_bypassed, may_be_passed_by
+from relman_plugins.steps.passing import bypass, is_bypassed, is_skipped, may_be_passed_by
 from relman_plugins.steps.restoring import LOCK_TTL_S, bring_back
 from relman_plugins.steps.returning import broke, go_back
 
@@ -79,6 +79,8 @@ class Housekeeper:
             self.remove_environments,
             self.find_bypasses,
             self.remind,
+            self.escalate,
+            self.tell_overdue,
             self.give_up,
             self.forget_shapes,
             self.tell_standing,
@@ -196,9 +198,12 @@ class Housekeeper:
             green = self.runs.succeeded(release.dag_id, release.run_id, list(steps))
             # Read after Airflow was asked: a step records its end before it is green there.
             ends = self.ledger.events(release.release_id, kinds=[Kind.STEP_FINISHED])
+            waivers = self.ledger.events(release.release_id, kinds=[Kind.GATE_WAIVED])
             for gate in sorted(green):
                 state = self.ledger.votes.gate(release.release_id, gate)
-                if not is_bypassed(steps[gate], state, ended=any(e.step == gate for e in ends)):
+                ended = any(e.step == gate for e in ends)
+                skipped = is_skipped(release, steps[gate], waivers)
+                if not is_bypassed(steps[gate], state, ended=ended, waived=skipped):
                     continue
                 told = bypass(gate)
                 event = NewEvent(
@@ -220,6 +225,26 @@ class Housekeeper:
                 people = ", ".join(p["name"] or p["id"] for p in event.data["people"])
                 done.append(f"{gate.release_id}: {gate.gate} still waits; reminded {people}")
         return done
+
+    def escalate(self) -> list[str]:
+        """Let second groups answer at gates that have waited for long enough, and tell them."""
+        done = []
+        for gate in self.ledger.votes.open_gates():
+            if gate.escalate is None or gate.escalated_at is not None:
+                continue
+            if self.ledger.votes.escalate(gate.release_id, gate.gate) is not None:
+                done.append(
+                    f"{gate.release_id}: {gate.gate} still waits; {gate.escalate.group} may answer now"
+                )
+        return done
+
+    def tell_overdue(self) -> list[str]:
+        """Tell of what emergencies skipped and nobody has approved in time."""
+        return [
+            f"{debt.release_id}: {debt.gate} is overdue since {debt.expires_at:%Y-%m-%d %H:%M} UTC"
+            for debt in self.ledger.votes.debts()
+            if self.ledger.votes.tell_overdue(debt.release_id, debt.gate) is not None
+        ]
 
     def give_up(self) -> list[str]:
         """Give up messages that could not be told for a week; ``relman doctor`` says so for another one."""

@@ -19,7 +19,7 @@ from relman_plugins.steps.assessed import told
 if TYPE_CHECKING:
     from relman_plugins.domain.identity import Person
     from relman_plugins.domain.parameter import Parameter
-    from relman_plugins.ledger.api import GateState
+    from relman_plugins.ledger.api import GateState, Waiver
     from relman_plugins.steps.run import StepRun
 
 NARROW = "\u00a0"
@@ -97,13 +97,27 @@ def body_of(
     )
 
 
+def glass_of(found: Waiver) -> str:
+    """Return what approvers are told of an emergency's break-glass; nothing when there is nothing to tell."""
+    if found.skipped:
+        skipped = ", ".join(f"{r.quorum} of {one_line(r.called)}" for r in found.skipped)
+        return f"**BREAK-GLASS: this emergency skips {skipped}.** It is to be approved afterwards.\n\n"
+    return f"**This emergency skips no rule:** {one_line(found.why_not)}.\n\n" if found.why_not else ""
+
+
 def _until(args: dict[str, Any]) -> str:
     """Return how long people have by the plan, and what follows then."""
     ends = f"{words.duration(args['timeout_s'])} after this was asked; without an answer by then: "
     holds = (
         f"; an approval holds for {words.duration(args['valid_for_s'])}" if args.get("valid_for_s") else ""
     )
-    return f"{ends}{args['on_timeout']}{holds}"
+    second = args.get("escalate") or {}
+    also = (
+        f"; {words.duration(second['after_s'])} after it also members of `{second['group']}` may answer"
+        if second
+        else ""
+    )
+    return f"{ends}{args['on_timeout']}{holds}{also}"
 
 
 def difference_of(run: StepRun, data: dict[str, Any], people: Sequence[Person]) -> tuple[dict[str, Any], str]:

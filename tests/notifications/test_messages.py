@@ -140,6 +140,42 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
         {"actor": ALICE, "by": "checkout-1.2.0-1", "version": "1.2.0", "reason": "…"},
         ["⏭️ Superseded by 1.2.0 (checkout-1.2.0-1), which Alice approved for production"],
     ),
+    (
+        Kind.GATE_WAIVED,
+        {
+            "actor": ALICE,
+            "rules": [{"id": "m", "group": "managers", "quorum": 2}],
+            "left": [{"id": "b", "group": "board", "quorum": 1}],
+            "reason": "The shop is down",
+            "reviewers": [{"id": "dora", "name": "Dora", "slack": "U0DORA1"}],
+            "due_at": "2026-03-29T12:00:00+00:00",
+            "debt": "production.break_glass",
+        },
+        [
+            "🔓 Break-glass: Alice skips 2 of managers in production",
+            "│ The shop is down",
+            "Still needed: 1 of board. One of @U0DORA1 must approve this afterwards",
+            "--gate production.break_glass",
+        ],
+    ),
+    (
+        Kind.GATE_ESCALATED,
+        {
+            "group": "directors",
+            "people": [{"id": "dora", "name": "Dora", "slack": "U0DORA1"}],
+            "after_s": 7200.0,
+        },
+        ["⏫ production has waited for 2 h 0 min and now also asks directors: @U0DORA1"],
+    ),
+    (
+        Kind.GATE_OVERDUE,
+        {
+            "waived": [{"id": "m", "group": "managers", "quorum": 2}],
+            "people": [{"id": "dora", "name": "Dora"}],
+            "due_at": "2026-03-29T12:00:00+00:00",
+        },
+        ["⏰ Overdue: what an emergency skipped in production (2 of managers) is still not approved", "Dora"],
+    ),
     (Kind.GATE_BYPASSED, {"message": "marked green"}, ["🚨", "without a decision", "│ marked green"]),
     (
         Kind.CHANGE_FINISHED,

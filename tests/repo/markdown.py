@@ -101,6 +101,8 @@ def workplace(block: Block, folder: Path) -> Path:
     for before in blocks(block.page):
         if before.line < block.line and before.mark == "spec":
             (folder / "release_specs" / f"{name_of(before)}.yaml").write_text(before.text)
+        if before.line < block.line and before.mark == "spec people":
+            (folder / "release_specs" / "people.yaml").write_text(before.text)
     return folder
 
 

@@ -9,6 +9,7 @@ from relman_plugins.spec.models.analysis import Analysis, Metric
 from relman_plugins.spec.models.assess import Assess
 from relman_plugins.spec.models.base import Metadata, SpecModel
 from relman_plugins.spec.models.blue_green import BlueGreen
+from relman_plugins.spec.models.break_glass import BreakGlass
 from relman_plugins.spec.models.checklist import Checklist, ChecklistItem
 from relman_plugins.spec.models.documents import Documents
 from relman_plugins.spec.models.duration import Duration
@@ -38,6 +39,7 @@ __all__ = [
     "Artifact",
     "Assess",
     "BlueGreen",
+    "BreakGlass",
     "Canary",
     "ChangeTicketGate",
     "Checklist",

@@ -17,6 +17,7 @@ from relman_plugins.spec.models.base import (
     SpecModel,
     Variable,
 )
+from relman_plugins.spec.models.break_glass import BreakGlass
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.gate import Gate
 from relman_plugins.spec.models.notify import Notify
@@ -53,6 +54,8 @@ class Environment(SpecModel):
     """How many slots of `pool` each step takes."""
     gates: Annotated[tuple[Gate, ...], Field(max_length=10)] = ()
     """Gates of the environment's owner: added to every pipeline's, never removable."""
+    break_glass: BreakGlass | None = None
+    """Who may skip the rules here that say `waivable: true`, in an emergency; without it nobody may."""
     windows: Annotated[tuple[Window, ...], Field(max_length=50)] = ()
     """When changes are allowed; without any, always."""
     window_timeout: Duration = Duration(7 * 86_400)

@@ -75,6 +75,17 @@ class ApprovalRule(SpecModel):
     """What else an approval must say, by name: a change number, a class of risk."""
     self_approval: Literal["refused", "allowed"] = "refused"
     """Whether whoever started the release, or wrote commits in it, may approve it."""
+    waivable: Flag = False
+    """Whether an emergency release skips the rule, as the environment's `break_glass` says; only there."""
+
+
+class Escalation(SpecModel):
+    """Who else may answer when a gate has waited for a time."""
+
+    after: Duration
+    """How long after the gate was opened."""
+    to: Name
+    """The group, from `people.yaml`, whose members may answer from then on, for any rule."""
 
 
 class GateTerms(SpecModel):
@@ -88,6 +99,8 @@ class GateTerms(SpecModel):
     """How often those who still can answer are reminded, or `never`."""
     on_timeout: Literal["reject", "expire"] = "reject"
     """What happens when time is up: the release is rejected, or it expires."""
+    escalate: Escalation | None = None
+    """Who else may answer when nobody has decided for a time."""
     valid_for: Duration | None = None
     """How long an approval holds: at each raise of traffic after that, people are asked again."""
 

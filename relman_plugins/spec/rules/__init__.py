@@ -16,6 +16,7 @@ from relman_plugins.spec.rules import (
     assess,
     calendars,
     checklists,
+    emergencies,
     gates,
     lifetimes,
     names,
@@ -48,6 +49,7 @@ RULES = (
     *parity.RULES,
     *notify.RULES,
     *assess.RULES,
+    *emergencies.RULES,
 )
 
 

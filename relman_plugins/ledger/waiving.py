@@ -1,0 +1,161 @@
+"""Break-glass: rules that an emergency release skips, on record, with a gate that is opened for afterwards.
+
+Who may, and which rules, is read from the stored plan; whether it is an emergency, why, and who started it,
+from the release as it was opened. Nothing that anybody says later can widen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from relman_plugins.domain.approval import Rule
+from relman_plugins.domain.base import Frozen, digest_of
+from relman_plugins.domain.event import Event, Kind, NewEvent
+from relman_plugins.errors import LedgerError
+from relman_plugins.ledger.ballots import environment_of
+from relman_plugins.ledger.gates import GateState, debt_of, gate_state
+from relman_plugins.ledger.record import clean_json, insert_event, select_events
+from relman_plugins.ledger.releases import ReleaseRecord, find_release
+from relman_plugins.ledger.rules import rules_of
+from relman_plugins.ledger.subject import SHOWN, subject_of
+from relman_plugins.plan.model import BreakGlassPlan, Step, StepKind
+
+
+class Waiver(Frozen):
+    """Which rules of a gate an emergency release skips."""
+
+    skipped: tuple[Rule, ...] = ()
+    left: tuple[Rule, ...]
+    """Rules that must be met as ever."""
+    why_not: str = ""
+    """Why an emergency skips nothing although it could, in words."""
+
+
+def waiver(record: ReleaseRecord, gate: Step) -> Waiver:
+    """Return which rules of a gate a release skips, by the stored plan and by who started it."""
+    rules = rules_of(gate.args)
+    may = tuple(rule for rule in rules if rule.waivable)
+    if not record.plan.options.emergency or not may:
+        return Waiver(left=rules)
+    glass, who = _glass(record, gate), record.started_by
+    if glass is None:
+        return Waiver(left=rules, why_not=f"nobody may skip rules in {gate.environment}")
+    if who.kind != "person" or all(p.airflow != who.id for p in glass.people):
+        return Waiver(left=rules, why_not=f"{who.name or who.id} is not in {glass.group}, who may skip rules")
+    return Waiver(skipped=may, left=tuple(rule for rule in rules if not rule.waivable))
+
+
+def waived(events: Sequence[Event], gate: str) -> bool:
+    """Say whether it is on record that rules of a gate are skipped."""
+    return any(e.kind is Kind.GATE_WAIVED and e.step == gate for e in events)
+
+
+def waive(conn: Connection, release_id: str, gate: str, now: datetime) -> Waiver:
+    """Record that an emergency release skips rules of a gate, and open the gate for afterwards; return which.
+
+    Idempotent. Nothing is recorded when it skips none. The caller holds the release.
+    """
+    record = find_release(conn, release_id)
+    if record is None:
+        raise LedgerError(f"there is no release {release_id!r} in the ledger; nothing can be skipped")
+    step = record.plan.shape.step(gate)
+    found, glass = waiver(record, step), _glass(record, step)
+    if not found.skipped or glass is None:
+        return found
+    due = now + timedelta(seconds=glass.within_s)
+    data = {
+        "rules": [_told(rule) for rule in found.skipped],
+        "left": [_told(rule) for rule in found.left],
+        "reason": record.plan.options.emergency_reason,
+        "group": glass.group,
+        "reviewing": glass.reviewing,
+        "reviewers": [
+            p.model_dump(mode="json") for p in glass.reviewers if p.airflow != record.started_by.id
+        ],
+        "debt": debt_of(step.stage),
+        "due_at": due.isoformat(),
+    }
+    event = NewEvent(
+        kind=Kind.GATE_WAIVED,
+        key=f"ledger:waived:{gate}:{release_id}",
+        step=gate,
+        environment=step.environment,
+        actor=record.started_by,
+        data=data,
+    )
+    if insert_event(conn, release_id, event, now) is not None:
+        _open_debt(conn, record, step, glass, due, now)
+    return found
+
+
+def tell_overdue(conn: Connection, state: GateState, now: datetime) -> Event | None:
+    """Record that nobody has decided in time about what was skipped, once; None when that is not so."""
+    if not state.debt or state.state != "open" or now < state.expires_at:
+        return None
+    data = {
+        "people": [p.model_dump(mode="json") for p in state.awaited],
+        "due_at": state.expires_at.isoformat(),
+        "waived": state.subject.get("waived") or [],
+        "round": state.round,
+    }
+    event = NewEvent(
+        kind=Kind.GATE_OVERDUE,
+        key=f"ledger:overdue:{state.gate}:{state.release_id}",
+        step=state.gate,
+        environment=environment_of(conn, state.release_id, state.gate),
+        data=data,
+    )
+    return insert_event(conn, state.release_id, event, now)
+
+
+def _open_debt(
+    conn: Connection, record: ReleaseRecord, step: Step, glass: BreakGlassPlan, due: datetime, now: datetime
+) -> None:
+    """Open the gate at which the skipped rules of a stage are approved afterwards, once for each stage."""
+    debt = debt_of(step.stage)
+    if gate_state(conn, record.release_id, debt) is not None:
+        return
+    gates = [s for s in record.plan.shape.steps if s.kind is StepKind.APPROVAL and s.stage == step.stage]
+    skipped = [_told(rule) | {"gate": gate.id} for gate in gates for rule in waiver(record, gate).skipped]
+    events = select_events(conn, record.release_id, kinds=SHOWN)
+    subject = clean_json(subject_of(record, step, events) | {"step": debt, "waived": skipped})
+    people = [p.model_dump(mode="json") for p in glass.reviewers]
+    rule = Rule(
+        id=glass.reviewing,
+        group=glass.reviewing,
+        people=tuple(p.id for p in glass.reviewers),
+        self_approval="refused",
+    )
+    data: dict[str, Any] = {
+        "subject": subject,
+        "subject_digest": digest_of(subject),
+        "people": people,
+        "quorum": 1,
+        "rules": [rule.model_dump(mode="json")],
+        "own": {record.started_by.id: "started it"},
+        "on_timeout": "expire",
+        "expires_at": due.isoformat(),
+        "remind_s": None,
+        "round": 1,
+        "debt": True,
+    }
+    event = NewEvent(
+        kind=Kind.GATE_OPENED,
+        key=f"ledger:gate:{record.release_id}:{debt}:1",
+        step=debt,
+        environment=step.environment,
+        data=data,
+    )
+    insert_event(conn, record.release_id, event, now)
+
+
+def _glass(record: ReleaseRecord, step: Step) -> BreakGlassPlan | None:
+    return record.plan.shape.environment(step.environment or "").break_glass
+
+
+def _told(rule: Rule) -> dict[str, Any]:
+    return {"id": rule.id, "group": rule.called, "quorum": rule.quorum}
