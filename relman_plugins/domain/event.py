@@ -93,3 +93,5 @@ class Event(Frozen):
     environment: str | None
     actor: Actor
     data: dict[str, Any]
+    hash: str = ""
+    """Over all of it and the event before it, see :mod:`relman_plugins.domain.chain`."""

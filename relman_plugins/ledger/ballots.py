@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert
 
 from relman_plugins.domain.approval import Lacking
 from relman_plugins.domain.base import Frozen, digest_of
+from relman_plugins.domain.chain import row_digest
 from relman_plugins.domain.checklist import Item, checked
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
@@ -200,8 +201,7 @@ def insert_vote(
     The table has the first vote of each person in a round; one that follows a withdrawn one is an event only.
     """
     n = 1 + withdrawn(conn, state, actor.id)
-    if n == 1:
-        _insert_row(conn, state, actor, decision, comment, now)
+    row = _insert_row(conn, state, actor, decision, comment, now) if n == 1 else None
     data = {
         "person": actor.id,
         "decision": decision.value,
@@ -210,7 +210,7 @@ def insert_vote(
         "round": state.round,
         **({"answers": dict(answers)} if answers else {}),
         **({"not_before": not_before.isoformat()} if not_before else {}),
-        **({"n": n} if n > 1 else {}),
+        **({"row_digest": row_digest(row)} if row else {"n": n}),
         **_then(state, [*state.votes, _vote(actor, decision, comment, answers, now)]),
     }
     key = f"voted:{state.gate}:{state.round}:{actor.id}" + (f":{n}" if n > 1 else "")
@@ -263,21 +263,21 @@ def withdrawn(conn: Connection, state: GateState, person: str) -> int:
 
 def _insert_row(
     conn: Connection, state: GateState, actor: Actor, decision: Decision, comment: str, now: datetime
-) -> None:
-    conn.execute(
-        insert(t.vote).values(
-            release_id=state.release_id,
-            gate=state.gate,
-            round=state.round,
-            person=actor.id,
-            name=clean_text(actor.name)[:200],
-            decision=decision.value,
-            digest=state.subject_digest,
-            comment=comment,
-            via=actor.via,
-            at=now,
-        )
-    )
+) -> dict[str, Any]:
+    row = {
+        "release_id": state.release_id,
+        "gate": state.gate,
+        "round": state.round,
+        "person": actor.id,
+        "name": clean_text(actor.name)[:200],
+        "decision": decision.value,
+        "digest": state.subject_digest,
+        "comment": comment,
+        "via": actor.via,
+        "at": now,
+    }
+    row["id"] = conn.execute(insert(t.vote).values(row).returning(t.vote.c.id)).scalar_one()
+    return row
 
 
 def insert_refusal(

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
+from relman_plugins.domain.chain import FIRST, ChainedEvent, Head
 from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.state import Revision
 from relman_plugins.errors import LedgerError
-from relman_plugins.ledger import ephemerals, follow_ups, history, leases, migrate, releases, rollbacks
+from relman_plugins.ledger import chain, ephemerals, follow_ups, history, leases, migrate, releases, rollbacks
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database
 from relman_plugins.ledger.ephemerals import Ephemeral
@@ -199,6 +200,19 @@ class Ledger:
         """
         with self._db.read() as conn:
             return select_events(conn, release_id, kinds=kinds, after=after)
+
+    def chain(self, release_id: str) -> list[ChainedEvent]:
+        """Return the events of a release with all that their hashes cover, oldest first: for a file.
+
+        :func:`relman_plugins.domain.chain.first_break` checks them anywhere, without the ledger.
+        """
+        with self._db.read() as conn:
+            return list(chain.chained(conn, release_id))
+
+    def head(self) -> Head:
+        """Return where the record ends: kept elsewhere, it tells later whether what is before was touched."""
+        with self._db.read() as conn:
+            return chain.head(conn) or Head(id=0, hash=FIRST, length=0)
 
     def last_event_id(self) -> int:
         """Return the id of the newest event of any release, 0 in an empty ledger.

@@ -10,9 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
+from relman_plugins.domain.base import canonical_json
+from relman_plugins.domain.chain import chain_hash, moment_text
 from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.chain import move_head, next_place
 from relman_plugins.ledger.database import serialise
 from relman_plugins.ledger.post import post
 from relman_plugins.plan.routing import SLACK, Route
@@ -122,9 +125,12 @@ def insert_event(conn: Connection, release_id: str, new: NewEvent, now: datetime
         "data": clean_json(new.data),
         "schema_version": EVENT_SCHEMA,
     }
-    # Ids are drawn when a row is inserted but seen when it is committed. One at a time, so that a reader who
-    # asks for what came after an id misses nothing.
+    # One at a time, so that the chain has one end, and a reader who asks for what came after an id misses
+    # nothing: ids are drawn when a row is inserted but seen when it is committed.
     serialise(conn, "ids")
+    place = next_place(conn, release_id)
+    values |= {"id": place.id, "prev_release_hash": place.prev_release_hash, "prev_hash": place.prev_hash}
+    values["hash"] = _hash_of(values)
     if conn.dialect.name == "postgresql":
         # Another release may bring the same key at this moment, under another lock.
         statement = pg_insert(t.event).on_conflict_do_nothing(index_elements=["key"])
@@ -133,6 +139,7 @@ def insert_event(conn: Connection, release_id: str, new: NewEvent, now: datetime
         event_id = conn.execute(insert(t.event).values(values).returning(t.event.c.id)).scalar()
     if event_id is None:
         return None
+    move_head(conn, place, values["hash"])
     if new.kind in TOLD_KINDS:
         # None: a plan that was stored before there were routes.
         routes = [Route.model_validate(route) for route in home.routes or ()]
@@ -140,7 +147,25 @@ def insert_event(conn: Connection, release_id: str, new: NewEvent, now: datetime
             routes.insert(0, Route(channel=SLACK, addresses=(home.slack_channel,)))
         post(conn, release_id, event_id, new, routes, now)
     _follow_environment(conn, release_id, home.service, new)
-    return event_of({**values, "id": event_id})
+    return event_of(values)
+
+
+def _hash_of(values: dict[str, Any]) -> str:
+    return chain_hash(
+        values["id"],
+        values["release_id"],
+        values["kind"],
+        values["key"],
+        moment_text(values["at"]),
+        moment_text(values["recorded_at"]),
+        values["step"],
+        values["environment"],
+        canonical_json(values["actor"]),
+        canonical_json(values["data"]),
+        values["schema_version"],
+        values["prev_release_hash"],
+        values["prev_hash"],
+    )
 
 
 def _known(conn: Connection, release_id: str, new: NewEvent) -> bool:

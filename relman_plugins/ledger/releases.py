@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, exists, func, insert, select
 
 from relman_plugins.domain.base import Frozen, digest_of
+from relman_plugins.domain.chain import row_digest
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, release_id_of
 from relman_plugins.domain.status import Outcome
@@ -63,25 +64,24 @@ def open_release(
             return record_of(row)
         shape, options, now = plan.shape, plan.options, db.now()
         release_id, n = _next_id(conn, shape.pipeline, options.version)
-        conn.execute(
-            insert(t.release).values(
-                release_id=release_id,
-                pipeline=shape.pipeline,
-                service=shape.service,
-                version=options.version,
-                n=n,
-                dag_id=dag_id,
-                run_id=run_id,
-                plan=plan.model_dump(mode="json"),
-                plan_hash=plan.hash,
-                shape_hash=shape.hash,
-                spec_digest=shape.spec_digest,
-                slack_channel=shape.slack_channel,
-                started_by=clean_json(started_by.model_dump(mode="json")),
-                conf=clean_json(conf),
-                opened_at=now,
-            )
-        )
+        values = {
+            "release_id": release_id,
+            "pipeline": shape.pipeline,
+            "service": shape.service,
+            "version": options.version,
+            "n": n,
+            "dag_id": dag_id,
+            "run_id": run_id,
+            "plan": plan.model_dump(mode="json"),
+            "plan_hash": plan.hash,
+            "shape_hash": shape.hash,
+            "spec_digest": shape.spec_digest,
+            "slack_channel": shape.slack_channel,
+            "started_by": clean_json(started_by.model_dump(mode="json")),
+            "conf": clean_json(conf),
+            "opened_at": now,
+        }
+        conn.execute(insert(t.release).values(values))
         opened = NewEvent(
             kind=Kind.RELEASE_OPENED,
             key=f"ledger:opened:{release_id}",
@@ -95,6 +95,7 @@ def open_release(
                 "emergency_reason": options.emergency_reason,
                 "dry_run": options.dry_run,
                 "parameters": options.parameters,
+                "row_digest": row_digest(values),
                 **({"trace_id": trace_id} if trace_id else {}),
             },
         )
@@ -172,6 +173,6 @@ def select_releases() -> Select[Any]:
     return select(*(t.release.c[name] for name in ReleaseRecord.model_fields if name in t.release.c))
 
 
-def record_of(row: RowMapping) -> ReleaseRecord:
+def record_of(row: RowMapping | dict[str, Any]) -> ReleaseRecord:
     """Build a release from its row."""
     return ReleaseRecord.model_validate({**row, "stored_hash": digest_of(row["plan"])})

@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The schema version this code needs: the newest migration. Versions compare as text."""
 
 VERSION_TABLE = "relman_schema"
@@ -113,6 +113,10 @@ event = Table(
     Column("actor", JSON, nullable=False),
     Column("data", JSON, nullable=False),
     Column("schema_version", Integer, nullable=False),
+    Column("prev_release_hash", String(71), nullable=False, server_default=text("''")),
+    Column("prev_hash", String(71), nullable=False, server_default=text("''")),
+    # A row without one is refused: by a check on PostgreSQL, by a trigger on SQLite.
+    Column("hash", String(71), nullable=False, server_default=text("''")),
     Index(None, "release_id", "id"),
     Index(None, "release_id", "kind"),
     Index(None, "environment", "kind", "id"),
@@ -134,6 +138,16 @@ vote = Table(
     Column("at", UtcDateTime, nullable=False),
     UniqueConstraint("release_id", "gate", "round", "person"),
 )
+
+head = Table(
+    "head",
+    metadata,
+    Column("name", String(20), primary_key=True),
+    Column("id", BigInteger, nullable=False),
+    Column("hash", String(71), nullable=False),
+    Column("length", BigInteger, nullable=False),
+)
+"""Where the hash chain ends: one row, moved with every event. Without it, a cut tail would leave no trace."""
 
 lock = Table(
     "lock",

@@ -10,11 +10,11 @@ from sqlalchemy import Connection, ForeignKeyConstraint, UniqueConstraint, func,
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Kind
-from relman_plugins.ledger import migrate
+from relman_plugins.ledger import crosscheck, migrate
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database
 from relman_plugins.ledger.record import event_of
-from relman_plugins.ledger.releases import record_of, select_releases
+from relman_plugins.ledger.walk import Walk
 
 MOST = 20
 """Problems of one check that are told; the rest is counted."""
@@ -46,10 +46,11 @@ def verify(db: Database) -> list[Verified]:
     checks: list[tuple[str, Callable[[Connection], tuple[int, Iterator[str]]]]] = [
         ("database", _database),
         ("append-only", _protection),
+        ("chain", _chain),
         ("releases", _releases),
         ("events", _events),
         ("endings", _endings),
-        ("votes", _votes),
+        ("votes", crosscheck.votes),
         ("locks", _locks),
     ]
     found = []
@@ -149,21 +150,17 @@ def _is_refusal(name: str, table: str, sql: str) -> bool:
     return fits and body.startswith("SELECT RAISE(ABORT, ")
 
 
-def _releases(conn: Connection) -> tuple[int, Iterator[str]]:
-    def problems() -> Iterator[str]:
-        for row in conn.execute(select_releases()).mappings():
-            try:
-                record = record_of(row)
-            except (ValidationError, ValueError) as error:
-                yield f"release {row['release_id']} can't be read: {_first(error)}"
-                continue
-            if record.stored_hash != record.plan_hash:
-                yield f"release {record.release_id}: its plan is not the one that it was opened with"
+def _chain(conn: Connection) -> tuple[int, Iterator[str]]:
+    return _count(conn, t.event), Walk(conn).problems()
 
-    return _count(conn, t.release), problems()
+
+def _releases(conn: Connection) -> tuple[int, Iterator[str]]:
+    return _count(conn, t.release), crosscheck.releases(conn)
 
 
 def _events(conn: Connection) -> tuple[int, Iterator[str]]:
+    """What the chain has no word on: whether this relman knows the kind and can read the rest."""
+
     def problems() -> Iterator[str]:
         rows = conn.execution_options(yield_per=_CHUNK).execute(select(t.event).order_by(t.event.c.id))
         for row in rows.mappings():
@@ -197,30 +194,6 @@ def _endings(conn: Connection) -> tuple[int, Iterator[str]]:
                 yield f"release {release_id} was closed {closed[release_id]} times"
 
     return len(ids), problems()
-
-
-def _votes(conn: Connection) -> tuple[int, Iterator[str]]:
-    """Every vote has its event, and every event its vote."""
-    voted = select(t.event).where(t.event.c.kind == Kind.GATE_VOTED.value)
-    told = {
-        (row["release_id"], row["step"], row["data"].get("round"), row["data"].get("person")): row["data"]
-        for row in conn.execute(voted).mappings()
-        if row["data"].get("n", 1) == 1  # a vote after a withdrawn one is an event only
-    }
-    cast = {
-        (row["release_id"], row["gate"], row["round"], row["person"]): row
-        for row in conn.execute(select(t.vote)).mappings()
-    }
-
-    def problems() -> Iterator[str]:
-        for key in sorted(cast.keys() ^ told.keys(), key=str):
-            which = "a vote without its event" if key in cast else "an event without its vote"
-            yield f"release {key[0]}, gate {key[1]}: {key[3]} has {which}"
-        for key in sorted(cast.keys() & told.keys(), key=str):
-            if cast[key]["decision"] != told[key].get("decision"):
-                yield f"release {key[0]}, gate {key[1]}: vote and event of {key[3]} differ"
-
-    return len(cast), problems()
 
 
 def _locks(conn: Connection) -> tuple[int, Iterator[str]]:

@@ -34,6 +34,7 @@ def test_a_release_reads_back_as_it_was_opened(ledger: Ledger, open_release: Ope
     (event,) = ledger.events(opened.release_id)
     assert event.kind is Kind.RELEASE_OPENED
     assert event.actor.id == "carol"
+    assert event.data.pop("row_digest").startswith("sha256:")
     assert event.data == {"version": "1.1.0", "plan_hash": opened.plan_hash, "dry_run": False, **said}
 
 

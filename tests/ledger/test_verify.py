@@ -133,8 +133,9 @@ def test_what_does_not_fit_is_told(meddle: Meddle, statement: str, check: str, s
 
 def test_many_problems_are_counted(meddle: Meddle) -> None:
     copies = (
-        "INSERT INTO event (release_id, kind, key, at, recorded_at, actor, data, schema_version) "
-        f"SELECT release_id, 'odd', 'k{n}', at, recorded_at, actor, data, schema_version FROM event LIMIT 1"
+        "INSERT INTO event (id, release_id, kind, key, at, recorded_at, actor, data, schema_version, hash) "
+        f"SELECT {n} + 50, release_id, 'odd', 'k{n}', at, recorded_at, actor, data, schema_version, 'h' "
+        "FROM event LIMIT 1"
         for n in range(30)
     )
     assert meddle(*copies)["events"][-1] == "and 10 more"
