@@ -1,8 +1,8 @@
 """The hash chain: what exactly of a recorded event is hashed, so that anybody can compute it again.
 
 An event's hash is ``digest_of`` an object with the columns of its row, all but ``hash`` itself: SHA-256 of
-the canonical JSON. Among them are the hash of the event before it in the whole ledger and of the one before it
-in its own release, so each of the two is a chain: nothing in it can be changed, left out, put in or moved
+the canonical JSON. Among them are the hash of the event before it in the whole ledger and of the one before
+it in its own release, so each of the two is a chain: nothing in it can be changed, left out, put in or moved
 without another hash at its end.
 """
 
@@ -78,7 +78,7 @@ def chain_hash(
 ) -> str:
     """Return an event's hash from its columns, ``actor`` and ``data`` as canonical JSON text.
 
-    The same as :meth:`ChainedEvent.computed`, without reading and writing JSON: a ledger has millions of them.
+    The same as :meth:`ChainedEvent.computed`, without reading and writing JSON: there are millions of them.
     """
     text = (
         f'{{"actor":{actor},"at":{_quoted(at)},"data":{data},'

@@ -6,7 +6,7 @@ The caller of everything that writes holds the name ``ids``, so that the chain h
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from relman_plugins.domain.chain import FIRST, ChainedEvent, Head, chain_hash, moment_text
+from relman_plugins.domain.chain import FIRST, ChainedEvent, Head, chain_hash
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import tables as t
 
@@ -119,7 +119,7 @@ def _sqlite_moment(column: ColumnElement[datetime]) -> ColumnElement[str]:
 
 def _postgresql_moment(column: ColumnElement[datetime]) -> ColumnElement[str]:
     in_utc = func.timezone("UTC", column, type_=DateTime)
-    return func.to_char(in_utc, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"', type_=String)
+    return func.to_char(in_utc, 'YYYY-MM-DD HH24:MI:SS.US"Z"', type_=String)
 
 
 def computed(row: Sequence[Any]) -> str:
@@ -132,10 +132,9 @@ def computed(row: Sequence[Any]) -> str:
 
 
 def _moment(text: str) -> str:
-    if len(text) == 27:
-        return text if text[10] == "T" else f"{text[:10]}T{text[11:]}"
-    # Written by other hands than relman's: as SQLAlchemy reads it.
-    return moment_text(datetime.fromisoformat(text[:26]).replace(tzinfo=UTC))
+    if len(text) != 27 or text[10] != " ":
+        raise ValueError(f"not as a time is stored: {text[:40]!r}")
+    return f"{text[:10]}T{text[11:]}"
 
 
 def chained(conn: Connection, release_id: str) -> Iterator[ChainedEvent]:

@@ -73,7 +73,10 @@ class Walk:
             return
         if self.head.length > self.length and self._id < self.head.id:
             gone = self.head.length - self.length
-            yield f"after event {self._id} the end was removed: {gone} more, up to event {self.head.id}"
+            yield (
+                f"after event {self._id} the end was removed, up to event {self.head.id}; in all of "
+                f"the record {gone} {'is' if gone == 1 else 'are'} missing"
+            )
         elif self.head.length < self.length and self._id > self.head.id:
             yield f"the events after {self.head.id} were put in past the end of the record"
         elif (self._id, self._prev) != (self.head.id, self.head.hash):

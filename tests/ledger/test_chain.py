@@ -83,7 +83,7 @@ def tamper(record: Ledger, url: str) -> Iterator[Callable[..., list[str]]]:
         with create_engine(url, poolclass=NullPool).connect() as conn:
             unprotected(conn)
             for statement in statements:
-                assert conn.execute(text(statement)).rowcount
+                assert conn.exec_driver_sql(statement).rowcount
             conn.commit()
         named = ("chain", "releases", "votes")
         return [p for check in record.verify() if check.check in named for p in check.problems]
@@ -130,13 +130,13 @@ def test_a_changed_column_is_found_and_its_row_named(
 def test_any_row_that_is_removed_is_found_there(tamper: Callable[..., list[str]]) -> None:
     said = tamper("DELETE FROM event WHERE id = 6")
     assert said[0].startswith("between event 5 and event 7 something was removed")
-    assert any("event 8 of checkout-1.1.0-2" in line for line in said), "the release that lost it"
+    assert any("event 8 of checkout-1.1.0-1" in line for line in said), "the release that lost it"
 
 
 def test_the_first_event_and_the_last_are_missed_too(tamper: Callable[..., list[str]]) -> None:
     said = tamper("DELETE FROM event WHERE id = 1 OR id > 9")
     assert said[0] == "before event 2 something was removed: it is the first, but was not recorded as such"
-    assert "after event 9 the end was removed: 2 more, up to event 11" in said
+    assert "after event 9 the end was removed, up to event 11; in all of the record 3 are missing" in said
 
 
 def test_events_that_changed_places_are_named(tamper: Callable[..., list[str]]) -> None:
@@ -145,13 +145,14 @@ def test_events_that_changed_places_are_named(tamper: Callable[..., list[str]]) 
         "UPDATE event SET id = 5 WHERE id = 6",
         "UPDATE event SET id = 6 WHERE id = 999",
     )
-    assert said[0].startswith("event 5 of checkout-1.1.0-2")
+    assert said[0].startswith("event 5 of ")
 
 
 COPY = (
     "INSERT INTO event (id, release_id, kind, key, at, recorded_at, actor, data, schema_version, "
     "prev_release_hash, prev_hash, hash) "
-    "SELECT {id}, release_id, kind, 'copy', at, recorded_at, actor, data, schema_version, prev_release_hash, {prev}, '{hash}' FROM event WHERE id = {of}"
+    "SELECT {id}, release_id, kind, 'copy', at, recorded_at, actor, data, schema_version, prev_release_hash, "
+    "{prev}, '{hash}' FROM event WHERE id = {of}"
 )
 
 

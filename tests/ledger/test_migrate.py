@@ -16,7 +16,7 @@ from relman_plugins.errors import LedgerUnavailable
 from relman_plugins.ledger import tables
 from relman_plugins.ledger.api import Ledger, Line, open_ledger
 
-AT = "2026-01-02 03:04:05.000000+00:00"
+AT = "2026-01-02 03:04:05.000000"
 MIGRATIONS = Path(tables.__file__).parent / "migrations"
 
 

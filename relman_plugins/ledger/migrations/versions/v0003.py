@@ -76,7 +76,7 @@ def _chain(conn: sa.Connection) -> None:
             hash_ = computed((*row[:-3], before, prev, ""))
             if not hash_:
                 raise LedgerError(
-                    f"event {row.id} of {row.release_id} is not as relman writes events and can't be chained; "
+                    f"event {row.id} of {row.release_id} is not as relman writes it and can't be chained; "
                     "the ledger stays as it was. Look at that row, then run `relman ledger migrate` again"
                 )
             changes.append(
