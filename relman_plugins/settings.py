@@ -80,6 +80,13 @@ def base_url() -> str:
     return configured.rstrip("/")
 
 
+def all_admins() -> bool:
+    """Say whether Airflow's simple auth manager takes everybody for the same anonymous admin."""
+    from airflow.sdk.configuration import conf
+
+    return bool(conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False))
+
+
 def trace_url(trace_id: str) -> str:
     """Return where a trace can be looked at, or "" when there is no trace or no place is configured."""
     template = _get("trace_url")

@@ -114,6 +114,8 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
                 told = f"{waiting['given_up']} given up, the latest at {waiting['given_up_at']}: "
                 told += f"{waiting['given_up_error']}; what they said is in the releases' record"
                 yield Check(f"to {waiting['channel']}", "warn", told)
+    if "slack" in health:
+        yield _slack(health["slack"])
     if health["all_admins"]:
         yield Check(
             "all admins",
@@ -123,6 +125,27 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
         )
     else:
         yield Check("all admins", "ok", "off: every vote names a person")
+
+
+def _slack(slack: dict[str, Any]) -> Check:
+    """Say how people can vote from Slack: with buttons, or by links."""
+    url = slack["request_url"]
+    if not slack["votes"]:
+        return Check(
+            "Slack votes",
+            "ok",
+            "by links: the connection relman_slack has no signing_secret in its extra field; for buttons add "
+            f"it, and have Slack's app configuration name {url} under Interactivity",
+        )
+    asked = (
+        "this Airflow is asked what a person may do"
+        if slack["looks_up"]
+        else "people.yaml alone says who may: this Airflow can't be asked about people without their token; "
+        "environments with slack_votes: link insist on a login"
+    )
+    if not url.startswith("https://"):
+        return Check("Slack votes", "warn", f"with buttons, but Slack calls only https, not {url}; {asked}")
+    return Check("Slack votes", "ok", f"with buttons; Slack's app must name {url}; {asked}")
 
 
 def _pools(api: Api) -> Iterator[Check]:

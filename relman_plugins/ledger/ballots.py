@@ -43,6 +43,10 @@ Code = Literal[
     "unfit_answers",
     "unfit_time",
     "not_voted",
+    "other_round",
+    "unknown_slack_user",
+    "link_only",
+    "not_authorised",
 ]
 
 

@@ -282,6 +282,10 @@ class Ledger:
         """Take or extend a lease for ``ttl_s`` seconds; False while another holder's has not ended."""
         return leases.take(self._db, name, holder, ttl_s)
 
+    def is_first(self, name: str, ttl_s: float) -> bool:
+        """Say whether this is the first call with ``name`` (``<what>:<which>``) within ``ttl_s`` seconds."""
+        return leases.first(self._db, name, ttl_s)
+
     def end_lease(self, name: str, holder: str) -> None:
         """Give a lease back; nothing happens when somebody else holds it."""
         leases.end(self._db, name, holder)

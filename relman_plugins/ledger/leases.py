@@ -25,6 +25,23 @@ def take(db: Database, name: str, holder: str, ttl_s: float) -> bool:
         return True
 
 
+def first(db: Database, name: str, ttl_s: float) -> bool:
+    """Say whether this is the first call with ``name`` within ``ttl_s`` seconds, and remember it so long.
+
+    Names are ``<what>:<which>``; what was to be remembered of the same ``<what>`` and is over is forgotten.
+    """
+    what = name.partition(":")[0]
+    with db.write(f"lease:{what}") as conn:
+        now = db.now()
+        old = t.lease.c.name.startswith(f"{what}:", autoescape=True) & (t.lease.c.expires_at <= now)
+        conn.execute(delete(t.lease).where(old))
+        if conn.execute(select(t.lease.c.name).where(t.lease.c.name == name)).first() is not None:
+            return False
+        expires_at = now + timedelta(seconds=ttl_s)
+        conn.execute(insert(t.lease).values(name=name, holder="seen", expires_at=expires_at))
+        return True
+
+
 def end(db: Database, name: str, holder: str) -> None:
     """Give a lease back; nothing happens when somebody else holds it."""
     with db.write(f"lease:{name}") as conn:

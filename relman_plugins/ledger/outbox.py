@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from relman_plugins.domain.base import Frozen
-from relman_plugins.domain.event import Event
+from relman_plugins.domain.event import Event, Kind
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database
 from relman_plugins.ledger.record import event_of, release_name
+from relman_plugins.plan.routing import Target
 
 ERROR_LIMIT = 1000
 """Characters of the last error that are kept."""
@@ -39,6 +41,13 @@ class Thread(Frozen):
     """Slack's id of the parent message."""
     channel_id: str
     """Slack's id of the channel."""
+
+
+class Told(NamedTuple):
+    """An event, and what the channel calls the message that tells it."""
+
+    event: Event
+    ts: str
 
 
 class Line(NamedTuple):
@@ -141,6 +150,27 @@ class Outbox:
                 )
                 for row in conn.execute(query).mappings()
             ]
+
+    def told(self, release_id: str, target: Target, kinds: Collection[Kind]) -> list[Told]:
+        """Return the events of these kinds that have a message of their own in one place, oldest first."""
+        thread = self.thread(release_id, target.address, target.connection)
+        query = (
+            select(t.event, t.outbox.c.remote_id)
+            .join(t.event, t.event.c.id == t.outbox.c.event_id)
+            .where(
+                t.outbox.c.release_id == release_id,
+                t.outbox.c.channel == target.channel,
+                t.outbox.c.connection == target.connection,
+                t.outbox.c.address == target.address,
+                t.outbox.c.state == "sent",
+                t.event.c.kind.in_([kind.value for kind in kinds]),
+            )
+            .order_by(t.event.c.id)
+        )
+        with self._db.read() as conn:
+            rows = [Told(event_of(row), row["remote_id"]) for row in conn.execute(query).mappings()]
+        # What was not worth a message of its own is noted with the release's.
+        return [row for row in rows if row.ts and (thread is None or row.ts != thread.ts)]
 
     def sent(self, message_id: int, remote_id: str) -> None:
         """Note that a message arrived and what the channel calls it. Idempotent."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.ledger import tables as t
-from relman_plugins.plan.routing import Route, Target, targets
+from relman_plugins.plan.routing import SLACK, Route, Target, targets
 
 _PLACE = (t.outbox.c.channel, t.outbox.c.connection, t.outbox.c.address)
 
@@ -20,7 +20,8 @@ def post(
     """Put an event into the outbox for every place that a route leads to, once for each.
 
     Who was told anything of a release is told its end too, whatever their route says: a message that says
-    "failing" must not stand there for ever.
+    "failing" must not stand there for ever. Nor must a question in Slack: where it was asked, what was
+    decided is told, too.
     """
     wanted = targets(
         routes,
@@ -31,6 +32,8 @@ def post(
         reached=_reached(conn, release_id, routes),
     )
     places = dict.fromkeys(wanted)
+    if new.kind is Kind.GATE_DECIDED:
+        places |= dict.fromkeys(_asked(conn, release_id, new.step))
     if new.kind is Kind.RELEASE_CLOSED:
         query = select(*_PLACE).where(t.outbox.c.release_id == release_id).distinct()
         places |= dict.fromkeys(sorted(Target(*row) for row in conn.execute(query)))
@@ -49,6 +52,21 @@ def post(
                 for place in places
             ],
         )
+
+
+def _asked(conn: Connection, release_id: str, gate: str | None) -> list[Target]:
+    """Return where in Slack a gate's question is."""
+    query = (
+        select(*_PLACE)
+        .join(t.event, t.event.c.id == t.outbox.c.event_id)
+        .where(
+            t.outbox.c.release_id == release_id,
+            t.outbox.c.channel == SLACK,
+            t.event.c.step == gate,
+            t.event.c.kind.in_([Kind.GATE_OPENED.value, Kind.GATE_REMINDED.value]),
+        )
+    )
+    return sorted(Target(*row) for row in conn.execute(query.distinct()))
 
 
 def _reached(conn: Connection, release_id: str, routes: Sequence[Route]) -> Collection[str]:

@@ -18,6 +18,7 @@ from relman_plugins.ledger import effect, escalating, superseding, waiving
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.ballots import (
     COMMENT_LIMIT,
+    Code,
     VoteResult,
     decide,
     environment_of,
@@ -138,15 +139,17 @@ class Votes:
         comment: str = "",
         answers: Mapping[str, Any] | None = None,
         not_before: datetime | None = None,
+        round_: int | None = None,
         via: str,
     ) -> VoteResult:
         """Check and record one person's vote; decide the gate when it is the one that decides.
 
-        ``airflow_user`` is whom the auth manager says the voter is, ``digest`` what was shown to them (None
-        when the way in can't tell), ``via`` the way in: ``airflow``, ``api``, ``cli``, ``slack``. One reject
-        decides; approvals decide when all rules are met. ``answers`` are those to the items of a checklist,
-        by id (:func:`relman_plugins.domain.checklist.checked` says which are taken), or to the fields that
-        the rules ask for. An approval of one's own release is refused unless a rule allows it. With
+        ``airflow_user`` is whom the auth manager says the voter is, ``digest`` what was shown to them and
+        ``round_`` the round they were asked in (None when the way in can't tell), ``via`` the way in:
+        ``airflow``, ``api``, ``cli``, ``slack``. One reject decides; approvals decide when all rules are met.
+        ``answers`` are those to the items of a checklist, by id
+        (:func:`relman_plugins.domain.checklist.checked` says which are taken), or to the fields that the
+        rules ask for. An approval of one's own release is refused unless a rule allows it. With
         ``not_before`` (aware) an approval takes effect then; of several such times the latest counts. A
         refused vote decides nothing; that it was refused, and why, is recorded once for each person, gate,
         round and reason, and told to nobody. With the last approval that a release needs for an environment,
@@ -171,6 +174,12 @@ class Votes:
             comment = clean_text(comment)[:COMMENT_LIMIT]
             said: dict[str, Any] = {}
             refused = refusal_of(conn, state, person, airflow_user, digest, now)
+            if refused is None and round_ not in (None, state.round):
+                refused = refusal(
+                    "other_round",
+                    f"{state.gate} of {release_id} is asked about anew since; look at the newest question",
+                    state,
+                )
             if refused is None:
                 fits = fitting(state, airflow_user, actor.name, decision, comment, answers or {})
                 said, refused = (fits, None) if isinstance(fits, dict) else ({}, fits)
@@ -216,6 +225,20 @@ class Votes:
             state = require(conn, release_id, gate)
             reason = what_now(state).replace("recorded", "withdrawn", 1)
             return VoteResult(accepted=True, code="accepted", reason=reason, gate=state)
+
+    def refuse(
+        self, release_id: str, gate: str, *, actor: Actor, decision: Decision, code: Code, reason: str
+    ) -> VoteResult:
+        """Record that a vote was refused before it could be cast, as ``cast`` records its own refusals.
+
+        Nothing is recorded at a gate that was never opened.
+        """
+        with self._db.write(release_name(release_id)) as conn:
+            state = gate_state(conn, release_id, gate)
+            refused = refusal(code, reason, state)
+            if state is not None:
+                insert_refusal(conn, state, actor, decision, refused, self._db.now())
+            return refused
 
     def expire_gate(self, release_id: str, gate: str, *, now: datetime | None = None) -> GateState | None:
         """Decide an open gate whose time is over as its ``on_timeout`` says: rejected or expired.

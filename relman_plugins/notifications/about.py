@@ -8,11 +8,11 @@ from urllib.parse import quote
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.severity import Severity, severity_of
-from relman_plugins.hooks.ledger import flags_of
+from relman_plugins.hooks.ledger import Flags, flags_of
 from relman_plugins.plan.routing import Target, mentioned
 
 if TYPE_CHECKING:
-    from relman_plugins.ledger.api import Ledger, ReleaseRecord
+    from relman_plugins.ledger.api import GateState, Ledger, ReleaseRecord
 
 ASKING = (Kind.GATE_OPENED, Kind.GATE_REMINDED)
 
@@ -28,6 +28,12 @@ class About(NamedTuple):
     """Ids of those who can still answer; None: everybody the event names."""
     call: tuple[Person, ...] = ()
     """Who is called by name, each once."""
+    gate: GateState | None = None
+    """How the gate that the event asks at stands now, in its latest round."""
+    ended: bool = False
+    """Whether the release is closed."""
+    buttons: bool = False
+    """Whether the gate can be answered with buttons."""
 
     @property
     def run_url(self) -> str:
@@ -53,12 +59,19 @@ def asker(event: Event) -> str | None:
 
 
 def about(
-    ledger: Ledger, release: ReleaseRecord, event: Event, target: Target, base_url: str
+    ledger: Ledger,
+    release: ReleaseRecord,
+    event: Event,
+    target: Target,
+    base_url: str,
+    *,
+    buttons: bool = False,
 ) -> About | None:
     """Return what a message of an event needs to know now; None when nobody needs to hear of it any more.
 
     A reminder that was overtaken (by the decision, a hold, the end, or the next reminder) is not worth
-    telling. The call to look at a gate that is late goes only to those who can still answer.
+    telling. The call to look at a gate that is late goes only to those who can still answer. ``buttons``:
+    whether the place has a way back for them.
 
     Raises:
         LedgerUnavailable: The ledger does not answer.
@@ -69,16 +82,43 @@ def about(
         asked = event.data.get("people") or ()
         return known._replace(can_act=frozenset() if answered else frozenset(p["id"] for p in asked))
     if event.kind in ASKING:
-        can_act = _can_act(ledger, event)
-        if event.kind is Kind.GATE_REMINDED and (not can_act or _overtaken(ledger, event)):
+        asks = asking(ledger, release, event, base_url, buttons=buttons)
+        if event.kind is Kind.GATE_REMINDED and (not asks.can_act or _overtaken(ledger, event)):
             return None
-        return known._replace(can_act=can_act)
+        return asks
     return known._replace(call=_called(release, event, target))
 
 
-def _can_act(ledger: Ledger, event: Event) -> frozenset[str]:
+def asking(
+    ledger: Ledger, release: ReleaseRecord, event: Event, base_url: str, *, buttons: bool = False
+) -> About:
+    """Return what the message of a gate's question needs to know now; also long after it was told."""
     gate = ledger.votes.gate(event.release_id, event.step or "")
     flags = flags_of(ledger, event.release_id)
+    can_act = _can_act(gate, flags, event)
+    return About(
+        base_url=base_url,
+        dag_id=release.dag_id,
+        run_id=release.run_id,
+        can_act=can_act,
+        gate=gate,
+        ended=flags.closed,
+        buttons=buttons and bool(can_act) and gate is not None and takes_buttons(release, gate),
+    )
+
+
+def takes_buttons(release: ReleaseRecord, gate: GateState) -> bool:
+    """Say whether a gate can be answered with buttons, by its own form and by the stored plan.
+
+    A checklist has more to say than yes or no, and the owner of an environment may insist on a link.
+    """
+    shape = release.plan.shape
+    place = next((s.environment for s in shape.steps if s.id == gate.gate), None)
+    votes = next((e.slack_votes for e in shape.environments if e.name == place), "allowed")
+    return votes == "allowed" and not gate.subject.get("checklist")
+
+
+def _can_act(gate: GateState | None, flags: Flags, event: Event) -> frozenset[str]:
     if gate is None or gate.state != "open" or gate.round != event.data.get("round", gate.round):
         return frozenset()
     if flags.over or (flags.held_by and event.kind is Kind.GATE_REMINDED):

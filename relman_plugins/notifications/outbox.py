@@ -16,12 +16,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from relman_plugins.domain.base import Frozen, digest_of
+from relman_plugins.domain.event import Event
 from relman_plugins.errors import ClientUnavailable, LedgerError
 from relman_plugins.ledger.api import Ledger, Line, Message, ReleaseRecord, Thread
 from relman_plugins.notifications.about import About, about
 from relman_plugins.notifications.blocks import Message as Told
 from relman_plugins.notifications.limits import GIVE_UP_AFTER
 from relman_plugins.notifications.release import release_message
+from relman_plugins.notifications.rewriting import rewritten
 from relman_plugins.notifications.slack import EVENT_TYPE, Posted, RateLimited, SlackLike, SlackRefused
 from relman_plugins.notifications.thread import thread_message
 from relman_plugins.plan.routing import SLACK as CHANNEL
@@ -89,6 +91,7 @@ def drain(
     *,
     connection: str = "",
     base_url: str = "",
+    buttons: bool = False,
 ) -> DrainResult:
     """Deliver what is due, as far as Slack lets us.
 
@@ -102,6 +105,7 @@ def drain(
         holder: Who drains, in the ledger's lease; None makes up a name.
         connection: What goes through this Airflow connection; empty for the default one.
         base_url: Public address of Airflow, for links; empty for none.
+        buttons: Whether gates can be answered with buttons there.
 
     Raises:
         LedgerUnavailable: The ledger does not answer.
@@ -112,7 +116,7 @@ def drain(
         return DrainResult(busy=True, pending=ledger.outbox.pending(line))
     try:
         keep_lease = partial(ledger.lease, lease, holder, LEASE_S)
-        work = _Drain(ledger, slack, now or datetime.now(UTC), keep_lease, line, base_url)
+        work = _Drain(ledger, slack, now or datetime.now(UTC), keep_lease, line, base_url, buttons)
         work.run(limit)
         return work.result()
     finally:
@@ -148,9 +152,10 @@ class _Drain:
         keep_lease: Callable[[], bool],
         line: Line,
         base_url: str,
+        buttons: bool,
     ) -> None:
         self.ledger, self.slack, self.now, self.keep_lease = ledger, slack, now, keep_lease
-        self.line, self.base_url = line, base_url
+        self.line, self.base_url, self.buttons = line, base_url, buttons
         self.sent = self.failed = self.given_up = self.unanswered = 0
         self.again_at: datetime | None = None
         self.errors: dict[str, None] = {}
@@ -259,22 +264,32 @@ class _Conversation:
         """
         before = row.attempts > 0
         thread = self.thread or self.open_thread(look_first=before)
-        known = about(
-            self.drain.ledger,
-            self.release(),
-            row.event,
-            Target(*self.drain.line, self.address),
-            self.drain.base_url,
-        )
+        drain, place = self.drain, Target(*self.drain.line, self.address)
+        known = about(drain.ledger, self.release(), row.event, place, drain.base_url, buttons=drain.buttons)
         said = thread_message(row.event, known) if known is not None else None
         ts = thread.ts
         if said is not None:
             key = row.event.key
             found = self.drain.slack.find(thread.channel_id, thread.ts, key) if before else None
             ts = (found or self.reply(said, key)).ts
+        self.rewrite(row.event, place)
         if last and not self.parent_is_new:
             self.update_parent()
         return ts
+
+    def rewrite(self, event: Event, place: Target) -> None:
+        """Let the questions that the event answers say so; those that are gone or fixed stay as they are."""
+        if self.thread is None:
+            return
+        drain = self.drain
+        for ts, told in rewritten(
+            drain.ledger, self.release(), event, place, drain.base_url, buttons=drain.buttons
+        ):
+            try:
+                drain.slack.update(self.thread.channel_id, ts, told.text, told.blocks)
+            except SlackRefused as error:
+                if error.code not in _PARENT_GONE | _PARENT_FIXED:
+                    raise
 
     def reply(self, said: Told, key: str) -> Posted:
         thread = self.thread or self.open_thread(look_first=False)

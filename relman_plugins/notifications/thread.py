@@ -11,8 +11,8 @@ from typing import Any
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import is_ticket
-from relman_plugins.notifications import gatekeeping, rollbacks
-from relman_plugins.notifications.about import About, asker
+from relman_plugins.notifications import asking, gatekeeping, rollbacks
+from relman_plugins.notifications.about import About
 from relman_plugins.notifications.assessed import assessed
 from relman_plugins.notifications.blocks import Block, Message, context, message, quote, section
 from relman_plugins.notifications.text import (
@@ -31,9 +31,6 @@ from relman_plugins.notifications.text import (
 _NOTHING = About()
 
 SHOWN_FIELDS = 30
-SHOWN_PEOPLE = 60
-"""How many people are named in a message; the rest is counted."""
-
 SHOWN_FAILURES = 10
 """How many failed tests are named in a message; the rest is counted."""
 
@@ -53,10 +50,11 @@ def thread_message(event: Event, about: About = _NOTHING) -> Message | None:
             text, *more = _LINKING[event.kind](event, event.data, about)
         else:
             text, *more = write(event, event.data)
+        aloud = asking.aloud(event, about)
     except (AttributeError, KeyError, TypeError, ValueError):
         # Data of another shape than this version knows must not stop the thread.
-        text, more = f"• {_where(event)}: {plain(event.kind.value)}", []
-    return message(text, [section(text), *more, *_calling(about)])
+        text, more, aloud = f"• {_where(event)}: {plain(event.kind.value)}", [], ""
+    return message(text + aloud, [section(text), *more, *_calling(about)])
 
 
 def _calling(about: About) -> tuple[Block, ...]:
@@ -64,12 +62,7 @@ def _calling(about: About) -> tuple[Block, ...]:
         return ()
     people = list(dict.fromkeys(mention(p.slack, p.name or p.id) for p in about.call))
     look = link(about.run_url, "Open the run")
-    return (section(f"👀 {_listed(people)}: please look{'. ' + look if look else ''}"),)
-
-
-def _listed(people: list[str]) -> str:
-    more = [f"{len(people) - SHOWN_PEOPLE} more"] if len(people) > SHOWN_PEOPLE else []
-    return ", ".join(people[:SHOWN_PEOPLE] + more) or "nobody"
+    return (section(f"👀 {asking.listed(people)}: please look{'. ' + look if look else ''}"),)
 
 
 _Written = tuple[Any, ...]
@@ -156,66 +149,6 @@ def _compared(event: Event, data: dict[str, Any]) -> _Written:
     return (f"⚖️ {pair}: *{count(len(lines), 'difference')}* in {areas}", told)
 
 
-def _gate_opened(event: Event, data: dict[str, Any], about: About) -> _Written:
-    subject = data.get("subject") or {}
-    text = (
-        f"✋ {_where(event)} waits{gatekeeping.again(data)} for "
-        f"{count(data.get('quorum', 1), 'approval')} of {_answerers(data, about)}{_until(data)}"
-    )
-    if subject.get("checklist"):
-        return _checklist_opened(event, subject, f"{_answerers(data, about)}{_until(data)}", about)
-    tests = ", ".join(
-        f"{plain(s.get('suite', '?'), 60)} {s.get('tests', 0)} tests, {s.get('failures', 0)} failed"
-        for s in subject.get("tests") or []
-    )
-    what = [
-        f"{plain(subject.get('pipeline', ''), 80)} {code(subject.get('version', '?'))}",
-        f"artifact {digest(subject.get('artifact_digest', '?'))}",
-        f"plan {digest(subject.get('plan_hash', '?'))}",
-    ]
-    rules = gatekeeping.rules_of(data)
-    blocks: list[Block] = [section("*What is needed*", *rules)] if rules else []
-    blocks += [section("*What is approved*", " · ".join(what), tests)]
-    return (text, *blocks, *_quoted(subject.get("changes")), _how_to_answer(event, about))
-
-
-def _gate_reminded(event: Event, data: dict[str, Any], about: About) -> _Written:
-    since = f" since {moment(data['since'])}" if data.get("since") else ""
-    by_hand = bool(data.get("checklist"))
-    wanted = "one who tries it by hand," if by_hand else f"{count(data.get('missing', 1), 'approval')} of"
-    who = f"{_answerers(data, about)}{_until(data)}"
-    text = f"⏰ {_where(event)} still waits{since} for {wanted} {who}"
-    return (text, _how_to_answer(event, about, " --passed all" if by_hand else ""))
-
-
-def _answerers(data: dict[str, Any], about: About) -> str:
-    people = data.get("people") or []
-    if about.can_act is not None:
-        people = [p for p in people if p.get("id") in about.can_act] or [{**p, "slack": ""} for p in people]
-    unique = {p.get("slack") or p.get("id"): p for p in people}
-    return _listed([mention(p.get("slack"), p.get("name") or p.get("id")) for p in unique.values()])
-
-
-def _until(data: dict[str, Any]) -> str:
-    return f" until {moment(data['expires_at'])}" if data.get("expires_at") else ""
-
-
-def _how_to_answer(event: Event, about: About, more: str = "") -> Block:
-    where = link(about.gate_url(asker(event)), "Answer in Airflow") or "Answer under Required Actions"
-    return context(f"{where}, or {code(f'relman approve {event.release_id}{more}')}")
-
-
-def _checklist_opened(event: Event, subject: dict[str, Any], whom: str, about: About) -> _Written:
-    items = subject["checklist"]
-    text = (
-        f"📋 {code(subject.get('suite', '?'))} in {_where(event)} waits for one of {whom} to try "
-        f"{count(len(items), 'item')} of {code(subject.get('version', '?'))}"
-    )
-    shown = [f"• {plain(i.get('item', '?'), 120)}" for i in items[:SHOWN_FAILURES]]
-    hint = _how_to_answer(event, about, " --passed all")
-    return (text, section(*shown, more=len(items) - SHOWN_FAILURES), *_quoted(subject.get("changes")), hint)
-
-
 def _window(event: Event, data: dict[str, Any]) -> _Written:
     opens = f", which opens {moment(data['next_open'])}" if data.get("next_open") else ""
     ends = f"; gives up {moment(data['gives_up_at'])}" if data.get("gives_up_at") else ""
@@ -267,14 +200,6 @@ def _closed(event: Event, data: dict[str, Any], about: About) -> _Written:
     text = f"{mark} {code(event.release_id)} is closed: *{plain(outcome.replace('_', ' '), 40)}*"
     report = link(about.report_url(event.release_id), "Read the report")
     return (text, *_quoted(data.get("reason")), *([context(report)] if report else []))
-
-
-def _follow_ups_asked(event: Event, data: dict[str, Any], about: About) -> _Written:
-    until = f" until {moment(data['until'])}" if data.get("until") else ""
-    text = f"📝 {code(event.release_id)}: one of {_answerers(data, about)} is asked for follow-ups{until}"
-    where = link(about.gate_url(event.step), "Answer in Airflow") or "Answer under Required Actions"
-    report = link(about.report_url(event.release_id), "Read the report")
-    return (text, context(*filter(None, [where, report])))
 
 
 def _follow_ups(event: Event, data: dict[str, Any]) -> _Written:
@@ -347,10 +272,8 @@ OUTCOME_MARKS = {
 """The mark of each outcome."""
 
 _LINKING: dict[Kind, Callable[[Event, dict[str, Any], About], _Written]] = {
-    Kind.GATE_OPENED: _gate_opened,
-    Kind.GATE_REMINDED: _gate_reminded,
     Kind.RELEASE_CLOSED: _closed,
-    Kind.FOLLOW_UP_ASKED: _follow_ups_asked,
+    **asking.WRITERS,
 }
 """The events whose messages lead to a page of their own."""
 

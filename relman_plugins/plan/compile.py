@@ -230,6 +230,7 @@ def _environment(documents: Documents, env: Environment) -> EnvironmentPlan:
         pool=env.pool,
         slots=env.slots if env.pool else 1,
         break_glass=glass.compiled(documents, env),
+        slack_votes=env.slack_votes,
     )
 
 

@@ -9,7 +9,7 @@ file that changed under a release is noticed.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -132,6 +132,8 @@ class EnvironmentPlan(Frozen):
     """Slots that each of them takes."""
     break_glass: BreakGlassPlan | None = None
     """Who may skip the rules here that can be waived; None: nobody."""
+    slack_votes: Literal["allowed", "link"] = "allowed"
+    """Whether votes from Slack are taken at the gates here, or the way there is a link."""
 
 
 class MetricPlan(Frozen):

@@ -95,6 +95,5 @@ Writer = Annotated[Any, Depends(_guard)]
 
 
 def via_of(request: Request) -> str:
-    """Return the way in that the caller names in ``X-Relman-Via``: ``cli``, ``slack`` or else ``api``."""
-    claimed = request.headers.get("x-relman-via", "")
-    return claimed if claimed in {"cli", "slack"} else "api"
+    """Return the way in that the caller names in ``X-Relman-Via``: ``cli`` or else ``api``."""
+    return "cli" if request.headers.get("x-relman-via") == "cli" else "api"

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse, Response
 
 from relman_plugins.errors import LedgerError, Refused
-from relman_plugins.plugin import actions, dora, gates, health, locks, releases, report, rollback
+from relman_plugins.plugin import actions, dora, gates, health, locks, releases, report, rollback, slack_app
 from relman_plugins.plugin.body import BoundedBody
 from relman_plugins.plugin.deps import legible
 from relman_plugins.plugin.headers import SafeHeaders
@@ -32,6 +32,8 @@ def application() -> FastAPI:
     app.dependency_overrides[auth_manager_from_app] = get_auth_manager
     for module in (releases, report, dora, gates, actions, rollback, locks, health):
         app.include_router(module.router, prefix="/api/v1")
+    # An application of its own: whoever presses a button in Slack has no session here.
+    app.mount("/slack", slack_app.application())
     app.add_middleware(BoundedBody)
     app.add_middleware(SafeHeaders)
     app.add_exception_handler(HTTPException, _denied)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 
-from relman_plugins import __version__
+from relman_plugins import __version__, settings
 from relman_plugins.errors import LedgerError
+from relman_plugins.hooks.slack import signing_secret
 from relman_plugins.notifications.limits import GIVE_UP_AGE
 from relman_plugins.notifications.text import nobody
 from relman_plugins.plugin import access
 from relman_plugins.plugin.deps import ledger
+from relman_plugins.plugin.lookup import can_look_up
 from relman_plugins.plugin.native import MARK
+from relman_plugins.plugin.slack_app import PATH
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.outbox import Backlog
@@ -29,7 +32,17 @@ def health(request: Request, user: access.Reader) -> dict[str, Any]:
         "user": {"id": access.user_id(user), "name": str(user.get_name() or "")},
         "all_admins": access.all_admins(),
         "middleware": {"active": bool(getattr(request.state, MARK, False))},
+        "slack": _slack(),
         **_ledger(),
+    }
+
+
+def _slack() -> dict[str, Any]:
+    """Return whether people can vote from Slack, and what its app's configuration asks for."""
+    return {
+        "votes": bool(signing_secret()),
+        "looks_up": can_look_up(),
+        "request_url": f"{settings.base_url()}{PATH}",
     }
 
 

@@ -4,7 +4,8 @@ Beyond the API there are ``GET /_transcript`` (JSON, or for a reader with ``?for
 ``POST /_fault`` with ``{"kind", "count", "method", "seconds"}``: the next ``count`` calls of ``method`` (any
 when left out) go wrong. Kinds: ``rate_limited`` (429, ``seconds`` is the Retry-After), ``server_error`` (503,
 nothing done), ``server_error_after`` (503 although it was done), ``hang`` and ``hang_after`` (no answer for
-``seconds``, not done or done), ``drop_after`` (done, the answer cut off), or any of Slack's error codes.
+``seconds``, not done or done), ``drop_after`` (done, the answer cut off), or any of Slack's error codes. How
+members press buttons is in ``slack_doors``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from relman_plugins.testing import slack_doors
+from relman_plugins.testing.slack_interactive import Interactive
 from relman_plugins.testing.slack_rules import Refusal, check_message
 from relman_plugins.testing.slack_store import Message, Store, render_transcript
 
@@ -55,7 +58,11 @@ class SlackApi:
     faults: list[Fault] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     """Names of the methods that were called, in order."""
+    interactive: Interactive = field(init=False)
     _tokens: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.interactive = Interactive(self.store)
 
     def app(self) -> Starlette:
         """Return the application."""
@@ -64,6 +71,7 @@ class SlackApi:
                 Route("/api/{method}", self._call, methods=["GET", "POST"]),
                 Route("/_fault", self._add_fault, methods=["POST"]),
                 Route("/_transcript", self._transcript),
+                *slack_doors.routes(self.interactive),
             ]
         )
 
@@ -108,6 +116,8 @@ class SlackApi:
             "auth.test": self._auth_test,
             "chat.postMessage": self._post_message,
             "chat.update": self._update,
+            "chat.postEphemeral": self.interactive.post_ephemeral,
+            "views.open": self.interactive.open_view,
             "conversations.history": self._history,
             "conversations.replies": self._replies,
             "conversations.list": self._list,
@@ -209,7 +219,7 @@ async def _arguments(request: Request) -> dict[str, Any]:
         given |= body if isinstance(body, dict) else {}
     elif request.method == "POST":
         given |= dict(await request.form())
-    for name in ("blocks", "metadata"):
+    for name in ("blocks", "metadata", "view"):
         if isinstance(given.get(name), str):
             try:
                 given[name] = json.loads(given[name])

@@ -43,7 +43,7 @@ def check_message(text: Any, blocks: Any, metadata: Any) -> None:
     if len(text) > MAX_TEXT:
         raise Refusal("msg_too_long")
     if blocks is not None:
-        _check_blocks(blocks)
+        check_blocks(blocks)
     if metadata is not None:
         _check_metadata(metadata)
 
@@ -57,7 +57,8 @@ def _check_metadata(metadata: Any) -> None:
         raise Refusal("metadata_too_large")
 
 
-def _check_blocks(blocks: Any) -> None:
+def check_blocks(blocks: Any) -> None:
+    """Raise ``Refusal`` when Slack would not take these blocks."""
     if not isinstance(blocks, list):
         raise Refusal("invalid_blocks_format")
     if len(blocks) > MAX_BLOCKS:
@@ -71,55 +72,61 @@ def _check_blocks(blocks: Any) -> None:
 
 def _check_block(block: Any, at: str) -> None:
     if not isinstance(block, dict):
-        raise _invalid(at, "must be an object")
+        raise invalid(at, "must be an object")
     match block.get("type"):
         case "divider":
             return
         case "header":
-            _check_text(block.get("text"), f"{at}/text", MAX_HEADER, ("plain_text",))
+            check_text(block.get("text"), f"{at}/text", MAX_HEADER, ("plain_text",))
         case "section":
             if "text" not in block and "fields" not in block:
-                raise _invalid(at, "needs text or fields")
+                raise invalid(at, "needs text or fields")
             if "text" in block:
-                _check_text(block["text"], f"{at}/text", MAX_TEXT_OBJECT)
+                check_text(block["text"], f"{at}/text", MAX_TEXT_OBJECT)
             _check_many(block.get("fields", []), f"{at}/fields", MAX_FIELDS, MAX_FIELD)
         case "context":
             if not block.get("elements"):
-                raise _invalid(f"{at}/elements", "must not be empty")
+                raise invalid(f"{at}/elements", "must not be empty")
             _check_many(block["elements"], f"{at}/elements", MAX_CONTEXT, MAX_TEXT_OBJECT)
+        case "actions":
+            from relman_plugins.testing.slack_views import check_actions
+
+            check_actions(block, at)
         case "rich_text":
             _check_rich(block.get("elements"), f"{at}/elements")
         case other:
-            raise _invalid(f"{at}/type", f"unsupported type: {other}")
+            raise invalid(f"{at}/type", f"unsupported type: {other}")
 
 
 def _check_many(texts: Any, at: str, most: int, length: int) -> None:
     if not isinstance(texts, list) or len(texts) > most:
-        raise _invalid(at, f"no more than {most} items allowed")
+        raise invalid(at, f"no more than {most} items allowed")
     for i, text in enumerate(texts):
-        _check_text(text, f"{at}/{i}", length)
+        check_text(text, f"{at}/{i}", length)
 
 
-def _check_text(text: Any, at: str, most: int, kinds: tuple[str, ...] = ("plain_text", "mrkdwn")) -> None:
+def check_text(text: Any, at: str, most: int, kinds: tuple[str, ...] = ("plain_text", "mrkdwn")) -> None:
+    """Raise ``Refusal`` when Slack would not take a text object."""
     if not isinstance(text, dict) or text.get("type") not in kinds:
-        raise _invalid(f"{at}/type", f"must be one of {', '.join(kinds)}")
+        raise invalid(f"{at}/type", f"must be one of {', '.join(kinds)}")
     value = text.get("text")
     if not isinstance(value, str) or not value:
-        raise _invalid(f"{at}/text", "must be more than 0 characters")
+        raise invalid(f"{at}/text", "must be more than 0 characters")
     if len(value) > most:
-        raise _invalid(f"{at}/text", f"must be less than {most + 1} characters")
+        raise invalid(f"{at}/text", f"must be less than {most + 1} characters")
 
 
 def _check_rich(elements: Any, at: str) -> None:
     if not isinstance(elements, list):
-        raise _invalid(at, "must be a list")
+        raise invalid(at, "must be a list")
     for i, element in enumerate(elements):
         if not isinstance(element, dict) or element.get("type") not in _RICH:
-            raise _invalid(f"{at}/{i}/type", "unsupported type")
+            raise invalid(f"{at}/{i}/type", "unsupported type")
         for j, part in enumerate(element.get("elements") or []):
             if part.get("type") == "text" and not (isinstance(part.get("text"), str) and part["text"]):
-                raise _invalid(f"{at}/{i}/elements/{j}/text", "must be more than 0 characters")
+                raise invalid(f"{at}/{i}/elements/{j}/text", "must be more than 0 characters")
 
 
-def _invalid(at: str, what: str) -> Refusal:
+def invalid(at: str, what: str) -> Refusal:
+    """Return the refusal of a part of a message."""
     return Refusal("invalid_blocks", f"{what} [json-pointer:{at}]")

@@ -67,6 +67,10 @@ class Store:
         edits = before.get("edited", {}).get("count", 0) + 1
         return self._write(channel, {**before, **changes, "edited": {"ts": ts, "count": edits}})
 
+    def messages(self, channel: str) -> list[Message]:
+        """Return everything that was said in a channel, oldest first."""
+        return list(self._messages[channel].values())
+
     def history(self, channel: str) -> list[Message]:
         """Return the messages outside threads, newest first."""
         return [m for m in reversed(self._messages[channel].values()) if "thread_ts" not in m]
@@ -147,6 +151,8 @@ def _words(block: Any) -> str:
     match block.get("type"):
         case "context":
             return "  ".join(_words(e) for e in block["elements"])
+        case "actions":
+            return "  ".join(f"[{_words(e['text'])}]" for e in block["elements"])
         case "rich_text":
             return "\n".join(_words(e) for e in block["elements"])
         case "rich_text_quote":

@@ -27,6 +27,8 @@ from relman_plugins.clients.http import client, request
 from relman_plugins.errors import ClientError
 from relman_plugins.platforms.sandbox.process import HOME as SANDBOX_HOME
 from relman_plugins.testing.stack_config import (
+    SLACK_PATH,
+    SLACK_SECRET,
     SLACK_TOKEN,
     Addresses,
     Folders,
@@ -123,9 +125,10 @@ class Stack:
         """
         write_passwords(self.folders)
         self._say("sandbox daemon, Slack server")
-        sandbox, slack = self._start_helpers()
+        airflow = f"http://127.0.0.1:{free_port(self._port)}"
+        sandbox, slack = self._start_helpers(airflow)
         self._addresses = Addresses(
-            airflow=f"http://127.0.0.1:{free_port(self._port)}",
+            airflow=airflow,
             sandbox=sandbox["control_url"],
             front=sandbox["front_url"],
             metrics=sandbox["metrics_url"],
@@ -163,7 +166,7 @@ class Stack:
             if managed.name == "sandbox":
                 self._start_sandbox()
             elif managed.name == "slack":
-                self._start_slack(urlsplit(self.addresses.slack).port or 0)
+                self._start_slack(urlsplit(self.addresses.slack).port or 0, self.addresses.airflow)
             else:
                 self.start_airflow(managed.name)
         return [m.name for m in revived]
@@ -194,13 +197,13 @@ class Stack:
             shutil.rmtree(before, ignore_errors=True)
             self.folders.home.rename(before)
 
-    def _start_helpers(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _start_helpers(self, airflow: str) -> tuple[dict[str, Any], dict[str, Any]]:
         self.folders.sandbox.mkdir(parents=True, exist_ok=True)
         ready = {name: self._ready(name) for name in ("sandbox", "slack")}
         for path in ready.values():
             path.unlink(missing_ok=True)
         self._start_sandbox()
-        self._start_slack(port=0)
+        self._start_slack(0, airflow)
         self._until(
             lambda: all(p.exists() for p in ready.values()), "the sandbox or the Slack server did not start"
         )
@@ -218,12 +221,13 @@ class Stack:
             *("--ready-file", str(self._ready("sandbox"))),
         )
 
-    def _start_slack(self, port: int) -> Managed:
+    def _start_slack(self, port: int, airflow: str) -> Managed:
         return self.relman(
             "slack",
             "relman_plugins.testing.slack",
             *("--port", str(port), "--ready-file", str(self._ready("slack"))),
             *("--store", str(self.folders.home / "slack.jsonl"), "--token", SLACK_TOKEN),
+            *("--signing-secret", SLACK_SECRET, "--interactivity-url", f"{airflow}{SLACK_PATH}"),
         )
 
     def _airflow_healthy(self) -> bool:

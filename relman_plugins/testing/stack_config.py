@@ -15,6 +15,10 @@ USERS: Mapping[str, str] = {"admin": "admin", "alice": "user", "bob": "user", "v
 """User → role of Airflow's simple auth manager. Everybody's password is the user name."""
 
 SLACK_TOKEN = "xoxb-relman-demo"  # noqa: S105 - the token of the embedded server, which listens on loopback only
+SLACK_PATH = "/relman/slack/interactivity"
+"""Where Airflow takes presses of buttons, as ``plugin.slack_app`` says; that module needs all of Airflow."""
+
+SLACK_SECRET = "relman-demo-signing-secret"  # noqa: S105 - with it that server signs what its members press
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ def _connections(addresses: Addresses) -> dict[str, dict[str, object]]:
         "relman_slack": {
             "conn_type": "slack",
             "password": SLACK_TOKEN,
-            "extra": json.dumps({"base_url": f"{addresses.slack}/api/"}),
+            "extra": json.dumps({"base_url": f"{addresses.slack}/api/", "signing_secret": SLACK_SECRET}),
         },
     }
 

@@ -13,6 +13,7 @@ from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import settings
 from relman_plugins.errors import LedgerError
+from relman_plugins.hooks.slack import signing_secret
 from relman_plugins.ledger.api import Ledger, Line
 from relman_plugins.notifications.calls import in_thread
 from relman_plugins.notifications.carrier import carry
@@ -93,7 +94,9 @@ def deliver(source: Callable[[], Ledger], line: Line) -> DrainResult:
     ledger, base_url = source(), settings.base_url()
     if line.channel == SLACK:
         slack = connect(line.connection or CONNECTIONS[SLACK])
-        return drain(ledger, slack, connection=line.connection, base_url=base_url)
+        # The form of the messages, not a permission: the endpoint that takes votes looks for itself.
+        buttons = not line.connection and not settings.all_admins() and bool(signing_secret())
+        return drain(ledger, slack, connection=line.connection, base_url=base_url, buttons=buttons)
     if line.channel == EMAIL:
         return carry(ledger, line, send_mail, base_url=base_url)
 

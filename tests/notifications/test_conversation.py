@@ -32,12 +32,11 @@ EXPECTED = """\
       ↳ 📦 Built 1.1.0: sha256:…, 9 files, 4 KB
       ↳ 🏁 qa: 1.1.0 is live in 1.2 s
       ↳ ✅ unit in qa: 12 tests in 2.2 s
-      ↳ ✋ production waits for 1 approval of @U01ALICE until … UTC
+      ↳ ✅ production: approved by Alice
         What is approved
         checkout 1.1.0 · artifact sha256:… · plan sha256:…
         unit 12 tests, 0 failed
-        │ New prices
-        Answer in Airflow, or relman approve checkout-1.1.0-1
+        │ New prices (edited)
       ↳ 👍 Alice approved production (via api)
         │ looks good
       ↳ ✅ production: approved

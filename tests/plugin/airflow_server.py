@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -22,18 +22,20 @@ from typing import Any
 
 import httpx
 
+from relman_plugins.domain.approval import Rule
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.ledger.api import open_ledger
 from relman_plugins.plan.model import EnvironmentPlan, Options, ReleasePlan, Shape, Step, StepKind
+from relman_plugins.testing.slack import SECRET, TOKEN, SlackServer
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = {"admin": "admin", "alice": "user", "bob": "user", "uma": "user", "vera": "viewer"}
 GATE = "production.approval"
 PEOPLE = (
-    Person(id="alice", airflow="alice", name="Alice Example"),
-    Person(id="bob", airflow="bob", name="Bob Example"),
-    Person(id="vera", airflow="vera", name="Vera Example"),
+    Person(id="alice", airflow="alice", name="Alice Example", slack="U01ALICE"),
+    Person(id="bob", airflow="bob", name="Bob Example", slack="U02BOB"),
+    Person(id="vera", airflow="vera", name="Vera Example", slack="U03VERA"),
 )
 
 DAGS = """
@@ -85,6 +87,7 @@ class Server:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             **(extra or {}),
         }
+        self.slack: SlackServer | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._tokens: dict[str, str] = {}
 
@@ -236,6 +239,9 @@ class Server:
         quorum: int = 1,
         items: Mapping[str, str] | None = None,
         dry_run: bool = False,
+        people: Sequence[Person] = PEOPLE,
+        shape: Shape | None = None,
+        rules: Sequence[Rule] = (),
     ) -> Any:
         """Start a run, open its release in the ledger and let it wait at its gate; return the record.
 
@@ -245,7 +251,8 @@ class Server:
         run_id = self.trigger("release__checkout", version=version)
         record = self.ledger.open_release(
             plan=ReleasePlan(
-                shape=SHAPE, options=Options(version=version, changes="faster checkout", dry_run=dry_run)
+                shape=shape or SHAPE,
+                options=Options(version=version, changes="faster checkout", dry_run=dry_run),
             ),
             dag_id="release__checkout",
             run_id=run_id,
@@ -256,13 +263,20 @@ class Server:
             record.release_id,
             GATE,
             subject=subject(record) | ({"checklist": listed} if listed else {}),
-            people=PEOPLE,
+            people=people,
             quorum=quorum,
+            rules=rules,
             timeout_s=600,
             on_timeout="reject",
         )
         self.ask_people("release__checkout", run_id, GATE)
         return record
+
+
+def slack_connection(slack: SlackServer) -> str:
+    """Return Airflow's connection to a Slack server, as the value of an environment variable."""
+    extra = {"base_url": slack.base_url, "signing_secret": SECRET}
+    return json.dumps({"conn_type": "slack", "password": TOKEN, "extra": json.dumps(extra)})
 
 
 def subject(record: Any) -> dict[str, Any]:
@@ -342,6 +356,10 @@ def running() -> Server:
     home = Path(tempfile.mkdtemp(prefix="relman-airflow-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     server = Server(home)
+    slack = SlackServer(interactivity=f"{server.url}/relman/slack/interactivity")
+    slack.__enter__()
+    server.slack = slack
+    server.env["AIRFLOW_CONN_RELMAN_SLACK"] = slack_connection(slack)
     server.prepare()
     server.start()
     return server

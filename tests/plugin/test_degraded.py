@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.plugin.airflow_server import GATE, Server
 from tests.plugin.test_api import approval
 from tests.plugin.test_native import APPROVE, gate_path
+from tests.plugin.test_slack import Asked
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -17,7 +19,8 @@ API = "/relman/api/v1"
 
 @pytest.fixture(scope="module")
 def all_admins(server: Server) -> Iterator[Server]:
-    other = Server(server.home, {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True"})
+    slack = {"AIRFLOW_CONN_RELMAN_SLACK": server.env["AIRFLOW_CONN_RELMAN_SLACK"]}
+    other = Server(server.home, {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True", **slack})
     other.start()
     yield other
     other.stop()
@@ -25,7 +28,17 @@ def all_admins(server: Server) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def no_ledger(server: Server) -> Iterator[Server]:
-    other = Server(server.home, {"AIRFLOW__RELMAN__LEDGER_CONN_ID": "there_is_no_such_connection"})
+    slack = {"AIRFLOW_CONN_RELMAN_SLACK": server.env["AIRFLOW_CONN_RELMAN_SLACK"]}
+    other = Server(server.home, {"AIRFLOW__RELMAN__LEDGER_CONN_ID": "there_is_no_such_connection", **slack})
+    other.start()
+    yield other
+    other.stop()
+
+
+@pytest.fixture(scope="module")
+def no_secret(server: Server) -> Iterator[Server]:
+    slack = {"conn_type": "slack", "password": "xoxb-x", "extra": '{"signing_secret": " "}'}
+    other = Server(server.home, {"AIRFLOW_CONN_RELMAN_SLACK": json.dumps(slack)})
     other.start()
     yield other
     other.stop()
@@ -66,3 +79,31 @@ def test_without_the_ledger_other_required_actions_go_on(server: Server, no_ledg
     server.ask_people("other", run_id, "ask")
     path = f"/api/v2/dags/other/dagRuns/{run_id}/taskInstances/ask/-1/hitlDetails"
     assert no_ledger.ask("PATCH", path, "uma", json=APPROVE).status_code == 200
+
+
+def test_from_slack_nobody_votes_either(server: Server, all_admins: Server, no_ledger: Server) -> None:
+    asked = Asked(server, "2.0.3")
+    people = asked.slack.interactive
+    before = people.url
+    try:
+        people.url = f"{all_admins.url}/relman/slack/interactivity"
+        assert asked.press("U01ALICE") == (200, "")
+        asked.told("U01ALICE", "all_admins is on")
+        people.url = f"{no_ledger.url}/relman/slack/interactivity"
+        assert asked.press("U01ALICE") == (200, "")
+        asked.told("U01ALICE", "Nothing was recorded")
+    finally:
+        people.url = before
+    assert asked.gate.votes == ()
+    assert asked.refusals() == [("alice", "not_authorised", "slack")]
+
+
+def test_without_a_signing_secret_there_is_no_way_from_slack(server: Server, no_secret: Server) -> None:
+    asked = Asked(server, "2.0.4")
+    request = asked.request("U01ALICE")
+    answer = no_secret.ask(
+        "POST", "/relman/slack/interactivity", content=request.body, headers=request.headers
+    )
+    assert (answer.status_code, "signing_secret" in answer.json()["detail"]) == (404, True)
+    assert no_secret.ask("GET", f"{API}/health", "vera").json()["slack"]["votes"] is False
+    assert asked.gate.votes == ()

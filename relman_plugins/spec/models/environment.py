@@ -62,3 +62,9 @@ class Environment(SpecModel):
     """How long a release waits for a window."""
     notify: Notify | None = None
     """Who else is told of what happens here, whatever the pipeline says."""
+    slack_votes: Literal["allowed", "link"] = "allowed"
+    """Whether gates here can be answered with buttons in Slack: `allowed`, or `link` for a link to the gate.
+
+    Slack vouches for who pressed, not Airflow. Where Airflow's auth manager can't be asked about a person
+    without their token, `link` insists on a login.
+    """

@@ -77,15 +77,16 @@ def accounts(bundle: Bundle) -> Iterator[Diagnostic]:
     """One account belongs to one person: otherwise one person could be counted as two."""
     if bundle.people is None:
         return
-    seen: dict[str, str | int] = {}
-    for path, person in entries(bundle.people, "people"):
-        account = text_at(person, "airflow")
-        if account in seen:
-            message = f"Airflow user {quoted(account)} already belongs to person {quoted(seen[account])}"
-            hint = "one person must not be counted as two"
-            yield finding(bundle.people, (*path, "airflow"), "RM507", message, hint=hint)
-        elif account is not None:
-            seen[account] = path[-1]
+    for key, code, what in (("airflow", "RM507", "Airflow user"), ("slack", "RM519", "Slack id")):
+        seen: dict[str, str | int] = {}
+        for path, person in entries(bundle.people, "people"):
+            account = text_at(person, key)
+            if account in seen:
+                message = f"{what} {quoted(account)} already belongs to person {quoted(seen[account])}"
+                hint = "one person must not be counted as two"
+                yield finding(bundle.people, (*path, key), code, message, hint=hint)
+            elif account:
+                seen[account] = path[-1]
 
 
 def twice(bundle: Bundle) -> Iterator[Diagnostic]:

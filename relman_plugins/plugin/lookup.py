@@ -1,0 +1,60 @@
+"""What Airflow says of a person who is not there with a token: who pressed a button in Slack.
+
+Airflow 3.3.2 has no question for that in its interface of auth managers. Two of them keep their users and can
+be asked: the simple one has them in its configuration, FAB in its tables, from which it makes a user of
+nothing but the id in a token (``deserialize_user``). Others (Keycloak, AWS) make a user of what the token
+itself says.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+
+from relman_plugins.plugin import access
+
+_log = logging.getLogger(__name__)
+
+
+def can_look_up() -> bool:
+    """Say whether the auth manager knows people who are not there."""
+    manager = get_auth_manager()
+    return isinstance(manager, SimpleAuthManager) or _is_fab(manager)
+
+
+def withheld(user_id: str, dag_id: str) -> str | None:
+    """Return why Airflow would not let a user answer at a gate of this DAG; None when nothing is against it.
+
+    Where the auth manager can't be asked, nothing is: the People document decides alone, as the owner of the
+    environment allowed. An auth manager that breaks says no.
+    """
+    if not can_look_up():
+        return None
+    try:
+        user = _user(user_id)
+        if user is None:
+            return f"Airflow has no active user {user_id!r} any more"
+        allowed = all(access.may(user, m, dag_id, DagAccessEntity.HITL_DETAIL) for m in ("GET", "PUT"))
+    except Exception:
+        _log.exception("the auth manager can't say what %s may do", user_id)
+        return "Airflow can't say at this moment what you may do; try again, or answer in Airflow"
+    return None if allowed else f"{user_id} may not change releases of {dag_id} in Airflow"
+
+
+def _user(user_id: str) -> Any:
+    manager = get_auth_manager()
+    if isinstance(manager, SimpleAuthManager):
+        return next((u for u in manager.get_users() if u.username == user_id), None)
+    if not user_id.isdecimal():
+        return None  # FAB counts its users.
+    user = manager.deserialize_user({"sub": user_id})
+    return user if getattr(user, "is_active", False) else None
+
+
+def _is_fab(manager: Any) -> bool:
+    # By name: the provider need not be installed, and is a whole web framework.
+    return any(c.__name__ == "FabAuthManager" for c in type(manager).__mro__)
