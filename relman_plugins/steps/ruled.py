@@ -1,20 +1,72 @@
-"""The rules that a gate is opened with: the plan's, and whose own release it is."""
+"""The rules of a gate: what it is opened with, and what people read of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+from relman_plugins import settings
 from relman_plugins.domain.event import Kind
 
 if TYPE_CHECKING:
+    from relman_plugins.domain.approval import Panel, Rule
     from relman_plugins.steps.run import StepRun
 
 
 def ruled(run: StepRun) -> dict[str, Any]:
     """Return the rules of a step's gate for ``open_gate``; nothing for gates without any of their own."""
+    panel = _panel(run)
+    return {"rules": panel.rules, "own": panel.own} if panel else {}
+
+
+def told(run: StepRun, escape: Callable[[str], str]) -> str:
+    """Return the rules as Markdown: what each asks for, whose own release it is, and where the votes are.
+
+    ``escape`` makes other people's text harmless. Airflow shows the text as it was when the gate was opened,
+    so what changes meanwhile is behind the link.
+    """
+    panel, parts = _panel(run), []
+    if panel is not None:
+        from relman_plugins.ledger.api import stuck
+
+        names = {p.id: escape(p.name or p.id) for p in panel.people}
+        if len(panel.rules) > 1 or any(r.fields or r.comment == "required" for r in panel.rules):
+            lines = "\n".join(f"- {_rule(rule, names, escape)}" for rule in panel.rules)
+            each = "all are needed, and one person counts for one of them"
+            parts.append(
+                f"**Rules:** {each if len(panel.rules) > 1 else 'an approval needs more than a yes'}"
+            )
+            parts.append(lines)
+        own = [f"{names[p.id]} ({panel.own[p.airflow]})" for p in panel.people if _excluded(panel, p.airflow)]
+        if own:
+            parts.append(
+                f"**Can't approve, as it is their own release:** {', '.join(own)}. They may reject it."
+            )
+        if why := stuck(panel):
+            parts.append(f"**This gate {escape(why)}.**")
+    live = f"{settings.base_url()}/relman/api/v1/releases/{quote(run.release_id, safe='')}/report?format=html"
+    parts.append(f"Who has answered and who is missing now: [the release's report]({live})")
+    return "\n\n".join(parts) + ".\n\n"
+
+
+def _panel(run: StepRun) -> Panel | None:
     if not run.step.args.get("rules"):
-        return {}
+        return None
     from relman_plugins.ledger.api import planned
 
-    panel = planned(run.release, run.step, run.events(Kind.CHANGE_ASSESSED))
-    return {"rules": panel.rules, "own": panel.own}
+    return planned(run.release, run.step, run.events(Kind.CHANGE_ASSESSED))
+
+
+def _excluded(panel: Panel, user: str) -> bool:
+    return user in panel.own and not panel.open_to(user)
+
+
+def _rule(rule: Rule, names: dict[str, str], escape: Callable[[str], str]) -> str:
+    people = ", ".join(names[id_] for id_ in rule.people)
+    whom = f"**{escape(rule.group)}** ({people})" if rule.group else people
+    wanted = ["a comment"] if rule.comment == "required" else []
+    wanted += [escape(f.label) + ("" if f.required else " (optional)") for f in rule.fields]
+    said = f", with {', '.join(wanted)}" if wanted else ""
+    own = "; also for one's own release" if rule.self_approval == "allowed" else ""
+    return f"{rule.quorum} of {whom}{said}{own}"

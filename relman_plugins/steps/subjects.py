@@ -14,6 +14,7 @@ from relman_plugins.domain.status import Verdict
 from relman_plugins.plan import words
 from relman_plugins.plan.model import StepKind
 from relman_plugins.spec.words import visible
+from relman_plugins.steps import ruled
 from relman_plugins.steps.assessed import told
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def body_of(
         f"{emergency}Release [{run.release_id}]({page}), started by {starter}.\n\n"
         f"**Who may answer:** {names(people)}; {need}, one rejection ends the release. "
         "Everybody else is refused.\n\n"
+        f"{ruled.told(run, one_line)}"
         f"**Until when:** {until or _until(args)}.\n\n"
         f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n{ticket}"
         f"**What is approved**\n\n| | |\n|---|---|\n{table}\n\n"

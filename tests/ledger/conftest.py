@@ -14,6 +14,8 @@ from relman_plugins.ledger.api import Ledger, ReleaseRecord
 from relman_plugins.plan.model import Options, ReleasePlan, Shape
 from tests.ledger.make import Clock, Open, make_shape
 
+CAROL = Actor(kind="person", id="carol", via="airflow")
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -80,14 +82,18 @@ def ledger(url: str, clock: Clock) -> Iterator[Ledger]:
 @pytest.fixture
 def open_release(ledger: Ledger) -> Open:
     def open_release(
-        run_id: str = "run-1", version: str = "1.1.0", shape: Shape | None = None, **options: Any
+        run_id: str = "run-1",
+        version: str = "1.1.0",
+        shape: Shape | None = None,
+        started_by: Actor = CAROL,
+        **options: Any,
     ) -> ReleaseRecord:
         shape = shape or make_shape()
         return ledger.open_release(
             plan=ReleasePlan(shape=shape, options=Options(version=version, **options)),
             dag_id=f"release__{shape.pipeline}",
             run_id=run_id,
-            started_by=Actor(kind="person", id="carol", via="airflow"),
+            started_by=started_by,
             conf={"version": version},
         )
 
