@@ -6,6 +6,8 @@ from typing import Any
 
 from relman_plugins.domain.parameter import Parameter
 
+_ONE_LINE = r"^[^\r\n]*$"
+
 
 class Field(Parameter):
     """One field that a rule of a gate asks for.
@@ -23,8 +25,8 @@ class Field(Parameter):
         """Return the JSON Schema of the field's value."""
         schema = super().json_schema()
         if self.type == "string" and not self.enum:
-            schema["pattern"] = rf"^(?:{self.pattern})$" if self.pattern else r"^[^\r\n]*$"
-            schema["not"] = {"pattern": r"[\r\n]"}
+            schema["pattern"] = rf"^(?:{self.pattern})$" if self.pattern else _ONE_LINE
+            schema["allOf"] = [{"pattern": _ONE_LINE}]
         return schema
 
     def takes(self) -> str:

@@ -183,6 +183,22 @@ def test_a_starter_is_known_by_the_name_too_where_ids_are_numbers(ledger: Ledger
     assert result.code == "own_release"
 
 
+def test_the_guard_knows_a_starter_by_the_name_too(ledger: Ledger, open_release: Open, clock: Clock) -> None:
+    numbered = Person(id="carol", airflow="17", name="Carol")
+    plan = make_shape(people=(ALICE, BOB, numbered))
+    args = plan.step(GATE).args | {"rules": [MANAGERS.model_dump(mode="json")]}
+    steps = [s.model_copy(update={"args": args}) if s.id == GATE else s for s in plan.steps]
+    release = open_release(shape=plan.model_copy(update={"steps": tuple(steps)}), started_by=STARTER)
+    build(ledger, release)
+    ask(ledger, release, rules=(), own={})
+    said = ledger.votes.cast(
+        release.release_id, GATE, airflow_user="17", name="a.carol", decision=Decision.APPROVE, via="api"
+    )
+    assert said.accepted
+    with pytest.raises(Refused, match="0 valid approvals"):
+        go(ledger, release, clock)
+
+
 def test_a_rule_may_allow_it(ledger: Ledger, open_release: Open, clock: Clock) -> None:
     release = asked(ledger, open_release, MANAGERS.model_copy(update={"self_approval": "allowed"}))
     assert say(ledger, release, "carol").accepted

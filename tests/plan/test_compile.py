@@ -14,7 +14,7 @@ from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.model import Options, ReleasePlan, Shape, StepKind
 from relman_plugins.plan.options import plan_release
 from relman_plugins.plan.text import render_mermaid, render_text
-from tests.plan.make import GATE, WINDOW, any_documents, documents, environment, pipeline
+from tests.plan.make import GATE, GROUP, WINDOW, any_documents, documents, environment, pipeline
 from tests.plan.rules import settle
 
 CHANGES = {StepKind.DEPLOY, StepKind.ROLL, StepKind.PREVIEW, StepKind.SHIFT}
@@ -319,3 +319,70 @@ def test_environments_are_compared_before_people_are_asked():
         "compares config, versions, drift, schema of a and b; 1 of release-managers (alice, bob) must accept "
         "differences; after 1d: reject"
     )
+
+
+def test_the_owners_gates_come_first_and_no_pipeline_weakens_them():
+    strict = {"approval": GROUP, "quorum": 1, "comment": "required", "timeout": "1h", "valid_for": "2h"}
+    own = {"approval": GROUP, "self_approval": "allowed", "timeout": "9d"}
+    alone, beside = (
+        compile_shape(
+            documents(
+                pipeline([{"environment": "prod", "gates": gates}]), [environment("prod", gates=[strict])]
+            )
+        )
+        for gates in ([], [own, own])
+    )
+    assert beside.step("prod.approval") == alone.step("prod.approval").model_copy(
+        update={"needs": beside.step("prod.approval").needs}
+    )
+    args = beside.step("prod.approval").args
+    (rule,) = args["rules"]
+    assert (rule["comment"], rule["self_approval"], args["timeout_s"], args["valid_for_s"]) == (
+        "required",
+        "refused",
+        3600,
+        7200,
+    )
+    asked = ("prod.approval", "prod.approval_2", "prod.approval_3")
+    assert beside.step("prod.deploy").gates == asked
+    assert beside.step("prod.approval_2").args["rules"][0]["self_approval"] == "allowed"
+
+
+def test_rules_know_groups_and_named_people_and_what_is_to_be_said():
+    rules = [
+        {"approval": GROUP},
+        {
+            "approval": ["bob"],
+            "comment": "required",
+            "fields": {"change": {"description": "Its number", "pattern": "CHG[0-9]+"}},
+        },
+    ]
+    shape = compile_shape(
+        documents(
+            pipeline([{"environment": "prod", "gates": [{"rules": rules, "timeout": "2h"}]}]),
+            [environment("prod")],
+        )
+    )
+    args = shape.step("prod.approval").args
+    assert (args["quorum"], [p["id"] for p in args["people"]]) == (2, ["alice", "bob"])
+    assert [(r["id"], r["group"], r["people"]) for r in args["rules"]] == [
+        (GROUP, GROUP, ["alice", "bob"]),
+        ("people", "", ["bob"]),
+    ]
+    assert words.answerers(shape.step("prod.approval")) == (
+        "1 of release-managers (alice, bob) and 1 of bob; with a comment, change"
+    )
+    with pytest.raises(PlanError, match="each counts once"):
+        compile_shape(
+            documents(
+                pipeline(
+                    [
+                        {
+                            "environment": "prod",
+                            "gates": [{"rules": [{"approval": ["bob"]}, {"approval": ["bob"]}]}],
+                        }
+                    ]
+                ),
+                [environment("prod")],
+            )
+        )
