@@ -137,7 +137,7 @@ replicas: {replicas}
 
 def _people(groups: dict[str, int], approvers: Sequence[str]) -> str:
     most = max(groups.values())
-    users = list(approvers) or [f"approver-{n}" for n in range(1, most + 1)]
+    users = list(approvers) or [f"approver-{n}" for n in range(1, most + 2)]
     ids = [user if _is_id(user) else f"approver-{n}" for n, user in enumerate(users, 1)]
     people = "".join(
         f"  {plain(id_)}: {{airflow: {plain(user)}}}\n" for id_, user in zip(ids, users, strict=True)

@@ -21,6 +21,7 @@ from relman_plugins.testing.demo_found import RATE, SERVICE, deploy_as_found, st
 from relman_plugins.testing.demo_screen import Screen, screen_for
 from relman_plugins.testing.demo_story import ACTS, Teller
 from relman_plugins.testing.stack import Stack
+from relman_plugins.testing.stack_config import USERS
 from relman_plugins.testing.stack_signals import Stopped, stoppable
 
 REPO = Path(__file__).resolve().parents[2]
@@ -57,13 +58,16 @@ def _run(stack: Stack, screen: Screen, approver: Approver, deadline: float) -> i
     with stack:
         found = deploy_as_found(stack)
         start_traffic(stack)
-        screen.say(f"Airflow    {stack.addresses.airflow}   (admin/admin, alice/alice, bob/bob, vera/vera)")
+        screen.say(
+            f"Airflow    {stack.addresses.airflow}   (log in as {', '.join(USERS)}; the password is the name)"
+        )
         if found:
             screen.say(f"as found   production runs {SERVICE} {found.version}, {RATE} requests per second")
         started = time.monotonic()
-        admin, alice = (AirflowUser(stack.addresses.airflow, user, user) for user in ("admin", "alice"))
+        people = {user: AirflowUser(stack.addresses.airflow, user, user) for user in USERS}
+        admin = people["admin"]
         try:
-            teller = Teller(stack, screen, admin, alice, approver, deadline)
+            teller = Teller(stack, screen, people, approver, deadline)
             teller.wait_for_dag()
             for number, act in enumerate(ACTS, start=1):
                 screen.heading(f"{number}. {SERVICE} {act.version}: {act.title}")
@@ -72,8 +76,8 @@ def _run(stack: Stack, screen: Screen, approver: Approver, deadline: float) -> i
                     screen.say(cost)
             tell(stack, admin, screen)
         finally:
-            admin.close()
-            alice.close()
+            for person in people.values():
+                person.close()
         screen.say(f"the three releases took {time.monotonic() - started:.0f} s; stopping")
     screen.say("stopped; no process is left")
     return 0

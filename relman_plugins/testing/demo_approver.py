@@ -61,7 +61,8 @@ class Prompt:
     def decide(self, question: Question) -> str | None:
         """Ask until there is an answer here or somewhere else."""
         _write(
-            f"\n{question.release_id} waits for you (you are alice).\n  {question.says}\n"
+            f"\n{question.release_id} waits for you (you are alice; if you approve, bob does too).\n"
+            f"  {question.says}\n"
             f"  In the browser instead, log in as alice with password alice: {question.url}\n"
         )
         while True:

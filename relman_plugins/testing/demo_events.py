@@ -81,6 +81,19 @@ def _opened(data: Event, _event: Event) -> str:
     return f"waits for {data.get('quorum')} of {names}: {subject.get('version')} ({digest}…)"
 
 
+def _voted(data: Event, event: Event) -> str:
+    actor = event.get("actor") or {}
+    did = "approves" if data.get("decision") == "approve" else "rejects"
+    missing = (
+        f"; {data['missing']} of {data.get('quorum')} missing: {data['still']}" if data.get("missing") else ""
+    )
+    return f"{actor.get('name') or data.get('person')} {did}{missing}"
+
+
+def _vote_refused(data: Event, _event: Event) -> str:
+    return f"refused: {data.get('reason')}"
+
+
 def _decided(data: Event, _event: Event) -> str:
     return f"{data.get('state')} by {data.get('by') or 'the time limit'}"
 
@@ -129,6 +142,8 @@ _WORDS: dict[str, Callable[[Event, Event], str]] = {
     "change.finished": _changed,
     "environment.removed": _removed,
     "gate.opened": _opened,
+    "gate.voted": _voted,
+    "vote.refused": _vote_refused,
     "gate.decided": _decided,
     "analysis.measured": _measured,
     "analysis.finished": _analysed,

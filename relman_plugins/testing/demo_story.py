@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relman_plugins.domain.identity import dag_id_of
-from relman_plugins.errors import ClientUnavailable, RelmanError
+from relman_plugins.errors import ClientError, ClientUnavailable, RelmanError
 from relman_plugins.testing.demo_api import AirflowUser
 from relman_plugins.testing.demo_approver import Approver, Question
 from relman_plugins.testing.demo_events import describe, mark_of
@@ -17,6 +17,8 @@ from relman_plugins.testing.demo_screen import Screen
 from relman_plugins.testing.stack import Stack
 
 DAG = dag_id_of(SERVICE)
+STARTER, FIRST, SECOND = "carol", "alice", "bob"
+"""Who starts releases, and who answers at their gates: the one who decides, and the one who then agrees."""
 _POLL_S = 0.4
 
 
@@ -56,13 +58,18 @@ class Teller:
 
     stack: Stack
     screen: Screen
-    admin: AirflowUser
-    alice: AirflowUser
+    people: Mapping[str, AirflowUser]
+    """Who is logged in, by name: carol starts releases; alice and bob answer; admin looks."""
     approver: Approver
     deadline: float
     """``time.monotonic()`` at which the demo gives up; the time that a person thinks does not count."""
     _own_way: bool = field(default=False, init=False)
     """Whether a person answered otherwise than the story does: the release may then end as it likes."""
+
+    @property
+    def admin(self) -> AirflowUser:
+        """Whoever looks."""
+        return self.people["admin"]
 
     def wait_for_dag(self) -> None:
         """Wait until Airflow knows the pipeline; StoryError with its import errors if it cannot."""
@@ -75,7 +82,7 @@ class Teller:
         """Release a version, answer at its gate, and return the release as it ended."""
         self._own_way = False
         conf = {"version": act.version, "changes": act.changes, "emergency": False, "dry_run": False}
-        run_id = self.admin.trigger(DAG, conf)
+        run_id = self.people[STARTER].trigger(DAG, conf)
         release = self._opened(run_id)
         release_id = str(release["release_id"])
         steps = self.admin.plan(release_id)["plan"]["shape"]["steps"]
@@ -103,6 +110,8 @@ class Teller:
                 self.screen.step(event.get("step"), mark_of(event), describe(event))
                 if event["kind"] == "gate.opened":
                     self._answer(act, release_id, run_id, str(event["step"]), event["data"])
+                elif event["kind"] == "gate.voted" and event["data"].get("missing"):
+                    self._say(SECOND, run_id, str(event["step"]), "Approve")
                 closed = closed or event["kind"] == "release.closed"
             self._tick(f"{release_id} did not close")
             if not closed and self.admin.run_state(DAG, run_id) in {"success", "failed"}:
@@ -121,10 +130,12 @@ class Teller:
             return []
 
     def _answer(self, act: Act, release_id: str, run_id: str, gate: str, data: Mapping[str, Any]) -> None:
-        while self.alice.required_action(DAG, run_id, gate) is None:
+        while self.people[FIRST].required_action(DAG, run_id, gate) is None:
             self._tick(f"the gate {gate} of {release_id} is not under Required Actions")
             if self.admin.run_state(DAG, run_id) == "failed":
                 raise StoryError(f"the gate {gate} of {release_id} did not open\n{self._log(run_id)}")
+        if act is ACTS[0]:
+            self._try_oneself(run_id, gate)
         subject = data.get("subject") or {}
         question = Question(
             release_id,
@@ -145,13 +156,30 @@ class Teller:
                 self.screen.resume()
         self._own_way = said != act.answer
         if said is not None:
-            self.alice.answer(DAG, run_id, gate, said)
-            self.screen.step(gate, None, f"alice answers in Airflow's Required Actions: {said}")
+            self._say(FIRST, run_id, gate, said)
+
+    def _say(self, who: str, run_id: str, gate: str, option: str) -> None:
+        self.people[who].answer(DAG, run_id, gate, option)
+        self.screen.step(gate, None, f"{who} answers in Airflow's Required Actions: {option}")
+
+    def _try_oneself(self, run_id: str, gate: str) -> None:
+        """Let whoever started the release try to approve it; the record then says why that is refused."""
+        self.screen.step(gate, None, f"{STARTER}, who started it, tries to approve it")
+        while True:
+            try:
+                self.people[STARTER].answer(DAG, run_id, gate, "Approve")
+            except ClientUnavailable:
+                self._tick(f"Airflow takes no answer at {gate}")
+            except ClientError:
+                return
+            else:
+                raise StoryError(f"{STARTER} started the release of run {run_id} and could approve it")
 
     def _is_open(self, release_id: str, gate: str) -> bool:
+        """Say whether nobody has answered yet."""
         self.stack.processes.check()
         gates = self.admin.release(release_id).get("gates") or []
-        return any(g.get("gate") == gate and g.get("state") == "open" for g in gates)
+        return any(g.get("gate") == gate and g.get("state") == "open" and not g.get("votes") for g in gates)
 
     def _check(self, act: Act, release: Mapping[str, Any], run_id: str) -> None:
         outcome = release["status"]["outcome"]

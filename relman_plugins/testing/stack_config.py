@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-USERS: Mapping[str, str] = {"admin": "admin", "alice": "user", "bob": "user", "vera": "viewer"}
+USERS: Mapping[str, str] = {
+    "admin": "admin",
+    "alice": "user",
+    "bob": "user",
+    "carol": "user",
+    "vera": "viewer",
+}
 """User → role of Airflow's simple auth manager. Everybody's password is the user name."""
 
 SLACK_TOKEN = "xoxb-relman-demo"  # noqa: S105 - the token of the embedded server, which listens on loopback only

@@ -68,6 +68,10 @@ def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
         ("checkout-1.3.0-1", "rejected", "failed"),
     ):
         assert f"{release}: {outcome}; its run is {run}; production runs 1.1.0" in said
+    assert "carol started it, and nobody approves their own release; ask one of: Alice Example, Bob" in said
+    story = said.partition("What Slack was told")[0]
+    assert story.count("1 of 2 missing: 1 of release-managers (Bob Example)") == 2
+    assert story.count("approved by bob") == 2
     cost = re.search(
         r"1\.2\.0 served (\d+) of (\d+) requests in production; .* (\d+) ms after the failing poll", said
     )

@@ -263,7 +263,7 @@ class TestDocs:
         for step in example.task_dict["open"].shape.steps:
             assert f"`{step.id.rpartition('.')[2]}`" in docs
         stage = docs.index("| **production** | **Environment production on sandbox")
-        assert docs.index("| `approval` | waits for 1 of release-managers (alice, bob, carol)", stage) > stage
+        assert docs.index("| `approval` | waits for 2 of release-managers (alice, bob, carol)", stage) > stage
         assert "```yaml\n" in docs
         assert "strategy:\n" in docs
         assert "`environments/production.yaml`" in docs

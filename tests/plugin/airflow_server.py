@@ -30,7 +30,7 @@ from relman_plugins.plan.model import EnvironmentPlan, Options, ReleasePlan, Sha
 from relman_plugins.testing.slack import SECRET, TOKEN, SlackServer
 
 ROOT = Path(__file__).resolve().parents[2]
-ROLES = {"admin": "admin", "alice": "user", "bob": "user", "uma": "user", "vera": "viewer"}
+ROLES = {"admin": "admin", "alice": "user", "bob": "user", "carol": "user", "uma": "user", "vera": "viewer"}
 GATE = "production.approval"
 PEOPLE = (
     Person(id="alice", airflow="alice", name="Alice Example", slack="U01ALICE"),

@@ -126,7 +126,7 @@ class TestDigest:
         [
             ("checkout.yaml", "max: 0.05", "max: 0.06"),
             ("environments/production.yaml", "replicas: 2", "replicas: 3"),
-            ("people.yaml", "[alice, bob, carol]", "[alice, carol]"),
+            ("people.yaml", "[alice, bob, carol]", "[carol, bob, alice]"),
             ("people.yaml", "airflow: bob", "airflow: robert"),
         ],
     )
