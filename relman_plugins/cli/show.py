@@ -140,6 +140,7 @@ def gate_table(gate: dict[str, Any]) -> Table:
             ("items", "\n".join(items)) if items else ("tests", "\n".join(tests) or "none recorded"),
             ("asked", ", ".join(people)),
             ("takes effect", words.moment(gate["effect_at"]) if gate.get("effect_at") else "at once"),
+            ("holds", f"until {words.moment(at)}" if (at := gate.get("valid_until")) else _holds(gate)),
             *([("rules", "\n".join(each))] if (each := rules.told(gate)) else []),
             ("missing", " ".join(filter(None, [str(gate["missing"]), _who(gate)]))),
             ("shown", str(gate["subject_digest"])),
@@ -149,6 +150,13 @@ def gate_table(gate: dict[str, Any]) -> Table:
 
 def _who(gate: dict[str, Any]) -> str:
     return f"({found})" if (found := rules.lacking(gate)) else ""
+
+
+def _holds(gate: dict[str, Any]) -> str:
+    from relman_plugins.plan.words import duration
+
+    seconds = gate.get("valid_for_s")
+    return f"for {duration(seconds)} once approved" if seconds else "without end"
 
 
 def _suite(suite: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from relman_plugins.plan.model import Shape, Step
 from tests.ledger.make import GATE, Clock, Open, build, make_shape, open_gate
 
 HOUR = 3600.0
-CANARY, MONITOR = "production.canary_10", "production.monitor"
+CANARY, MONITOR, ROLL = "production.canary_10", "production.monitor", "production.roll"
 
 
 def short_lived() -> Shape:
@@ -25,7 +25,8 @@ def short_lived() -> Shape:
     ]
     place = {"stage": "production", "environment": "production"}
     monitor = Step(id=MONITOR, kind="monitor", gates=(GATE,), changes=True, **place)
-    return shape.model_copy(update={"steps": (*steps, monitor)})
+    roll = Step(id=ROLL, kind="roll", gates=(GATE,), changes=True, **place)
+    return shape.model_copy(update={"steps": (*steps, monitor, roll)})
 
 
 @pytest.fixture
@@ -120,3 +121,15 @@ def test_what_does_not_match_is_refused_and_not_asked_again(
     build(ledger, release, "sha256:" + "b" * 64)
     with pytest.raises(Refused, match="approve again what is to ship now"):
         go(ledger, release)
+
+
+def test_each_wave_of_a_rolling_change_rests_on_the_approval(
+    ledger: Ledger, release: ReleaseRecord, clock: Clock
+) -> None:
+    made = NewEvent(kind=Kind.CHANGE_FINISHED, key="k", step=ROLL, environment="production")
+    ledger.record(release.release_id, made)
+    clock.forward(HOUR - 1)
+    go(ledger, release, ROLL)
+    clock.forward(1)
+    with pytest.raises(Lapsed):
+        go(ledger, release, ROLL)

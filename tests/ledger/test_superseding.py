@@ -161,3 +161,15 @@ def test_nobody_can_write_the_event_by_hand(ledger: Ledger, release: ReleaseReco
     event = NewEvent(kind=Kind.RELEASE_SUPERSEDED, key="k", actor=Actor(), data={"reason": "no"})
     with pytest.raises(Exception, match="only the ledger's own calls"):
         ledger.record(release.release_id, event)
+
+
+def test_the_first_of_two_gates_of_a_stage_supersedes_nothing(ledger: Ledger, open_release: Open) -> None:
+    shape = make_shape()
+    first = shape.step(GATE)
+    second = first.model_copy(update={"id": f"{GATE}_2", "needs": (GATE,)})
+    shape = shape.model_copy(update={"steps": (*shape.steps, second)})
+    older, newer = open_release("run-1", shape=shape), open_release("run-2", "1.2.0", shape=shape)
+    for release in (older, newer):
+        open_gate(ledger, release)
+    assert vote(ledger, newer).accepted
+    assert state(ledger, older) == "open"
