@@ -5,6 +5,7 @@ The caller of everything that writes holds the name ``ids``, so that the chain h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -139,9 +140,13 @@ def _moment(text: str) -> str:
 
 def chained(conn: Connection, release_id: str) -> Iterator[ChainedEvent]:
     """Yield the events of a release with everything that their hashes cover, oldest first."""
-    import json
+    yield from chained_of(conn, (release_id,))
 
-    for row in conn.execute(raw_events(conn, t.event.c.release_id == release_id)):
+
+def chained_of(conn: Connection, release_ids: Sequence[str]) -> Iterator[ChainedEvent]:
+    """Yield the events of several releases in the ledger's order, as :func:`chained`."""
+    query = raw_events(conn, t.event.c.release_id.in_(release_ids))
+    for row in conn.execute(query, execution_options={"yield_per": 1000}):
         values = _named(row)
         yield ChainedEvent.model_validate(
             values

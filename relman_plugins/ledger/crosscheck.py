@@ -107,7 +107,7 @@ def _rows(conn: Connection, table: Table) -> Iterator[dict[str, Any]]:
     as_is = type_coerce if conn.dialect.name == "sqlite" else cast
     columns = [as_is(c, Text).label(c.name) if isinstance(c.type, JSON) else c for c in table.c]
     query: Select[Any] = select(*columns).order_by(*table.primary_key.columns)
-    for row in conn.execution_options(yield_per=_CHUNK).execute(query).mappings():
+    for row in conn.execute(query, execution_options={"yield_per": _CHUNK}).mappings():
         yield dict(row)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
@@ -23,12 +24,13 @@ from relman_plugins.ledger.locks import Locks
 from relman_plugins.ledger.outbox import Outbox
 from relman_plugins.ledger.projections import Status, stable_of, status_of
 from relman_plugins.ledger.record import check_recordable, event_of, insert_event, release_name, select_events
-from relman_plugins.ledger.releases import ReleaseRecord
+from relman_plugins.ledger.releases import ReleaseRecord, where
 from relman_plugins.ledger.rollbacks import Asked
 from relman_plugins.ledger.votes import Votes
 from relman_plugins.plan.model import ReleasePlan
 
 if TYPE_CHECKING:
+    from relman_plugins.ledger.archive import Archived, Choice
     from relman_plugins.ledger.verify import Verified
 
 
@@ -64,14 +66,28 @@ class Ledger:
         """Raise LedgerUnavailable, with what to do, unless the database answers and has the right schema."""
         migrate.check(self._db)
 
-    def verify(self) -> list[Verified]:
-        """Check the whole ledger by its database alone, and return what was checked and what is wrong.
+    def verify(
+        self, *, anchor: Head | None = None, signed: Callable[[Any], str] | None = None
+    ) -> list[Verified]:
+        """Check the whole ledger, and return what was checked and what is wrong: see ``verify.verify``.
 
         Reads every row. Raises LedgerUnavailable as ``check``.
         """
         from relman_plugins.ledger.verify import verify
 
-        return verify(self._db)
+        return verify(self._db, anchor=anchor, signed=signed)
+
+    def archivable(self, before: datetime) -> Choice:
+        """Return which releases that closed before then (aware) would be archived, and which stay and why."""
+        from relman_plugins.ledger.archive import choose
+
+        return choose(self._db, before)
+
+    def archive(self, folder: Path, before: datetime, actor: Actor) -> Iterator[Archived]:
+        """Move the releases that closed before then (aware) to files: see ``archive.archive``."""
+        from relman_plugins.ledger.archive import archive
+
+        return archive(self._db, folder, before, actor)
 
     def close(self) -> None:
         """Close this process's idle connections; the next call connects again."""
@@ -227,7 +243,9 @@ class Ledger:
         with self._db.read() as conn:
             record = releases.find_release(conn, release_id)
             if record is None:
-                raise LedgerError(f"there is no release {release_id!r} in the ledger")
+                raise LedgerError(
+                    f"there is no release {release_id!r} in the ledger{where(conn, release_id)}"
+                )
             return status_of(record, select_events(conn, release_id))
 
     def stable(self, environment: str, service: str) -> Revision | None:

@@ -13,6 +13,7 @@ from relman_plugins.domain.chain import row_digest
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, release_id_of
 from relman_plugins.domain.status import Outcome
+from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database, serialise
 from relman_plugins.ledger.record import clean_json, insert_event, release_name
@@ -62,6 +63,7 @@ def open_release(
         query = select_releases().where(t.release.c.dag_id == dag_id, t.release.c.run_id == run_id)
         if (row := conn.execute(query).mappings().first()) is not None:
             return record_of(row)
+        _check_not_archived(conn, dag_id, run_id)
         shape, options, now = plan.shape, plan.options, db.now()
         release_id, n = _next_id(conn, shape.pipeline, options.version)
         values = {
@@ -104,13 +106,45 @@ def open_release(
         return record_of(conn.execute(query).mappings().one())
 
 
+def _check_not_archived(conn: Connection, dag_id: str, run_id: str) -> None:
+    query = select(t.archived_release.c.release_id).where(
+        t.archived_release.c.dag_id == dag_id, t.archived_release.c.run_id == run_id
+    )
+    if (release_id := conn.execute(query).scalar()) is not None:
+        raise LedgerError(
+            f"the run {run_id} was release {release_id}{where(conn, release_id)}: it has ended; "
+            "start another run"
+        )
+
+
+def where(conn: Connection, release_id: str) -> str:
+    """Return in words which file a release is in, to follow its name; empty when it is not archived."""
+    query = (
+        select(t.archive.c.file, t.archive.c.at)
+        .join(t.archived_release, t.archived_release.c.archive_id == t.archive.c.id)
+        .where(t.archived_release.c.release_id == release_id)
+    )
+    row = conn.execute(query).first()
+    return f", which went to the archive {row.file} on {row.at:%Y-%m-%d}" if row else ""
+
+
 def _next_id(conn: Connection, pipeline: str, version: str) -> tuple[str, int]:
-    mine = (t.release.c.pipeline == pipeline) & (t.release.c.version == version)
-    n = (conn.execute(select(func.max(t.release.c.n)).where(mine)).scalar() or 0) + 1
+    # Who archives excludes who opens, so a release is in one of the two tables.
+    tables = (t.release, t.archived_release)
+    highest = (
+        conn.execute(
+            select(func.max(table.c.n)).where(table.c.pipeline == pipeline, table.c.version == version)
+        ).scalar()
+        for table in tables
+    )
+    n = max(found or 0 for found in highest) + 1
     # Two pipelines can meet in one id: "a" at "1-1" and "a-1" at "1" are both a-1-1-1.
-    while conn.execute(
-        select(1).where(t.release.c.release_id == release_id_of(pipeline, version, n))
-    ).first():
+    while any(
+        conn.execute(
+            select(1).where(table.c.release_id == release_id_of(pipeline, version, n)).select_from(table)
+        ).first()
+        for table in tables
+    ):
         n += 1
     return release_id_of(pipeline, version, n), n
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The schema version this code needs: the newest migration. Versions compare as text."""
 
 VERSION_TABLE = "relman_schema"
@@ -148,6 +148,65 @@ head = Table(
     Column("length", BigInteger, nullable=False),
 )
 """Where the hash chain ends: one row, moved with every event. Without it, a cut tail would leave no trace."""
+
+archive = Table(
+    "archive",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", JSON, nullable=False),
+    Column("file", String(200), nullable=False),
+    Column("digest", String(71), nullable=False),
+    Column("releases", Integer, nullable=False),
+    Column("events", Integer, nullable=False),
+    Column("contents", String(71), nullable=False),
+    Column("prev_hash", String(71), nullable=False),
+    Column("hash", String(71), nullable=False),
+)
+"""A link of the chain beside the events: releases went to a file. Its id is the place in the chain."""
+
+archived_release = Table(
+    "archived_release",
+    metadata,
+    Column("release_id", String(200), primary_key=True),
+    Column("pipeline", String(63), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime, nullable=False),
+    Column("hash", String(71), nullable=False),
+    Column("archive_id", BigInteger, ForeignKey("archive.id"), nullable=False, index=True),
+    UniqueConstraint("dag_id", "run_id"),
+    UniqueConstraint("pipeline", "version", "n"),
+)
+"""What stays of a release that is in a file: nobody's name."""
+
+archived_run = Table(
+    "archived_run",
+    metadata,
+    Column("first_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("prev_hash", String(71), nullable=False),
+    Column("hash", String(71), nullable=False),
+    Column("archive_id", BigInteger, ForeignKey("archive.id"), nullable=False, index=True),
+)
+"""A stretch of the chain whose events are in a file."""
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", String(71), nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("key_id", String(71), nullable=False),
+    Column("signature", String(200), nullable=False),
+)
+"""The chain's end as it was once, signed: what is before it can't be written anew without the key."""
 
 lock = Table(
     "lock",

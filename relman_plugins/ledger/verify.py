@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, ForeignKeyConstraint, UniqueConstraint, func, inspect, select, text
 
 from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.chain import Head
 from relman_plugins.domain.event import Kind
 from relman_plugins.ledger import crosscheck, migrate
 from relman_plugins.ledger import tables as t
@@ -30,29 +31,41 @@ class Verified(Frozen):
     """At most ``MOST``, and one that counts the others."""
 
 
-def verify(db: Database) -> list[Verified]:
+def verify(
+    db: Database, *, anchor: Head | None = None, signed: Callable[[Any], str] | None = None
+) -> list[Verified]:
     """Check a ledger and return what was checked; the schema must be the one that this code needs.
 
-    Looked at are the database's own integrity, the protection of the record, whether every release and event
-    can be read, whether what they say of each other fits, and the fencing tokens. Nothing is changed. A
-    row that the database's owner rewrote with care can't be told from another here.
+    Looked at are the database's own integrity, the protection of the record, the hash chain from its first
+    event to its head, whether what other tables say fits the events, and the fencing tokens. Nothing is
+    changed.
+    Whoever owns the database can write all of it anew, with hashes that fit: only ``anchor``, where the
+    record ended once and which was kept elsewhere, and signed checkpoints tell then.
+
+    Args:
+        db: The ledger.
+        anchor: A head of earlier.
+        signed: Says what is wrong with the signature of a checkpoint's row; None when no key is at hand.
 
     Raises:
         LedgerUnavailable: the database doesn't answer, or has another schema.
     """
     migrate.check(db)
-    checks: list[tuple[str, Callable[[Connection], tuple[int, Iterator[str]]]]] = [
-        ("database", _database),
-        ("append-only", _protection),
-        ("chain", _chain),
-        ("releases", _releases),
-        ("events", _events),
-        ("endings", _endings),
-        ("votes", crosscheck.votes),
-        ("locks", _locks),
-    ]
     found = []
     with db.read() as conn:
+        walk = Walk(conn, anchor, signed)
+        checks: list[tuple[str, Callable[[Connection], tuple[int, Iterator[str]]]]] = [
+            ("database", _database),
+            ("append-only", _protection),
+            ("chain", lambda _: (_count(conn, t.event), walk.problems())),
+            ("signatures", lambda _: (walk.checkpoints, iter(walk.signatures))),
+            ("anchor", lambda _: (int(anchor is not None), iter([walk.at_anchor] if walk.at_anchor else []))),
+            ("releases", _releases),
+            ("events", _events),
+            ("endings", _endings),
+            ("votes", crosscheck.votes),
+            ("locks", _locks),
+        ]
         for name, check in checks:
             looked_at = 0
             told: list[str] = []
@@ -152,10 +165,6 @@ def _is_refusal(name: str, table: str, sql: str) -> bool:
     only = f'CREATE TRIGGER {name} BEFORE {when} ON "{table}"'
     fits = head.startswith(f"{only} WHEN EXISTS (") if verb == "REPLACE" else head == only
     return fits and body.startswith("SELECT RAISE(ABORT, ")
-
-
-def _chain(conn: Connection) -> tuple[int, Iterator[str]]:
-    return _count(conn, t.event), Walk(conn).problems()
 
 
 def _releases(conn: Connection) -> tuple[int, Iterator[str]]:
