@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ from relman_plugins.cli import complete
 from relman_plugins.cli.connect import connected
 from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.options import AnyFormat, Format, Release
-from relman_plugins.cli.screen import continued, echo_json, shown
+from relman_plugins.cli.screen import echo_json, shown
 
 if TYPE_CHECKING:
     from relman_plugins.cli.api import Api
@@ -86,21 +87,71 @@ def migrate(ledger_url: LedgerUrl = "") -> None:
 
 
 @app.command()
-def verify(ledger_url: LedgerUrl = "", form: AnyFormat = Format.TEXT) -> None:
-    """Check the ledger by its database alone: schema, protection, and whether all of it fits together."""
+def verify(
+    ledger_url: LedgerUrl = "",
+    head: Annotated[
+        str,
+        typer.Option(
+            "--head",
+            help="ID:HASH where the record ended once, as an earlier check printed it.",
+            show_default=False,
+        ),
+    ] = "",
+    archives: Annotated[
+        Path | None,
+        typer.Option("--archives", help="Folder with the files of `relman ledger archive`; check them too."),
+    ] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--archive", help="Check only this file, without a ledger; may be repeated.", show_default=False
+        ),
+    ] = None,
+    form: AnyFormat = Format.TEXT,
+) -> None:
+    """Check the ledger by its database alone: schema, protection, hash chain, and whether all fits together.
+
+    Names the first event that was changed, removed, put in or moved. Reads every row and changes nothing.
+    """
+    from relman_plugins.cli import record
     from relman_plugins.ledger.engine import Ledger
 
+    if file:
+        record.show_checks([record.file_checked(path) for path in file], form)
+        return
+    anchor = record.anchor_of(head) if head else None
     where = ledger_url or _configured()
-    found = Ledger(where).verify()
-    if form is Format.JSON:
-        echo_json([check.model_dump(mode="json") for check in found])
-    else:
+    ledger = Ledger(where)
+    found = ledger.verify(anchor=anchor)
+    if archives is not None:
+        found.append(record.archives_checked(ledger.archives(), archives))
+    if form is Format.TEXT:
         typer.echo(f"ledger at {_shown(where)}: reachable, schema is current")
-        for check in found:
-            said = "\n".join(check.problems) or f"{check.looked_at} checked"
-            typer.echo(continued(f"{'fail' if check.problems else 'ok':<4}  {check.check:<12}  {said}", 20))
-    if any(check.problems for check in found):
-        raise typer.Exit(Exit.FINDINGS)
+    record.show_checks(found, form)
+
+
+@app.command()
+def archive(
+    to: Annotated[
+        Path,
+        typer.Option("--to", help="Folder for the files, to be kept with the record.", show_default=False),
+    ],
+    older_than: Annotated[
+        str, typer.Option("--older-than", help="How long ago a release must have ended: 365d. At least 90d.")
+    ] = "365d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go, and stay.")] = False,
+    ledger_url: LedgerUrl = "",
+) -> None:
+    """Move releases that ended long ago from the ledger to files, names of people included.
+
+    What environments run or would go back to stays, and so does what later releases are compared with. The
+    ledger keeps the hashes, so that the rest of it can be verified, and no release id comes again. To be run
+    by the owner of the database's tables.
+    """
+    from relman_plugins.cli import record
+    from relman_plugins.ledger.engine import Ledger
+
+    record.archive(Ledger(ledger_url or _configured()), to, record.limit(older_than), dry_run=dry_run)
 
 
 def _kinds(wanted: list[str]) -> list[str]:

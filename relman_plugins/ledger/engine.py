@@ -83,6 +83,12 @@ class Ledger:
 
         return choose(self._db, before)
 
+    def archives(self) -> dict[str, str]:
+        """Return the files that releases went to, by name in the order of time, and the digest of each."""
+        with self._db.read() as conn:
+            rows = conn.execute(select(t.archive.c.file, t.archive.c.digest).order_by(t.archive.c.id))
+            return {row.file: row.digest for row in rows}
+
     def archive(self, folder: Path, before: datetime, actor: Actor) -> Iterator[Archived]:
         """Move the releases that closed before then (aware) to files: see ``archive.archive``."""
         from relman_plugins.ledger.archive import archive

@@ -29,6 +29,8 @@ class Verified(Frozen):
     """How many things were looked at."""
     problems: tuple[str, ...] = ()
     """At most ``MOST``, and one that counts the others."""
+    head: str = ""
+    """Of the chain: where it ends, ``ID:HASH``. Kept elsewhere, it is the ``anchor`` of a later check."""
 
 
 def verify(
@@ -67,6 +69,8 @@ def verify(
             ("locks", _locks),
         ]
         for name, check in checks:
+            if (name == "anchor" and anchor is None) or (name == "signatures" and not walk.checkpoints):
+                continue
             looked_at = 0
             told: list[str] = []
             try:
@@ -77,7 +81,8 @@ def verify(
                 told.append(f"can't be checked to its end: {' '.join(str(error).split())[:200]}")
             more = len(told) - MOST
             kept = [*told[:MOST], f"and {more} more"] if more > 0 else told
-            found.append(Verified(check=name, looked_at=looked_at, problems=tuple(kept)))
+            head = f"{walk.head.id}:{walk.head.hash}" if name == "chain" and walk.head.length else ""
+            found.append(Verified(check=name, looked_at=looked_at, problems=tuple(kept), head=head))
     return found
 
 
