@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.steps.asking import AskingOperator
+from relman_plugins.steps.ruled import asked
 from relman_plugins.steps.run import StepRun
 from relman_plugins.steps.subjects import body_of, glass_of, is_for, subject_of
 
@@ -48,22 +49,13 @@ class ApprovalSensor(AskingOperator):
         if found.skipped and not found.left:
             skipped = ", ".join(rule.called for rule in found.skipped)
             return f"break-glass: an emergency skips {skipped} here; it is to be approved afterwards"
-        people, quorum = run.plan.people(run.step.id), run.step.args["quorum"]
-        fewer: dict[str, Any] = {}
-        if found.skipped:
-            quorum = sum(rule.quorum for rule in found.left)
-            wanted = {id_ for rule in found.left for id_ in rule.people}
-            wanted.update((run.step.args.get("escalate") or {}).get("people") or ())
-            people = tuple(p for p in people if p.id in wanted)
-            fewer = {"rules": found.left, "quorum": quorum, "people": people}
         gate = self.ask_as_planned(
             context,
             run,
             subject=subject,
             headline=f"{run.shape.pipeline} {run.plan.options.version} → {run.step.environment}: approve?",
             renews=renews,
-            body=glass_of(found) + body_of(run, subject, people, quorum),
-            **fewer,
+            body=glass_of(found) + body_of(run, subject, *asked(run)),
         )
         return self.settle(context, run, gate)
 

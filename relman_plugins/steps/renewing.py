@@ -10,6 +10,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.errors import Lapsed, Refused, TooEarly
 from relman_plugins.plan.words import duration
 from relman_plugins.steps.asking import REMIND_S, AskingOperator
+from relman_plugins.steps.ruled import asked
 from relman_plugins.steps.subjects import body_of, subject_of
 
 if TYPE_CHECKING:
@@ -63,17 +64,14 @@ class RenewingOperator(AskingOperator):
             f"**Asked again.** An approval holds for {duration(args['valid_for_s'])}; the last one was over "
             f"when `{run.step.id}` was to begin. It waits for you, and everything stays as it is.\n\n"
         )
-        people, until = (
-            run.plan.people(lapsed.gate),
-            "the question stands until somebody answers" if changed else "",
-        )
+        until = "the question stands until somebody answers" if changed else ""
         what = f"{run.shape.pipeline} {run.plan.options.version}"
         gate = self.ask_as_planned(
             context,
             at_gate,
             subject=subject,
             headline=f"{what} → {run.step.environment}: still approved?",
-            body=why + body_of(at_gate, subject, people, args["quorum"], until),
+            body=why + body_of(at_gate, subject, *asked(at_gate), until),
             timeout_s=PATIENCE_S if changed else args["timeout_s"],
             remind_s=args.get("remind_s") or REMIND_S,
             renews=lapsed.round,

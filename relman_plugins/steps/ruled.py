@@ -11,13 +11,22 @@ from relman_plugins.domain.event import Kind
 
 if TYPE_CHECKING:
     from relman_plugins.domain.approval import Panel, Rule
+    from relman_plugins.domain.identity import Person
     from relman_plugins.steps.run import StepRun
 
 
 def ruled(run: StepRun) -> dict[str, Any]:
     """Return the rules of a step's gate for ``open_gate``; nothing for gates without any of their own."""
     panel = _panel(run)
-    return {"rules": panel.rules, "own": panel.own} if panel else {}
+    if panel is None:
+        return {}
+    return {"rules": panel.rules, "own": panel.own, "people": panel.people, "quorum": panel.needed}
+
+
+def asked(run: StepRun) -> tuple[tuple[Person, ...], int]:
+    """Return whom a gate calls on and how many must approve: without what an emergency skips."""
+    panel = _panel(run)
+    return (panel.people, panel.needed) if panel else (run.plan.people(run.step.id), run.step.args["quorum"])
 
 
 def told(run: StepRun, escape: Callable[[str], str]) -> str:
@@ -53,9 +62,16 @@ def told(run: StepRun, escape: Callable[[str], str]) -> str:
 def _panel(run: StepRun) -> Panel | None:
     if not run.step.args.get("rules"):
         return None
-    from relman_plugins.ledger.api import planned
+    from relman_plugins.ledger.api import planned, waived, waiver
 
-    return planned(run.release, run.step, run.events(Kind.CHANGE_ASSESSED))
+    panel = planned(run.release, run.step, run.events(Kind.CHANGE_ASSESSED))
+    if not waived(run.events(Kind.GATE_WAIVED), run.step.id):
+        return panel
+    rules = waiver(run.release, run.step).left
+    called = {id_ for rule in rules for id_ in rule.people}
+    called.update((run.step.args.get("escalate") or {}).get("people") or ())
+    people = tuple(p for p in panel.people if p.id in called)
+    return panel.model_copy(update={"rules": rules, "people": people})
 
 
 def _excluded(panel: Panel, user: str) -> bool:

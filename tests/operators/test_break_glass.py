@@ -23,6 +23,7 @@ PRODUCTION = """
 gates:
   - rules: [{approval: managers, waivable: true}, {approval: board}]
     escalate: {after: 2h, to: directors}
+    valid_for: 3h
 break_glass:
   group: incident
   audience: {slack: "#incidents"}
@@ -118,6 +119,26 @@ def test_the_rules_that_are_left_are_asked_for(world: World, comms: list[Any]) -
     assert said.accepted, said.reason
     assert release.resume(GATE, waiting, {"state": "approved"})["message"] == "approved by Bob"
     assert isinstance(release.run(FIRST).trigger, AnalysisTrigger)
+
+
+@pytest.mark.parametrize("board", [True])
+def test_what_was_skipped_is_not_asked_for_when_the_rest_is_asked_again(
+    world: World, comms: list[Any]
+) -> None:
+    release = emergency(world)
+    waiting = release.run(GATE)
+    assert world.ledger.votes.cast(
+        release.id, GATE, airflow_user="bob", decision=Decision.APPROVE, via="cli"
+    ).accepted
+    release.resume(GATE, waiting, {"state": "approved"})
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=3, seconds=1)):
+        again = release.run(FIRST)
+        assert [u.id for u in comms[-1].assigned_users] == ["bob", "dora"]
+        assert world.ledger.votes.cast(
+            release.id, GATE, airflow_user="bob", decision=Decision.APPROVE, via="cli"
+        ).accepted
+        done = release.resume(FIRST, again, {"state": "approved"})
+        assert isinstance(done.trigger, AnalysisTrigger)
 
 
 def test_maintenance_calls_the_second_group_and_tells_what_is_overdue(world: World, comms: list[Any]) -> None:
