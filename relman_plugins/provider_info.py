@@ -28,6 +28,11 @@ def get_provider_info() -> dict[str, Any]:
                         "",
                         "relman_ledger",
                     ),
+                    "signing_conn_id": _option(
+                        "Connection with the Ed25519 key that the record is signed with; empty for none.",
+                        "",
+                        "relman_signing",
+                    ),
                     "base_url": _option(
                         "Public address of Airflow for links; empty for [api] base_url.",
                         "",
@@ -94,6 +99,16 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "Sent as X-Scope-OrgID, for Mimir, Cortex and Thanos with tenants.",
                         "schema": {"type": ["string", "null"]},
                     },
+                },
+            },
+            {
+                "connection-type": "relman_signing",
+                "hook-class-name": f"{_HOOKS}.SigningConnectionHook",
+                "hook-name": "relman signing key",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "port", "schema", "login", "extra"],
+                    "relabeling": {"password": "Private key (Ed25519, PEM)"},
+                    "placeholders": {"password": "openssl genpkey -algorithm ed25519"},
                 },
             },
             {

@@ -7,6 +7,8 @@
                           embedded SQLite ledger ``<home>/ledger.db``. There is no fallback from one to
                           the other: a connection that cannot be read means no ledger, and no ledger means
                           that forward steps stop.
+``signing_conn_id``       Airflow connection with the Ed25519 private key that the record is signed with.
+                          Empty (the default): it is not signed.
 ``base_url``              Public address of Airflow for links; default ``[api] base_url``.
 ``trace_url``             Address of a trace in your tracing tool, for links, with ``{trace_id}`` in it. None
                           by default.
@@ -116,3 +118,8 @@ def notifiers() -> dict[str, Any]:
 def ledger_conn_id() -> str:
     """Return the connection id of the ledger's database, or an empty string for the embedded one."""
     return _get("ledger_conn_id")
+
+
+def signing_conn_id() -> str:
+    """Return the connection id of the key that the record is signed with, or an empty string for none."""
+    return _get("signing_conn_id")

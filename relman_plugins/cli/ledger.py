@@ -101,6 +101,14 @@ def verify(
         Path | None,
         typer.Option("--archives", help="Folder with the files of `relman ledger archive`; check them too."),
     ] = None,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--key",
+            help="Public key in PEM for the record's signatures; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     file: Annotated[
         list[Path] | None,
         typer.Option(
@@ -122,7 +130,7 @@ def verify(
     anchor = record.anchor_of(head) if head else None
     where = ledger_url or _configured()
     ledger = Ledger(where)
-    found = ledger.verify(anchor=anchor)
+    found = ledger.verify(anchor=anchor, signed=record.judge_of(key) if key else None)
     if archives is not None:
         found.append(record.archives_checked(ledger.archives(), archives))
     if form is Format.TEXT:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import getpass
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -31,6 +32,22 @@ def anchor_of(text: str) -> Head:
     if found is None:
         raise Stop(Exit.USAGE, f"--head {text!r}: expected ID:HASH as `relman ledger verify` prints it")
     return Head(id=int(found[1]), hash=found[2], length=0)
+
+
+def judge_of(paths: list[Path]) -> Callable[[Any], str]:
+    """Return what checks signatures with the public keys in files; end the command when one has none."""
+    from relman_plugins.ledger.checkpoints import judge
+    from relman_plugins.ledger.keys import public_key
+
+    keys = []
+    for path in paths:
+        try:
+            keys.append(public_key(path.read_text()))
+        except OSError as error:
+            raise Stop(Exit.USAGE, f"--key {path}: {error.strerror or error}") from None
+        except ValueError as error:
+            raise Stop(Exit.USAGE, f"--key {path}: {error}") from None
+    return judge(*keys)
 
 
 def limit(text: str) -> datetime:
@@ -60,6 +77,8 @@ def show_checks(found: list[Verified], form: Format) -> None:
         for one in found:
             said = "\n".join(one.problems) or f"{one.looked_at} checked"
             typer.echo(continued(f"{'fail' if one.problems else 'ok':<4}  {one.check:<12}  {said}", 20))
+        if signed := next((one.signed_up_to for one in found if one.signed_up_to), 0):
+            typer.echo(f"signed up to event {signed}")
         if head := next((one.head for one in found if one.head), ""):
             typer.echo(f"head: {head}")
             typer.echo("kept elsewhere, and given back with --head, it tells if anything was rewritten")

@@ -64,6 +64,21 @@ class PrometheusConnectionHook(_Tested):
         return "The metrics server answers queries."
 
 
+class SigningConnectionHook(_Tested):
+    """The private key that the record is signed with."""
+
+    conn_name_attr = "signing_conn_id"
+    default_conn_name = "relman_signing"
+    conn_type = "relman_signing"
+    hook_name = "relman signing key"
+
+    def _asked(self, connection: Any) -> str:
+        from relman_plugins.hooks.signing import key_of
+        from relman_plugins.ledger.keys import key_id
+
+        return f"The key is there; its id is {key_id(key_of(connection).public_key())}."
+
+
 class LedgerConnectionHook(_Tested):
     """The PostgreSQL database of the ledger."""
 

@@ -188,10 +188,7 @@ class Database:
                 raise self._unusable(error) from error
             if not _is_absence(error):
                 raise LedgerError(f"ledger {self.label} refused a statement: {_first_line(error)}") from error
-            raise LedgerUnavailable(
-                f"ledger {self.label} does not answer: {_first_line(error)}; check that the database is up "
-                "and that this machine may reach and write it"
-            ) from error
+            raise LedgerUnavailable(f"ledger {self.label} {_trouble(error)}") from error
 
     def _unusable(self, error: Exception) -> LedgerUnavailable:
         return LedgerUnavailable(
@@ -286,6 +283,24 @@ def _is_absence(error: Exception) -> bool:
     # A file that is damaged, or no database at all, has no class of its own.
     orig = getattr(error, "orig", None) or error
     return type(orig) is sqlite3.DatabaseError or bool(getattr(error, "connection_invalidated", False))
+
+
+def _trouble(error: Exception) -> str:
+    """Return what is the matter and what to do, to follow the ledger's name."""
+    said = _first_line(error)
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if state == "53100" or "disk is full" in said:
+        return (
+            f"has no room left ({said}); nothing was written. Free space where the database keeps its files"
+        )
+    if state == "55P03" or "database is locked" in said:
+        return (
+            f"is held by another writer for more than {PATIENCE_S:.0f} s ({said}); nothing was written. Look "
+            "for a process that hangs in a transaction, or a migration that is still at work, and try again"
+        )
+    return (
+        f"does not answer: {said}; check that the database is up and that this machine may reach and write it"
+    )
 
 
 def _first_line(error: Exception) -> str:

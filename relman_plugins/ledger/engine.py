@@ -30,6 +30,8 @@ from relman_plugins.ledger.votes import Votes
 from relman_plugins.plan.model import ReleasePlan
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from relman_plugins.ledger.archive import Archived, Choice
     from relman_plugins.ledger.verify import Verified
 
@@ -76,6 +78,12 @@ class Ledger:
         from relman_plugins.ledger.verify import verify
 
         return verify(self._db, anchor=anchor, signed=signed)
+
+    def checkpoint(self, key: Ed25519PrivateKey) -> Head | None:
+        """Sign where the record ends, if anything came since the last time: see ``checkpoints``."""
+        from relman_plugins.ledger.checkpoints import checkpoint
+
+        return checkpoint(self._db, key)
 
     def archivable(self, before: datetime) -> Choice:
         """Return which releases that closed before then (aware) would be archived, and which stay and why."""

@@ -29,6 +29,8 @@ class Verified(Frozen):
     """How many things were looked at."""
     problems: tuple[str, ...] = ()
     """At most ``MOST``, and one that counts the others."""
+    signed_up_to: int = 0
+    """Of the signatures: id of the last event (or other link) that one covers and holds."""
     head: str = ""
     """Of the chain: where it ends, ``ID:HASH``. Kept elsewhere, it is the ``anchor`` of a later check."""
 
@@ -60,7 +62,7 @@ def verify(
             ("database", _database),
             ("append-only", _protection),
             ("chain", lambda _: (_count(conn, t.event), walk.problems())),
-            ("signatures", lambda _: (walk.checkpoints, iter(walk.signatures))),
+            ("signatures", lambda _: (walk.checkpoints, _signatures(walk))),
             ("anchor", lambda _: (int(anchor is not None), iter([walk.at_anchor] if walk.at_anchor else []))),
             ("releases", _releases),
             ("events", _events),
@@ -69,7 +71,9 @@ def verify(
             ("locks", _locks),
         ]
         for name, check in checks:
-            if (name == "anchor" and anchor is None) or (name == "signatures" and not walk.checkpoints):
+            if (name == "anchor" and anchor is None) or (
+                name == "signatures" and not walk.checkpoints and signed is None
+            ):
                 continue
             looked_at = 0
             told: list[str] = []
@@ -82,8 +86,17 @@ def verify(
             more = len(told) - MOST
             kept = [*told[:MOST], f"and {more} more"] if more > 0 else told
             head = f"{walk.head.id}:{walk.head.hash}" if name == "chain" and walk.head.length else ""
-            found.append(Verified(check=name, looked_at=looked_at, problems=tuple(kept), head=head))
+            up_to = walk.signed_up_to if name == "signatures" else 0
+            found.append(
+                Verified(check=name, looked_at=looked_at, problems=tuple(kept), head=head, signed_up_to=up_to)
+            )
     return found
+
+
+def _signatures(walk: Walk) -> Iterator[str]:
+    yield from walk.signatures
+    if not walk.checkpoints:
+        yield "nothing of this record is signed; `relman_maintenance` signs with [relman] signing_conn_id"
 
 
 def _database(conn: Connection) -> tuple[int, Iterator[str]]:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from relman_plugins import settings, telemetry
+from relman_plugins.errors import ClientUnavailable, LedgerError
 from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.deliver import DeliverTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from relman_plugins.ledger.api import Ledger
 
 LEASE = "maintenance"
 LEASE_S = 90.0
@@ -44,12 +47,28 @@ class MaintenanceOperator(BaseOperator):
                 self.log.info("%d events from the spool are in the ledger now", replayed)
             for line in Housekeeper(book, _AirflowRuns(context["ti"])).round():
                 self.log.info("%s", line)
+            self._sign(book)
         finally:
             book.end_lease(LEASE, holder)
         self.defer(
             trigger=DeliverTrigger(until=time.time() + DELIVER_S, **deferral(settings.minimum_deferral())),
             method_name="delivered",
         )
+
+    def _sign(self, book: Ledger) -> None:
+        """Sign what was recorded since the last round, where there is a key to sign with.
+
+        Without the key releases go on: nothing becomes allowed by it, and the next signature covers what has
+        none yet. What is not signed is said here each round, and by `relman ledger verify --key`.
+        """
+        from relman_plugins.hooks.signing import signing_key
+
+        try:
+            key = signing_key()
+            if key is not None and (head := book.checkpoint(key)) is not None:
+                self.log.info("the record is signed up to event %d", head.id)
+        except (ClientUnavailable, LedgerError) as error:
+            self.log.error("the record is not signed: %s", error)
 
     def delivered(self, context: Context, event: dict[str, Any]) -> None:
         """Say what was delivered."""
