@@ -105,7 +105,12 @@ def _route_name(route: Route) -> str:
 
 def _environments(one: Shape, two: Shape) -> Iterator[Difference]:
     sides = [{e.name: e.model_dump() for e in s.environments} for s in (one, two)]
-    yield from _things("environment", sides[0], sides[1])
+    yield from _things("environment", sides[0], sides[1], risk=_riskier)
+
+
+def _riskier(what: str, before: Any, after: Any) -> str:
+    opens = what == "break_glass" and after is not None and before != after
+    return "look who may skip rules in an emergency" if opens else ""
 
 
 def _analyses(one: Shape, two: Shape) -> Iterator[Difference]:
@@ -253,7 +258,9 @@ def _weaker(what: str, before: Any, after: Any) -> str:
             return "something is not tried any more"
         case "rules" if words.OWN in str(after) and words.OWN not in str(before):
             return "whoever starts a release may approve it"
-        case "rules" if set(before or ()) - set(after or ()):
+        case "rules" if words.WAIVABLE in str(after) and words.WAIVABLE not in str(before):
+            return "an emergency may skip it"
+        case "rules" if set(before or ()) - set(after or ()) - {words.WAIVABLE}:
             return "a rule is another, or gone: look who decides now"
         case "people" if _answers_as_another(before, after):
             return "somebody answers as another user"

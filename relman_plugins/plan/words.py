@@ -33,6 +33,10 @@ OWN = "also by whoever started it"
 """How it is said that a rule lets people approve their own release."""
 
 
+WAIVABLE = "skipped in an emergency by those who may"
+"""How it is said that a rule can be waived."""
+
+
 def window(value: dict[str, Any]) -> str:
     """Write one weekly window: ``mon-fri 09:00-17:00 Europe/Berlin``."""
     return f"{_days(value['days'])} {value['from']}-{value['to']} {value['zone']}"
@@ -57,7 +61,8 @@ def demands(rule: dict[str, Any]) -> list[str]:
     fields = [f["name"] + ("" if f["required"] else " (optional)") for f in rule["fields"]]
     wanted = ([] if rule["comment"] == "optional" else ["a comment"]) + fields
     said = [f"with {', '.join(wanted)}"] if wanted else []
-    return said + ([OWN] if rule["self_approval"] == "allowed" else [])
+    said += [OWN] if rule["self_approval"] == "allowed" else []
+    return said + ([WAIVABLE] if rule.get("waivable") else [])
 
 
 def rule(asked: dict[str, Any]) -> str:
@@ -195,7 +200,11 @@ def _assess(shape: Shape, step: Step) -> str:
 def _approval(shape: Shape, step: Step) -> str:
     args = step.args
     holds = f"; holds for {duration(args['valid_for_s'])}" if args.get("valid_for_s") else ""
-    return f"waits for {answerers(step)}; after {duration(args['timeout_s'])}: {args['on_timeout']}{holds}"
+    second = args.get("escalate")
+    also = f", from {duration(second['after_s'])} on also {second['group']}" if second else ""
+    return (
+        f"waits for {answerers(step)}{also}; after {duration(args['timeout_s'])}: {args['on_timeout']}{holds}"
+    )
 
 
 def _window(shape: Shape, step: Step) -> str:

@@ -12,7 +12,7 @@ from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.diff import diff, render_text
 from relman_plugins.plan.model import Options, Shape
 from relman_plugins.plan.options import plan_release
-from tests.plan.make import GATE, PEOPLE, WINDOW, any_documents, documents, environment, pipeline
+from tests.plan.make import GATE, GROUP, PEOPLE, WINDOW, any_documents, documents, environment, pipeline
 
 METRIC = {"name": "errors", "query": "up", "max": 0.1, "tolerated_failures": 1}
 CANARY = {"canary": {"steps": [10, 50, 100], "analysis": "signals", "interval": "2s", "count": 3}}
@@ -187,3 +187,18 @@ def test_any_two_plans_can_be_compared_and_equal_ones_are_equal(one, two):
     digestless = [s.model_dump(exclude={"spec_digest"}) for s in shapes]
     assert bool(found.differences) == (digestless[0] != digestless[1])
     assert render_text(found)
+
+
+def test_who_may_break_the_glass_and_for_which_rule_is_dangerous():
+    glass = {"group": GROUP, "follow_up": {"approval": GROUP}}
+    before = shape(lambda _, e: e["prod"].update(gates=[GATE]))
+
+    def opened(_, environments):
+        environments["prod"].update(gates=[{**GATE, "waivable": True}], break_glass=glass)
+
+    found = diff(before, shape(opened))
+    assert {d.danger for d in found.dangers} == {
+        "an emergency may skip it",
+        "look who may skip rules in an emergency",
+    }
+    assert not diff(shape(opened), before).dangers
