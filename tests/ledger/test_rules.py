@@ -344,11 +344,12 @@ class TestWithdrawing:
         assert self.withdraw(ledger, release).code == "decided"
         assert ledger.votes.withdraw("ghost", GATE, airflow_user="a.alice", via="cli").code == "unknown_gate"
 
-    def test_a_withdrawn_approval_opens_nothing(self, ledger: Ledger, open_release: Open) -> None:
-        release = asked(ledger, open_release, MANAGERS.model_copy(update={"quorum": 2}))
-        say(ledger, release, "alice")
-        self.withdraw(ledger, release)
-        said = say(ledger, release, "bob")
-        assert said.gate is not None
-        assert (said.gate.state, said.gate.missing) == ("open", 1)
-        assert [p.id for p in said.gate.awaited] == ["alice"]
+
+def test_a_withdrawn_approval_opens_nothing(ledger: Ledger, open_release: Open) -> None:
+    release = asked(ledger, open_release, MANAGERS.model_copy(update={"quorum": 2}))
+    say(ledger, release, "alice")
+    ledger.votes.withdraw(release.release_id, GATE, airflow_user="a.alice", via="cli")
+    said = say(ledger, release, "bob")
+    assert said.gate is not None
+    assert (said.gate.state, said.gate.missing) == ("open", 1)
+    assert [p.id for p in said.gate.awaited] == ["alice"]

@@ -69,14 +69,17 @@ with DAG("other", schedule=None):
 class Server:
     """One API server process on a loopback port, and its databases."""
 
-    def __init__(self, home: Path, extra: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, extra: Mapping[str, str] | None = None, roles: Mapping[str, str] = ROLES
+    ) -> None:
         self.home = home
+        self.roles = roles
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "RELMAN"))} | {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{u}:{r}" for u, r in ROLES.items()),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{u}:{r}" for u, r in roles.items()),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
             "AIRFLOW__API__BASE_URL": self.url,
@@ -100,7 +103,7 @@ class Server:
         """Create the metadata database with the test DAGs in it."""
         (self.home / "dags").mkdir(parents=True)
         (self.home / "dags" / "tests.py").write_text(DAGS)
-        (self.home / "passwords.json").write_text(json.dumps({user: user for user in ROLES}))
+        (self.home / "passwords.json").write_text(json.dumps({user: user for user in self.roles}))
         for command in (["db", "migrate"], ["dags", "reserialize"]):
             done = subprocess.run(
                 ["airflow", *command],
@@ -242,10 +245,11 @@ class Server:
         people: Sequence[Person] = PEOPLE,
         shape: Shape | None = None,
         rules: Sequence[Rule] = (),
+        own: Mapping[str, str] | None = None,
     ) -> Any:
         """Start a run, open its release in the ledger and let it wait at its gate; return the record.
 
-        With ``items`` (by id) the gate is a checklist.
+        With ``items`` (by id) the gate is a checklist. ``own`` says whose own release it is.
         """
         listed = [{"id": name, "item": item} for name, item in (items or {}).items()]
         run_id = self.trigger("release__checkout", version=version)
@@ -266,6 +270,7 @@ class Server:
             people=people,
             quorum=quorum,
             rules=rules,
+            own=own,
             timeout_s=600,
             on_timeout="reject",
         )
