@@ -199,7 +199,10 @@ def _closed(event: Event, data: dict[str, Any], about: About) -> _Written:
     mark = OUTCOME_MARKS.get(outcome, "•")
     text = f"{mark} {code(event.release_id)} is closed: *{plain(outcome.replace('_', ' '), 40)}*"
     report = link(about.report_url(event.release_id), "Read the report")
-    return (text, *_quoted(data.get("reason")), *([context(report)] if report else []))
+    # Where the record ends at this moment, kept where the ledger's owner can't write: `ledger verify --head`.
+    record = f"record {code(f'{event.id}:{event.hash}')}" if event.hash else ""
+    small = [part for part in (report, record) if part]
+    return (text, *_quoted(data.get("reason")), *([context(*small)] if small else []))
 
 
 def _follow_ups(event: Event, data: dict[str, Any]) -> _Written:

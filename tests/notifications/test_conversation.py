@@ -48,7 +48,7 @@ EXPECTED = """\
       ↳ ↩️ production is rolled back to 1.0.0
       ↳ ↩️ checkout-1.1.0-1 is closed: rolled back
         │ error-rate: 0.4 is above 0.05
-        Read the report
+        Read the report  record 12:sha256:…
         👀 Alice: please look. Open the run"""
 
 
