@@ -133,3 +133,13 @@ def recordable(error: Exception) -> str:
     """
     own = str(error) if isinstance(error, RelmanError) else ""
     return own or f"{type(error).__name__}; the log says more"
+
+
+def unread(error: Exception) -> str:
+    """Return why a connection could not be read, as far as that may be recorded.
+
+    That there is none Airflow says in words of its own. What else a secrets backend, a parser or a driver
+    says may quote the connection, and belongs into the log.
+    """
+    known = type(error).__name__ == "AirflowNotFoundException" or isinstance(error, RelmanError)
+    return str(error) if known else f"{type(error).__name__}; the log says more"

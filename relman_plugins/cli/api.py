@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RELMAN = "/relman/api/v1"
 AIRFLOW = "/api/v2"
+LONGEST_REASON = 1000
+"""Characters of a refusal that are shown."""
 
 
 class Api:
@@ -166,4 +168,10 @@ def _reason(answer: httpx.Response) -> str:
         said = "; ".join(str(item.get("msg", item)) if isinstance(item, dict) else str(item) for item in said)
     if isinstance(said, dict):
         said = said.get("message") or said.get("reason") or str(said)
-    return str(said) if said else f"{answer.status_code} {answer.reason_phrase}"
+    return _brief(str(said)) if said else f"{answer.status_code} {answer.reason_phrase}"
+
+
+def _brief(text: str) -> str:
+    """Return the first paragraph, its middle left out if it is long: Airflow repeats what it was sent."""
+    first = " ".join(text.strip().partition("\n\n")[0].split())
+    return first if len(first) <= LONGEST_REASON else f"{first[: LONGEST_REASON - 100]} … {first[-97:]}"

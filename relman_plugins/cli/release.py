@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from relman_plugins.cli.api import Api
 
 
+OPENING_S = 30.0
+"""How long the command waits for the release to get its id: Airflow starts a run within seconds."""
+
+
 @connected
 def release(
     api: Api,
@@ -113,12 +117,27 @@ def release(
         typer.echo(shown(f"started {pipeline} {version}: {started['url']}"))
     elif watch:
         echo_line(started=started)
-    else:
-        echo_json(started)
     if started["paused"]:
         typer.echo(f"{dag_id} is paused in Airflow: the release waits until somebody unpauses it", err=True)
-    if watch:
-        follow(api, find_by_run(api, pipeline, run_id, interval), interval, form)
+    patience = None if watch else 0.0 if started["paused"] else OPENING_S
+    try:
+        release_id = find_by_run(api, pipeline, run_id, interval, patience)
+    except Stop:
+        if form is Format.JSON and not watch:
+            echo_json(started | {"release_id": None})  # the run is there, whatever became of it
+        raise
+    if watch and release_id:
+        follow(api, release_id, interval, form)
+    elif form is Format.JSON:
+        echo_json(started | {"release_id": release_id})
+    elif release_id:
+        typer.echo(shown(f"opened {release_id}; follow it with `relman status {release_id} --watch`"))
+    elif not started["paused"]:
+        typer.echo(
+            f"not opened within {OPENING_S:.0f} s: Airflow is busy; `relman status --pipeline {pipeline}` "
+            "shows it once it is",
+            err=True,
+        )
 
 
 def _no_pipeline(api: Api, pipeline: str) -> str:

@@ -54,6 +54,7 @@ def release_table(release: dict[str, Any]) -> Table:
         ("release", release["release_id"]),
         ("state", _state(release)),
         ("now", _now(status)),
+        ("waits for", "\n".join(map(waits_for, release.get("waits_for") or ()))),
         (
             "artifact",
             f"{artifact['version']} {words.short(artifact['digest'])}" if artifact else "not built yet",
@@ -231,6 +232,12 @@ def _now(status: dict[str, Any]) -> str:
     waiting = {w["gate"] for w in status["waiting_for"]}
     said += [step for step in status["current"] if step not in waiting]
     return "; ".join(said) or "between steps"
+
+
+def waits_for(lock: dict[str, Any]) -> str:
+    """Say whose lock a release waits for, as far as the caller may know."""
+    holder = lock["holder"] or "a release that you may not see"
+    return f"the lock of {lock['service']} in {lock['environment']}, which {holder} holds"
 
 
 def _names(people: Iterable[dict[str, Any]]) -> Iterable[str]:

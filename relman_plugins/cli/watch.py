@@ -23,8 +23,14 @@ TRIES = 5
 """How many looks in a row may find no server before the watch gives up."""
 
 
-def find_by_run(api: Api, pipeline: str, run_id: str, interval: float) -> str:
-    """Return the id of the release that a DAG run opens; waits until it has, or until the run has ended."""
+def find_by_run(
+    api: Api, pipeline: str, run_id: str, interval: float, within_s: float | None = None
+) -> str | None:
+    """Return the id of the release that a DAG run opens; waits until it has, or until the run has ended.
+
+    None when it has not within ``within_s`` seconds; without that, it is waited for as long as it takes.
+    """
+    until = None if within_s is None else time.monotonic() + within_s
     path = f"/dags/{part(f'release__{pipeline}')}/dagRuns/{part(run_id)}"
     while True:
         found = api.relman("GET", "/releases", params={"pipeline": pipeline, "run_id": run_id})["releases"]
@@ -35,6 +41,8 @@ def find_by_run(api: Api, pipeline: str, run_id: str, interval: float) -> str:
             raise Stop(
                 Exit.FINDINGS, f"run {run_id} ended ({state}) without opening a release; see its `open` task"
             )
+        if until is not None and time.monotonic() >= until:
+            return None
         time.sleep(interval)
 
 
@@ -84,13 +92,21 @@ def _objects(api: Api, release_id: str, interval: float) -> str:
 
 
 def _lines(api: Api, release_id: str, interval: float) -> str:
-    outcome = ""
+    from relman_plugins.cli.show import waits_for
+
+    outcome, waited, dry = "", list[str](), ""
     for release, events in _looks(api, release_id, interval):
         for event in events:
             typer.echo(words.event_line(event))
+        waiting = [waits_for(lock) for lock in release.get("waits_for") or ()]
+        for line in waiting:
+            if line not in waited:
+                typer.echo(shown(f"waits for {line}"))
+        waited = waiting
         outcome = release["status"]["outcome"] or ""
+        dry = " (dry run: nothing was changed)" if release["options"].get("dry_run") else ""
         sys.stdout.flush()
-    typer.echo(shown(f"{release_id}: {words.outcome(outcome)}"))
+    typer.echo(shown(f"{release_id}: {words.outcome(outcome)}{dry}"))
     return outcome
 
 

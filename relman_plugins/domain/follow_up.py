@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
+
+from pydantic import ValidationError
 
 from relman_plugins.domain.base import Frozen
 
@@ -59,8 +61,17 @@ def told(item: FollowUp) -> str:
 
 def read(data: Mapping[str, Any]) -> tuple[FollowUp, ...]:
     """Return the follow-ups of a recorded ``release.follow_up``; what this version can't read is left out."""
-    items: Sequence[Any] = data.get("items") or ()
-    return tuple(FollowUp.model_validate(i) for i in items if isinstance(i, dict) and i.get("what"))
+    items = data.get("items")
+    items = items if isinstance(items, list | tuple) else ()
+    return tuple(found for i in items if (found := _readable(i)) is not None)
+
+
+def _readable(item: Any) -> FollowUp | None:
+    try:
+        found = FollowUp.model_validate(item)
+    except ValidationError:
+        return None
+    return found if found.what else None
 
 
 def _row(form: Mapping[str, Any], n: int) -> FollowUp | None:

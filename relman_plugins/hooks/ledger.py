@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from relman_plugins import settings
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Kind
-from relman_plugins.errors import LedgerUnavailable
+from relman_plugins.errors import LedgerUnavailable, unread
 
 if TYPE_CHECKING:
     from relman_plugins.domain.event import Event
@@ -44,7 +44,7 @@ def ledger_url() -> str:
         return sqlalchemy_url(Connection.get(conn_id))
     except Exception as error:
         raise LedgerUnavailable(
-            f"cannot read the connection {conn_id!r} named by [relman] ledger_conn_id ({error}); "
+            f"cannot read the connection {conn_id!r} named by [relman] ledger_conn_id ({unread(error)}); "
             "create it (type relman ledger), or empty the setting to use the embedded SQLite ledger"
         ) from error
 
@@ -86,7 +86,7 @@ async def async_ledger_source() -> LedgerSource:
     try:
         url = sqlalchemy_url(await BaseHook.aget_connection(conn_id))
     except Exception as error:
-        message = f"cannot read the connection {conn_id!r} named by [relman] ledger_conn_id: {error}"
+        message = f"cannot read the connection {conn_id!r} named by [relman] ledger_conn_id: {unread(error)}"
 
         def unreadable() -> Ledger:
             raise LedgerUnavailable(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from relman_plugins.errors import ClientUnavailable
+from relman_plugins.errors import ClientUnavailable, unread
 
 if TYPE_CHECKING:
     from relman_plugins.clients.prometheus import Prometheus
@@ -22,8 +22,8 @@ async def async_prometheus(conn_id: str) -> Prometheus:
         connection = await BaseHook.aget_connection(conn_id)
     except Exception as error:
         raise ClientUnavailable(
-            f"cannot read connection {conn_id!r} of the metrics server: {error}; create it in Airflow (type "
-            "relman metrics), or name another in the analysis"
+            f"cannot read connection {conn_id!r} of the metrics server: {unread(error)}; create it in "
+            "Airflow (type relman metrics), or name another in the analysis"
         ) from error
     return prometheus_of(connection)
 

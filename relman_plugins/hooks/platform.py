@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from relman_plugins.errors import PlatformUnavailable
+from relman_plugins.errors import PlatformUnavailable, unread
 
 if TYPE_CHECKING:
     from relman_plugins.plan.model import EnvironmentPlan
@@ -51,6 +51,6 @@ def _driver(environment: EnvironmentPlan, connection: Any) -> Platform:
 
 def _unreadable(environment: EnvironmentPlan, error: Exception) -> PlatformUnavailable:
     return PlatformUnavailable(
-        f"cannot read connection {environment.connection!r} of environment {environment.name!r}: {error}; "
-        "create it in Airflow, or name another in the environment's file"
+        f"cannot read connection {environment.connection!r} of environment {environment.name!r}: "
+        f"{unread(error)}; create it in Airflow, or name another in the environment's file"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import AwareDatetime
@@ -11,6 +11,9 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import dag_id_of
 from relman_plugins.plugin import access, views
 from relman_plugins.plugin.deps import ledger, release_or_404
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.api import Ledger, ReleaseRecord
 
 router = APIRouter()
 
@@ -51,13 +54,44 @@ def list_releases(
 
 @router.get("/releases/{release_id}")
 def get_release(release_id: str, user: access.Reader) -> dict[str, Any]:
-    """Return one release with its status, its gates and the locks that it holds."""
+    """Return one release with its status, its gates, and the locks that it holds or waits for."""
     store = ledger()
     record = release_or_404(store, release_id, user)
-    return views.release(store, record) | {
+    shown = views.release(store, record)
+    return shown | {
+        "waits_for": _waits_for(store, record, shown["status"]["current"], user),
         "gates": [views.gate(g) for g in store.votes.gates(release_id)],
         "locks": [views.lock(lock) for lock in store.locks.held(release_id)],
     }
+
+
+def _waits_for(
+    store: Ledger, record: ReleaseRecord, current: list[str], user: access.Reader
+) -> list[dict[str, Any]]:
+    """Return the locks that others hold where the current steps change something.
+
+    The holder is named to those only who may see it.
+    """
+    steps = [s for s in record.plan.shape.steps if s.id in current and s.changes and s.environment]
+    wanted = {(s.environment, record.service) for s in steps}
+    ahead = [
+        x
+        for x in (store.locks.held() if wanted else ())
+        if (x.environment, x.service) in wanted
+        and x.release_id != record.release_id
+        and x.expires_at > store.now()
+    ]
+    holders = {x.release_id: store.release(x.release_id) for x in ahead}
+    seen = {id_ for id_, r in holders.items() if r is not None and access.may(user, "GET", r.dag_id)}
+    return [
+        {
+            "environment": x.environment,
+            "service": x.service,
+            "since": x.acquired_at.isoformat(),
+            "holder": x.release_id if x.release_id in seen else None,
+        }
+        for x in ahead
+    ]
 
 
 @router.get("/releases/{release_id}/events")

@@ -17,7 +17,7 @@ from relman_plugins.spec.secrets import CODE as SECRET
 from relman_plugins.spec.secrets import looks_secret
 from relman_plugins.spec.trail import finding, holder, subject
 from relman_plugins.spec.values import expectation, got, hint_for
-from relman_plugins.spec.words import listed, quoted, suggestion
+from relman_plugins.spec.words import did_you_mean, listed, quoted, suggestion
 
 OTHER_KIND = "RM101"
 """Code for a file that is no document of the kind it should be: nothing else is said about it."""
@@ -38,6 +38,9 @@ def validated(document: Document, model: type[M]) -> tuple[M | None, list[Diagno
     missing = [d for d in details if d["type"] == "missing"]
     others = [d for d in details if d["type"] != "missing" and not _echo(document, d) and not _secret(d)]
     found = [_leak(document, d) or _translated(document, model, d) for d in others]
+    # A key with a slip in its name is not missing as well: correcting it is all there is to do.
+    slips = {(d["loc"][:-1], f.hint) for d, f in zip(others, found, strict=True)}
+    missing = [d for d in missing if (d["loc"][:-1], did_you_mean(str(d["loc"][-1]))) not in slips]
     return None, found + list(_missing(document, missing))
 
 

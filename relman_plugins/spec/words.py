@@ -57,4 +57,9 @@ def suggestion(name: object, names: Iterable[str]) -> str:
 
     by_fold = {n.casefold(): n for n in sorted(names, reverse=True)[-MOST_COMPARED:]}
     near = difflib.get_close_matches(str(name)[:100].casefold(), list(by_fold), n=1, cutoff=0.65)
-    return f"did you mean {quoted(by_fold[near[0]])}?" if near else ""
+    return did_you_mean(by_fold[near[0]]) if near else ""
+
+
+def did_you_mean(name: str) -> str:
+    """Return the hint that names what was probably meant."""
+    return f"did you mean {quoted(name)}?"

@@ -18,6 +18,7 @@ from relman_plugins.errors import (
     Refused,
     RelmanError,
     Superseded,
+    recordable,
 )
 from relman_plugins.plan.model import Shape, StepKind
 from relman_plugins.steps.outcome import passed
@@ -156,7 +157,7 @@ class ReleaseStepOperator(BaseOperator):
                 # What a platform refuses now, it refuses again; meanwhile the lock would keep others waiting.
                 self._fail(run, StepFailed(str(error)))
             # Recorded, so that the record says why a try ended, and raised, so that Airflow tries again.
-            data = self._about(run, str(error) or type(error).__name__, final=False)
+            data = self._about(run, recordable(error), final=False)
             run.record(Kind.STEP_FAILED, f"{run.attempt}:failed", data)
             raise
 

@@ -252,6 +252,29 @@ def test_a_release_is_started_and_followed(server: Server) -> None:
         assert watch.wait(30) == 1
 
 
+def test_without_watching_the_release_is_named_once_it_is_open(server: Server) -> None:
+    args = ["release", "checkout", "5.5.0", "--dry-run", "--interval", "0.2"]
+    dag = "/api/v2/dags/release__checkout"
+    before = server.ask("GET", dag, "alice").json()["is_paused"]
+    assert server.ask("PATCH", dag, "alice", json={"is_paused": False}).status_code == 200
+    with started(args, as_user(server, "alice")) as command:
+        assert command.stdout
+        first = line_with(command.stdout, "started checkout 5.5.0: ")
+        record = server.ledger.open_release(
+            plan=ReleasePlan(shape=SHAPE, options=Options(version="5.5.0", dry_run=True)),
+            dag_id="release__checkout",
+            run_id=unquote(first.strip().rpartition("/")[2]),
+            started_by=Actor(kind="person", id="alice"),
+            conf={},
+        )
+        line_with(command.stdout, f"opened {record.release_id}; follow it with `relman status")
+        assert command.wait(30) == 0
+    server.ask("PATCH", dag, "alice", json={"is_paused": before})
+    close(server, record.release_id, "succeeded")
+    watch = relman("status", record.release_id, "--watch", **as_user(server, "alice"))
+    assert watch.stdout.splitlines()[-1].endswith("(dry run: nothing was changed)")
+
+
 def test_what_cannot_be_started_says_why(server: Server) -> None:
     alice = as_user(server, "alice")
     unknown = relman("release", "chekout", "1.0.0", **alice)

@@ -89,6 +89,7 @@ HOSTILE = {
         "document type or entities",
     ),
     "deep": (b"<testsuites>" + b"<testsuite>" * 100_000, "nested deeper than 64"),
+    "far too many": (b"<testsuite>" + b"<a/>" * 300_001 + b"</testsuite>", "more than 300,000 elements"),
     "cut off": (suite("<testcase name='a'/>")[:-5], "not whole XML"),
     "empty": (b"", "is empty"),
     "blank": (b" \n", "is empty"),

@@ -156,6 +156,17 @@ def test_flakiness_has_its_limit_and_a_try_that_broke_off_counts(
     assert "at most 0 may be flaky" in found["reason"]
 
 
+@pytest.mark.parametrize("suite", [{**JUNIT, "max_failures": 3}])
+@pytest.mark.parametrize(("ends", "passed"), [(0, True), (1, True), (2, True), (3, False), (127, False)])
+def test_tolerated_failures_excuse_the_exit_code_that_they_have_and_no_other(
+    release: Release, code: Any, ends: int, passed: bool
+) -> None:
+    code(f"tests(a='failed', b='failed', c='passed'); sys.exit({ends})")
+    found = ended(release)
+    assert found["passed"] is passed
+    assert passed or f"exit code {ends}" in found["reason"]
+
+
 def test_an_old_report_is_never_read_again(release: Release, code: Any) -> None:
     code("if attempt == 1: tests(a='passed'); sys.exit(1)")
     found = ended(release)

@@ -97,6 +97,25 @@ def test_a_release_is_shown_as_recorded(server: Server) -> None:
     assert record.release_id in {g["release_id"] for g in waiting}
 
 
+def test_whose_lock_a_release_waits_for_is_said(server: Server) -> None:
+    holder, waiting = server.release("0.0.31"), server.release("0.0.32")
+    step = next(s for s in waiting.plan.shape.steps if s.changes and s.environment)
+    where = (str(step.environment), waiting.service)
+    lock = server.ledger.locks.acquire(*where, holder.release_id, 600)
+    began = NewEvent(kind=Kind.STEP_STARTED, key=f"{waiting.release_id}:{step.id}:started", step=step.id)
+    assert server.ledger.record(waiting.release_id, began)
+
+    def told(release_id: str) -> list[dict[str, Any]]:
+        found = server.ask("GET", f"{API}/releases/{release_id}", "vera").json()["waits_for"]
+        return [{k: x[k] for k in ("environment", "service", "holder")} for x in found]
+
+    expected = {"environment": where[0], "service": where[1], "holder": holder.release_id}
+    assert told(waiting.release_id) == [expected]
+    assert told(holder.release_id) == []
+    assert server.ledger.locks.release(*where, holder.release_id), lock
+    assert told(waiting.release_id) == []
+
+
 def test_answers_stay_out_of_frames_and_caches(server: Server) -> None:
     for user in (None, "vera"):
         headers = server.ask("GET", f"{API}/health", user).headers

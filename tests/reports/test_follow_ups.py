@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.follow_up import read
 from relman_plugins.domain.identity import Actor
 from relman_plugins.plan.model import Step, StepKind
 from relman_plugins.reports.facts import report_of
@@ -67,3 +70,9 @@ def test_nobodys_answer_and_none_needed_are_told_apart() -> None:
     none = after((Kind.FOLLOW_UP, {"items": []}))
     assert "none needed, says Bob Example" in markdown(none)
     assert markdown(none).endswith("|  |  |  |\n")
+
+
+@pytest.mark.parametrize("items", [None, 5, True, "text", [None, 1, {"what": ""}, {"what": 3}, {"who": "x"}]])
+def test_follow_ups_of_another_shape_are_left_out(items: Any) -> None:
+    assert read({"items": items}) == ()
+    assert [f.what for f in read({"items": [{"what": "a"}, {"strange": 1}]})] == ["a"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.severity import Severity
+from relman_plugins.errors import PlatformUnavailable
 from relman_plugins.triggers.approval import ApprovalTrigger
 from relman_plugins.triggers.waits import HoldTrigger
 from tests.steps.world import World, grades
@@ -100,3 +103,29 @@ def test_a_gate_marked_green_that_nobody_approved_is_told_and_stops_the_release(
     with pytest.raises(AirflowFailException, match="without a decision"):
         release.run("production.canary_50")
     assert Kind.GATE_BYPASSED in release.kinds()
+
+
+def test_what_a_driver_says_stays_in_the_log(world: World) -> None:
+    release = world.open().finished("open", "build", "staging.deploy")
+    task = release.task("staging.one")
+
+    def broken(*_: Any) -> str:
+        raise RuntimeError("cannot connect to postgresql://user:hunter2@db")
+
+    object.__setattr__(task, "act", broken)
+    with pytest.raises(RuntimeError):
+        task.execute(release.context("staging.one"))
+    [failed] = release.events(Kind.STEP_FAILED)
+    assert failed.data["message"] == "RuntimeError; the log says more"
+
+
+def test_a_connection_that_cannot_be_read_is_named_and_not_quoted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = world.open().finished("open", "build")
+    monkeypatch.setenv("AIRFLOW_CONN_RELMAN_SANDBOX", '{"password": "hunter2"')
+    with pytest.raises(PlatformUnavailable, match="cannot read connection 'relman_sandbox'"):
+        release.run("staging.deploy")
+    [failed] = release.events(Kind.STEP_FAILED)
+    assert "relman_sandbox" in failed.data["message"]
+    assert "hunter2" not in failed.data["message"]

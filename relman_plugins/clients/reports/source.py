@@ -16,6 +16,9 @@ MAX_BYTES = 50 * 1024 * 1024
 MAX_DEPTH = 64
 """The deepest nesting of XML elements that is read."""
 
+MAX_ELEMENTS = 300_000
+"""Elements of a report: each takes some 400 bytes of memory, however short it is written."""
+
 MAX_TEXT = 1000
 """Length to which names and messages from reports are cut, in characters."""
 
@@ -105,14 +108,18 @@ def xml(found: bytes, where: str, *, doctype: bool = False) -> Element:
 
 
 class _Bounded(TreeBuilder):
-    """Builds the tree as usual, and stops when it gets too deep."""
+    """Builds the tree as usual, and stops when it gets too deep, or has too many elements to be kept."""
 
     depth = 0
+    count = 0
 
     def start(self, tag: str, attrs: dict[str, str], /) -> Element:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ClientRejected(f"elements are nested deeper than {MAX_DEPTH}")
+        self.count += 1
+        if self.count > MAX_ELEMENTS:
+            raise ClientRejected(f"it has more than {MAX_ELEMENTS:,} elements; split the suite")
         return super().start(tag, attrs)
 
     def end(self, tag: str, /) -> Element:
