@@ -110,11 +110,19 @@ def test_from_the_form_over_the_gate_to_green(site: Site, alice: Page) -> None:
     assert "admin may not answer" in toast(stranger)
     assert site.ledger.votes.gate(release.release_id, GATE).votes == ()
 
-    alice.goto(f"{site.url}/required_actions")
-    alice.get_by_role("link", name="shop 1.1.0 → live: approve?").click()
-    alice.get_by_role("button", name="Approve", exact=True).wait_for()
-    said = alice.locator("main, body").last.inner_text()
+    # Nor may whoever started it.
+    alice.goto(gate_url)
+    alice.get_by_role("button", name="Approve", exact=True).click()
+    assert "own release" in toast(alice)
+    assert site.ledger.votes.gate(release.release_id, GATE).votes == ()
+
+    bob = site.login("bob")
+    bob.goto(f"{site.url}/required_actions")
+    bob.get_by_role("link", name="shop 1.1.0 → live: approve?").click()
+    bob.get_by_role("button", name="Approve", exact=True).wait_for()
+    said = bob.locator("main, body").last.inner_text()
     assert "Alice Example (alice), Bob Example (bob); one of them decides" in said
+    assert "Can't approve, as it is their own release: Alice Example" in said
     built = next(e for e in site.ledger.events(release.release_id) if e.kind.value == "artifact.built")
     for value in (
         "1.1.0",
@@ -128,22 +136,22 @@ def test_from_the_form_over_the_gate_to_green(site: Site, alice: Page) -> None:
     assert re.search(r"Users\s+7\b", said)
     assert release.plan.options.parameters == {"users": 7}
     assert "18 tests, 0 failed, 0 skipped" in said
-    quoted = alice.locator("blockquote")
+    quoted = bob.locator("blockquote")
     # What the requester wrote is all there, and nothing of it became markup but the address.
     assert " ".join(quoted.inner_text().split()) == " ".join(HOSTILE.split())
     assert quoted.locator("script, img, code, strong, h1, h2, del, li, table").count() == 0
     assert [a.get_attribute("href") for a in quoted.locator("a").all()] == [
         "https://tickets.example/PAY-17?a=1&b=2"
     ]
-    assert alice.title() != "owned"
-    link = alice.get_by_role("link", name=release.release_id, exact=True)
+    assert bob.title() != "owned"
+    link = bob.get_by_role("link", name=release.release_id, exact=True)
     assert unquote(link.get_attribute("href") or "").endswith(f"/dags/{DAG}/runs/{run_id}")
 
-    alice.get_by_role("button", name="Approve", exact=True).click()
-    assert "response successful" in toast(alice)
+    bob.get_by_role("button", name="Approve", exact=True).click()
+    assert "response successful" in toast(bob)
     eventually(lambda: site.admin.run_state(DAG, run_id) != "running", "the end of the run")
-    site.run_with_all_tasks(alice, DAG, run_id)
-    alice.get_by_text("Success", exact=True).first.wait_for()
-    assert alice.get_by_text("Failed", exact=True).count() == 0
+    site.run_with_all_tasks(bob, DAG, run_id)
+    bob.get_by_text("Success", exact=True).first.wait_for()
+    assert bob.get_by_text("Failed", exact=True).count() == 0
     for place in ("open", "group/trial", "trial.unit", "group/live", GATE, "close"):
-        alice.locator(f"a[href$='/dags/{DAG}/tasks/{place}']").first.wait_for()
+        bob.locator(f"a[href$='/dags/{DAG}/tasks/{place}']").first.wait_for()
