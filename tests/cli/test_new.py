@@ -31,7 +31,7 @@ def contents(folder: Path) -> dict[str, Any]:
     name=NAMES,
     policy=st.sampled_from([*POLICIES, "none"]),
     environments=st.lists(NAMES, min_size=1, max_size=4, unique=True),
-    approvers=st.sampled_from(["", "alice,bob", "42,Ünal Öz"]),
+    approvers=st.sampled_from(["", "alice,bob", "42,Ünal Öz", "alice,bob,carol"]),
     owner=st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=40),
 )
 @example(name="yes", policy="none", environments=["on", "no"], approvers="", owner="true")
@@ -42,12 +42,14 @@ def test_any_name_gives_a_folder_that_validates(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "specs")
         more: dict[str, Any] = {"policy": policy, "approvers": approvers, "owner": owner, "folder": folder}
+        # Of two people one may start the release, and a policy may ask for both: that is warned of.
+        warned = {"RM512"} if approvers.count(",") == 1 else set()
         new(name, environments=",".join(environments), **more)
-        assert check([folder]).diagnostics == ()
+        assert {d.code for d in check([folder]).diagnostics} <= warned
         other = "other" if name != "other" else "another"
         before = contents(folder)
         new(other, environments=",".join(environments), **more)
-        assert check([folder]).diagnostics == ()
+        assert {d.code for d in check([folder]).diagnostics} <= warned
         assert contents(folder).items() >= before.items()
 
 

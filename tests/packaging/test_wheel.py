@@ -102,6 +102,7 @@ def test_airflow_lists_the_provider_its_plugin_and_its_connection_types(installe
         "relman_ledger",
         "relman_prometheus",
         "relman_sandbox",
+        "relman_signing",
     }
     assert "relman" in installed.run("airflow", "config", "list", "--section", "relman")
 
