@@ -65,6 +65,7 @@ class Watched:
         self.answers: Counter[tuple[int, str]] = Counter()
         self.serving: set[int] = set()
         self.running: set[int] = set()
+        self.looks = threading.Semaphore(0)
         self.url = str(self.ask(start).url)
 
     def ask(self, desired: DesiredState) -> ObservedState:
@@ -74,6 +75,9 @@ class Watched:
         with watched(self._look):
             for desired in states:
                 assert self.ask(desired).matches(desired)
+                # On a busy machine the next state could come before anybody asked: one look that began now ends.
+                self.looks = threading.Semaphore(0)
+                assert all(self.looks.acquire(timeout=60) for _ in range(USERS + 1))
 
     def _look(self) -> None:
         status, _, headers = call(f"{self.url}/healthz")
@@ -82,6 +86,7 @@ class Watched:
         sides: list[ObservedRevision] = [s for s in (seen.stable, seen.candidate) if s]
         self.serving.add(sum(s.ready for s in sides if s.weight))
         self.running.add(sum(s.ready for s in sides))
+        self.looks.release()
 
 
 @pytest.mark.parametrize(("surge", "unavailable"), BOUNDS)
