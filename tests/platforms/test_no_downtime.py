@@ -75,7 +75,7 @@ class Watched:
         with watched(self._look):
             for desired in states:
                 assert self.ask(desired).matches(desired)
-                # On a busy machine the next state could come before anybody asked: one look that began now ends.
+                # On a busy machine the next state could come too soon: one look that began now ends first.
                 self.looks = threading.Semaphore(0)
                 assert all(self.looks.acquire(timeout=60) for _ in range(USERS + 1))
 
