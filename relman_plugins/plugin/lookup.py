@@ -45,13 +45,32 @@ def withheld(user_id: str, dag_id: str) -> str | None:
     return None if allowed else f"{user_id} may not change releases of {dag_id} in Airflow"
 
 
+def name_of(user_id: str) -> str | None:
+    """Return a user's name as ``access.display_name`` does of who is signed in; None where it is not known.
+
+    By it Airflow tells who started a run, where the auth manager's ids are not names.
+    """
+    if not can_look_up():
+        return None
+    try:
+        user = _user(user_id)
+    except Exception:
+        _log.exception("the auth manager can't say who %s is", user_id)
+        return None
+    return None if user is None else access.display_name(user)
+
+
 def _user(user_id: str) -> Any:
     manager = get_auth_manager()
     if isinstance(manager, SimpleAuthManager):
         return next((u for u in manager.get_users() if u.username == user_id), None)
-    if not user_id.isdecimal():
-        return None  # FAB counts its users.
-    user = manager.deserialize_user({"sub": user_id})
+    # FAB counts its users. Only one way of writing a number, so that no user has two ids.
+    if not (user_id.isascii() and user_id.isdecimal() and user_id == str(int(user_id))):
+        return None
+    try:
+        user = manager.deserialize_user({"sub": user_id})
+    except ValueError:
+        return None  # So FAB says that it has no such user.
     return user if getattr(user, "is_active", False) else None
 
 

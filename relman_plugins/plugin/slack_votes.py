@@ -58,7 +58,7 @@ def reply_to(store: Ledger, press: Press) -> Reply:
         asked.release,
         asked.gate,
         airflow_user=person.airflow if person else "",
-        name=person.name if person else "",
+        name=_known_as(person),
         decision=press.decision,
         digest=asked.digest,
         comment=comment,
@@ -97,8 +97,31 @@ def _against(
             if several
             else f"nobody who may answer {gate.gate} has your Slack id {press.user}; ask one of: {who}"
         )
-    reason = lookup.withheld(person.airflow, record.dag_id)
+    reason = lookup.withheld(person.airflow, record.dag_id) or _may_be_own(gate, press, person)
     return ("not_authorised", reason) if reason else None
+
+
+def _may_be_own(gate: GateState, press: Press, person: Person) -> str | None:
+    """Return why an approval may be of one's own release; None when it is known whether it is.
+
+    Airflow tells by name who started a run, and here only an id is at hand. Where the auth manager can't say
+    which name that is, a starter who is none of the gate's people by id could be any of them.
+    """
+    starters = set(gate.panel.own) - {p.airflow for p in gate.people}
+    refused = any(rule.self_approval == "refused" for rule in gate.panel.rules)
+    if press.decision is Decision.REJECT or not (starters and refused):
+        return None
+    if lookup.name_of(person.airflow) is not None:
+        return None
+    return (
+        f"Airflow's users can't be asked from here whether {person.name or person.airflow} started this "
+        "release, and nobody approves their own: approve in Airflow"
+    )
+
+
+def _known_as(person: Person | None) -> str:
+    """Return the name to vote under: Airflow's, by which a starter is recognised, where it has one."""
+    return "" if person is None else lookup.name_of(person.airflow) or person.name
 
 
 def _refuse(

@@ -1,0 +1,140 @@
+"""Who started a release does not approve it from Slack either, where Airflow's ids are not its names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from relman_plugins.domain.approval import Rule
+from relman_plugins.domain.identity import Actor, Person
+from relman_plugins.domain.status import Decision
+from relman_plugins.ledger.api import Ledger, ReleaseRecord, open_ledger
+from relman_plugins.notifications.buttons import Question
+from relman_plugins.plan.model import Options, ReleasePlan
+from relman_plugins.plugin import access, lookup
+from relman_plugins.plugin.slack_request import Place, Press
+from relman_plugins.plugin.slack_votes import Reply, reply_to
+from tests.ledger.make import GATE, make_shape
+
+PEOPLE = (
+    Person(id="alice", airflow="7", name="Alice Example", slack="U01ALICE"),
+    Person(id="bob", airflow="8", name="Bob Example", slack="U02BOB"),
+)
+RULE = Rule(id="managers", group="managers", people=("alice", "bob"), quorum=1)
+
+
+class FabAuthManager:
+    """FAB's, as far as it is asked: users have a number for an id, and a name of their own."""
+
+    names = {7: "alice", 8: "bob"}  # noqa: RUF012 - nobody changes it
+
+    def deserialize_user(self, token: dict[str, Any]) -> Any:
+        number = int(token["sub"])
+        if number not in self.names:
+            raise ValueError(f"User with id {number} not found")
+        return SimpleNamespace(
+            is_active=True, get_id=lambda: number, get_name=lambda: self.names[number], id=number
+        )
+
+    def is_authorized_dag(self, **_: Any) -> bool:
+        return True
+
+
+class OtherAuthManager:
+    """One that can't say anything of who is not there."""
+
+
+@pytest.fixture
+def manager(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    made = request.param()
+    for module in (lookup, access):
+        monkeypatch.setattr(module, "get_auth_manager", lambda: made)
+    monkeypatch.setattr(access, "DagModel", SimpleNamespace(get_team_name=lambda _: None))
+    return made
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Any:
+    found = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield found
+    found.close()
+
+
+def asked(ledger: Ledger, starter: str) -> ReleaseRecord:
+    """A release that somebody started, as Airflow tells it: by name."""
+    record = ledger.open_release(
+        plan=ReleasePlan(shape=make_shape(people=PEOPLE), options=Options(version="1.1.0")),
+        dag_id="release__checkout",
+        run_id="run",
+        started_by=Actor(kind="person", id=starter, name=starter, via="airflow"),
+        conf={},
+    )
+    ledger.votes.open_gate(
+        record.release_id,
+        GATE,
+        subject={"version": "1.1.0"},
+        people=PEOPLE,
+        quorum=1,
+        rules=(RULE,),
+        own={starter: "started it"},
+        timeout_s=600,
+        on_timeout="reject",
+    )
+    return record
+
+
+def press(ledger: Ledger, record: ReleaseRecord, user: str, decision: Decision = Decision.APPROVE) -> Reply:
+    gate = ledger.votes.gate(record.release_id, GATE)
+    assert gate is not None
+    question = Question(release=record.release_id, gate=GATE, round=gate.round, digest=gate.subject_digest)
+    place, seal = Place(channel="C01REL"), f"{user}{decision}"
+    return reply_to(ledger, Press(user=user, question=question, decision=decision, place=place, seal=seal))
+
+
+def state(ledger: Ledger, record: ReleaseRecord) -> str:
+    gate = ledger.votes.gate(record.release_id, GATE)
+    assert gate is not None
+    return gate.state
+
+
+@pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
+def test_a_starter_known_by_name_is_refused_and_somebody_else_is_not(ledger: Ledger, manager: Any) -> None:
+    record = asked(ledger, "alice")
+    assert "nobody approves their own release" in press(ledger, record, "U01ALICE").told
+    assert state(ledger, record) == "open"
+    assert press(ledger, record, "U02BOB").counted
+    assert state(ledger, record) == "approved"
+
+
+@pytest.mark.parametrize("manager", [OtherAuthManager], indirect=True)
+def test_where_nobody_can_say_who_started_it_nobody_approves_from_slack(ledger: Ledger, manager: Any) -> None:
+    record = asked(ledger, "alice")
+    for user in ("U01ALICE", "U02BOB"):
+        assert "approve in Airflow" in press(ledger, record, user).told
+    assert state(ledger, record) == "open"
+    refused = [e.data["code"] for e in ledger.events(record.release_id) if e.kind == "vote.refused"]
+    assert refused == ["not_authorised"] * 2
+
+
+@pytest.mark.parametrize("manager", [OtherAuthManager], indirect=True)
+def test_a_starter_known_by_id_is_refused_and_others_are_not(ledger: Ledger, manager: Any) -> None:
+    record = asked(ledger, "7")
+    assert "nobody approves their own release" in press(ledger, record, "U01ALICE").told
+    assert press(ledger, record, "U02BOB").counted
+
+
+@pytest.mark.parametrize("manager", [OtherAuthManager], indirect=True)
+def test_a_rejection_is_nobodys_own(ledger: Ledger, manager: Any) -> None:
+    reply = press(ledger, asked(ledger, "alice"), "U01ALICE", Decision.REJECT)
+    assert reply.asks is not None, "a rejection asks for its reason, and is refused to nobody who is asked"
+
+
+@pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
+@pytest.mark.parametrize("user_id", ["07", "٧", "+7", " 7", "7.0", "seven", "", "9"])
+def test_a_user_has_one_id_and_one_only(manager: Any, user_id: str) -> None:
+    assert lookup.name_of(user_id) is None
+    assert "no active user" in str(lookup.withheld(user_id, "release__checkout"))
+    assert lookup.name_of("7") == "alice"
