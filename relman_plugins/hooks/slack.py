@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from relman_plugins.plan.routing import CONNECTIONS, SLACK
+
+log = logging.getLogger(__name__)
 
 CONNECTION = CONNECTIONS[SLACK]
 """The one connection whose workspace may vote. Routes may name others, of which any pipeline's author may
@@ -21,7 +25,10 @@ def signing_secret() -> str:
 
     try:
         found = Connection.get(CONNECTION).extra_dejson.get(FIELD)
-    except Exception:
-        # Missing, or no backend answers: without a secret nobody can vote from Slack.
+    except Exception as error:
+        # Without a secret nobody can vote from Slack. Why there is none says the doctor, to those who ask it;
+        # what a backend says may quote the connection.
+        if type(error).__name__ != "AirflowNotFoundException":
+            log.warning("the connection %s can't be read: %s", CONNECTION, type(error).__name__)
         return ""
     return found.strip() if isinstance(found, str) else ""

@@ -40,14 +40,44 @@ SECRET_S = 30.0
 
 WORKERS = 4
 MOST_WAITING = 40
-"""Presses that may be at work or wait in this process; more are refused, and Slack tells the person so."""
+"""Presses that may be at work or wait in this process; more are refused, and Slack tells the person so. As
+many words to people may wait beside them; more are left unsaid."""
 
 CALL_S = 10
 """How long one call to Slack may take."""
 
+FORM_S = 3
+"""How long opening a form may take: later Slack would not open it, and a vote waits behind it."""
+
 _log = logging.getLogger(__name__)
 _secret: tuple[float, str] | None = None
-_waiting: set[Future[Any]] = set()
+
+
+class _Crew:
+    """Threads with a bounded pile of work; made when first needed, so that a fork has its own."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._pool: ThreadPoolExecutor | None = None
+        self._waiting: set[Future[Any]] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is as much to do as may be."""
+        return len(self._waiting) >= MOST_WAITING
+
+    def submit(self, work: Any, *arguments: Any) -> Future[Any]:
+        """Have something done."""
+        self._pool = self._pool or ThreadPoolExecutor(WORKERS, self._name)
+        future = self._pool.submit(work, *arguments)
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+        return future
+
+
+_votes = _Crew("relman-slack-vote")
+_words = _Crew("relman-slack-word")
+"""Apart from votes: a Slack that does not answer must hold none of them, nor take their places."""
 
 
 @cache
@@ -72,9 +102,9 @@ async def _interactivity(request: Request) -> Response:
         return _problem(400, str(error))
     if press is None:
         return Response()
-    if len(_waiting) >= MOST_WAITING:
+    if _votes.is_full:
         return _problem(503, "too many presses at once; press again")
-    work = _submit(_votes(), _work, press)
+    work = _votes.submit(_work, press)
     try:
         reply = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(work)), ANSWER_S)
     except (TimeoutError, asyncio.CancelledError) as error:
@@ -120,26 +150,26 @@ def _open_form(press: Press, reply: Reply) -> bool:
     """Open the form; at once, since Slack allows three seconds from the press."""
     assert reply.asks is not None  # noqa: S101 - asked for by the caller
     view = form(reply.asks, press.decision, metadata_of(press))
-    return _call("views.open", {"trigger_id": press.trigger, "view": view})
+    return _call("views.open", {"trigger_id": press.trigger, "view": view}, FORM_S)
 
 
 def _later(press: Press, reply: Reply) -> None:
     """Tell the person, and nobody else."""
     if not reply.told:
         return
-    if len(_waiting) >= MOST_WAITING:
+    if _words.is_full:
         _log.warning("a member of Slack was not told: %s", reply.told)
         return
     said = {"channel": press.place.channel, "user": press.user, "text": reply.told}
     said |= {"thread_ts": press.place.thread} if press.place.thread else {}
-    _submit(_words(), _call, "chat.postEphemeral", said)
+    _words.submit(_call, "chat.postEphemeral", said)
 
 
-def _call(method: str, arguments: dict[str, Any]) -> bool:
+def _call(method: str, arguments: dict[str, Any], within_s: int = CALL_S) -> bool:
     try:
         from airflow.providers.slack.hooks.slack import SlackHook
 
-        hook = SlackHook(slack_conn_id=CONNECTION, timeout=CALL_S, retry_handlers=[])
+        hook = SlackHook(slack_conn_id=CONNECTION, timeout=within_s, retry_handlers=[])
         hook.call(method, json=arguments)
     except Exception as error:
         # Telling is not doing; and what Slack's library raises may quote the token.
@@ -148,24 +178,6 @@ def _call(method: str, arguments: dict[str, Any]) -> bool:
         _log.warning("Slack did not take %s: %s", method, why)
         return False
     return True
-
-
-def _submit(pool: ThreadPoolExecutor, work: Any, *arguments: Any) -> Future[Any]:
-    future = pool.submit(work, *arguments)
-    _waiting.add(future)
-    future.add_done_callback(_waiting.discard)
-    return future
-
-
-@cache
-def _votes() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(WORKERS, "relman-slack-vote")
-
-
-@cache
-def _words() -> ThreadPoolExecutor:
-    # Apart from votes: a Slack that does not answer must hold none of them.
-    return ThreadPoolExecutor(WORKERS, "relman-slack-word")
 
 
 def _unescaped(text: str) -> str:

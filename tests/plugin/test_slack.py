@@ -337,6 +337,16 @@ def test_a_slack_that_does_not_answer_changes_no_vote(server: Server) -> None:
     assert closed.gate.state == "open"
 
 
+def test_a_slack_that_hangs_takes_no_place_from_votes(server: Server) -> None:
+    asked = Asked(server, "5.1.28")
+    asked.slack.fault("hang", count=60, method="chat.postEphemeral", seconds=12)
+    # More words for people than may wait: what is over is left unsaid.
+    assert {asked.press(STRANGER).status for _ in range(50)} == {200}
+    assert asked.press(ALICE) == (200, "")
+    assert asked.gate.state == "approved"
+    asked.slack.api.faults.clear()
+
+
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
