@@ -111,6 +111,7 @@ def _one(db: Database, folder: Path, ids: tuple[str, ...], before: datetime, act
             "ledger itself is as it was recorded"
         )
     with db.write("open-release", *map(release_name, ids)) as conn:
+        _wait_for_rows(conn)
         serialise(conn, "ids")
         _check_unchanged(conn, ids, before, found)
         id_ = _note(conn, path, found, ids, now, actor)
@@ -209,6 +210,30 @@ def archive_hash(row: dict[str, Any]) -> str:
     """Return the hash of an archive's link in the chain."""
     values = {k: moment_text(v) if isinstance(v, datetime) else v for k, v in row.items() if k != "hash"}
     return digest_of({"relman": "archive", **values})
+
+
+def meddled(conn: Connection, row: Any) -> Iterator[str]:
+    """Yield what is wrong with an archive's note and with what it left; nothing when it holds."""
+    values = dict(row._mapping)
+    if archive_hash(values) != row.hash:
+        yield f"the note {row.id} of an archive ({row.file}) was changed: it gives another hash"
+    releases, runs = (
+        list(conn.execute(select(table).where(table.c.archive_id == row.id)).mappings())
+        for table in (t.archived_release, t.archived_run)
+    )
+    plain = [[run[name] for name in archive_file.Run._fields] for run in runs]
+    if contents_digest([dict(r) for r in releases], plain) != row.contents:
+        yield f"what is left of the releases in {row.file} (note {row.id}) is not what was left there"
+
+
+def _wait_for_rows(conn: Connection) -> None:
+    """Wait for writers of the tables whose rows come before their event, and keep new ones out.
+
+    A vote and a release are written first and told of then, for which they wait for ``ids``. Who has ``ids``
+    and then wants their tables waits for them, and they for it.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(text('LOCK TABLE "release", "vote" IN SHARE ROW EXCLUSIVE MODE'))
 
 
 def _remove(conn: Connection, ids: tuple[str, ...]) -> None:

@@ -17,6 +17,7 @@ from relman_plugins.domain.base import canonical_json
 from relman_plugins.domain.chain import FIRST, Head, moment_text
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.archive import meddled
 from relman_plugins.ledger.chain import computed, head, raw_events
 from relman_plugins.ledger.database import Database, serialise
 from relman_plugins.ledger.keys import key_id
@@ -57,14 +58,12 @@ def checkpoint(db: Database, key: Ed25519PrivateKey) -> Head | None:
 def _check_since(conn: Connection, last: Any, end: Head) -> None:
     """Raise LedgerError unless the events since the last checkpoint go from there to the end."""
     at, prev = (last.id, last.hash) if last is not None else (0, FIRST)
-    # An archive's link is covered by the walk of `verify`, and by the hash of what follows it.
-    notes = {row.id: row for row in conn.execute(select(t.archive).where(t.archive.c.id > at))}
-    runs = {
-        row.first_id: row
-        for row in conn.execute(select(t.archived_run).where(t.archived_run.c.first_id > at))
-    }
-    links = [(r.id, r.prev_hash, r.hash) for r in notes.values()]
-    links += [(r.first_id, r.prev_hash, r.hash) for r in runs.values()]
+    notes = list(conn.execute(select(t.archive).where(t.archive.c.id > at)))
+    runs = list(conn.execute(select(t.archived_run).where(t.archived_run.c.first_id > at)))
+    whole = {r.id for r in notes if not any(meddled(conn, r))}
+    links = [(r.id, r.prev_hash, r.hash if r.id in whole else "") for r in notes]
+    # What is archived since the checkpoint is noted since, too: a stretch without its note was put in.
+    links += [(r.first_id, r.prev_hash, r.hash if r.archive_id in whole else "") for r in runs]
     for row in conn.execute(raw_events(conn, after=at), execution_options={"yield_per": 1000}):
         links.append((row.id, row.prev_hash, row.hash if computed(row) == row.hash else ""))
     for id_, before, hash_ in sorted(links):

@@ -37,6 +37,7 @@ def needed(conn: Connection) -> dict[str, str]:
             conn.execute(select(t.outbox.c.release_id).where(t.outbox.c.state == "pending")).scalars(),
         ),
         ("has a rollback that was asked for", _asked(conn)),
+        ("owes a decision about what was skipped", _owing(conn)),
         ("is what an environment runs or would go back to", _changers(conn)),
         ("is the newest of its pipeline", _newest(conn)),
         (f"is one of the last {SUCCESSES} successful ones of its pipeline", _succeeded(conn)),
@@ -52,6 +53,19 @@ def _under_way(conn: Connection) -> Iterable[str]:
         t.event.c.release_id == t.release.c.release_id, t.event.c.kind == Kind.RELEASE_CLOSED.value
     )
     return conn.execute(select(t.release.c.release_id).where(~closed)).scalars()
+
+
+def _owing(conn: Connection) -> Iterable[str]:
+    decided = t.event.alias()
+    settled = exists().where(
+        decided.c.release_id == t.event.c.release_id,
+        decided.c.step == t.event.c.step,
+        decided.c.kind == Kind.GATE_DECIDED.value,
+    )
+    query = select(t.event.c.release_id).where(
+        t.event.c.kind == Kind.GATE_OPENED.value, t.event.c.data["debt"].as_boolean(), ~settled
+    )
+    return conn.execute(query).scalars()
 
 
 def _asked(conn: Connection) -> Iterable[str]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, select
 
 from relman_plugins.domain.chain import FIRST, Head
 from relman_plugins.ledger import tables as t
-from relman_plugins.ledger.archive import archive_hash, contents_digest
+from relman_plugins.ledger.archive import meddled
 from relman_plugins.ledger.chain import computed, head, raw_events
 
 _STREAM = {"yield_per": 2000}
@@ -93,18 +93,9 @@ class Walk:
         self._go_to(row.first_id, row.last_id, row.hash, row.length)
 
     def _archive(self, row: Any) -> Iterator[str]:
-        values = dict(row._mapping)
-        if archive_hash(values) != row.hash:
-            yield f"the note {row.id} of an archive ({row.file}) was changed: it gives another hash"
         if row.prev_hash != self._prev:
             yield self._gap(row.id, row.prev_hash)
-        releases, runs = (
-            list(self._conn.execute(select(table).where(table.c.archive_id == row.id)).mappings())
-            for table in (t.archived_release, t.archived_run)
-        )
-        plain = [[r["first_id"], r["last_id"], r["length"], r["prev_hash"], r["hash"]] for r in runs]
-        if contents_digest([dict(r) for r in releases], plain) != row.contents:
-            yield f"what is left of the releases in {row.file} (note {row.id}) is not what was left there"
+        yield from meddled(self._conn, row)
         self._go_to(row.id, row.id, row.hash, 1)
 
     def _checkpoint(self, row: Any) -> Iterator[str]:

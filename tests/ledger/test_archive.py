@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import archive as archiving
 from relman_plugins.ledger.api import Ledger
 from relman_plugins.ledger.archive_file import check
-from tests.ledger.make import GATE, Clock, Open, build, open_gate
+from tests.ledger import test_break_glass as break_glass
+from tests.ledger.make import GATE, Clock, Open, build, make_shape, open_gate
 from tests.ledger.test_append_only import refused
+from tests.ledger.test_concurrency import in_threads
 
 ME = Actor(kind="person", id="carol", via="cli")
 OLD = [f"checkout-1.1.0-{n}" for n in range(1, 6)]
@@ -109,6 +111,47 @@ def test_what_others_need_stays(ledger: Ledger, old: datetime, open_release: Ope
     choice = ledger.archivable(old)
     assert set(choice.go) == set(OLD) - {OLD[1]}
     assert choice.stay == {OLD[1]: "had something recorded since"}
+
+
+def test_what_an_emergency_owes_stays_until_somebody_has_decided(
+    ledger: Ledger, open_release: Open, clock: Clock
+) -> None:
+    release = break_glass.start(ledger, [break_glass.MANAGERS])
+    ledger.votes.waive(release.release_id, GATE)
+    closed = NewEvent(kind=Kind.RELEASE_CLOSED, key="c", data={"outcome": "failed", "reason": ""})
+    ledger.record(release.release_id, closed)
+    with ledger._db.write() as conn:
+        conn.execute(text("UPDATE outbox SET state = 'sent'"))
+    limit = clock.forward(86_400 * 400)
+    open_release("run-now")
+    assert ledger.archivable(limit).stay == {release.release_id: "owes a decision about what was skipped"}
+    assert break_glass.cast(ledger, release, "a.erin").accepted
+    with ledger._db.write() as conn:
+        conn.execute(text("UPDATE outbox SET state = 'sent'"))
+    assert ledger.archivable(clock.forward(86_400)).go == (release.release_id,)
+
+
+def test_people_vote_and_releases_open_while_others_are_archived(
+    ledger: Ledger, old: datetime, open_release: Open, tmp_path: Path
+) -> None:
+    """What is written before its event (a vote, a release) and the archive must not wait for each other."""
+    waiting = [open_release(f"run-w{n}", shape=make_shape(f"shop-{n}")) for n in range(40)]
+    for release in waiting:
+        open_gate(ledger, release)
+
+    def vote(n: int) -> bool:
+        user = {"airflow_user": "a.alice", "decision": Decision.APPROVE}
+        voted = ledger.votes.cast(waiting[n].release_id, GATE, via="api", **user)
+        return voted.accepted and bool(open_release(f"run-v{n}", version="3.0.0"))
+
+    def work(n: int) -> bool:
+        return all(vote(i) for i in range(n - 1, 40, 4)) if n else bool(list(archive()))
+
+    def archive() -> Iterator[archiving.Archived]:
+        return ledger.archive(tmp_path / "out", old, ME)
+
+    assert in_threads(5, work) == [True] * 5
+    assert problems(ledger) == []
 
 
 CHANGE = {"desired": {"candidate": None}, "previous": None}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: TID253
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, insert, text
 
 from relman_plugins.domain.chain import chain_hash
 from relman_plugins.domain.event import Kind, NewEvent
@@ -136,3 +136,32 @@ def test_after_an_anchor_that_was_cut_off_the_check_says_so(signed: Ledger, url:
     assert "chain" not in {c.check for c in signed.verify() if c.problems}
     (kept,) = [c for c in signed.verify(anchor=anchor) if c.check == "anchor"]
     assert kept.problems == ("the record does not reach event 5: its end was cut",)
+
+
+def _hide(conn: Connection) -> None:
+    """Remove two events of the middle, and bridge the gap with what an archive would have left."""
+    unprotected(conn)
+    first, last = conn.execute(
+        text("SELECT prev_hash, hash FROM event WHERE key IN ('k4', 'k5') ORDER BY id")
+    ).all()
+    ids = [row.id for row in conn.execute(text("SELECT id FROM event WHERE key IN ('k4', 'k5') ORDER BY id"))]
+    conn.execute(
+        insert(t.archived_run).values(
+            first_id=ids[0], last_id=ids[1], length=2, prev_hash=first[0], hash=last[1], archive_id=0
+        )
+    )
+    conn.execute(text("DELETE FROM event WHERE key IN ('k4', 'k5')"))
+
+
+def test_nothing_is_signed_over_a_gap_that_no_archive_left(
+    signed: Ledger, release: ReleaseRecord, url: str
+) -> None:
+    for n in range(4, 7):
+        record(signed, release, n)
+    with create_engine(url, poolclass=NullPool).connect() as conn:
+        if conn.dialect.name == "postgresql":
+            conn.execute(text("SET session_replication_role = replica"))
+        _hide(conn)
+        conn.commit()
+    with pytest.raises(LedgerError, match="does not hold at"):
+        signed.checkpoint(KEY)
