@@ -15,12 +15,14 @@ import logging
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import pydantic
+
 import relman_plugins
+from relman_plugins.files import replace
 from relman_plugins.plan.model import Shape
 from relman_plugins.spec.files import Unreadable, bytes_of, is_there
 
@@ -110,7 +112,7 @@ class Cache:
         try:
             self._prepare(self._folder)
             if self._usable:
-                _write(self._place(file), rest)
+                replace(self._place(file), hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
         except OSError as error:
             self._usable = False
             log.warning("relman: nothing can be kept in %s: %s", self._folder, error)
@@ -145,7 +147,7 @@ def _digest(raw: bytes) -> str:
 def _code() -> str:
     """Return what stands for the code that compiles, or nothing when it is in no folder."""
     package = Path(next(iter(relman_plugins.__path__)))
-    found = [relman_plugins.__version__, sys.version]
+    found = [relman_plugins.__version__, sys.version, pydantic.VERSION]
     waiting = [str(package / room) for room in MADE_BY]
     while waiting:
         try:
@@ -169,11 +171,3 @@ def _is_ours(folder: Path) -> bool:
         return False
     mine = about.st_uid == os.geteuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return stat.S_ISDIR(about.st_mode) and mine
-
-
-def _write(place: Path, rest: bytes) -> None:
-    """Write an entry in one step: who reads it meanwhile has the one before."""
-    handle, name = tempfile.mkstemp(dir=place.parent, prefix=".writing-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
-    Path(name).replace(place)

@@ -7,23 +7,17 @@ needs it, and the DAG is built from that.
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from relman_plugins.files import replace
 from relman_plugins.plan.model import Shape
 
 
 def remember(folder: Path, shape: Shape) -> None:
     """Write a pipeline's shape; a later one replaces it, in one step."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".writing-")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(shape.model_dump(mode="json"), file)
-    Path(name).replace(_path(folder, shape.pipeline))
+    replace(_path(folder, shape.pipeline), shape.model_dump_json().encode())
 
 
 def recall(folder: Path, pipeline: str) -> Shape | None:

@@ -183,6 +183,18 @@ def test_without_a_place_to_keep_it_dags_are_built_all_the_same(
     assert "nothing can be kept" in caplog.text
 
 
+def test_a_full_disk_costs_no_dag_and_leaves_nothing_behind(specs: Path, home: Path) -> None:
+    code = (
+        "import resource; from pathlib import Path; from relman_plugins.factory.loader import load_dags; "
+        "import airflow.sdk; dags = {}; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
+        f"load_dags(dags, Path({str(specs)!r})); print(sorted(dags))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "release__checkout" in run.stdout.splitlines()[-1]
+    assert list(kept().iterdir()) == []
+
+
 def test_it_can_be_switched_off(specs: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__RELMAN__SPEC_CACHE", "off")
     load(specs)

@@ -117,7 +117,7 @@ def test_loading_imports_nothing_heavy(folder, tmp_path):
     loaded = python(MODULES, folder / "releases.py", home=tmp_path)
     assert heavy(loaded) == []
     rooms = {m.split(".")[1] for m in loaded if m.startswith("relman_plugins.")}
-    assert rooms <= {"domain", "errors", "settings", "spec", "plan", "factory", "calendars"}
+    assert rooms <= {"domain", "errors", "files", "settings", "spec", "plan", "factory", "calendars"}
 
 
 def test_nor_do_the_real_operators(tmp_path):

@@ -16,12 +16,12 @@ import fcntl
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from relman_plugins.errors import PlatformRejected
+from relman_plugins.files import replace
 
 
 @dataclass(frozen=True)
@@ -89,16 +89,8 @@ class Home:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a file by JSON: a reader sees the old content or the new, never a part.
+    """Replace a file by JSON, in one step.
 
     Not flushed to the disk: what the file describes are processes, which do not outlive the machine either.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as f:
-            json.dump(value, f)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace(path, json.dumps(value).encode())
