@@ -5,12 +5,13 @@ What the form looks like is data, in ``provider_info``: Airflow draws it without
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from airflow.sdk import BaseHook
 
 
-class _Tested(BaseHook):
+class _Tested(BaseHook, ABC):
     """A hook that is there for the connection form: real work goes through the other modules of this room."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -27,9 +28,9 @@ class _Tested(BaseHook):
         except Exception as error:
             return False, str(error) or type(error).__name__
 
+    @abstractmethod
     def _asked(self, connection: Any) -> str:
         """Ask the other side; return what it is in a sentence, or raise."""
-        raise NotImplementedError
 
 
 class SandboxConnectionHook(_Tested):

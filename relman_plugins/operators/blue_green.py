@@ -43,9 +43,7 @@ class PreviewOperator(ChangingOperator):
 
     def act(self, context: Context, run: StepRun) -> str:
         """Start it, and wait until every replica has proven what it is."""
-        done = self.settled(context, run)
-        if done is not None:
-            return done
+        self.not_taken_back(run)
         self.wait_for_window(run)
         lock = self.take_lock(run)
         platform, environment = platform_of(run.environment), run.environment
@@ -72,9 +70,7 @@ class KeepOperator(ChangingOperator):
 
     def act(self, context: Context, run: StepRun) -> str:
         """Wait for what is left of the time, then make the new version the stable one."""
-        done = self.settled(context, run)
-        if done is not None:
-            return done
+        self.not_taken_back(run)
         lock = self.take_lock(run)
         platform = platform_of(run.environment)
         self.still_serves(run, platform)

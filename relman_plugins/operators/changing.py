@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from relman_plugins import settings, telemetry
+from relman_plugins import settings
 from relman_plugins.calendars.weekly import Window, answer
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.domain.identity import Person
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
-from relman_plugins.domain.status import Verdict
-from relman_plugins.errors import LedgerUnavailable, Refused
+from relman_plugins.errors import Refused
 from relman_plugins.hooks.change import Change, converge, serves
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.plan.model import StepKind
 from relman_plugins.steps.base import LOCK_TTL_S, StepFailed
 from relman_plugins.steps.renewing import RenewingOperator
 from relman_plugins.steps.run import StepRun
-from relman_plugins.steps.subjects import question_of
-from relman_plugins.strategies.api import promoted, same_revision, withdrawn
+from relman_plugins.strategies.api import promoted, same_revision
 from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.waits import LockTrigger, WindowTrigger
-from relman_plugins.triggers.watch import Watch
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from relman_plugins.ledger.api import GateState, Lock
+    from relman_plugins.ledger.api import Lock
     from relman_plugins.platforms.base import Platform
-
-ASK_TIMEOUT_S = 24 * 3600.0
-"""How long people have to say what an undecided analysis means."""
-
-ASK_REMIND_S = 1800.0
-"""How often they are reminded: a part of the traffic is at the new version meanwhile."""
 
 
 class ChangingOperator(RenewingOperator):
@@ -128,58 +115,6 @@ class ChangingOperator(RenewingOperator):
             run, platform_of(environment), desired, lock, previous=previous, promoted=True, label="promote"
         )
 
-    def watch(self, run: StepRun, lock: Lock, previous: Revision | None, *, weight: int, count: int) -> None:
-        """Wait for the judgement of the numbers."""
-        from relman_plugins.triggers.analysis import AnalysisTrigger  # brings HTTP and the judge
-
-        args, environment = run.step.args, run.environment
-        watch = Watch(
-            release_id=run.release_id,
-            step=run.step.id,
-            attempt=run.attempt,
-            environment=environment,
-            service=run.service,
-            analysis=run.shape.analysis(args["analysis"]),
-            candidate=run.artifact,
-            stable=previous,
-            weight=weight,
-            interval_s=args["interval_s"],
-            count=count,
-            started_at=time.time(),
-            withdraw=withdrawn(previous, environment.replicas, environment.config),
-            token=lock.token,
-            before=seen_at_first(run),
-        )
-        self.defer(
-            trigger=AnalysisTrigger(
-                watch=watch.model_dump(mode="json"), **deferral(settings.minimum_deferral())
-            ),
-            method_name="judged",
-        )
-
-    def judged(self, context: Context, event: dict[str, Any]) -> Any:
-        """Go on by the verdict that the ledger has."""
-
-        def go_on(run: StepRun) -> Any:
-            if run.mine(Kind.STEP_FINISHED):
-                return None
-            return self.finish(run, self._judged(context, run, event))
-
-        return self._framed(context, go_on)
-
-    def passed(self, run: StepRun, reason: str) -> str:
-        """Do what follows a good judgement; return what was done."""
-        raise NotImplementedError
-
-    def decided(self, context: Context, run: StepRun, gate: GateState) -> str:
-        """A person took the undecided analysis for good."""
-        who = ", ".join(v.name or v.person for v in gate.votes)
-        return self._go_on(run, f"undecided by the numbers, accepted by {who}")
-
-    def _go_on(self, run: StepRun, reason: str) -> str:
-        self.still_serves(run, platform_of(run.environment))
-        return self.passed(run, reason)
-
     def still_serves(self, run: StepRun, platform: Platform) -> None:
         """Raise StepFailed when the record says that the new version has traffic and the platform says no.
 
@@ -198,65 +133,16 @@ class ChangingOperator(RenewingOperator):
                 "release gave it some: it was taken back, and is not brought in again"
             )
 
-    def settled(self, context: Context, run: StepRun) -> str | None:
-        """Return what was done when an earlier try already had a verdict; None when there is nothing yet.
+    def not_taken_back(self, run: StepRun) -> None:
+        """Raise StepFailed when the traffic was taken back from this release: bad numbers, or a person.
 
-        A try that Airflow lost after its numbers were bad must not bring the candidate back.
-
-        Raises:
-            StepFailed: the numbers were bad, or the traffic was taken back for another reason.
+        A try that Airflow lost after that must not bring the new version back.
         """
         for event in run.events(Kind.TRAFFIC_WITHDRAWN, Kind.ROLLBACK_FINISHED):
             if event.environment == run.step.environment:
                 why = event.data.get("reason") or "rolled back"
                 aborted = bool(event.data.get("aborted"))
                 raise StepFailed(f"{why}; the traffic is back at the old version", aborted=aborted)
-        found = run.mine(Kind.ANALYSIS_FINISHED)
-        if not found:
-            return None
-        verdict, reason = Verdict(found[-1].data["verdict"]), str(found[-1].data["reason"])
-        telemetry.note(verdict=verdict.value)
-        if verdict is Verdict.FAIL:
-            raise StepFailed(f"the numbers are bad: {reason}")
-        if verdict is Verdict.PASS:
-            return self._go_on(run, reason)
-        return self._ask_what_it_means(context, run, verdict, reason)
-
-    def _judged(self, context: Context, run: StepRun, event: dict[str, Any]) -> str:
-        if event.get("aborted") or event.get("verdict") == Verdict.FAIL:
-            stuck = event.get("stuck")
-            where = f"NOT taken back: {stuck}" if stuck else "back at the old version"
-            aborted = bool(event.get("aborted")) and not stuck
-            raise StepFailed(f"{event.get('reason')}; the traffic is {where}", aborted=aborted)
-        self._hold(run)
-        self._check(run)
-        done = self.settled(context, run)
-        if done is None:
-            # The trigger's record waits in a spool: the next try measures again rather than trust the event.
-            raise LedgerUnavailable("the ledger has no verdict of this analysis yet")
-        return done
-
-    def _ask_what_it_means(self, context: Context, run: StepRun, verdict: Verdict, reason: str) -> str:
-        people = all_approvers(run)
-        if not people:
-            raise StepFailed(
-                f"the analysis is undecided ({verdict}: {reason}) and the pipeline names nobody to ask; "
-                "add an approval gate so that its people can be asked"
-            )
-        subject, body = question_of(run, verdict, reason, people)
-        gate = self.ask(
-            context,
-            run,
-            subject=subject,
-            people=people,
-            quorum=1,
-            timeout_s=ASK_TIMEOUT_S,
-            on_timeout="reject",
-            remind_s=ASK_REMIND_S,
-            headline=f"{run.shape.pipeline} {run.plan.options.version}: the numbers say {verdict}. Go on?",
-            body=body,
-        )
-        return self.settle(context, run, gate)
 
 
 def changes_so_far(run: StepRun, *kinds: Kind) -> list[Event]:
@@ -286,9 +172,3 @@ def seen_at_first(run: StepRun) -> ObservedState:
 def is_first_deploy(previous: Revision | None, new: Revision) -> bool:
     """Say whether there is no other version to share traffic with."""
     return previous is None or same_revision(previous, new)
-
-
-def all_approvers(run: StepRun) -> tuple[Person, ...]:
-    """Return everybody who may approve anything in this pipeline, each once."""
-    gates = [s.id for s in run.shape.steps if s.kind is StepKind.APPROVAL]
-    return tuple({p.id: p for g in gates for p in run.plan.people(g)}.values())

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from relman_plugins.domain.event import Kind
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.operators.changing import (
-    ChangingOperator,
     changes_so_far,
     is_first_deploy,
     previous_of,
 )
+from relman_plugins.operators.judging import JudgingOperator
 from relman_plugins.operators.left import leave_behind
 from relman_plugins.plan.model import StepKind
 from relman_plugins.strategies.api import promoted, state_for_weight
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relman_plugins.steps.run import StepRun
 
 
-class DeployOperator(ChangingOperator):
+class DeployOperator(JudgingOperator):
     """Converge the environment to the step's weight, then wait for the analysis when the plan has one.
 
     Idempotent: a second try converges to the same state under the same lock, and does not bring a candidate

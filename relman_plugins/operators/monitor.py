@@ -6,7 +6,8 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from relman_plugins.hooks.platform import platform_of
-from relman_plugins.operators.changing import ChangingOperator, previous_of
+from relman_plugins.operators.changing import previous_of
+from relman_plugins.operators.judging import JudgingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from relman_plugins.steps.run import StepRun
 
 
-class MonitorOperator(ChangingOperator):
+class MonitorOperator(JudgingOperator):
     """Look at the numbers for the plan's time after 100 %, then let the old version go.
 
     Until then the old version stands by with all its replicas, so that going back is a matter of weights.

@@ -30,9 +30,7 @@ class RollOperator(ChangingOperator):
 
     def act(self, context: Context, run: StepRun) -> str:
         """Roll from what is there to the new version."""
-        done = self.settled(context, run)
-        if done is not None:
-            return done
+        self.not_taken_back(run)
         self.wait_for_window(run)
         lock = self.take_lock(run)
         platform, environment = platform_of(run.environment), run.environment

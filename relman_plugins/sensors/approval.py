@@ -64,4 +64,4 @@ class ApprovalSensor(AskingOperator):
         if gate.effect_at is not None and run.ledger.now() < gate.effect_at:
             when = f"{gate.effect_at:%Y-%m-%d %H:%M:%S} UTC"
             self.wait_until(run, gate.effect_at, f"approved, and takes effect at {when}")
-        return f"approved by {', '.join(v.name or v.person for v in gate.votes)}"
+        return super().decided(context, run, gate)

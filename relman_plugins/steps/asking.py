@@ -132,8 +132,8 @@ class AskingOperator(ReleaseStepOperator):
         return self._framed(context, lambda run: self.finish(run, self._answered(context, run, event)))
 
     def decided(self, context: Context, run: StepRun, gate: GateState) -> str:
-        """Go on after an approval; return what was done."""
-        raise NotImplementedError
+        """Go on after an approval; return what was done: here, that it was given."""
+        return f"approved by {', '.join(v.name or v.person for v in gate.votes)}"
 
     def _answered(self, context: Context, run: StepRun, event: dict[str, Any]) -> str:
         return self.settle(context, run, self.heard(context, run, event))

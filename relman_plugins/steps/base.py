@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -91,6 +92,7 @@ class ReleaseStepOperator(BaseOperator):
             )
         return self.execute(context)
 
+    @abstractmethod
     def act(self, context: Context, run: StepRun) -> str:
         """Do the step's work; return what was done, in one sentence.
 
@@ -99,7 +101,6 @@ class ReleaseStepOperator(BaseOperator):
             Refused: a rule says no.
             RelmanError: it could not be done; Airflow tries again.
         """
-        raise NotImplementedError
 
     def dry(self, run: StepRun) -> str:
         """Say what the step would do, for a dry run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
@@ -66,9 +67,9 @@ class ReleaseTrigger(BaseTrigger):
             **self.arguments(),
         }
 
+    @abstractmethod
     def arguments(self) -> dict[str, Any]:
         """Return the subclass's own constructor arguments, JSON only."""
-        raise NotImplementedError
 
     async def event(self, payload: dict[str, Any]) -> TriggerEvent:
         """Wait until the event may be yielded, then return it."""

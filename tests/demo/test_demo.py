@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 
 from tests.demo import living
 from tests.repo import tree
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -154,15 +154,15 @@ def test_up_starts_again_what_was_killed_with_its_state_and_at_its_address(tmp_p
 
 def served(front: str) -> str:
     """Ask production for its version until it answers."""
-    for _ in range(150):
+
+    def version() -> str | None:
         try:
             answer = httpx.get(f"{front}/production/checkout/healthz", timeout=5)
         except httpx.TransportError:
-            answer = None
-        if answer is not None and answer.status_code == 200:
-            return str(answer.json()["version"])
-        time.sleep(0.2)
-    raise AssertionError("production did not answer within 30 s")
+            return None
+        return str(answer.json()["version"]) if answer.status_code == 200 else None
+
+    return eventually(version, "production answers", within_s=30)
 
 
 def copy(to: Path) -> Path:

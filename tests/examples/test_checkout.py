@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.platforms.living import BASKET, CHECKOUT, call, until
+from tests.platforms.living import BASKET, CHECKOUT, call
+from tests.waiting import eventually
 
 VERSIONS = ["1.0.0", "1.1.0", "1.2.0", "1.3.0"]
 HEALTHY = [v for v in VERSIONS if v != "1.2.0"]
@@ -94,7 +95,7 @@ def test_an_analysis_sees_the_bad_canary_and_only_that(shared, revisions):
         return float(found[0]["value"][1]) if found else 0.0
 
     try:
-        until(lambda: ratio("1.2.0") > 0.2, "more than a fifth of the canary's answers are errors")
+        eventually(lambda: ratio("1.2.0") > 0.2, "more than a fifth of the canary's answers are errors")
         assert ratio("1.1.0") == 0
         seen = shared.converge(environment, stable=revisions["1.1.0"], stable_replicas=2)
         assert (seen.candidate, seen.stable.weight) == (None, 100)

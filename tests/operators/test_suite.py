@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from relman_plugins.domain.status import Outcome
 from relman_plugins.steps.subjects import body_of, subject_of
 from tests.steps import world as worlds
 from tests.steps.world import Release, World
+from tests.waiting import eventually
 
 SUITE = "staging.one"
 JUNIT = {"junit": "out/one.xml"}
@@ -329,9 +329,7 @@ def test_killed_with_the_task_the_suite_is_not_tried_again(
     task = release.task(SUITE)
     thread = threading.Thread(target=lambda: release._caught(lambda: _quietly(task, release)))
     thread.start()
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "began").exists() and time.monotonic() < deadline:
-        threading.Event().wait(0.05)
+    eventually((tmp_path / "began").exists, "the suite began")
     task.on_kill()
     thread.join(30)
     assert not thread.is_alive()

@@ -6,13 +6,10 @@ import json
 import signal
 import subprocess
 import sys
-import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +18,11 @@ import psutil
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.platforms import archive
 from relman_plugins.platforms.registry import platform
+from tests.waiting import eventually
 
 CHECKOUT = Path(__file__).parents[2] / "examples" / "checkout"
 COMMAND = [sys.executable, "-m", "relman_plugins.platforms.sandbox"]
 BASKET = {"items": [{"article": "mug", "quantity": 2}], "country": "DE"}
-
-
-def until(true: Callable[[], Any], what: str, patience_s: float = 20.0) -> Any:
-    """Wait for something to become true, as long as it takes on a busy machine."""
-    deadline, pause = time.monotonic() + patience_s, threading.Event()
-    while not (value := true()):
-        assert time.monotonic() < deadline, f"still not: {what}"
-        pause.wait(0.02)
-    return value
 
 
 def call(
@@ -71,7 +60,7 @@ class Daemon:
         ready = self.home.with_suffix(".ready")
         ready.unlink(missing_ok=True)
         self.process = subprocess.Popen([*COMMAND, "--home", str(self.home), "--ready-file", str(ready)])
-        until(lambda: ready.exists() or self.process.poll() is not None, "the daemon is ready")
+        eventually(lambda: ready.exists() or self.process.poll() is not None, "the daemon is ready")
         self.urls = json.loads(ready.read_text())
         self.driver = platform("sandbox", port=int(self.urls["control_url"].rpartition(":")[2]))
 

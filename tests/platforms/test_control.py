@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.platforms.living import BASKET, EXPOSED, call, made, until
+from tests.platforms.living import BASKET, EXPOSED, call, made
+from tests.waiting import eventually
 
 
 def listening(pid: int) -> set[str]:
@@ -117,7 +118,7 @@ def test_a_request_under_way_is_answered_by_a_replica_that_was_let_go(shared, re
     data = shared.home / "environments" / "draining" / "checkout" / "data"
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(call, url + "/slow")
-        until((data / "asked").exists, "the request is under way")
+        eventually((data / "asked").exists, "the request is under way")
         shared.converge("draining", stable=new, stable_replicas=1)
         assert shared.served(url, 3) == {"1.1.0": 3}
         (data / "go").touch()
@@ -153,12 +154,12 @@ def test_no_request_is_lost_while_the_traffic_moves(shared, revisions):
                     candidate_replicas=2,
                 )
                 before = seen.total()
-                until(lambda at=before: seen.total() > at + 30, "traffic flows")
+                eventually(lambda at=before: seen.total() > at + 30, "traffic flows")
             back = shared.converge("moving", stable=old, stable_replicas=2)
             assert (back.candidate, back.stable.weight) == (None, 100)
             before = seen[201, "1.1.0"]
             all_before = seen.total()
-            until(lambda: seen.total() > all_before + 60, "traffic flows")
+            eventually(lambda: seen.total() > all_before + 60, "traffic flows")
             # A request of each client may have been under way while the traffic moved.
             assert seen[201, "1.1.0"] <= before + 3
         finally:

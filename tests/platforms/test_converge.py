@@ -16,7 +16,8 @@ from relman_plugins.errors import PlatformRejected, PlatformUnavailable, StaleTo
 from relman_plugins.platforms.archive import pack
 from relman_plugins.platforms.base import Platform
 from relman_plugins.platforms.registry import names, platform
-from tests.platforms.living import BASKET, EXPOSED, call, made, until
+from tests.platforms.living import BASKET, EXPOSED, call, made
+from tests.waiting import eventually
 
 
 def test_nothing_is_there_before(shared):
@@ -87,14 +88,14 @@ def test_promotion_keeps_the_candidates_processes(shared, revisions):
     candidates = {p for p, e in shared.replicas("promote").items() if e["RELMAN_VERSION"] == "1.1.0"}
     seen = shared.converge("promote", stable=new, stable_replicas=2)
     assert (seen.stable.revision, seen.candidate) == (new, None)
-    until(lambda: shared.replicas("promote").keys() == candidates, "only the promoted replicas are left")
+    eventually(lambda: shared.replicas("promote").keys() == candidates, "only the promoted replicas are left")
 
 
 def test_other_configuration_is_another_set_of_processes(shared, revisions):
     shared.converge("config", stable=revisions["1.0.0"], stable_replicas=1, config={"A": "1"})
     before = shared.replicas("config").keys()
     shared.converge("config", stable=revisions["1.0.0"], stable_replicas=1, config={"A": "2"})
-    until(lambda: [e["A"] for e in shared.replicas("config").values()] == ["2"], "the new configuration")
+    eventually(lambda: [e["A"] for e in shared.replicas("config").values()] == ["2"], "the new configuration")
     assert not before & shared.replicas("config").keys()
 
 

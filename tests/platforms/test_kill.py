@@ -11,7 +11,8 @@ import threading
 import pytest
 
 from relman_plugins.errors import StaleToken
-from tests.platforms.living import COMMAND, call, until
+from tests.platforms.living import COMMAND, call
+from tests.waiting import eventually
 
 
 def canary(daemon, revisions, weight=20):
@@ -43,15 +44,15 @@ def test_a_killed_daemon_is_followed_by_one_that_takes_over(daemon, revisions):
 
     thread = threading.Thread(target=traffic)
     thread.start()
-    until(lambda: len(statuses) > 20, "traffic flows")
+    eventually(lambda: len(statuses) > 20, "traffic flows")
     daemon.kill()
-    until(lambda: 0 in statuses, "traffic notices that the daemon is dead")
+    eventually(lambda: 0 in statuses, "traffic notices that the daemon is dead")
     assert daemon.replicas().keys() == processes
     urls = daemon.urls
     daemon.start()
     assert daemon.observe("production") == before
     resumed = len(statuses)
-    until(lambda: len(statuses) > resumed + 20, "traffic flows again")
+    eventually(lambda: len(statuses) > resumed + 20, "traffic flows again")
     stop.set()
     thread.join()
     assert set(statuses[resumed + 1 :]) == {200}
@@ -89,7 +90,7 @@ def test_a_killed_replica_comes_back(daemon, revisions):
     url = canary(daemon, revisions).url
     victim, env = next((p, e) for p, e in daemon.replicas().items() if e["RELMAN_VERSION"] == "1.1.0")
     os.kill(victim, signal.SIGKILL)
-    until(
+    eventually(
         lambda: daemon.observe("production").candidate.ready == 1 and victim not in daemon.replicas(), "back"
     )
     again = [e for e in daemon.replicas().values() if e["RELMAN_VERSION"] == "1.1.0"]
@@ -102,9 +103,9 @@ def test_a_replica_killed_while_no_daemon_ran_comes_back(daemon, revisions):
     victim = next(iter(daemon.replicas()))
     daemon.kill()
     os.kill(victim, signal.SIGKILL)
-    until(lambda: victim not in daemon.replicas(), "the replica is dead")
+    eventually(lambda: victim not in daemon.replicas(), "the replica is dead")
     daemon.start()
-    until(lambda: daemon.observe("production") == before, "all replicas are ready again")
+    eventually(lambda: daemon.observe("production") == before, "all replicas are ready again")
     assert len(daemon.replicas()) == 3
 
 
@@ -116,7 +117,7 @@ def test_a_replica_without_a_memory_is_ended(daemon, revisions):
     pid, forgotten["pid"] = forgotten["pid"], None
     (daemon.home / "state.json").write_text(json.dumps(state))
     daemon.start()
-    until(lambda: daemon.observe("production").stable.ready == 2, "two replicas")
+    eventually(lambda: daemon.observe("production").stable.ready == 2, "two replicas")
     assert pid not in daemon.replicas()
     assert len(daemon.replicas()) == 3
 
@@ -128,7 +129,7 @@ def test_a_daemon_killed_while_it_removes_goes_on_removing(daemon, revisions):
     state["services"][0]["desired"] = {}
     (daemon.home / "state.json").write_text(json.dumps(state))
     daemon.start()
-    until(lambda: not daemon.observe("production").exists, "the environment is gone")
+    eventually(lambda: not daemon.observe("production").exists, "the environment is gone")
     assert not daemon.replicas()
     assert not (daemon.home / "environments" / "production").exists()
 
@@ -138,7 +139,7 @@ def test_told_to_stop_it_leaves_nothing_running_and_forgets_nothing(daemon, revi
     assert daemon.terminate() == 0
     assert not daemon.replicas()
     daemon.start()
-    until(lambda: daemon.observe("production") == before, "everything runs again")
+    eventually(lambda: daemon.observe("production") == before, "everything runs again")
 
 
 def test_stop_all_needs_no_daemon(daemon, revisions):

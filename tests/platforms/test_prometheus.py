@@ -14,7 +14,8 @@ import pytest
 from relman_plugins.platforms.sandbox import process, promql
 from relman_plugins.platforms.sandbox.samples import Samples
 from tests.conftest import missing
-from tests.platforms.living import BASKET, call, until
+from tests.platforms.living import BASKET, call
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.real
 
@@ -106,7 +107,7 @@ def real(binaries, tmp_path_factory):
             return False
 
     try:
-        until(is_ready, "Prometheus is ready")
+        eventually(is_ready, "Prometheus is ready")
         yield ours, url, base
     finally:
         server.terminate()
@@ -133,7 +134,9 @@ def test_the_endpoints_answer_in_prometheuss_form(real, shared, revisions):
     _, url, base = real
     shared.converge("form", stable=revisions["1.1.0"], stable_replicas=1)
     ours = shared.urls["metrics_url"]
-    until(lambda: shared.query('relman_weight{environment="form"}')["data"]["result"], "a sample was taken")
+    eventually(
+        lambda: shared.query('relman_weight{environment="form"}')["data"]["result"], "a sample was taken"
+    )
     for path in (
         "query?query=1%2B1&time=5",
         "query?query=vector(0.0000001)&time=5",

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from tests.platforms.living import BASKET, until
+from tests.platforms.living import BASKET
+from tests.waiting import eventually
 
 COMMAND = [sys.executable, "-m", "relman_plugins.testing.traffic"]
 
@@ -47,7 +48,7 @@ def test_a_signal_ends_it_with_a_whole_report(shared, revisions, tmp_path):
     report = tmp_path / "report.json"
     arguments = ["--url", url + "/healthz", "--rate", "50", "--report", str(report)]
     traffic = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True)
-    until(report.exists, "the first report is written")
+    eventually(report.exists, "the first report is written")
     traffic.send_signal(signal.SIGTERM)
     out, _ = traffic.communicate()
     assert traffic.returncode == 0

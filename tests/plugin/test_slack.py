@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -23,6 +22,7 @@ from relman_plugins.notifications.slack import Slack
 from relman_plugins.testing.slack import TOKEN, channel_id
 from relman_plugins.testing.slack_interactive import Answer, Request, buttons_of
 from tests.plugin.airflow_server import GATE, SHAPE, Server, running, subject
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -82,15 +82,6 @@ class Asked:
             ),
             f"{words!r} among {self.slack.interactive.private[-3:]}",
         )
-
-
-def eventually(question: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if found := question():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what} did not come")
 
 
 @pytest.fixture(autouse=True)

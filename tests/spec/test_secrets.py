@@ -122,7 +122,7 @@ SECRET_VALUES = [
     "Bearer abcdef0123456789",
     "Authorization: Basic c2hvcDpodW50ZXIy",
     _alone("eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxIn0ab", ".c2ln"),
-    _alone("https://hooks.slack.com/", "services/T000/B000/XXXX"),
+    _alone("https://hooks.slack.com/", "services/T000/B000/c2VjcmV0"),
     _alone("sk_", "live_4eC39HqLyjWDarjtT1zdp7dc"),
     _alone("rk_", "live_4eC39HqLyjWDarjtT1zdp7dc"),
     _alone("gh", "p_abcdefghijklmnopqrstuvwxyz0123456789"),

@@ -7,8 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from relman_plugins.platforms.registry import platform
 from relman_plugins.testing.demo_api import AirflowUser
 from relman_plugins.testing.stack import Stack
 from tests.conftest import Postgres
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = Path(__file__).parent / "specs"
@@ -39,16 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.real)
             item.add_marker(pytest.mark.timeout(400))
-
-
-def eventually(question: Callable[[], T | None], what: str, within_s: float = PATIENCE_S) -> T:
-    """Ask until there is an answer; every wait of these tests is on something that another process does."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if answer := question():
-            return answer
-        time.sleep(0.1)
-    raise AssertionError(f"{what} did not come within {within_s:.0f} s")
 
 
 @dataclass

@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.system.conftest import Run, World, eventually
+from tests.system.conftest import Run, World
+from tests.waiting import eventually
 
 GATE, DEPLOY = "live.approval", "live.deploy"
 API = "/relman/api/v1/releases"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from relman_plugins.clients.http import client
-from tests.system.conftest import Run, World, eventually, slack_transcript
+from tests.system.conftest import Run, World, slack_transcript
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.conftest import Run, World, eventually
+from tests.system.conftest import Run, World
+from tests.waiting import eventually
 
 LIST = "live.hands"
 

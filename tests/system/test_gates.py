@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.system.conftest import Run, World, eventually
+from tests.system.conftest import Run, World
+from tests.waiting import eventually
 
 GATE, DEPLOY = "live.approval", "live.deploy"
 

@@ -13,7 +13,8 @@ import signal
 import psutil
 import pytest
 
-from tests.system.conftest import Run, World, eventually
+from tests.system.conftest import Run, World
+from tests.waiting import eventually
 
 TARGETS = ("scheduler", "triggerer", "worker", "sandbox")
 SERVICES = ("kill-a", "kill-b")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.cli.command import relman
-from tests.system.conftest import World, eventually
+from tests.system.conftest import World
+from tests.waiting import eventually
 
 
 def test_a_release_waits_for_its_pool_and_the_doctor_says_which(world: World) -> None:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from relman_plugins.testing.stack_config import SLACK_TOKEN
-from tests.system.conftest import World, eventually, slack_transcript
+from tests.system.conftest import World, slack_transcript
+from tests.waiting import eventually
 
 GATE = "live.approval"
 

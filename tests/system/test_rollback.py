@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.cli.command import relman
-from tests.system.conftest import Run, World, eventually, slack_transcript
+from tests.system.conftest import Run, World, slack_transcript
+from tests.waiting import eventually
 
 NAME = "back"
 

@@ -9,7 +9,8 @@ import pytest
 from relman_plugins.clients.http import client, request
 from relman_plugins.notifications.buttons import APPROVE, REJECT
 from relman_plugins.testing.slack_interactive import buttons_of
-from tests.system.conftest import Run, World, eventually, slack_transcript
+from tests.system.conftest import Run, World, slack_transcript
+from tests.waiting import eventually
 
 GATE = "live.approval"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system.conftest import World, eventually
+from tests.system.conftest import World
+from tests.waiting import eventually
 
 PIPELINES = ("waves", "switch")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.cli.command import relman
-from tests.system.conftest import World, eventually, slack_transcript
+from tests.system.conftest import World, slack_transcript
+from tests.waiting import eventually
 
 
 def test_a_flaky_suite_is_green_and_told_everywhere(world: World) -> None:

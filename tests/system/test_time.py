@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.system.conftest import World, eventually, slack_transcript
+from tests.system.conftest import World, slack_transcript
+from tests.waiting import eventually
 
 API = "/relman/api/v1"
 

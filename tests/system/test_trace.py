@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.collector import Collector, collecting
-from tests.system.conftest import Run, World, eventually
+from tests.system.conftest import Run, World
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from relman_plugins.domain.state import DesiredState
 from relman_plugins.hooks.change import Change, finish
 from relman_plugins.triggers import withdrawal
 from relman_plugins.triggers.analysis import AnalysisTrigger
-from tests.platforms.living import until
 from tests.steps.world import Numbers, Release, World
+from tests.waiting import eventually
 
 STEP = "production.canary_50"
 
@@ -74,9 +74,9 @@ def test_without_the_ledger_traffic_goes_back_and_the_verdict_waits_for_the_ledg
     with release.world.without_ledger():
         thread = threading.Thread(target=lambda: found.append(ended(waiting.trigger)))
         thread.start()
-        until(lambda: release.world.weights() == {"1.0.0": 100}, "the traffic is back")
+        eventually(lambda: release.world.weights() == {"1.0.0": 100}, "the traffic is back")
         # By any name: whoever tries the ledger again first moves what is spooled into a file of its own.
-        until(lambda: list(settings.spool_folder().glob("*.jsonl")), "the spool has events")
+        eventually(lambda: list(settings.spool_folder().glob("*.jsonl")), "the spool has events")
         thread.join(1)
         assert found == []
     thread.join(60)

@@ -19,7 +19,7 @@ from relman_plugins.plan.routing import Route
 from relman_plugins.testing.slack import TOKEN, SlackServer
 from relman_plugins.triggers.deliver import DeliverTrigger
 from tests.ledger.make import make_shape
-from tests.platforms.living import until
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_channel_that_hangs_holds_no_other(
 
         def look() -> None:
             for channel in ("#rel-checkout", "#releases"):
-                until(lambda channel=channel: len(server.messages(channel)) == 2, channel)
+                eventually(lambda channel=channel: len(server.messages(channel)) == 2, channel)
             seen.append(ledger.outbox.pending())
 
         payload = asyncio.run(asyncio.wait_for(_run(6, look), 60))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +14,7 @@ from relman_plugins.ledger.api import Ledger, open_ledger
 from relman_plugins.testing.demo_api import AirflowUser
 from relman_plugins.testing.stack import Stack
 from tests.conftest import missing
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -34,16 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.real)
             item.add_marker(pytest.mark.timeout(400))
-
-
-def eventually(question: Callable[[], T | None], what: str) -> T:
-    """Ask until there is an answer; every wait of these tests is on something that another process does."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if answer := question():
-            return answer
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not come within {PATIENCE_S:.0f} s")
 
 
 @dataclass

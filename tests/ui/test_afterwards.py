@@ -10,7 +10,8 @@ import pytest
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Decision
-from tests.ui.conftest import Site, eventually
+from tests.ui.conftest import Site
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

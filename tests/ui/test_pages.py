@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.ui.conftest import Site, eventually
+from tests.ui.conftest import Site
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

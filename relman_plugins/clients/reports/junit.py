@@ -11,8 +11,7 @@ import math
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
-from xml.etree.ElementTree import Element
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field
 
@@ -20,6 +19,9 @@ from relman_plugins.clients.reports import source as files
 from relman_plugins.clients.reports.source import MAX_BYTES, MAX_DEPTH, MAX_TEXT
 from relman_plugins.domain.base import Frozen
 from relman_plugins.errors import ClientRejected
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 __all__ = ["BAD", "MAX_BYTES", "MAX_DEPTH", "MAX_FAILED", "MAX_TEXT", "Case", "NamedTest", "State",
            "SuiteReport", "read", "tally"]  # fmt: skip

@@ -6,6 +6,8 @@ import codecs
 import importlib.util
 from pathlib import Path
 from typing import Any
+
+# Only the types of the result come from here: defusedxml parses (see ``xml``), and has no types of its own.
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from relman_plugins.errors import ClientRejected
