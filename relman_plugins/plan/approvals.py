@@ -102,8 +102,8 @@ def _named(people: People | None, ids: tuple[str, ...] | str) -> tuple[Person, .
 
 def _check(where: str, rules: tuple[Rule, ...], people: tuple[Person, ...]) -> None:
     panel = Panel(rules=rules, people=people, own={})
-    lacking = panel.lacking([Ballot(p.airflow, frozenset(r.id for r in rules)) for p in people])
-    if not lacking:
+    every = frozenset(rule.id for rule in rules)
+    if not panel.missing([Ballot(person.airflow, every) for person in people]):
         return
     asks = " and ".join(f"{rule.quorum} of {rule.called}" for rule in rules)
     count = len({p.airflow for p in people})

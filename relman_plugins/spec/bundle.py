@@ -80,8 +80,15 @@ class Bundle:
             if isinstance(suite.value, dict) and "checklist" in suite.value:
                 yield path, suite
 
-    def asked(self) -> Iterator[Asked]:
-        """Yield every group that is asked something, as often as it is."""
+    def asked(self) -> Sequence[Asked]:
+        """Return every group that is asked something, as often as it is."""
+        return self._asked
+
+    @cached_property
+    def _asked(self) -> tuple[Asked, ...]:
+        return tuple(self._found_asked())
+
+    def _found_asked(self) -> Iterator[Asked]:
         for document, path, rule in self.rules():
             name = text_at(rule, "approval")
             if name is not None:

@@ -47,9 +47,9 @@ class _Open:
 
     node: Node
     anchor: str | None
+    mapping: bool
     key: str | None = None
     key_span: Span | None = None
-    count: int = 0
 
 
 @dataclass(slots=True)
@@ -68,16 +68,8 @@ class _Reader:
             self.root = node
             return
         top = self.stack[-1]
-        holder = top.node
-        if isinstance(holder.value, list):
-            holder.children[top.count] = node
-            holder.value.append(node.value)
-            top.count += 1
-        elif top.key_span is None:
-            top.key_span = node.span
-            top.key = self.key(node, holder)
-            return
-        else:
+        holder, height = top.node, node.height
+        if top.key_span is not None:
             if top.key is not None:
                 holder.children[top.key] = node
                 holder.keys[top.key] = top.key_span
@@ -85,16 +77,25 @@ class _Reader:
             else:
                 holder.partial = True
             top.key = top.key_span = None
+        elif top.mapping:
+            top.key_span = node.span
+            top.key = self.key(node, holder)
+            return
+        else:
+            holder.children[len(holder.value)] = node
+            holder.value.append(node.value)
         holder.size += node.size
-        holder.height = max(holder.height, node.height + 1)
+        if holder.height <= height:
+            holder.height = height + 1
         if holder.size > LARGEST:
             raise Bad("RM005", f"more than {LARGEST} values, those behind aliases included", node.span)
-        if len(self.stack) + node.height > DEEPEST:
+        if len(self.stack) + height > DEEPEST:
             raise _too_deep(node.span)
 
     def key(self, node: Node, holder: Node) -> str | None:
         """Return the key, or None when it cannot be one and its value must be dropped."""
-        if not isinstance(node.value, str):
+        name = node.value
+        if not isinstance(name, str):
             said = quoted(node.text) if node.text else "this"
             self.found.append(
                 Bad(
@@ -105,17 +106,17 @@ class _Reader:
                 )
             )
             return None
-        if node.value == "<<" and node.plain:
+        if name == "<<" and node.plain:
             hint = "write the keys out, or reuse a whole value with an alias"
             self.found.append(Bad("RM004", "merge keys (<<) are not supported", node.span, hint))
             return None
-        if node.value in holder.keys:
-            first = holder.keys[node.value]
+        if name in holder.keys:
+            first = holder.keys[name]
             where = f"first defined at line {first.line}, column {first.column}"
-            message = f"duplicate key {quoted(node.value)}; {where}"
+            message = f"duplicate key {quoted(name)}; {where}"
             self.found.append(Bad("RM002", message, node.span, "remove one of them"))
             return None
-        return node.value
+        return name
 
     def alias(self, name: str, span: Span) -> None:
         self.aliases += 1
@@ -151,19 +152,46 @@ def parse(text: str, file: str = "") -> tuple[Node | None, list[Bad]]:
 
 
 def _read(loader: Any, reader: _Reader) -> None:
+    """Read to the end. Much of what the first parse of a spec costs is here: hence few calls."""
     documents = 0
-    while (event := loader.get_event()) is not None:
+    get_event, stack, file = loader.get_event, reader.stack, reader.file
+    while (event := get_event()) is not None:
         kind = type(event)
-        if kind is yaml.ScalarEvent:
-            _scalar(event, reader)
-        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
-            _start(event, reader, {} if kind is yaml.MappingStartEvent else [])
-        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            done = reader.stack.pop()
-            done.node.span = Span(*done.node.span[:2], event.end_mark.line + 1, event.end_mark.column + 1)
+        if kind is _Scalar:
+            text: str = event.value
+            start, end = event.start_mark, event.end_mark
+            span = _Span(Span, (start.line + 1, start.column + 1, end.line + 1, end.column + 1))
+            if event.tag is not None:
+                _tag(event, "tag:yaml.org,2002:str", span)
+            plain = event.tag is None and event.implicit[0]
+            value: Any = text
+            if plain:
+                if text in _CONSTANTS:
+                    value = _CONSTANTS[text]
+                elif text[0] in _MAY_BE_NUMBER:
+                    value = _number(text, span, reader)
+            node = Node(value, span, text, plain, _NOTHING_INSIDE, _NOTHING_INSIDE, False, 1, 1, file)
+            if event.anchor is not None:
+                reader.anchors[event.anchor] = node
+            reader.add(node)
+        elif kind is _MappingStart or kind is _SequenceStart:
+            mapping = kind is _MappingStart
+            span = _span(event)
+            if event.tag is not None:
+                _tag(event, f"tag:yaml.org,2002:{'map' if mapping else 'seq'}", span)
+            if len(stack) >= DEEPEST:
+                raise _too_deep(span)
+            if event.anchor is not None:
+                reader.anchors[event.anchor] = None
+            node = Node({} if mapping else [], span, "", False, {}, {}, False, 1, 1, file)
+            stack.append(_Open(node, event.anchor, mapping))
+        elif kind is _MappingEnd or kind is _SequenceEnd:
+            done = stack.pop()
+            node, end = done.node, event.end_mark
+            node.span = _Span(Span, (*node.span[:2], end.line + 1, end.column + 1))
             if done.anchor is not None:
-                reader.anchors[done.anchor] = done.node
-            reader.add(done.node)
+                reader.anchors[done.anchor] = node
+            reader.add(node)
         elif kind is yaml.AliasEvent:
             reader.alias(event.anchor, _span(event))
         elif kind is yaml.DocumentStartEvent:
@@ -174,50 +202,28 @@ def _read(loader: Any, reader: _Reader) -> None:
                 )
 
 
+_Scalar, _MappingStart, _SequenceStart = yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent
+_MappingEnd, _SequenceEnd = yaml.MappingEndEvent, yaml.SequenceEndEvent
+_Span = tuple.__new__
+"""What a named tuple does when it is made by its name, one call less."""
+
+_NOTHING_INSIDE: dict[Any, Any] = {}
+"""Shared by all scalars: two dictionaries for each of them would cost a fifth of the reading."""
+
+
 def _span(event: Any) -> Span:
     start, end = event.start_mark, event.end_mark
     return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
 
 def _tag(event: Any, usual: str, span: Span) -> None:
-    if event.tag not in {None, "!", usual}:
+    if event.tag not in {"!", usual}:
         shown = event.tag.replace("tag:yaml.org,2002:", "!!")
         raise Bad("RM003", f"tags are not allowed, got {quoted(shown)}", span, "remove the tag")
 
 
-def _start(event: Any, reader: _Reader, empty: Any) -> None:
-    span = _span(event)
-    _tag(event, "tag:yaml.org,2002:map" if isinstance(empty, dict) else "tag:yaml.org,2002:seq", span)
-    if len(reader.stack) >= DEEPEST:
-        raise _too_deep(span)
-    if event.anchor is not None:
-        reader.anchors[event.anchor] = None
-    reader.stack.append(_Open(Node(empty, span, file=reader.file), event.anchor))
-
-
 def _too_deep(span: Span) -> Bad:
     return Bad("RM005", f"nested more than {DEEPEST} deep", span)
-
-
-_NOTHING_INSIDE: dict[Any, Any] = {}
-"""Shared by all scalars: two dictionaries for each of them would cost a fifth of the reading."""
-
-
-def _scalar(event: Any, reader: _Reader) -> None:
-    span = _span(event)
-    if event.tag is not None:
-        _tag(event, "tag:yaml.org,2002:str", span)
-    text: str = event.value
-    plain = event.tag is None and bool(event.implicit[0])
-    value: Any = text
-    if plain and text in _CONSTANTS:
-        value = _CONSTANTS[text]
-    elif plain and text[0] in _MAY_BE_NUMBER:
-        value = _number(text, span, reader)
-    node = Node(value, span, text, plain, _NOTHING_INSIDE, _NOTHING_INSIDE, file=reader.file)
-    if event.anchor is not None:
-        reader.anchors[event.anchor] = node
-    reader.add(node)
 
 
 def _number(text: str, span: Span, reader: _Reader) -> int | float | str:

@@ -8,6 +8,7 @@ apart, and it has to cost nothing when a DAG file is read.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 CODE = "RM310"
 """The code of a secret in a spec; lines that hold one are never shown."""
@@ -54,27 +55,48 @@ _REFERENCE = re.compile(r"\$\w+|\$?\{{1,2}([^{}\"]*\}{1,2})?|<[^<>]*>|%\(\w+\)s|
 
 # What values give themselves away by. Prefixes are those that the issuers document for secret scanners.
 # Nothing in these patterns looks ahead without a bound: a line of a hostile file may be very long.
-_VALUE = re.compile(
-    r"""
-      ://[^/\s:@]*:[^/\s@]+@                        # an address with a password,
-    | \bhttps?://[^/\s@?#]+@                        # or with a key, as of Sentry
-    | -----BEGIN\ [A-Z ]{0,40}PRIVATE\ KEY
-    | \b(?:Bearer|Basic)\s+(?=\S{0,4000}(?:\d|[a-z][A-Z]))[\w.~+/=-]{8,}
-    | \beyJ[\w-]{8,2000}\.eyJ[\w-]{8}                # JSON Web Token
-    | \b(?:gh[pousr]_|github_pat_)\w{20} | \bglpat-[\w-]{20}
-    | \bxox[a-z]-[\w-]{10} | \bxapp-\d-\w{10} | \bhooks\.slack\.com/(?:services|workflows|triggers)/\w
-    | \bdiscord(?:app)?\.com/api/webhooks/\d | \bwebhook\.office\.com/webhookb2/\w
-    | \bA(?:KIA|SIA)[A-Z0-9]{16} | \bAIza[\w-]{35} | \bGOCSPX-[\w-]{10}
-    | \b[rs]k_(?:live|test)_\w{8} | \bwhsec_\w{8}
-    | \bSG\.[\w-]{16,40}\.[\w-]{16} | \bnpm_\w{30} | \bpypi-AgE\w{10} | \bhvs\.\w{20} | \bdop_v1_\w{20}
-    | \bsk-(?:[a-z]{1,20}-){0,4}\w{20} | \bhf_\w{30}
-    """,
-    re.VERBOSE,
+# Before each stands what a text must contain to match it, so that most texts need no look at the pattern.
+_GIVEN_AWAY = (
+    # An address with a password, or with a key, as of Sentry.
+    (("://",), r"://[^/\s:@]*:[^/\s@]+@ | \bhttps?://[^/\s@?#]+@"),
+    (("-----BEGIN",), r"-----BEGIN\ [A-Z ]{0,40}PRIVATE\ KEY"),
+    (
+        ("Bearer", "Basic"),
+        r"\b(?:Bearer|Basic)\s+(?=\S{0,4000}(?:\d|[a-z][A-Z]))[\w.~+/=-]{8,}",
+    ),
+    (("eyJ",), r"\beyJ[\w-]{8,2000}\.eyJ[\w-]{8}"),  # JSON Web Token
+    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"), r"\b(?:gh[pousr]_|github_pat_)\w{20}"),
+    (("glpat-",), r"\bglpat-[\w-]{20}"),
+    (("xox", "xapp-"), r"\bxox[a-z]-[\w-]{10} | \bxapp-\d-\w{10}"),
+    (("hooks.slack.com",), r"\bhooks\.slack\.com/(?:services|workflows|triggers)/\w"),
+    (("/api/webhooks/",), r"\bdiscord(?:app)?\.com/api/webhooks/\d"),
+    (("webhook.office.com",), r"\bwebhook\.office\.com/webhookb2/\w"),
+    (("AKIA", "ASIA"), r"\bA(?:KIA|SIA)[A-Z0-9]{16}"),
+    (("AIza", "GOCSPX-"), r"\bAIza[\w-]{35} | \bGOCSPX-[\w-]{10}"),
+    (("k_live_", "k_test_", "whsec_"), r"\b[rs]k_(?:live|test)_\w{8} | \bwhsec_\w{8}"),
+    (("SG.",), r"\bSG\.[\w-]{16,40}\.[\w-]{16}"),
+    (("npm_", "pypi-AgE"), r"\bnpm_\w{30} | \bpypi-AgE\w{10}"),
+    (("hvs.", "dop_v1_"), r"\bhvs\.\w{20} | \bdop_v1_\w{20}"),
+    (("sk-", "hf_"), r"\bsk-(?:[a-z]{1,20}-){0,4}\w{20} | \bhf_\w{30}"),
 )
+_SIGNS = tuple(sign for signs, _ in _GIVEN_AWAY for sign in signs)
+_VALUE = re.compile("|".join(pattern for _, pattern in _GIVEN_AWAY), re.VERBOSE)
 # What a value says by name: host=db password=…, ?password=…, AccountKey=…;, --token=…, {"password": "…"}.
 _PAIR = re.compile(
     r"""(?<![\w.-])(?P<name>[\w.-]++)(?:=(?P<quote>["']?)(?P<plain>[^\s;&,"']+)|"\s*:\s*"(?P<json>[^"]+)")"""
 )
+
+
+def none_secret(values: Iterable[str]) -> bool:
+    """Say whether it is certain that none of many values is a secret; cheaper than to ask for each.
+
+    False says nothing: a value may look like one and be none.
+    """
+    texts = list(values)
+    together = "\n".join(texts)
+    return not any(sign in together for sign in _SIGNS) and not any(
+        looks_secret("", text) for text in texts if "=" in text or '"' in text
+    )
 
 
 def looks_secret(name: object, value: object = None) -> bool:

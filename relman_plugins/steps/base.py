@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 LOCK_TTL_S = 24 * 3600.0
 
+_CONVERTED = frozenset(
+    name.removeprefix("_convert_") for name in dir(BaseOperator) if name.startswith("_convert_")
+)
+"""Attributes whose values Airflow converts when they are set; setting ``_dag`` adds the task to it."""
+
 
 class StepFailed(RelmanError):
     """The step did its work and the answer is no: red tests, bad numbers, a rejection. Not worth a retry.
@@ -79,6 +84,17 @@ class ReleaseStepOperator(BaseOperator):
         object.__setattr__(self, "step_id", step_id)
         object.__setattr__(self, "shape", shape)
         return (), kwargs
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        """Set an attribute, without the search for a converter where Airflow has none for it.
+
+        Airflow's own way looks at each of the sixty attributes of a task for a converter of that name, and
+        for templates and mapped arguments, which steps don't have: a sixth of what a DAG costs to build.
+        """
+        if key in _CONVERTED:
+            super().__setattr__(key, value)
+        else:
+            object.__setattr__(self, key, value)
 
     def execute(self, context: Context) -> Any:
         """Run the step; called again after a wait, a retry or a clear."""

@@ -216,3 +216,19 @@ def test_the_garbage_collector_is_left_as_it_was(specs):
         before = gc.isenabled()
         load_dags({}, specs, catalog=CATALOG, maintenance_operator=FakeMaintenance)
         assert gc.isenabled() is before
+
+
+def test_what_somebody_froze_stays_frozen_and_nothing_else_does(specs):
+    def load() -> None:
+        load_dags({}, specs, catalog=CATALOG, maintenance_operator=FakeMaintenance)
+
+    gc.unfreeze()
+    load()
+    assert gc.get_freeze_count() == 0
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        load()
+        assert gc.get_freeze_count() >= frozen
+    finally:
+        gc.unfreeze()

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relman_plugins.spec import secrets
 from relman_plugins.spec.api import load_pipeline
 from relman_plugins.spec.render import render_text
-from relman_plugins.spec.secrets import looks_secret
+from relman_plugins.spec.secrets import looks_secret, none_secret
 
 HEAD = """\
 apiVersion: relman/v1
@@ -219,6 +220,27 @@ def test_words_before_it_make_no_secret_innocent(before: list[str], word: str) -
 def test_a_part_of_a_word_is_no_word(secret: str, rest: str) -> None:
     for name in (f"X{secret}{rest.rstrip('0123456789')}QX", f"Z{secret}"):
         assert not looks_secret(name, "anything")
+
+
+@pytest.mark.parametrize("value", SECRET_VALUES)
+def test_a_secret_is_seen_among_many_texts(value: str) -> None:
+    for texts in ([value], ["", value], ["checkout", value, "a"], [f"see {value} below"]):
+        assert not none_secret(texts)
+
+
+@given(
+    st.lists(st.sampled_from([*SECRET_VALUES, "", "a", "=", '"', '":', "x=y", "Basic", "\n"]), max_size=6),
+    st.data(),
+)
+def test_what_is_said_of_many_texts_is_true_of_each(pieces: list[str], data: st.DataObject) -> None:
+    texts = ["".join(data.draw(st.lists(st.sampled_from(pieces), max_size=3))) for _ in pieces]
+    if none_secret(texts):
+        assert not any(looks_secret("", text) for text in texts)
+
+
+@given(st.lists(st.from_regex(secrets._VALUE), min_size=1, max_size=3))
+def test_whatever_gives_itself_away_has_a_sign_of_it(texts: list[str]) -> None:
+    assert not none_secret(texts)
 
 
 @given(st.text(max_size=200), st.text(max_size=200))

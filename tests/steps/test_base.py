@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.serialization.serialized_objects import DagSerialization
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.severity import Severity
 from relman_plugins.errors import PlatformUnavailable
+from relman_plugins.factory.builder import build_dag
+from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.triggers.approval import ApprovalTrigger
 from relman_plugins.triggers.waits import HoldTrigger
 from tests.steps.world import World, grades
@@ -129,3 +133,19 @@ def test_a_connection_that_cannot_be_read_is_named_and_not_quoted(
     [failed] = release.events(Kind.STEP_FAILED)
     assert "relman_sandbox" in failed.data["message"]
     assert "hunter2" not in failed.data["message"]
+
+
+def test_attributes_are_set_as_airflow_sets_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def built() -> tuple[DAG, dict[str, dict[str, Any]]]:
+        dag = build_dag(world.shape, {})
+        state = {t.task_id: {k: v for k, v in vars(t).items() if k not in _OF_THE_DAG} for t in dag.tasks}
+        return dag, state
+
+    ours, mine = built()
+    monkeypatch.delattr(ReleaseStepOperator, "__setattr__")
+    theirs, expected = built()
+    assert mine == expected
+    assert DagSerialization.to_dict(ours) == DagSerialization.to_dict(theirs)
+
+
+_OF_THE_DAG = ("_dag", "task_group", "_BaseOperator__init_kwargs")

@@ -66,6 +66,8 @@ def together(bundle: Bundle) -> Iterator[Diagnostic]:
         whole = [r for r in rules if r is not None and len({accounts[p] for p in r.people}) >= r.quorum]
         if len(whole) < len(gate.rules):
             continue  # said already of the rule
+        if len(whole) == 1 and len({accounts[p] for p in whole[0].people}) > whole[0].quorum:
+            continue  # one can be missing, whoever it is
         people = tuple(
             Person(id=id_, airflow=accounts[id_]) for id_ in dict.fromkeys(p for r in whole for p in r.people)
         )

@@ -9,7 +9,7 @@ from relman_plugins.spec.bundle import Bundle, Path_, entries, number_at, text_a
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.position import Document, Node
 from relman_plugins.spec.secrets import CODE as SECRET
-from relman_plugins.spec.secrets import looks_secret
+from relman_plugins.spec.secrets import looks_secret, none_secret
 from relman_plugins.spec.trail import finding, holder
 from relman_plugins.spec.words import listed, quoted, suggestion
 
@@ -82,9 +82,10 @@ def secrets(bundle: Bundle) -> Iterator[Diagnostic]:
             yield finding(document, path, "RM311", message, key=True, hint="choose another name")
     documents = (bundle.pipeline, *bundle.environments.values(), *filter(None, [bundle.people]))
     for document in documents:
+        if none_secret(_values(document.root)):
+            continue
         for path, node in _texts(document.root, named):
-            # Anchors and labels of a query look like assignments, and no secret helps it.
-            if path[-1] not in ("query", "samples") and looks_secret("", node.value):
+            if path[-1] not in _QUERIES and looks_secret("", node.value):
                 message = f"a value in {holder(document, path[:-1])} looks like a secret"
                 hint = "specs are printed, stored and sent to Slack; keep secrets in Airflow connections"
                 yield finding(document, path, SECRET, message, hint=hint)
@@ -100,6 +101,21 @@ def _settings(bundle: Bundle) -> Iterator[tuple[Document, Path_, Node]]:
         default = node.child("default")
         if default is not None:
             yield bundle.pipeline, (*path, "default"), default
+
+
+def _values(root: Node) -> Iterator[str]:
+    """Yield every text in a document that may hold a secret, in no order."""
+    waiting = [root]
+    while waiting:
+        for key, child in waiting.pop().children.items():
+            if child.children:
+                waiting.append(child)
+            elif isinstance(child.value, str) and key not in _QUERIES:
+                yield child.value
+
+
+_QUERIES = ("query", "samples")
+"""Anchors and labels of a query look like assignments, and no secret helps it."""
 
 
 def _texts(node: Node, seen: set[int], *path: str | int) -> Iterator[tuple[Path_, Node]]:
