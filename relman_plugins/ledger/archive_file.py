@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,9 @@ from relman_plugins.domain.chain import FIRST, ChainedEvent, row_digest
 from relman_plugins.domain.event import Kind
 
 FORMAT = 1
+
+MAX_LINE = 64 << 20
+"""The longest line that is read, in bytes; no row that relman writes comes near."""
 
 
 class Run(NamedTuple):
@@ -135,7 +139,7 @@ def check(path: Path) -> Contents:
     reader = _Reader()
     try:
         with gzip.open(path, "rb") as file:
-            for line in file:
+            while line := file.readline(MAX_LINE + 1):
                 reader.take(line)
         reader.finish()
     except (
@@ -146,6 +150,8 @@ def check(path: Path) -> Contents:
         TypeError,
         AttributeError,
         ValidationError,
+        RecursionError,
+        zlib.error,
     ) as error:
         reader.problems.append(f"line {reader.lines + 1} can't be read: {' '.join(str(error).split())[:200]}")
     return Contents(
@@ -172,6 +178,8 @@ class _Reader:
 
     def take(self, line: bytes) -> None:
         """Take the next line; raise ValueError for one that can't stand there."""
+        if len(line) > MAX_LINE:
+            raise ValueError(f"longer than {MAX_LINE >> 20} MB")
         ((name, value),) = json.loads(line).items()
         if self._end is not None or (self.lines == 0) != (name == "relman_archive"):
             raise ValueError(f"{name!r} does not belong there")
@@ -204,9 +212,10 @@ class _Reader:
         digest = event.data.get("row_digest")
         if event.kind == Kind.RELEASE_OPENED and digest not in (None, self._rows.get(event.release_id)):
             self.problems.append(f"release {event.release_id} is not as it was opened")
-        if event.kind == Kind.GATE_VOTED and digest is not None:
+        if event.kind == Kind.GATE_VOTED:
             key = (event.release_id, event.step, event.data.get("round"), event.data.get("person"))
-            if self._votes.pop(key, None) != digest:
+            vote = self._votes.pop(key, None)
+            if digest not in (None, vote):
                 self.problems.append(f"{name}: the vote is not as it was cast")
         self.last[event.release_id] = event.hash
         self.events += 1
@@ -222,3 +231,7 @@ class _Reader:
             self.problems.append("the file's events do not fit its runs")
         if self._rows.keys() != self.last.keys():
             self.problems.append("the file has not the events of just its releases")
+        for release_id, gate, number, person in self._votes:
+            self.problems.append(
+                f"nobody cast the vote of {person} at gate {gate}, round {number}, of release {release_id}"
+            )

@@ -191,6 +191,11 @@ def test_what_an_archive_left_is_covered_by_the_chain(
     assert said in problems(ledger)[0]
 
 
+def _with_another_vote(lines: bytes) -> bytes:
+    vote = next(line for line in lines.splitlines(True) if line.startswith(b'{"vote"'))
+    return lines.replace(vote, vote + vote.replace(b"alice", b"mallory"))
+
+
 FILES: list[tuple[Callable[[bytes], bytes], str]] = [
     (lambda b: b.replace(b'"kind":"step.started"', b'"kind":"step.refused"', 1), "was changed"),
     (
@@ -204,6 +209,8 @@ FILES: list[tuple[Callable[[bytes], bytes], str]] = [
     (lambda b: b"".join(x for x in b.splitlines(True) if b"step.finished" not in x), "follows an event"),
     (lambda b: b"".join(b.splitlines(True)[:-1]), "the end is missing"),
     (lambda b: b[:500], "can't be read"),
+    (lambda b: b[:9] + b"[" * 100_000, "can't be read"),
+    (_with_another_vote, "nobody cast the vote of mallory at gate"),
 ]
 
 
@@ -223,6 +230,20 @@ def test_a_file_cut_in_the_middle_is_not_whole(ledger: Ledger, old: datetime, tm
     path = tmp_path / "out" / done.file
     path.write_bytes(path.read_bytes()[:-40])
     assert "can't be read" in check(path).problems[0]
+
+
+def test_a_damaged_file_is_told_from_a_whole_one_wherever_it_is_damaged(
+    ledger: Ledger, old: datetime, tmp_path: Path
+) -> None:
+    (done,) = ledger.archive(tmp_path / "out", old, ME)
+    path = tmp_path / "out" / done.file
+    whole = path.read_bytes()
+    said = set()
+    for place in range(10, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        (first, *_) = check(path).problems
+        said.add(first.partition(": ")[2][:30])
+    assert any("decompressing" in s for s in said)
 
 
 @pytest.mark.parametrize("where", ["_note", "_remove", "_check_unchanged"])
