@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Kind
-from relman_plugins.domain.status import Outcome
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database
 from relman_plugins.ledger.record import event_of
-from relman_plugins.ledger.releases import ReleaseRecord
+from relman_plugins.ledger.releases import ReleaseRecord, its_release_succeeded
 
 
 class LastSuite(Frozen):
@@ -32,12 +31,6 @@ def last_suite(db: Database, release: ReleaseRecord, suite: str) -> LastSuite | 
     A release that ran it in several environments counts with the last of them. None when there is no such
     release: then everything is new.
     """
-    closed = t.event.alias()
-    succeeded = exists().where(
-        closed.c.release_id == t.event.c.release_id,
-        closed.c.kind == Kind.RELEASE_CLOSED.value,
-        closed.c.data["outcome"].as_string() == Outcome.SUCCEEDED.value,
-    )
     query = (
         select(t.release.c.release_id, t.release.c.version)
         .join(t.event, t.event.c.release_id == t.release.c.release_id)
@@ -45,7 +38,7 @@ def last_suite(db: Database, release: ReleaseRecord, suite: str) -> LastSuite | 
             t.release.c.pipeline == release.pipeline,
             t.release.c.release_id != release.release_id,
             _of(Kind.SUITE_FINISHED, suite),
-            succeeded,
+            its_release_succeeded(),
         )
         .order_by(t.event.c.id.desc())
         .limit(1)

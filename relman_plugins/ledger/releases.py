@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, exists, func, insert, select
 
 from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.domain.chain import row_digest
@@ -200,6 +200,16 @@ def succeeded_before(conn: Connection, pipeline: str, before: datetime, limit: i
         .limit(limit)
     )
     return [record_of(row) for row in conn.execute(query).mappings()]
+
+
+def its_release_succeeded() -> ColumnElement[bool]:
+    """Say of an event whether its release has ended well."""
+    closed = t.event.alias()
+    return exists().where(
+        closed.c.release_id == t.event.c.release_id,
+        closed.c.kind == Kind.RELEASE_CLOSED.value,
+        closed.c.data["outcome"].as_string() == Outcome.SUCCEEDED.value,
+    )
 
 
 def select_releases() -> Select[Any]:

@@ -11,6 +11,7 @@ from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Outcome
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.record import event_of
+from relman_plugins.ledger.releases import its_release_succeeded
 from relman_plugins.ledger.rollbacks import KINDS, asked_of
 
 SUCCESSES = 20
@@ -140,16 +141,10 @@ def _succeeded(conn: Connection) -> Iterable[str]:
 
 
 def _suites(conn: Connection) -> Iterable[str]:
-    closed = t.event.alias()
-    succeeded = exists().where(
-        closed.c.release_id == t.event.c.release_id,
-        closed.c.kind == Kind.RELEASE_CLOSED.value,
-        closed.c.data["outcome"].as_string() == Outcome.SUCCEEDED.value,
-    )
     query = (
         select(t.release.c.pipeline, t.event.c.data["suite"].as_string().label("suite"), t.event.c.release_id)
         .join(t.event, t.release.c.release_id == t.event.c.release_id)
-        .where(t.event.c.kind == Kind.SUITE_FINISHED.value, succeeded)
+        .where(t.event.c.kind == Kind.SUITE_FINISHED.value, its_release_succeeded())
         .order_by(t.event.c.id)
     )
     return {(row.pipeline, row.suite): row.release_id for row in conn.execute(query)}.values()

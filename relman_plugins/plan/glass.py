@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relman_plugins.domain.identity import Person
 from relman_plugins.errors import PlanError
+from relman_plugins.plan.approvals import members
 from relman_plugins.plan.model import BreakGlassPlan
 from relman_plugins.spec.models import Documents, Environment
 
@@ -28,10 +29,7 @@ def compiled(documents: Documents, env: Environment) -> BreakGlassPlan | None:
 
 def _members(documents: Documents, env: Environment, group: str) -> tuple[Person, ...]:
     where = f"break_glass of environment {env.metadata.name}"
-    try:
-        people = documents.people.members(group) if documents.people else ()
-    except KeyError as missing:
-        raise PlanError(f"{where}: group {group} names {missing}, who is not in people.yaml") from None
+    people = members(documents, group)
     if not people:
         raise PlanError(f"{where}: nobody is in group {group}; add people to it")
     return people

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.severity import Occasion
 from relman_plugins.errors import PlanError
+from relman_plugins.plan.approvals import members
 from relman_plugins.plan.routing import CONNECTIONS, EMAIL, SLACK, Route
 from relman_plugins.spec.models import Documents, Notify
 from relman_plugins.spec.models import Route as Written
@@ -64,12 +65,7 @@ def _place(documents: Documents, route: Written) -> tuple[str, tuple[str, ...]]:
 
 
 def _people(documents: Documents, group: str | None) -> tuple[Person, ...]:
-    if group is None:
-        return ()
-    try:
-        return documents.people.members(group) if documents.people else ()
-    except KeyError as missing:
-        raise PlanError(f"the group {group} is to be told, but {missing} is not in people.yaml") from None
+    return members(documents, group) if group is not None else ()
 
 
 def _emails(documents: Documents, group: str) -> tuple[str, ...]:

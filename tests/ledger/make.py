@@ -10,6 +10,7 @@ from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.state import Revision
 from relman_plugins.ledger.api import GateState, Ledger, ReleaseRecord
+from relman_plugins.ledger.guard import check_forward
 from relman_plugins.plan.model import EnvironmentPlan, Shape, Step
 
 ALICE = Person(id="alice", airflow="a.alice", name="Alice")
@@ -107,3 +108,11 @@ def open_gate(ledger: Ledger, release: ReleaseRecord, **other: Any) -> GateState
         "on_timeout": "reject",
     }
     return ledger.votes.open_gate(release.release_id, GATE, **(arguments | other))
+
+
+def go(
+    ledger: Ledger, release: ReleaseRecord, step: str = "production.canary_10", **other: Any
+) -> ReleaseRecord:
+    """Ask whether a step may act now, as the step does."""
+    arguments = {"step": release.plan.shape.step(step), "shape_hash": release.shape_hash, "now": ledger.now()}
+    return check_forward(ledger, release.release_id, **arguments | other)

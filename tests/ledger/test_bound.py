@@ -9,9 +9,9 @@ import pytest
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import Refused
-from relman_plugins.ledger.api import SHOWN, Ledger, ReleaseRecord, canonical_subject, check_forward
+from relman_plugins.ledger.api import SHOWN, Ledger, ReleaseRecord, canonical_subject
 from relman_plugins.plan.model import Shape, Step
-from tests.ledger.make import GATE, Open, build, make_shape, open_gate
+from tests.ledger.make import GATE, Open, build, go, make_shape, open_gate
 
 UNIT, PARITY, ASSESS, LATER = "staging.unit", "production.parity", "assess", "production.smoke"
 CANARY = "production.canary_10"
@@ -65,16 +65,6 @@ def says(ledger: Ledger, release: ReleaseRecord, kind: Kind, step: str, data: An
 def shown(ledger: Ledger, release: ReleaseRecord) -> dict[str, Any]:
     events = ledger.events(release.release_id, kinds=SHOWN)
     return canonical_subject(release, release.plan.shape.step(GATE), events)
-
-
-def go(ledger: Ledger, release: ReleaseRecord) -> None:
-    check_forward(
-        ledger,
-        release.release_id,
-        release.plan.shape.step(CANARY),
-        shape_hash=release.shape_hash,
-        now=ledger.now(),
-    )
 
 
 @pytest.mark.parametrize(

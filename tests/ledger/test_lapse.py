@@ -9,9 +9,9 @@ import pytest
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import Lapsed, Refused
-from relman_plugins.ledger.api import GateState, Ledger, ReleaseRecord, check_forward
+from relman_plugins.ledger.api import GateState, Ledger, ReleaseRecord
 from relman_plugins.plan.model import Shape, Step
-from tests.ledger.make import GATE, Clock, Open, build, make_shape, open_gate
+from tests.ledger.make import GATE, Clock, Open, build, go, make_shape, open_gate
 
 HOUR = 3600.0
 CANARY, MONITOR, ROLL = "production.canary_10", "production.monitor", "production.roll"
@@ -48,16 +48,6 @@ def vote(ledger: Ledger, release: ReleaseRecord) -> None:
         release.release_id, GATE, airflow_user="a.alice", decision=Decision.APPROVE, via="api"
     )
     assert done.accepted, done.reason
-
-
-def go(ledger: Ledger, release: ReleaseRecord, step: str = CANARY) -> None:
-    check_forward(
-        ledger,
-        release.release_id,
-        release.plan.shape.step(step),
-        shape_hash=release.shape_hash,
-        now=ledger.now(),
-    )
 
 
 def test_it_holds_to_the_last_moment_and_no_longer(

@@ -12,9 +12,9 @@ from relman_plugins.domain.field import Field
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import LedgerError, Refused
-from relman_plugins.ledger.api import Ledger, ReleaseRecord, VoteResult, check_forward, planned
+from relman_plugins.ledger.api import Ledger, ReleaseRecord, VoteResult, planned
 from relman_plugins.plan.model import Shape
-from tests.ledger.make import ALICE, BOB, GATE, Clock, Open, build, make_shape, subject_of
+from tests.ledger.make import ALICE, BOB, GATE, Clock, Open, build, go, make_shape, subject_of
 
 CAROL = Person(id="carol", airflow="a.carol", name="Carol")
 DAVE = Person(id="dave", airflow="a.dave", name="Dave")
@@ -75,11 +75,6 @@ def say(ledger: Ledger, release: ReleaseRecord, who: str, no: bool = False, **mo
     )
 
 
-def go(ledger: Ledger, release: ReleaseRecord, clock: Clock) -> None:
-    step = release.plan.shape.step("production.canary_10")
-    check_forward(ledger, release.release_id, step, shape_hash=release.shape_hash, now=clock.now)
-
-
 def test_all_rules_are_needed_and_a_vote_counts_where_it_is_needed(
     ledger: Ledger, open_release: Open, clock: Clock
 ) -> None:
@@ -92,11 +87,11 @@ def test_all_rules_are_needed_and_a_vote_counts_where_it_is_needed(
         "1 of board (Bob, Dave), with a comment and Change (change)"
     )
     with pytest.raises(Refused, match="is open, not approved"):
-        go(ledger, release, clock)
+        go(ledger, release)
     second = say(ledger, release, "bob")
     assert second.gate is not None
     assert (second.gate.state, second.gate.counts) == ("approved", {"alice": "board", "bob": "managers"})
-    go(ledger, release, clock)
+    go(ledger, release)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +150,7 @@ def test_nobody_approves_their_own_release_but_may_reject_it(
     assert refused.data["code"] == "own_release"
     assert say(ledger, release, "alice").accepted
     assert say(ledger, release, "bob").accepted
-    go(ledger, release, clock)
+    go(ledger, release)
     other = asked(ledger, open_release, MANAGERS)
     rejected = say(ledger, other, "carol", no=True)
     assert rejected.gate is not None
@@ -196,13 +191,13 @@ def test_the_guard_knows_a_starter_by_the_name_too(ledger: Ledger, open_release:
     )
     assert said.accepted
     with pytest.raises(Refused, match="0 valid approvals"):
-        go(ledger, release, clock)
+        go(ledger, release)
 
 
 def test_a_rule_may_allow_it(ledger: Ledger, open_release: Open, clock: Clock) -> None:
     release = asked(ledger, open_release, MANAGERS.model_copy(update={"self_approval": "allowed"}))
     assert say(ledger, release, "carol").accepted
-    go(ledger, release, clock)
+    go(ledger, release)
 
 
 def assess(ledger: Ledger, release: ReleaseRecord, email: str, n: int = 1) -> None:
@@ -239,7 +234,7 @@ def test_the_guard_knows_authors_whom_the_gate_did_not(
     assert say(ledger, release, "bob").accepted
     assess(ledger, release, "bob@shop.example")
     with pytest.raises(Refused, match="0 valid approvals, the plan asks for 1: it lacks 1 of managers"):
-        go(ledger, release, clock)
+        go(ledger, release)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +252,7 @@ def test_the_guard_goes_by_the_stored_plan_not_by_how_the_gate_was_opened(
     ask(ledger, release, **weaker)
     assert say(ledger, release, "carol").accepted
     with pytest.raises(Refused, match="0 valid approvals, the plan asks for 1"):
-        go(ledger, release, clock)
+        go(ledger, release)
 
 
 def test_the_guard_asks_for_comment_fields_and_the_right_people(
@@ -269,7 +264,7 @@ def test_the_guard_asks_for_comment_fields_and_the_right_people(
         ask(ledger, release, rules=(), own={})
         assert say(ledger, release, who, **said).accepted
         with pytest.raises(Refused, match="it lacks 1 of board"):
-            go(ledger, release, clock)
+            go(ledger, release)
 
 
 def test_one_person_meets_one_rule_at_the_guard_too(ledger: Ledger, open_release: Open, clock: Clock) -> None:
@@ -281,7 +276,7 @@ def test_one_person_meets_one_rule_at_the_guard_too(ledger: Ledger, open_release
     ask(ledger, release, rules=(), own={}, quorum=1)
     assert say(ledger, release, "alice").accepted
     with pytest.raises(Refused, match="1 valid approvals, the plan asks for 2"):
-        go(ledger, release, clock)
+        go(ledger, release)
 
 
 def test_a_gate_that_nobody_is_left_for_says_so_at_once(ledger: Ledger, open_release: Open) -> None:
@@ -325,7 +320,7 @@ class TestWithdrawing:
             assert result.reason.startswith("withdrawn; 2 more of 2 approvals needed")
         say(ledger, release, "alice", comment="yes 3")
         assert say(ledger, release, "bob").accepted
-        go(ledger, release, clock)
+        go(ledger, release)
         gate = ledger.votes.gate(release.release_id, GATE)
         assert gate is not None
         assert [(v.person, v.comment) for v in gate.votes] == [("alice", "yes 3"), ("bob", "")]

@@ -16,7 +16,7 @@ from relman_plugins.plan.model import Options, ReleasePlan
 from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from tests.steps import world as worlds
-from tests.steps.world import Release, World
+from tests.steps.world import Release, Shows, World
 
 GATE, FIRST, DEBT = "production.approval", "production.canary_50", "production.break_glass"
 PRODUCTION = """
@@ -39,21 +39,6 @@ people:
   dora: {airflow: dora, name: Dora, slack: U0DORA1}
 groups: {managers: [alice, bob], board: [bob], incident: [carol], directors: [dora]}
 """
-
-
-class Green:
-    """Airflow, which shows the gate's task green."""
-
-    def exists(self, *_: str) -> bool:
-        return True
-
-    def ended(self, *_: str) -> bool:
-        return False
-
-    working = ended
-
-    def succeeded(self, _dag: str, _run: str, task_ids: list[str]) -> set[str]:
-        return {GATE} & set(task_ids)
 
 
 @pytest.fixture
@@ -93,7 +78,7 @@ def test_a_member_goes_past_the_gate_and_owes_an_approval(world: World, comms: l
     assert done["message"].startswith("break-glass: an emergency skips managers here")
     assert comms == []
     assert isinstance(release.run(FIRST).trigger, AnalysisTrigger)
-    assert Housekeeper(world.ledger, Green()).find_bypasses() == []
+    assert Housekeeper(world.ledger, Shows(GATE)).find_bypasses() == []
     wider = [m.event.kind for m in world.ledger.outbox.due(limit=500) if m.address == "#incidents"]
     assert wider == [Kind.GATE_WAIVED]
     debt = world.ledger.votes.debts()[0]
@@ -144,7 +129,7 @@ def test_what_was_skipped_is_not_asked_for_when_the_rest_is_asked_again(
 def test_maintenance_calls_the_second_group_and_tells_what_is_overdue(world: World, comms: list[Any]) -> None:
     release = emergency(world, "alice")
     release.run(GATE)
-    keeper = Housekeeper(world.ledger, Green())
+    keeper = Housekeeper(world.ledger, Shows(GATE))
     assert keeper.escalate() == []
     with time_machine.travel(datetime.now(UTC) + timedelta(hours=2, seconds=1)):
         assert keeper.escalate() == [f"{release.id}: {GATE} still waits; directors may answer now"]
@@ -155,7 +140,7 @@ def test_maintenance_calls_the_second_group_and_tells_what_is_overdue(world: Wor
 def test_what_is_overdue_is_told(world: World, comms: list[Any]) -> None:
     release = emergency(world)
     release.run(GATE)
-    keeper = Housekeeper(world.ledger, Green())
+    keeper = Housekeeper(world.ledger, Shows(GATE))
     assert keeper.tell_overdue() == []
     with time_machine.travel(datetime.now(UTC) + timedelta(hours=8, seconds=1)):
         assert len(keeper.tell_overdue()) == 1

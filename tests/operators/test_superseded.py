@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from relman_plugins.domain.severity import Severity
 from relman_plugins.triggers.approval import ApprovalTrigger
 from relman_plugins.triggers.waits import LockTrigger, WindowTrigger
 from tests.steps import world as worlds
-from tests.steps.world import Release, World, grades
+from tests.steps.world import Release, World, grades, told
 
 GATE, WINDOW, FIRST = "production.approval", "production.window", "production.canary_50"
 NOON = (datetime.now(UTC) + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -42,18 +41,6 @@ def approve_newer(older: Release) -> Release:
     assert isinstance(newer.run(GATE), TaskDeferred)
     newer.vote(GATE)
     return newer
-
-
-def told(deferred: TaskDeferred) -> Any:
-    """Run the trigger to its event, as a triggerer does."""
-    _, arguments = deferred.trigger.serialize()
-
-    async def first() -> Any:
-        async for event in type(deferred.trigger)(**arguments | {"minimum_s": 0.0}).run():
-            return event.payload
-        raise AssertionError("the trigger ended without an event")
-
-    return asyncio.run(first())
 
 
 def ends_as_superseded(older: Release, step: str, waiting: TaskDeferred, by: Release) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from relman_plugins.domain.event import Kind
 from relman_plugins.triggers.waits import HoldTrigger, WindowTrigger
 from tests.steps import world as worlds
-from tests.steps.world import Release, World
+from tests.steps.world import Release, World, told
 
 WINDOW = "production.window"
 NOON = (datetime.now(UTC) + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -43,18 +42,6 @@ def waits(result: Any) -> TaskDeferred:
     assert isinstance(result, TaskDeferred)
     assert isinstance(result.trigger, WindowTrigger)
     return result
-
-
-def told(deferred: TaskDeferred) -> Any:
-    """Run the trigger to its event, as a triggerer does: made again from what was stored."""
-    _, arguments = deferred.trigger.serialize()
-
-    async def first() -> Any:
-        async for event in type(deferred.trigger)(**arguments | {"minimum_s": 0.0}).run():
-            return event.payload
-        raise AssertionError("the trigger ended without an event")
-
-    return asyncio.run(first())
 
 
 def test_it_goes_on_in_the_window_and_gives_up_without_one(release: Release) -> None:

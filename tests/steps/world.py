@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import threading
@@ -278,6 +279,13 @@ class Release:
         method = getattr(self.task(task_id), deferred.method_name)
         return self._caught(lambda: method(self.context(task_id, try_number), event))
 
+    def past_the_gate(self, gate: str = "production.approval") -> Release:
+        """Let a gate's task ask, a person approve, and the task end."""
+        waiting = self.at_the_gate().run(gate)
+        self.vote(gate)
+        self.resume(gate, waiting, {"state": "approved"})
+        return self
+
     def task(self, task_id: str) -> Any:
         return self.world.dag.get_task(task_id)
 
@@ -293,6 +301,36 @@ class Release:
             return work()
         except TaskDeferred as deferred:
             return deferred
+
+
+class Shows:
+    """Airflow, which shows some tasks of every run green, and all runs still at work."""
+
+    def __init__(self, *green: str) -> None:
+        self.green = set(green)
+
+    def exists(self, *_: str) -> bool:
+        return True
+
+    def ended(self, *_: str) -> bool:
+        return False
+
+    working = ended
+
+    def succeeded(self, _dag: str, _run: str, task_ids: list[str]) -> set[str]:
+        return self.green & set(task_ids)
+
+
+def told(deferred: TaskDeferred) -> Any:
+    """Run a trigger to its event, as a triggerer does: made again from what was stored."""
+    _, arguments = deferred.trigger.serialize()
+
+    async def first() -> Any:
+        async for event in type(deferred.trigger)(**arguments | {"minimum_s": 0.0}).run():
+            return event.payload
+        raise AssertionError("the trigger ended without an event")
+
+    return asyncio.run(first())
 
 
 def grades(release: Release, step: str) -> list[Severity]:
