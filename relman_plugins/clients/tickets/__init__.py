@@ -1,0 +1,1 @@
+"""Systems that keep change tickets, one file each."""
