@@ -9,7 +9,8 @@
     │   ├── Aborted              a person ended the release
     │   ├── Held                 a person holds the release: it waits
     │   ├── Lapsed               an approval held for its time only: people are asked again
-    │   ├── TooEarly             an approval takes effect later: the step waits
+    │   ├── TooEarly             an approval or a ticket takes effect later: the step waits
+    │   ├── Unlooked             a ticket's system was not asked just now: the step asks it
     │   └── Superseded           a newer release was approved for the same place
     ├── LedgerError
     │   ├── LedgerUnavailable    the database does not answer
@@ -71,11 +72,22 @@ class Lapsed(Refused):
 
 
 class TooEarly(Refused):
-    """An approval takes effect later. It is no answer: the same is right ``until`` (aware) is there."""
+    """An approval, or a ticket's planned time, begins later: ``until`` (aware) is there, the step waits."""
 
     def __init__(self, message: str, until: datetime) -> None:
         super().__init__(message)
         self.until = until
+
+
+class Unlooked(Refused):
+    """What a ticket's system says is not on record, or not fresh: it is to be asked before the step acts.
+
+    ``gate`` is the id of the ticket's step.
+    """
+
+    def __init__(self, message: str, gate: str) -> None:
+        super().__init__(message)
+        self.gate = gate
 
 
 class Superseded(Refused):
@@ -95,7 +107,9 @@ class LedgerConflict(LedgerError):
 
 
 class ClientError(RelmanError):
-    """An outside system could not be used."""
+    """An outside system could not be used; ``status`` is that of its HTTP answer, None without one."""
+
+    status: int | None = None
 
 
 class ClientUnavailable(ClientError):

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 _HOOKS = "relman_plugins.hooks.connections"
+_TOKEN = {
+    "label": "Bearer token",
+    "description": "Sent instead of login and password, when the server asks for one.",
+    "schema": {"type": ["string", "null"], "format": "password"},
+}
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -89,17 +94,24 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {"host": "https://prometheus.example:9090"},
                 },
                 "conn-fields": {
-                    "token": {
-                        "label": "Bearer token",
-                        "description": "Sent instead of login and password, when the server asks for one.",
-                        "schema": {"type": ["string", "null"], "format": "password"},
-                    },
+                    "token": _TOKEN,
                     "org_id": {
                         "label": "Tenant",
                         "description": "Sent as X-Scope-OrgID, for Mimir, Cortex and Thanos with tenants.",
                         "schema": {"type": ["string", "null"]},
                     },
                 },
+            },
+            {
+                "connection-type": "relman_servicenow",
+                "hook-class-name": f"{_HOOKS}.ServiceNowConnectionHook",
+                "hook-name": "relman ServiceNow",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "port", "extra"],
+                    "relabeling": {"host": "Address"},
+                    "placeholders": {"host": "https://instance.service-now.com"},
+                },
+                "conn-fields": {"token": _TOKEN},
             },
             {
                 "connection-type": "relman_signing",

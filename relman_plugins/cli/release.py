@@ -33,7 +33,8 @@ def release(
         str, typer.Option("--changes", help="What changed, in words.", show_default=False)
     ] = "",
     ticket: Annotated[
-        str, typer.Option("--ticket", help="Link to the ticket or change.", show_default=False)
+        str,
+        typer.Option("--ticket", help="Number of the ticket or change, or a link to it.", show_default=False),
     ] = "",
     own: Annotated[
         list[str] | None,
@@ -75,7 +76,7 @@ def release(
     if not is_version(version):
         raise Stop(Exit.USAGE, f"{version!r} is no version: letters, digits and . _ + -, at most 64")
     if ticket and not is_ticket(ticket):
-        raise Stop(Exit.USAGE, f"--ticket {ticket!r}: expected a link as in https://tracker.example/CHG-42")
+        raise Stop(Exit.USAGE, f"--ticket {ticket!r}: expected CHG0030001, OPS-42, or a link to it")
     for option, text in (("--changes", changes), ("--emergency", emergency)):
         if len(text) > LONGEST_TEXT:
             raise Stop(

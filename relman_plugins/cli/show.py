@@ -60,6 +60,7 @@ def release_table(release: dict[str, Any]) -> Table:
             f"{artifact['version']} {words.short(artifact['digest'])}" if artifact else "not built yet",
         ),
         ("plan", words.short(release["plan_hash"])),
+        ("ticket", "\n".join(map(_ticket, status.get("tickets") or ()))),
         ("changed", ", ".join(status["changed_environments"]) or "nothing yet"),
         ("locks", ", ".join(f"{x['service']} in {x['environment']}" for x in release.get("locks", ()))),
         ("suites", "\n".join(map(_suite, status["suites"]))),
@@ -164,6 +165,12 @@ def _suite(suite: dict[str, Any]) -> str:
     bad = suite["failures"] + suite["errors"]
     where = f"{suite['environment']} " if suite["environment"] else ""
     return f"{where}{suite['suite']}: {_totals(suite, bad)}{_more(suite)}"
+
+
+def _ticket(seen: dict[str, Any]) -> str:
+    """Say how a change ticket stood when its system was asked last."""
+    lines = [seen["said"] or seen["number"], *seen["lacks"], seen["url"]]
+    return "\n  ".join([f"{lines[0]} ({words.moment(seen['at'])})", *filter(None, lines[1:])])
 
 
 def _totals(suite: dict[str, Any], bad: int | None) -> str:

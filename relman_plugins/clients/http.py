@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from relman_plugins.errors import ClientRejected, ClientUnavailable
+from relman_plugins.errors import ClientError, ClientRejected, ClientUnavailable
 
 TIMEOUT_S = 10.0
 """Default limit for connecting and for each read, in seconds."""
@@ -260,9 +260,11 @@ def _judged(asked: httpx.Request, answer: httpx.Response, body: bytes) -> httpx.
     if whole.is_success:
         return whole
     text = f"{asked.method} {shown(asked.url)} answered {whole.status_code}: {_reason(whole)}"
+    error: ClientError = ClientRejected(text)
     if whole.status_code in _TRY_AGAIN or whole.is_server_error:
-        raise ClientUnavailable(text, retry_after_s(whole.headers.get("retry-after")))
-    raise ClientRejected(text)
+        error = ClientUnavailable(text, retry_after_s(whole.headers.get("retry-after")))
+    error.status = whole.status_code
+    raise error
 
 
 def _reason(answer: httpx.Response) -> str:

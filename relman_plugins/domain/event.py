@@ -37,6 +37,8 @@ class Kind(StrEnum):
     ENVIRONMENT_PROVISIONED = "environment.provisioned"
     ENVIRONMENT_REMOVED = "environment.removed"
     PARITY_COMPARED = "parity.compared"
+    TICKET_CHECKED = "ticket.checked"
+    TICKET_WAITED = "ticket.waited"
     CHANGE_STARTED = "change.started"
     CHANGE_FINISHED = "change.finished"
     SUITE_FINISHED = "suite.finished"

@@ -6,6 +6,7 @@ import re
 from typing import Literal
 
 from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.ticket import is_number
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 """Names of pipelines, environments, stages, suites: a DNS label, so that every platform accepts them."""
@@ -28,6 +29,11 @@ def is_version(text: str) -> bool:
 
 
 def is_ticket(text: str) -> bool:
+    """Say whether ``text`` may be a release's ticket: its address, or its number."""
+    return is_ticket_link(text) or is_number(text)
+
+
+def is_ticket_link(text: str) -> bool:
     """Say whether ``text`` may be the address of a release's ticket."""
     return len(text) <= TICKET_LIMIT and _TICKET.fullmatch(text) is not None
 

@@ -120,6 +120,8 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.SUITE_FINISHED: _passed,
     Kind.FINDINGS_RECORDED: Severity.INFO,
     Kind.PARITY_COMPARED: _compared,
+    Kind.TICKET_CHECKED: Severity.INFO,
+    Kind.TICKET_WAITED: Severity.NOTICE,
     Kind.GATE_OPENED: Severity.NOTICE,
     Kind.GATE_REMINDED: Severity.NOTICE,
     Kind.GATE_VOTED: Severity.NOTICE,
@@ -188,7 +190,9 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
     Occasion.CHANGED: frozenset(
         {Kind.ENVIRONMENT_PROVISIONED, Kind.ENVIRONMENT_REMOVED, Kind.CHANGE_FINISHED, Kind.WINDOW_WAITED}
     ),
-    Occasion.WAITING: frozenset({Kind.GATE_OPENED, Kind.GATE_REMINDED, Kind.GATE_ESCALATED}),
+    Occasion.WAITING: frozenset(
+        {Kind.GATE_OPENED, Kind.GATE_REMINDED, Kind.GATE_ESCALATED, Kind.TICKET_WAITED}
+    ),
     Occasion.DECIDED: frozenset(
         {Kind.GATE_VOTED, Kind.GATE_VOTE_WITHDRAWN, Kind.GATE_DECIDED, Kind.RELEASE_SUPERSEDED}
     ),

@@ -27,6 +27,7 @@ OPERATORS: dict[StepKind, str] = {
     StepKind.SUITE: "relman_plugins.operators.suite.SuiteOperator",
     StepKind.CHECKLIST: "relman_plugins.sensors.checklist.ChecklistSensor",
     StepKind.PARITY: "relman_plugins.operators.parity.ParityOperator",
+    StepKind.TICKET: "relman_plugins.sensors.ticket.TicketSensor",
     StepKind.APPROVAL: "relman_plugins.sensors.approval.ApprovalSensor",
     StepKind.WINDOW: "relman_plugins.sensors.window.WindowSensor",
     StepKind.MONITOR: "relman_plugins.operators.monitor.MonitorOperator",

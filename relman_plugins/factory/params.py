@@ -33,11 +33,10 @@ def release_params(shape: Shape) -> ParamsDict:
             ),
             "ticket": Param(
                 "",
-                "Link to the ticket or change this release belongs to, as in https://tracker.example/CHG-42."
-                + _needed(shape),
+                "The ticket or change this release belongs to: its number, or a link to it." + _needed(shape),
                 type=["null", "string"],
                 # The form shows the bare expression: this one can be read, and ``open`` checks the rest.
-                pattern=r"^(https?://[^\s@]+)?$",
+                pattern=r"^(https?://[^\s@]+|[A-Z][A-Z0-9_]{1,30}-?[0-9]{1,20})?$",
                 maxLength=TICKET_LIMIT,
                 title="Ticket",
             ),

@@ -80,6 +80,21 @@ class SigningConnectionHook(_Tested):
         return f"The key is there; its id is {key_id(key_of(connection).public_key())}."
 
 
+class ServiceNowConnectionHook(_Tested):
+    """A ServiceNow instance whose change requests releases are bound to."""
+
+    conn_name_attr = "servicenow_conn_id"
+    default_conn_name = "relman_servicenow"
+    conn_type = "relman_servicenow"
+    hook_name = "relman ServiceNow"
+
+    def _asked(self, connection: Any) -> str:
+        from relman_plugins.hooks.tickets import tickets_of
+
+        with tickets_of("servicenow", connection) as system:
+            return system.check()
+
+
 class LedgerConnectionHook(_Tested):
     """The PostgreSQL database of the ledger."""
 

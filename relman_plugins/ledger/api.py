@@ -16,6 +16,9 @@ from relman_plugins.ledger.rollbacks import Asked, asked_of, last_asked
 from relman_plugins.ledger.rules import planned, stuck
 from relman_plugins.ledger.subject import SHOWN
 from relman_plugins.ledger.subject import subject_of as canonical_subject
+from relman_plugins.ledger.tickets import has_begun as ticket_has_begun
+from relman_plugins.ledger.tickets import last_seen, ticket_in
+from relman_plugins.ledger.tickets import number_of as ticket_number
 from relman_plugins.ledger.waiving import Waiver, waived, waiver
 from relman_plugins.ledger.way_back import WayBack, way_back
 
@@ -42,9 +45,13 @@ __all__ = [
     "canonical_subject",
     "check_forward",
     "last_asked",
+    "last_seen",
     "open_ledger",
     "planned",
     "stuck",
+    "ticket_has_begun",
+    "ticket_in",
+    "ticket_number",
     "waived",
     "waiver",
     "way_back",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,14 @@ from relman_plugins.domain.approval import Panel
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Decision
-from relman_plugins.errors import Aborted, Held, Lapsed, Refused, Superseded, TooEarly
+from relman_plugins.errors import Aborted, Held, Lapsed, Refused, Superseded, TooEarly, Unlooked
 from relman_plugins.ledger.escalating import is_planned
 from relman_plugins.ledger.gates import GateState
 from relman_plugins.ledger.projections import is_held
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.rules import ballot, lacks, planned
 from relman_plugins.ledger.subject import SHOWN, differences, subject_of
+from relman_plugins.ledger.tickets import check_ticket
 from relman_plugins.ledger.waiving import waived, waiver
 from relman_plugins.plan.model import Step, StepKind
 
@@ -31,6 +33,8 @@ _DECISIVE = (
     Kind.CHANGE_ASSESSED,
     Kind.GATE_ESCALATED,
     Kind.GATE_WAIVED,
+    Kind.TICKET_CHECKED,
+    Kind.CHANGE_STARTED,
     Kind.CHANGE_FINISHED,
 )
 
@@ -40,12 +44,20 @@ _RAISING = (StepKind.PROVISION, StepKind.DEPLOY, StepKind.PREVIEW, StepKind.SHIF
 
 
 def check_forward(
-    ledger: Ledger, release_id: str, step: Step, *, shape_hash: str, now: datetime
+    ledger: Ledger,
+    release_id: str,
+    step: Step,
+    *,
+    shape_hash: str,
+    now: datetime,
+    looked: Collection[str] = (),
 ) -> ReleaseRecord:
     """Return the release if ``step`` may go forward at ``now`` (aware); raise Refused with the reason if not.
 
     Raises Held, a kind of Refused, when all there is to do is wait for the release to be resumed, Lapsed
-    when people have to be asked again first, and TooEarly when what they approved takes effect later.
+    when people have to be asked again first, TooEarly when what they approved takes effect later, and
+    Unlooked when a ticket's system has to be asked first; ``looked`` are the gates at which the caller has
+    just done that.
     ``shape_hash`` is that of the DAG which runs. What must hold is read from the stored plan, not from
     ``step``. Whether a window is open is the caller's to evaluate. Rollback, abort, teardown and close don't
     call this: nothing may block them. Raises LedgerUnavailable when the ledger can't be read: then nothing
@@ -69,6 +81,10 @@ def check_forward(
     )
     for gate_id in gates:
         gate_step = record.plan.shape.step(gate_id)
+        if gate_step.kind is StepKind.TICKET and raises:
+            if gate_id not in looked:
+                raise Unlooked(f"step {step.id}: the ticket at {gate_id} is to be looked at first", gate_id)
+            check_ticket(record, step, gate_step, events, now)
         if gate_step.kind is StepKind.APPROVAL:
             gate = ledger.votes.gate(release_id, gate_id)
             if waived(events, gate_id) and not waiver(record, gate_step).left:

@@ -13,9 +13,11 @@ from relman_plugins.domain.follow_up import FollowUp, read
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.state import Revision
 from relman_plugins.domain.status import Outcome, Verdict
+from relman_plugins.domain.ticket import summary
 from relman_plugins.ledger.gates import GATE_KINDS, state_of
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.rollbacks import asked_of
+from relman_plugins.ledger.tickets import ticket_in
 
 
 class Waiting(Frozen):
@@ -81,6 +83,21 @@ class AnalysisResult(Frozen):
     reason: str
 
 
+class TicketSeen(Frozen):
+    """What a change ticket's system said last."""
+
+    gate: str
+    """Id of the step that asks for the ticket."""
+    number: str
+    said: str
+    """How the ticket stood, in a line; empty when there was none."""
+    lacks: tuple[str, ...] = ()
+    """What it lacked then, in words."""
+    url: str = ""
+    at: datetime
+    """UTC."""
+
+
 class Abort(Frozen):
     """Somebody asked for the release to be aborted."""
 
@@ -134,6 +151,8 @@ class Status(Frozen):
     waiting_for: tuple[Waiting, ...] = ()
     takes_effect: datetime | None = None
     """UTC; when an approval takes effect that the release waits for; None: it waits for no such time."""
+    tickets: tuple[TicketSeen, ...] = ()
+    """Change tickets, as their systems were asked last."""
     held: bool = False
     abort: Abort | None = None
     artifact: Revision | None = None
@@ -179,6 +198,7 @@ def status_of(record: ReleaseRecord, events: list[Event]) -> Status:
         current=() if closed else tuple(s for s, state in steps.items() if state == "running"),
         waiting_for=() if closed else _waiting(events),
         takes_effect=None if closed else _takes_effect(events),
+        tickets=_tickets(events),
         held=is_held(events),
         abort=Abort(actor=abort.actor, reason=abort.data.get("reason", ""), at=abort.at) if abort else None,
         artifact=Revision.model_validate(artifact.data["revision"]) if artifact else None,
@@ -229,6 +249,22 @@ def stable_of(events: Iterable[Event]) -> Revision | None:
             found = event.data["stable"]
             stable = Revision.model_validate(found) if found else None
     return stable
+
+
+def _tickets(events: list[Event]) -> tuple[TicketSeen, ...]:
+    latest = {e.data["gate"]: e for e in events if e.kind is Kind.TICKET_CHECKED}
+    found = ((gate, e, ticket_in(e)) for gate, e in latest.items())
+    return tuple(
+        TicketSeen(
+            gate=gate,
+            number=e.data["number"],
+            said=summary(ticket) if ticket else "",
+            lacks=tuple(e.data["lacks"]),
+            url=ticket.url if ticket else "",
+            at=e.at,
+        )
+        for gate, e, ticket in found
+    )
 
 
 def _last(events: list[Event], *kinds: Kind) -> Event | None:

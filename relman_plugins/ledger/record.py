@@ -53,6 +53,7 @@ TOLD_KINDS = frozenset(Kind) - {
     Kind.STEP_FINISHED,
     Kind.CHANGE_STARTED,
     Kind.FINDINGS_RECORDED,
+    Kind.TICKET_CHECKED,
     Kind.ANALYSIS_MEASURED,
     Kind.VOTE_REFUSED,
     Kind.LOCK_ACQUIRED,

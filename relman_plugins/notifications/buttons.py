@@ -183,6 +183,7 @@ def shown(subject: Mapping[str, Any], title: str = "What is approved") -> list[B
         f"{plain(subject.get('pipeline', ''), 80)} {code(subject.get('version', '?'))}",
         f"artifact {digest(subject.get('artifact_digest', '?'))}",
         f"plan {digest(subject.get('plan_hash', '?'))}",
+        *([f"ticket {plain(subject['ticket'], 120)}"] if subject.get("ticket") else []),
     ]
     changes = subject.get("changes")
     tests = plain(tests_of(subject), 2000)

@@ -163,6 +163,8 @@ def _times(gate: Event) -> str:
 
 
 def _traffic(own: Sequence[Event]) -> str:
+    if own and own[-1].kind is Kind.TICKET_WAITED:
+        return f"waits for the ticket {code(own[-1].data.get('number', '?'))}"
     if own and own[-1].kind is Kind.WINDOW_WAITED:
         opens = own[-1].data.get("next_open")
         return "waits for its window" + (f", which opens {moment(opens)}" if opens else "")

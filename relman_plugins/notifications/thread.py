@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.domain.identity import is_ticket
-from relman_plugins.notifications import asking, gatekeeping, rollbacks
+from relman_plugins.domain.identity import is_ticket, is_ticket_link
+from relman_plugins.notifications import asking, gatekeeping, rollbacks, ticketing
 from relman_plugins.notifications.about import About
 from relman_plugins.notifications.assessed import assessed
 from relman_plugins.notifications.blocks import Block, Message, context, message, quote, section
@@ -75,7 +75,8 @@ def _opened(event: Event, data: dict[str, Any]) -> _Written:
     text = f"🚀 {person(event.actor)} opened {code(event.release_id)}{mark}"
     own = [f"{code(name, 60)} {plain(value)}" for name, value in (data.get("parameters") or {}).items()]
     ticket = str(data.get("ticket") or "")
-    small = [f"<{escape(ticket)}|{plain(ticket, 80)}>"] if is_ticket(ticket) else []
+    shown = f"<{escape(ticket)}|{plain(ticket, 80)}>" if is_ticket_link(ticket) else f"ticket {plain(ticket)}"
+    small = [shown] if is_ticket(ticket) else []
     small += [f"plan {digest(data['plan_hash'])}"] if data.get("plan_hash") else []
     return (
         text,
@@ -303,5 +304,6 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.LOCK_BROKEN: _lock_broken,
     Kind.LOCK_EXPIRED: _lock_expired,
     **gatekeeping.WRITERS,
+    **ticketing.WRITERS,
 }
 """The events that make a message. The others change only the parent's stage list."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from relman_plugins.domain.parity import Area
 from relman_plugins.errors import PlanError
-from relman_plugins.plan import approvals, changes, glass, graph, routes, suite_reports
+from relman_plugins.plan import approvals, changes, glass, graph, routes, suite_reports, tickets
 from relman_plugins.plan.model import (
     AnalysisPlan,
     EnvironmentPlan,
@@ -22,7 +22,6 @@ from relman_plugins.plan.model import (
 from relman_plugins.spec.models import (
     Analysis,
     Canary,
-    ChangeTicketGate,
     Checklist,
     Documents,
     Environment,
@@ -75,6 +74,7 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
     return graph.StageSteps(
         name=stage.id,
         parity=_parity(documents, stage.parity, step) if stage.parity else None,
+        tickets=tuple(tickets.steps(documents, stage, env, step)),
         gates=_gates(documents, stage, env, step),
         provision=step("provision", StepKind.PROVISION, **expires) if env.ephemeral else None,
         changes=changes.steps(stage, env.replicas, step),
@@ -87,7 +87,7 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
         monitor=step("monitor", StepKind.MONITOR, **_monitor(stage)) if stage.monitor else None,
         keep=changes.keep(stage, step),
         soak=step("soak", StepKind.SOAK, for_s=stage.soak.seconds) if stage.soak else None,
-        ticket=any(isinstance(gate, ChangeTicketGate) for gate in (*env.gates, *stage.gates)),
+        ticket=tickets.are_required(stage, env),
         teardown=step("teardown", StepKind.TEARDOWN) if env.ephemeral else None,
         rollback=step("rollback", StepKind.ROLLBACK) if _rolls_back(documents, stage, env) else None,
     )

@@ -232,6 +232,7 @@ _STRICT = ("show", "gate", "fail")
 
 _GUARDS = {
     StepKind.APPROVAL: "a gate is removed: nobody of the group is asked",
+    StepKind.TICKET: "a gate is removed: nobody looks at the ticket",
     StepKind.WINDOW: "a gate is removed: changes at any time",
     StepKind.SUITE: "its tests run no more",
     StepKind.CHECKLIST: "nobody goes through it any more",
@@ -248,6 +249,12 @@ def _weaker(what: str, before: Any, after: Any) -> str:
     match what:
         case "quorum" if after < before:
             return "quorum lowered: fewer people decide"
+        case "states" if set(after) - set(before):
+            return "a ticket may be in more states"
+        case "approved" | "window" if before and not after:
+            return "less is asked of the ticket"
+        case "item" if before and before != after:
+            return "another ticket will do"
         case "on_difference" if _STRICT.index(after) < _STRICT.index(before):
             return "differences matter less"
         case "of" if set(before) - set(after):

@@ -24,6 +24,8 @@ class StageSteps:
     name: str
     parity: Step | None
     """Before the gates, so that who approves sees what it found."""
+    tickets: tuple[Step, ...]
+    """Before the other gates, too, so that nobody approves what has no ticket."""
     gates: tuple[Step, ...]
     """One after the other, in this order."""
     provision: Step | None
@@ -79,7 +81,7 @@ def connect(
 
 
 def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[list[Step], tuple[str, ...]]:
-    gates = tuple(s.id for s in stage.gates)
+    gates = tuple(s.id for s in (*stage.tickets, *stage.gates))
     steps: list[Step] = []
 
     waiting = stage.ticket
@@ -92,11 +94,11 @@ def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[
         return (step.id,)
 
     at = add(stage.parity, before) if stage.parity else before
-    for gate in stage.gates:
+    for gate in (*stage.tickets, *stage.gates):
         at = add(gate, at)
     if stage.provision:
         # A first environment that nobody has to approve is made while the artifact is being built.
-        early = first and not stage.gates and not stage.parity
+        early = first and not gates and not stage.parity
         provisioned = add(stage.provision, ("open",) if early else at, changes=True, gates=gates)
         at = (*at, *provisioned) if early else provisioned
     leaves_last = () if stage.teardown else _leaving(stage)

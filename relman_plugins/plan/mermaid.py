@@ -9,6 +9,7 @@ from relman_plugins.plan.model import ReleasePlan, Shape, Step, StepKind
 
 _BRACKETS = {
     StepKind.APPROVAL: ("{{", "}}"),
+    StepKind.TICKET: ("{{", "}}"),
     StepKind.WINDOW: ("{{", "}}"),
     StepKind.OPEN: ("([", "])"),
     StepKind.CLOSE: ("([", "])"),

@@ -36,6 +36,7 @@ class StepKind(StrEnum):
     SUITE = "suite"
     CHECKLIST = "checklist"
     PARITY = "parity"
+    TICKET = "ticket"
     APPROVAL = "approval"
     WINDOW = "window"
     MONITOR = "monitor"
@@ -66,6 +67,8 @@ class Step(Frozen):
     checklist  ``{suite, items: [Item], group, quorum: 1, people: [Person], timeout_s, on_timeout}``
     parity     ``{with, of: [Area], schema: {command, path, timeout_s}|None, ignore, may_differ,
                on_difference, group, quorum: 1, people: [Person], timeout_s, on_timeout}``
+    ticket     ``{system, connection, states, approved, window, item, timeout_s}``: see
+               :class:`relman_plugins.domain.ticket.Demands`; ``item`` empty: any
     approval   ``{gate, group, quorum, people: [Person], rules: [Rule], emails: {person: address},
                timeout_s, on_timeout, remind_s|None, valid_for_s|None}``; ``quorum`` and ``people`` of all
                rules together, ``emails`` only where authors of commits are looked at
@@ -93,7 +96,7 @@ class Step(Frozen):
     needs: tuple[str, ...] = ()
     """Ids of the steps that must have succeeded first."""
     gates: tuple[str, ...] = ()
-    """Ids of all gate steps (approval, window) that must hold when this step changes something."""
+    """Ids of all gate steps (ticket, approval, window) that must hold when this step changes something."""
     changes: bool = False
     """Whether the step changes an environment: it then takes the lock and checks every gate."""
     ticket: bool = False
@@ -230,7 +233,7 @@ class Options(Frozen):
     changes: str = ""
     """What changed, in words."""
     ticket: str = ""
-    """Address of the ticket or change that the release belongs to."""
+    """Link to the ticket or change that the release belongs to, or its number."""
     emergency: bool = False
     """Whether the release does not wait for windows."""
     emergency_reason: str = ""

@@ -7,8 +7,9 @@ from typing import Any
 
 from relman_plugins.domain.identity import TICKET_LIMIT, VERSION_PATTERN, is_ticket, is_version
 from relman_plugins.domain.parameter import LONGEST_TEXT, Value
+from relman_plugins.domain.ticket import SYSTEMS, example, number_in
 from relman_plugins.errors import PlanError
-from relman_plugins.plan.model import Options, ReleasePlan, Shape
+from relman_plugins.plan.model import Options, ReleasePlan, Shape, StepKind
 
 
 def plan_release(shape: Shape, options: Options) -> ReleasePlan:
@@ -40,16 +41,22 @@ def options_of(shape: Shape, given: Mapping[str, Any]) -> Options:
         )
     if ticket and not is_ticket(ticket):
         found.append(
-            f"{ticket!r} is not the address of a ticket: expected a link as in "
+            f"{ticket!r} is not a ticket: expected a number as in CHG0030001 or OPS-42, or a link as in "
             f"https://tracker.example/CHG-42, without a user in it, at most {TICKET_LIMIT} characters"
         )
     dry_run = bool(given.get("dry_run"))
     needing = sorted({str(s.stage) for s in shape.steps if s.ticket})
     if needing and not ticket and not dry_run:
         found.append(
-            f"a change ticket is required for {', '.join(needing)}: give the link to it as ticket, "
+            f"a change ticket is required for {', '.join(needing)}: give its link or number as ticket, "
             "as in https://tracker.example/CHG-42"
         )
+    found += [
+        f"{SYSTEMS[system]} is asked for the ticket, and {ticket!r} names no single one there: "
+        f"give its number, as in {example(system)}, or a link with it"
+        for system in _systems(shape)
+        if is_ticket(ticket) and not number_in(system, ticket) and not dry_run
+    ]
     emergency, reason = bool(given.get("emergency")), str(given.get("emergency_reason") or "").strip()
     if emergency and not reason:
         found.append(
@@ -86,6 +93,11 @@ def options_of(shape: Shape, given: Mapping[str, Any]) -> Options:
         dry_run=dry_run,
         parameters=parameters,
     )
+
+
+def _systems(shape: Shape) -> list[str]:
+    """Return the systems that are asked for the release's ticket, each once."""
+    return list(dict.fromkeys(s.args["system"] for s in shape.steps if s.kind is StepKind.TICKET))
 
 
 def _parameters(shape: Shape, given: Mapping[str, Any], found: list[str]) -> dict[str, Value]:

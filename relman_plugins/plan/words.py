@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from relman_plugins.domain.status import Outcome
+from relman_plugins.domain.ticket import SYSTEMS
 from relman_plugins.plan.model import Shape, Step, StepKind
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
@@ -78,7 +79,8 @@ def short_id(step: Step) -> str:
 def describe(shape: Shape, step: Step) -> str:
     """Say in one line what ``step`` does. No full stop, no markup but code quotes."""
     text = _DESCRIBE[step.kind](shape, step)
-    return f"{text}; only when the release carries a ticket" if step.ticket else text
+    checked = any(shape.step(gate).kind is StepKind.TICKET for gate in step.gates)
+    return f"{text}; only when the release carries a ticket" if step.ticket and not checked else text
 
 
 def environment(shape: Shape, name: str) -> str:
@@ -98,7 +100,7 @@ def stages(shape: Shape) -> list[tuple[str, list[Step]]]:
 
 def gates(shape: Shape) -> list[Step]:
     """Return the gate steps in order."""
-    return [s for s in shape.steps if s.kind in (StepKind.APPROVAL, StepKind.WINDOW)]
+    return [s for s in shape.steps if s.kind in (StepKind.TICKET, StepKind.APPROVAL, StepKind.WINDOW)]
 
 
 def _days(days: Iterable[str]) -> str:
@@ -197,6 +199,20 @@ def _assess(shape: Shape, step: Step) -> str:
     )
 
 
+def _ticket(shape: Shape, step: Step) -> str:
+    args = step.args
+    wants = ([] if not args["approved"] else ["approved"]) + [
+        f"in state {' or '.join(s.replace('_', ' ') for s in args['states'])}"
+    ]
+    if args["item"]:
+        wants.append(f'for configuration item "{args["item"]}"')
+    time = "; its planned time must cover the change" if args["window"] else ""
+    return (
+        f"asks {SYSTEMS[args['system']]} (connection {args['connection']}) for the release's ticket; waits "
+        f"until it is {', '.join(wants)}, at most {duration(args['timeout_s'])}{time}"
+    )
+
+
 def _approval(shape: Shape, step: Step) -> str:
     args = step.args
     holds = f"; holds for {duration(args['valid_for_s'])}" if args.get("valid_for_s") else ""
@@ -256,6 +272,7 @@ _DESCRIBE: dict[StepKind, Callable[[Shape, Step], str]] = {
     StepKind.SUITE: _suite,
     StepKind.CHECKLIST: _checklist,
     StepKind.PARITY: _parity,
+    StepKind.TICKET: _ticket,
     StepKind.APPROVAL: _approval,
     StepKind.WINDOW: _window,
     StepKind.MONITOR: _monitor,

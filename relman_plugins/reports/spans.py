@@ -11,7 +11,7 @@ from relman_plugins.reports.model import Segment
 
 WORKING, BETWEEN, HOLD = "working", "between", "hold"
 
-ORDER = (WORKING, HOLD, "approval", "window", "lock", "soak", "keep", "watch")
+ORDER = (WORKING, HOLD, "approval", "ticket", "window", "lock", "soak", "keep", "watch")
 """What counts when several things go on at once: working before any waiting, a person's hold first."""
 
 _WHOLE = {"keep": "keep", "soak": "soak", "monitor": "watch"}
@@ -52,6 +52,8 @@ def _waits(
         match event.kind:
             case Kind.GATE_OPENED:
                 opened.setdefault("approval", at)
+            case Kind.TICKET_WAITED:
+                opened.setdefault("ticket", at)
             case Kind.WINDOW_WAITED:
                 opened.setdefault("window", at)
             case Kind.CHANGE_FINISHED if kind == "shift":

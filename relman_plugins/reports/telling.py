@@ -59,7 +59,13 @@ def tone(event: Event) -> str:
             | Kind.LOCK_EXPIRED
         ):
             return "bad"
-        case Kind.GATE_OPENED | Kind.WINDOW_WAITED | Kind.RELEASE_HELD | Kind.FOLLOW_UP_ASKED:
+        case (
+            Kind.GATE_OPENED
+            | Kind.WINDOW_WAITED
+            | Kind.TICKET_WAITED
+            | Kind.RELEASE_HELD
+            | Kind.FOLLOW_UP_ASKED
+        ):
             return "wait"
         case Kind.RELEASE_CLOSED:
             return "good" if data.get("outcome") == "succeeded" else "bad"

@@ -11,6 +11,7 @@ from relman_plugins.spec.words import visible
 WAITS = {
     "working": "working",
     "approval": "waiting for people",
+    "ticket": "waiting for a change ticket",
     "window": "waiting for a window",
     "lock": "waiting for another release",
     "hold": "held by a person",

@@ -19,6 +19,7 @@ from relman_plugins.errors import (
     Refused,
     RelmanError,
     Superseded,
+    Unlooked,
     recordable,
 )
 from relman_plugins.plan.model import Shape, StepKind
@@ -271,9 +272,13 @@ class ReleaseStepOperator(BaseOperator):
         except LedgerError as error:
             self.log.warning("the lock is kept until the release is closed: %s", error)
 
-    def _check(self, run: StepRun) -> None:
-        """Raise Refused unless everything before this step has its record."""
+    def _check(self, run: StepRun, looked: frozenset[str] = frozenset()) -> None:
+        """Raise Refused unless everything before this step has its record.
+
+        A ticket's system is asked on the way; ``looked`` are the gates for which that was done just now.
+        """
         from relman_plugins.ledger.api import check_forward
+        from relman_plugins.steps.tickets import look_before
 
         finished = passed(run.shape, run.events(Kind.STEP_FINISHED, Kind.GATE_DECIDED))
         for needed in run.step.needs:
@@ -291,4 +296,13 @@ class ReleaseStepOperator(BaseOperator):
                 f"step {needed} has no recorded end: it was marked or skipped in Airflow, which does not "
                 "count; clear it so that it runs"
             )
-        check_forward(run.ledger, run.release_id, run.step, shape_hash=self.shape.hash, now=run.ledger.now())
+        at = run.ledger.now()
+        try:
+            check_forward(
+                run.ledger, run.release_id, run.step, shape_hash=self.shape.hash, now=at, looked=looked
+            )
+        except Unlooked as unlooked:
+            if unlooked.gate in looked:
+                raise
+            look_before(self, run, run.shape.step(unlooked.gate))
+            self._check(run, frozenset({unlooked.gate, *looked}))

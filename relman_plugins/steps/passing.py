@@ -18,12 +18,12 @@ _ANSWERED = (StepKind.APPROVAL, StepKind.CHECKLIST)
 def may_be_passed_by(step: Step, gate: GateState | None) -> bool:
     """Say whether a step decides about going on, so that marking it in Airflow passes a decision by.
 
-    So do approvals, checklists and windows, a comparison that may stop the release, and any other step that
-    has asked people (``gate``: what the ledger has under its name).
+    So do tickets, approvals, checklists and windows, a comparison that may stop the release, and any other
+    step that has asked people (``gate``: what the ledger has under its name).
     """
     if step.kind is StepKind.PARITY:
         return gate is not None or step.args["on_difference"] != "show"
-    return gate is not None or step.kind in (*_ANSWERED, StepKind.WINDOW)
+    return gate is not None or step.kind in (*_ANSWERED, StepKind.TICKET, StepKind.WINDOW)
 
 
 def is_bypassed(step: Step, gate: GateState | None, *, ended: bool, waived: bool = False) -> bool:

@@ -16,6 +16,7 @@ from relman_plugins.plan.model import StepKind
 from relman_plugins.spec.words import visible
 from relman_plugins.steps import ruled
 from relman_plugins.steps.assessed import told
+from relman_plugins.steps.tickets import ticket_lines
 
 if TYPE_CHECKING:
     from relman_plugins.domain.identity import Person
@@ -92,6 +93,7 @@ def body_of(
         f"**Until when:** {until or _until(args)}.\n\n"
         f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n{ticket}"
         f"**What is approved**\n\n| | |\n|---|---|\n{table}\n\n"
+        f"{ticket_lines(run, one_line)}"
         f"{told(subject, one_line)}"
         f"{_by_name(subject['tests'])}"
         f"{_differences(subject.get('parity'))}"

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from relman_plugins.clients.tickets.base import Approval, Tickets
+from relman_plugins.clients.tickets.base import Tickets
 from relman_plugins.clients.tickets.servicenow import ServiceNow
+from relman_plugins.domain.ticket import Approval
 from relman_plugins.errors import ClientRejected, ClientUnavailable
 
 ID = "46e18c0fa9fe19810066a0083f76bd56"
@@ -62,7 +63,7 @@ def test_a_change_request_is_read_with_its_times_in_utc(serving: Any) -> None:
     assert (found.state, found.approval, found.over) == ("scheduled", Approval.APPROVED, False)
     assert found.starts == datetime(2026, 11, 25, 18, tzinfo=UTC)
     assert found.ends is None
-    assert found.configuration_item == "checkout"
+    assert found.items == ("checkout",)
     assert found.url == f"{url}/change_request.do?sys_id={ID}"
     query = parse_qs(urlsplit(asked[0]).query)
     assert query["sysparm_query"] == ["number=CHG0030001"]

@@ -214,11 +214,15 @@ class TestForm:
         assert text.endswith("Required for a: without it only a dry run starts.")
         assert "Required" not in self.form(simple()).get_param("ticket").description
 
-    @pytest.mark.parametrize("ticket", ["CHG-42", "ftp://x", "https://me:secret@x.example/1", "https:// x"])
-    def test_a_ticket_is_a_link(self, ticket):
+    @pytest.mark.parametrize(
+        "ticket", ["change 42", "ftp://x", "https://me:secret@x.example/1", "https:// x"]
+    )
+    def test_a_ticket_is_a_number_or_a_link(self, ticket):
         form = self.form(simple())
         with pytest.raises(ParamValidationError):
             form.deep_merge({"version": "1", "ticket": ticket}).validate()
+        for number in ("CHG0030001", "OPS-42"):
+            assert form.deep_merge({"version": "1", "ticket": number}).validate()["ticket"] == number
         given = form.deep_merge({"version": "1", "ticket": "https://tracker.example/a?b=1#c"}).validate()
         assert given["ticket"] == "https://tracker.example/a?b=1#c"
 

@@ -52,8 +52,8 @@ def test_builds_and_suites_get_the_fields_as_variables(shape: Shape) -> None:
         ({"emergency": True}, "an emergency needs a reason"),
         ({"emergency": True, "emergency_reason": "  "}, "an emergency needs a reason"),
         ({"emergency_reason": "payments are down"}, "emergency is off"),
-        ({"ticket": "CHG-42"}, "is not the address of a ticket"),
-        ({"ticket": "https://me:secret@tracker.example"}, "is not the address of a ticket"),
+        ({"ticket": "change 42"}, "'change 42' is not a ticket: expected a number as in CHG0030001"),
+        ({"ticket": "https://me:secret@tracker.example"}, "is not a ticket"),
         ({"changes": "x" * 4001}, "changes has 4001 characters"),
         ({"region": None}, r"Region \(region\) must be filled in: one of eu, us"),
         ({"region": "mars"}, r"Region \(region\) takes one of eu, us, got 'mars'"),
@@ -76,7 +76,7 @@ def test_what_does_not_fit_is_refused(shape: Shape, given: dict[str, object], sa
 def test_everything_that_is_wrong_is_said_at_once(shape: Shape) -> None:
     with pytest.raises(PlanError) as caught:
         options_of(shape, {"version": " ", "emergency": True, "ticket": "x", "users": -1})
-    for said in ("not a version", "needs a reason", "not the address", "region", "users"):
+    for said in ("not a version", "needs a reason", "not a ticket", "region", "users"):
         assert said in str(caught.value)
 
 
@@ -95,3 +95,15 @@ def test_a_ticket_that_is_required_is_asked_for_unless_nothing_changes() -> None
         options_of(needing, {"version": "1"})
     assert options_of(needing, {"version": "1", "dry_run": True}).dry_run
     assert options_of(needing, {"version": "1", "ticket": "https://tracker.example/CHG-42"}).ticket
+
+
+def test_a_ticket_that_is_looked_at_must_say_its_number() -> None:
+    stages = [{"environment": "a", "gates": [{"change_ticket": {"system": "servicenow"}}]}]
+    looking = compile_shape(documents(pipeline(stages), [environment("a")]))
+    for given in ("OPS-42", "https://tracker.example/42", "https://x.example/CHG0000001/CHG0000002"):
+        with pytest.raises(PlanError, match=r"ServiceNow is asked for the ticket, and .* names no single"):
+            options_of(looking, {"version": "1", "ticket": given})
+    with pytest.raises(PlanError, match="a change ticket is required for a"):
+        options_of(looking, {"version": "1"})
+    for given in ("CHG0030001", "https://x.example/nav_to.do?number=CHG0030001"):
+        assert options_of(looking, {"version": "1", "ticket": given}).ticket == given

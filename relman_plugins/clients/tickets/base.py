@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+import re
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
 
 import httpx
 
-from relman_plugins.clients.http import shown
-from relman_plugins.domain.base import Frozen
-from relman_plugins.errors import ClientUnavailable
+from relman_plugins.clients.http import request, shown
+from relman_plugins.domain.ticket import Ticket
+from relman_plugins.errors import ClientError, ClientRejected, ClientUnavailable
 
 MAX_BYTES = 1024 * 1024
 """The largest answer about one ticket that is read."""
 
+LIMIT_S = 30.0
+"""Seconds for one request as a whole."""
 
-class Approval(StrEnum):
-    """What the people who decide about changes said."""
-
-    PENDING = "pending"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-
-
-class Ticket(Frozen):
-    """A change ticket as its system shows it at one moment."""
-
-    number: str
-    """What people call it: ``CHG0030001``."""
-    state: str
-    """Where it is on its way, in lower case with underscores: ``scheduled``, ``implement``."""
-    over: bool
-    """Whether it has ended, for good: it was closed or cancelled."""
-    approval: Approval
-    starts: datetime | None = None
-    """Planned start, UTC; None when the ticket has none."""
-    ends: datetime | None = None
-    """Planned end, UTC; None when the ticket has none."""
-    configuration_item: str = ""
-    """Name of what is changed; empty when the ticket names nothing."""
-    url: str = ""
-    """Where people can look at it."""
+_KIND = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
+_HINTS = {
+    401: "it does not take the connection's login; put a valid one into the connection",
+    403: "the connection's account may not do that there; give it the right",
+    404: "there is no such address; is the connection's host right, and may its account see that table?",
+    429: "it gets too many requests",
+}
+_ELSEWHERE = "it sends elsewhere, where no login is taken along; give the connection the right host"
 
 
 @runtime_checkable
 class Tickets(Protocol):
-    """A system that keeps change tickets. Everything it says is checked; nonsense is never an answer."""
+    """A system that keeps change tickets. Everything it says is checked; nonsense is never an answer.
+
+    What its methods raise is said in relman's own words, and may be recorded: a server's words are quoted
+    only where nobody could do without them, and then short and in one line.
+    """
 
     def find(self, number: str) -> Ticket | None:
         """Return a ticket by its number; None when there is none that this account can see.
@@ -58,21 +46,92 @@ class Tickets(Protocol):
         """
         ...
 
+    def check(self) -> str:
+        """Ask something that changes nothing; return who answers, in a sentence. Raises as ``find``."""
+        ...
 
-def read(answer: httpx.Response) -> dict[str, Any]:
-    """Return the JSON object that a ticket system answered with.
+    def close(self) -> None:
+        """Close the connections."""
+        ...
 
-    Raises:
-        ClientUnavailable: It is something else, such as the page of a proxy or of an instance that sleeps.
-    """
-    try:
-        body = answer.json()
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        kind = answer.headers.get("content-type", "no content type")
-        raise ClientUnavailable(
-            f"{shown(answer.request.url)} answered with {kind[:80]}, expected a JSON object; "
-            "look at the address with a browser: is that the ticket system, and is it awake?"
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Server:
+    """What the clients of all systems share: one HTTP client, and answers that are objects of JSON."""
+
+    system = ""
+    """What people call the system."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    def asked(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Send a request (arguments as of ``clients.http.request``); return the object in its answer.
+
+        Raises:
+            ClientError: As ``request``, in words that may be recorded; ClientUnavailable also when the
+                answer is something else, such as the page of a proxy or of an instance that sleeps.
+        """
+        try:
+            answer = request(self._http, method, path, limit_s=LIMIT_S, max_bytes=MAX_BYTES, **kwargs)
+        except ClientError as error:
+            raise self._own_words(error) from error
+        return {} if answer.status_code == 204 else self._read(answer)
+
+    def nonsense(self, about: str, name: str, found: object) -> ClientUnavailable:
+        """Return the error for a field that can't be what it is."""
+        return ClientUnavailable(
+            f"{self.system}'s answer about {about} has {name} {str(found)[:60]!r}, which is not understood; "
+            "may the connection's account read that field?"
         )
-    return body
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _own_words(self, error: ClientError) -> ClientError:
+        status = error.status
+        if status is None:
+            # What there is of it is relman's own, and what the network says.
+            said = f"{self.system} can't be asked: {str(error)[:300]}"
+        else:
+            hint = _ELSEWHERE if 300 <= status < 400 else _HINTS.get(status, "")
+            said = f"{self.system} ({self._http.base_url.host}) answered {status}"
+            said += f": {hint}" if hint else ""
+        if isinstance(error, ClientUnavailable):
+            own: ClientError = ClientUnavailable(said, error.retry_after)
+        else:
+            own = ClientRejected(said)
+        own.status = status
+        return own
+
+    def _read(self, answer: httpx.Response) -> dict[str, Any]:
+        try:
+            body = answer.json()
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            kind = _KIND.match(answer.headers.get("content-type", ""))
+            raise ClientUnavailable(
+                f"{shown(answer.request.url)} answered with {kind[0] if kind else 'no content type'}, "
+                f"expected {self.system}'s JSON; look at the address with a browser: is it awake?"
+            )
+        return body
+
+
+def words(text: str, limit: int = 100) -> str:
+    """Return a name that a server gave, in one line without what can't be seen, cut to ``limit``."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:limit]

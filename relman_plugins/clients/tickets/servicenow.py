@@ -11,18 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import httpx
-
-from relman_plugins.clients.http import TIMEOUT_S, client, request
-from relman_plugins.clients.tickets.base import MAX_BYTES, Approval, Ticket, read
-from relman_plugins.errors import ClientRejected, ClientUnavailable
+from relman_plugins.clients.http import TIMEOUT_S, client
+from relman_plugins.clients.tickets.base import Server, words
+from relman_plugins.domain.ticket import Approval, Ticket, normal, number_in
+from relman_plugins.errors import ClientRejected
 
 _TABLE = "api/now/table/change_request"
-_FIELDS = "sys_id,number,state,approval,start_date,end_date,cmdb_ci"
-_NUMBER = re.compile(r"[A-Z]{2,10}[0-9]{4,20}", re.ASCII)
+_FIELDS = "sys_id,number,state,approval,start_date,end_date,cmdb_ci,on_hold"
 _SYS_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _STATES = {
     "-5": "new",
@@ -44,8 +41,10 @@ _APPROVALS = {
 }
 
 
-class ServiceNow:
+class ServiceNow(Server):
     """One instance. Use it as a context manager, or close it; it connects at the first question."""
+
+    system = "ServiceNow"
 
     def __init__(
         self,
@@ -58,87 +57,83 @@ class ServiceNow:
         """Remember where the instance is; the arguments are those of ``clients.http.client``."""
         self.base_url = base_url.rstrip("/") + "/"
         wanted = {"Accept": "application/json", **(headers or {})}
-        self._http: httpx.Client = client(self.base_url, timeout=timeout, headers=wanted, auth=auth)
+        super().__init__(client(self.base_url, timeout=timeout, headers=wanted, auth=auth))
 
     def find(self, number: str) -> Ticket | None:
         """Return the change request with this number, as ``Tickets.find`` says."""
         # The number is put into a query language in which ^ and = have a meaning.
-        if not _NUMBER.fullmatch(number):
+        if not number or number_in("servicenow", number) != number:
             raise ClientRejected(
                 f"{number[:60]!r} is no number of a change request; expected one like CHG0030001"
             )
-        asked = {
-            "sysparm_query": f"number={number}",
-            "sysparm_fields": _FIELDS,
-            "sysparm_display_value": "all",
-            "sysparm_limit": "2",
-        }
-        rows = read(request(self._http, "GET", _TABLE, params=asked, max_bytes=MAX_BYTES)).get("result")
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise _nonsense(number, "result", rows)
+        rows = self._rows(f"number={number}", number)
         if len(rows) > 1:
             raise ClientRejected(f"more than one change request is called {number}: ask who keeps ServiceNow")
         return self._ticket(number, rows[0]) if rows else None
 
+    def check(self) -> str:
+        """Ask for one change request, whichever, as ``Tickets.check`` says."""
+        seen = self._rows("ORDERBYDESCsys_created_on", "any change request", limit=1)
+        found = "" if seen else "; but the account sees no change request at all"
+        return f"ServiceNow answers about change requests{found}."
+
+    def _rows(self, query: str, about: str, limit: int = 2) -> list[dict[str, Any]]:
+        asked = {
+            "sysparm_query": query,
+            "sysparm_fields": _FIELDS,
+            "sysparm_display_value": "all",
+            "sysparm_limit": str(limit),
+        }
+        rows = self.asked("GET", _TABLE, params=asked).get("result")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self.nonsense(about, "result", rows)
+        return rows
+
     def _ticket(self, number: str, row: dict[str, Any]) -> Ticket:
-        found, _ = _field(number, row, "number")
+        found, _ = self._field(number, row, "number")
         if found != number:
             # An instance that ignores a query it does not understand answers with any record.
-            raise _nonsense(number, "number", found)
-        state, shown_as = _field(number, row, "state")
-        approval, _ = _field(number, row, "approval")
+            raise self.nonsense(number, "number", found)
+        state, shown_as = self._field(number, row, "state")
+        approval, _ = self._field(number, row, "approval")
         if not state or approval not in _APPROVALS:
-            raise _nonsense(number, "state" if not state else "approval", state and approval)
-        sys_id, _ = _field(number, row, "sys_id")
+            raise self.nonsense(number, "state" if not state else "approval", state and approval)
+        sys_id, _ = self._field(number, row, "sys_id")
         if not _SYS_ID.fullmatch(sys_id):
-            raise _nonsense(number, "sys_id", sys_id)
+            raise self.nonsense(number, "sys_id", sys_id)
+        _, item = self._field(number, row, "cmdb_ci")
+        # Older instances have no such field.
+        on_hold = self._field(number, row, "on_hold")[0] if "on_hold" in row else ""
         return Ticket(
             number=number,
-            state=_STATES.get(state, re.sub(r"\W+", "_", (shown_as or state).strip().lower())),
+            state=_STATES.get(state) or words(normal(shown_as or state), 60),
             over=state in _OVER,
             approval=_APPROVALS[approval],
-            starts=_time(number, row, "start_date"),
-            ends=_time(number, row, "end_date"),
-            configuration_item=_field(number, row, "cmdb_ci")[1],
+            starts=self._time(number, row, "start_date"),
+            ends=self._time(number, row, "end_date"),
+            items=(words(item),) if item else (),
+            held=on_hold in ("true", "1"),
             url=f"{self.base_url}change_request.do?sys_id={sys_id}",
         )
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+    def _field(self, number: str, row: dict[str, Any], name: str) -> tuple[str, str]:
+        """Return a field's value and what is displayed for it; one that the account can't read is missing."""
+        field = row.get(name)
+        if field == "":
+            # What refers to nothing comes as an empty text.
+            return "", ""
+        if not isinstance(field, dict):
+            raise self.nonsense(number, name, field)
+        value, displayed = field.get("value"), field.get("display_value")
+        if not isinstance(value, str | None) or not isinstance(displayed, str | None):
+            raise self.nonsense(number, name, field)
+        return value or "", displayed or ""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _field(number: str, row: dict[str, Any], name: str) -> tuple[str, str]:
-    """Return a field's value and what is displayed for it; a field that the account can't read is missing."""
-    field = row.get(name)
-    if not isinstance(field, dict):
-        raise _nonsense(number, name, field)
-    value, displayed = field.get("value"), field.get("display_value")
-    if not isinstance(value, str | None) or not isinstance(displayed, str | None):
-        raise _nonsense(number, name, field)
-    return value or "", displayed or ""
-
-
-def _time(number: str, row: dict[str, Any], name: str) -> datetime | None:
-    value, _ = _field(number, row, name)
-    if not value:
-        return None
-    try:
-        return datetime.strptime(value, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise _nonsense(number, name, value) from error
-
-
-def _nonsense(number: str, name: str, found: object) -> ClientUnavailable:
-    return ClientUnavailable(
-        f"ServiceNow's answer about {number} has {name} {str(found)[:80]!r}, which is not understood; "
-        "may relman's account read that field?"
-    )
+    def _time(self, number: str, row: dict[str, Any], name: str) -> datetime | None:
+        value, _ = self._field(number, row, name)
+        if not value:
+            return None
+        try:
+            return datetime.strptime(value, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        except ValueError as error:
+            raise self.nonsense(number, name, value) from error

@@ -30,6 +30,7 @@ from relman_plugins.spec.models.pipeline import (
 )
 from relman_plugins.spec.models.rolling import Rolling
 from relman_plugins.spec.models.strategy import Canary, Recreate, Strategy
+from relman_plugins.spec.models.ticket import ServiceNowTicket
 from relman_plugins.spec.models.window import Window
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "Route",
     "RulesGate",
     "Schedule",
+    "ServiceNowTicket",
     "SpecModel",
     "Stage",
     "Strategy",

@@ -12,6 +12,7 @@ from relman_plugins.spec.models.base import Flag, Line, Name, Number, SpecModel,
 from relman_plugins.spec.models.checklist import AnyOf
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.parameter import ParameterName
+from relman_plugins.spec.models.ticket import ServiceNowTicket
 
 
 def _approvers_kind(value: Any) -> str:
@@ -121,11 +122,27 @@ class RulesGate(GateTerms):
     """What must be met, each by other people."""
 
 
+def _ticket_kind(value: Any) -> str:
+    return "ServiceNowTicket" if isinstance(value, dict | ServiceNowTicket) else "required"
+
+
+ChangeTicket = Annotated[
+    Annotated[Literal["required"], Tag("required")] | Annotated[ServiceNowTicket, Tag("ServiceNowTicket")],
+    Discriminator(_ticket_kind),
+    AnyOf(),
+]
+"""That there is one, or what its system must say of it."""
+
+
 class ChangeTicketGate(SpecModel):
     """The release carries the ticket of a change."""
 
-    change_ticket: Literal["required"]
-    """`required`: a release starts only with the link to its ticket, in the form or with `--ticket`."""
+    change_ticket: ChangeTicket
+    """`required`, or what must be true of the ticket.
+
+    `required`: a release starts only with the ticket's link or number, in the form or with `--ticket`; nobody
+    looks at it. A mapping names the system that is asked, and what it must say.
+    """
 
 
 def gate_kind(value: Any) -> str:

@@ -117,7 +117,7 @@ def tickets(bundle: Bundle) -> Iterator[Diagnostic]:
     if bundle.pipeline.root.child("schedule") is None:
         return
     for document, path, gate in bundle.gates():
-        if text_at(gate, "change_ticket") is not None:
+        if gate.child("change_ticket") is not None:
             message = "a change ticket is required, and the schedule has none: every release of it would fail"
             hint = "remove schedule: and let whoever has the ticket start the release, or ask for an approval"
             place = (*path, "change_ticket")

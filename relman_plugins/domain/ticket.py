@@ -1,0 +1,173 @@
+"""Change tickets: what a system says of one, and whether that lets a release go on."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from relman_plugins.domain.base import Frozen
+
+SYSTEMS = {"servicenow": "ServiceNow", "jira": "Jira"}
+"""Name in specs → what people call it."""
+
+FRESH_S = 60.0
+"""Seconds for which a step that changes an environment may rest on what a ticket's system said."""
+
+_NUMBERS = {"servicenow": r"[A-Z]{2,10}[0-9]{4,20}", "jira": r"[A-Z][A-Z0-9_]{1,30}-[1-9][0-9]{0,9}"}
+_ALONE = {name: re.compile(f"(?<![A-Za-z0-9_-]){p}(?![A-Za-z0-9_-])") for name, p in _NUMBERS.items()}
+_EXAMPLES = {"servicenow": "CHG0030001", "jira": "OPS-42"}
+_ANY = re.compile("|".join(_NUMBERS.values()), re.ASCII)
+
+
+class Approval(StrEnum):
+    """What the people who decide about changes said."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+class Ticket(Frozen):
+    """A change ticket as its system showed it at one moment."""
+
+    number: str
+    """What people call it: ``CHG0030001``, ``OPS-42``."""
+    state: str
+    """Where it is on its way, in lower case with underscores: ``scheduled``, ``in_progress``."""
+    over: bool
+    """Whether it has ended, for good: it was closed, cancelled, or is done."""
+    approval: Approval
+    starts: datetime | None = None
+    """Planned start, UTC; None when the ticket has none."""
+    ends: datetime | None = None
+    """Planned end, UTC; None when the ticket has none."""
+    items: tuple[str, ...] = ()
+    """Names of what is changed: its configuration items."""
+    held: bool = False
+    """Whether somebody has put it on hold."""
+    url: str = ""
+    """Where people can look at it."""
+
+
+class Demands(Frozen):
+    """What a gate asks of a ticket."""
+
+    system: str
+    """``servicenow`` or ``jira``."""
+    states: tuple[str, ...]
+    """In which of them it must be, as ``normal`` writes them."""
+    approved: bool
+    """Whether it must be approved."""
+    window: bool
+    """Whether its planned time must cover the moment at which something is changed."""
+    item: str
+    """Name of the configuration item that it must be for; empty: of any."""
+
+
+class Lack(Frozen):
+    """One thing that a ticket lacks."""
+
+    text: str
+    """What, in words that name the ticket."""
+    final: bool = False
+    """Whether nobody expects that to change: waiting for it is no use."""
+    until: datetime | None = None
+    """UTC; when it will be there by itself."""
+
+
+def normal(state: str) -> str:
+    """Write the name of a state as it is compared: lower case, underscores for all that is no letter."""
+    return re.sub(r"\W+", "_", state.strip().lower()).strip("_")
+
+
+def is_number(text: str) -> bool:
+    """Say whether ``text`` may be a ticket's number in some system."""
+    return _ANY.fullmatch(text) is not None
+
+
+def number_in(system: str, text: str) -> str:
+    """Return the one number of ``system`` that a ticket's number or link says; empty when it says none.
+
+    A link says it in its path or query, as in ``https://tracker.example/browse/OPS-42``.
+    """
+    where = urlsplit(text) if "://" in text else None
+    said = unquote(f"{where.path}?{where.query}") if where else text
+    found = set(_ALONE[system].findall(said))
+    return found.pop() if len(found) == 1 else ""
+
+
+def example(system: str) -> str:
+    """Return what a number of a system looks like."""
+    return _EXAMPLES[system]
+
+
+def lacks(
+    demands: Demands, number: str, ticket: Ticket | None, now: datetime, *, begun: bool = False
+) -> tuple[Lack, ...]:
+    """Return what keeps a release from going on by its ticket at ``now`` (aware); nothing: it may.
+
+    ``begun`` says that the stage's change has begun: like a release window, the ticket's is then not looked
+    at any more, since a change half made is better finished than left. A ticket that is None is not there.
+    """
+    if ticket is None:
+        where = SYSTEMS[demands.system]
+        return (Lack(text=f"{where} has no ticket {number} that relman's account can see", final=True),)
+    if ticket.over:
+        return (Lack(text=f"{number} is {_said(ticket.state)}: it has ended", final=True),)
+    found = []
+    if demands.approved and ticket.approval is not Approval.APPROVED:
+        rejected = ticket.approval is Approval.REJECTED
+        text = f"{number} was rejected" if rejected else f"{number} is not approved yet"
+        found.append(Lack(text=text, final=rejected))
+    if ticket.state not in demands.states:
+        wanted = " or ".join(map(_said, demands.states))
+        found.append(Lack(text=f"{number} is in state {_said(ticket.state)}, expected {wanted}"))
+    if ticket.held:
+        found.append(Lack(text=f"{number} is on hold"))
+    if demands.item and demands.item.casefold() not in {i.strip().casefold() for i in ticket.items}:
+        of = " and ".join(f'"{i}"' for i in ticket.items[:3]) or "no configuration item"
+        found.append(Lack(text=f'{number} is for {of}, expected "{demands.item}"', final=bool(ticket.items)))
+    if demands.window and not begun:
+        found += _window(number, ticket, now)
+    return tuple(found)
+
+
+def _window(number: str, ticket: Ticket, now: datetime) -> list[Lack]:
+    if ticket.starts is None or ticket.ends is None:
+        missing = "start" if ticket.starts is None else "end"
+        return [Lack(text=f"{number} has no planned {missing}")]
+    if now >= ticket.ends:
+        return [Lack(text=f"the planned time of {number} ended at {_at(ticket.ends)}", final=True)]
+    if now < ticket.starts:
+        begins = f"the planned time of {number} begins at {_at(ticket.starts)}"
+        return [Lack(text=begins, until=ticket.starts)]
+    return []
+
+
+def told(found: tuple[Lack, ...]) -> str:
+    """Return in words what has to change before a ticket will do; what comes by itself is left out."""
+    return "; ".join(lack.text for lack in found if lack.until is None)
+
+
+def summary(ticket: Ticket) -> str:
+    """Say in one line how a ticket stands: ``CHG0030001 is scheduled, approved, planned 18:00 to …``."""
+    time = f", planned {_at(ticket.starts)} to {_at(ticket.ends)}" if ticket.starts and ticket.ends else ""
+    of = f", for {' and '.join(ticket.items[:3])}" if ticket.items else ""
+    said = {Approval.APPROVED: "approved", Approval.PENDING: "not approved", Approval.REJECTED: "rejected"}
+    return f"{ticket.number} is {_said(ticket.state)}, {said[ticket.approval]}{time}{of}"
+
+
+def demands_of(args: dict[str, Any]) -> Demands:
+    """Return what a ticket step's arguments ask for."""
+    return Demands.model_validate({name: args[name] for name in Demands.model_fields})
+
+
+def _said(state: str) -> str:
+    return state.replace("_", " ")
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

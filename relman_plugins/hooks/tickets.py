@@ -1,0 +1,65 @@
+"""Airflow connection → client of a system that keeps change tickets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relman_plugins.domain.ticket import SYSTEMS
+from relman_plugins.errors import ClientUnavailable, unread
+
+if TYPE_CHECKING:
+    from relman_plugins.clients.tickets.base import Tickets
+
+
+def tickets(system: str, conn_id: str) -> Tickets:
+    """Return a client of the system behind a connection; nothing is asked of the system yet.
+
+    Raises:
+        ClientError: The connection can't be read, or its host is no address.
+    """
+    from airflow.sdk import Connection
+
+    try:
+        connection = Connection.get(conn_id)
+    except Exception as error:
+        raise _unreadable(system, conn_id, error) from error
+    return tickets_of(system, connection)
+
+
+async def async_tickets(system: str, conn_id: str) -> Tickets:
+    """Do as ``tickets``, from a trigger: the secrets backends are asked without blocking the loop."""
+    from airflow.sdk import BaseHook
+
+    try:
+        connection = await BaseHook.aget_connection(conn_id)
+    except Exception as error:
+        raise _unreadable(system, conn_id, error) from error
+    return tickets_of(system, connection)
+
+
+def tickets_of(system: str, connection: Any) -> Tickets:
+    """Return a client of the system that a connection describes.
+
+    The host may be a whole address; else schema (https unless given), host and port make one. Login and
+    password are used when set; ``token`` of the extra field becomes a bearer token instead.
+
+    Raises:
+        ClientRejected: The host is no address.
+    """
+    from relman_plugins.clients.tickets.registry import tickets as client
+
+    host = (connection.host or "").rstrip("/")
+    base = host if "://" in host else f"{connection.schema or 'https'}://{host}"
+    token = connection.extra_dejson.get("token")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    auth = (connection.login, connection.password or "") if connection.login and not token else None
+    return client(
+        system, f"{base}:{connection.port}" if connection.port else base, headers=headers, auth=auth
+    )
+
+
+def _unreadable(system: str, conn_id: str, error: Exception) -> ClientUnavailable:
+    return ClientUnavailable(
+        f"cannot read connection {conn_id!r} of {SYSTEMS[system]}: {unread(error)}; create it in Airflow "
+        f"(type relman {SYSTEMS[system]}), or name another in the gate"
+    )

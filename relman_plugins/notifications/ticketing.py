@@ -1,0 +1,21 @@
+"""What is said of a release's change ticket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.notifications.blocks import quote
+from relman_plugins.notifications.text import code, moment, plain
+
+Written = tuple[Any, ...]
+
+
+def _waited(event: Event, data: dict[str, Any]) -> Written:
+    ends = f"; gives up {moment(data['gives_up_at'])}" if data.get("gives_up_at") else ""
+    where = plain(event.environment or event.step or event.release_id, 80)
+    return (f"🎫 {where} waits for the ticket {code(data['number'])}{ends}", quote(str(data["why"])))
+
+
+WRITERS = {Kind.TICKET_WAITED: _waited}
+"""The messages of this module, by event."""
