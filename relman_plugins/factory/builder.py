@@ -10,7 +10,7 @@ from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, TaskGroup, Trig
 
 from relman_plugins.domain.identity import dag_id_of
 from relman_plugins.factory.catalog import OPERATORS, Catalog, operator_type
-from relman_plugins.factory.docs import dag_docs, stage_tooltip, task_docs
+from relman_plugins.factory.docs import dag_docs, stage_tooltip, tasks_docs
 from relman_plugins.factory.params import release_params
 from relman_plugins.plan import words
 from relman_plugins.plan.model import INVALID_TAG, Shape, Step, StepKind
@@ -97,6 +97,7 @@ def _tasks(shape: Shape, dag: DAG, catalog: Catalog) -> dict[str, BaseOperator]:
         name: TaskGroup(name, dag=dag, tooltip=stage_tooltip(shape, steps))
         for name, steps in words.stages(shape)
     }
+    docs = tasks_docs(shape)
     return {
         step.id: operator_type(catalog[step.kind])(
             task_id=words.short_id(step),
@@ -104,7 +105,7 @@ def _tasks(shape: Shape, dag: DAG, catalog: Catalog) -> dict[str, BaseOperator]:
             dag=dag,
             step_id=step.id,
             shape=shape,
-            doc_md=task_docs(shape, step),
+            doc_md=docs[step.id],
             **_behaviour(step),
             **_share(shape, step),
         )

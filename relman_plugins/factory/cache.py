@@ -9,6 +9,7 @@ digest and by the plan's model; one that can't be used, for whatever reason, is 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -58,7 +59,7 @@ class Cache:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._seen: dict[Path, str] = {}
-        self._code = _code() if folder is not None else ""
+        self._code = code_state() if folder is not None else ""
         self._usable = folder is not None and bool(self._code) and _is_ours(folder)
         self._prepared = False
 
@@ -144,8 +145,12 @@ def _digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def _code() -> str:
-    """Return what stands for the code that compiles, or nothing when it is in no folder."""
+@functools.cache
+def code_state() -> str:
+    """Return what stands for the code that compiles, or nothing when it is in no folder.
+
+    The same for as long as a process lives, as its modules are: what is installed meanwhile compiles nothing.
+    """
     package = Path(next(iter(relman_plugins.__path__)))
     found = [relman_plugins.__version__, sys.version, pydantic.VERSION]
     waiting = [str(package / room) for room in MADE_BY]

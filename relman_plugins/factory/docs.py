@@ -20,11 +20,16 @@ def dag_docs(shape: Shape, texts: Mapping[str, str]) -> str:
     return "\n".join(_dag(shape, texts)) + "\n"
 
 
-def task_docs(shape: Shape, step: Step) -> str:
-    """Return a task's documentation: what it does, and what holds it up or what it holds up."""
+def tasks_docs(shape: Shape) -> dict[str, str]:
+    """Return the tasks' documentation by step id: what each does, what holds it up, what it holds up."""
+    where = {e.name: _sentence(words.environment(shape, e.name)) for e in shape.environments}
+    return {step.id: _task(shape, step, where) for step in shape.steps}
+
+
+def _task(shape: Shape, step: Step, where: Mapping[str, str]) -> str:
     lines = [_sentence(words.describe(shape, step))]
     if step.environment:
-        lines += ["", _sentence(words.environment(shape, step.environment))]
+        lines += ["", where[step.environment]]
     if step.gates:
         gates = ", ".join(f"`{gate}`" for gate in step.gates)
         lines += ["", f"Acts only when the ledger holds a valid decision for {gates}, whatever their colour."]

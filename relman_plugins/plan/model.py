@@ -215,7 +215,10 @@ class Shape(Frozen):
 
     def environment(self, name: str) -> EnvironmentPlan:
         """Return an environment by name; raise KeyError if there is none."""
-        return next((e for e in self.environments if e.name == name), None) or _missing(name)
+        for environment in self.environments:  # asked for each step: a generator would take twice as long
+            if environment.name == name:
+                return environment
+        raise KeyError(name)
 
     def analysis(self, name: str) -> AnalysisPlan:
         """Return an analysis by name; raise KeyError if there is none."""

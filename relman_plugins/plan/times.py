@@ -99,5 +99,8 @@ def _longest(suite: Step) -> float:
 
 
 def _stages(shape: Shape) -> list[list[Step]]:
-    names = dict.fromkeys(s.stage for s in shape.steps if s.stage)
-    return [[s for s in shape.steps if s.stage == name] for name in names]
+    found: dict[str, list[Step]] = {}
+    for step in shape.steps:
+        if step.stage:
+            found.setdefault(step.stage, []).append(step)
+    return list(found.values())

@@ -94,8 +94,11 @@ def environment(shape: Shape, name: str) -> str:
 
 def stages(shape: Shape) -> list[tuple[str, list[Step]]]:
     """Return the stages in order, each with its steps in order."""
-    names = dict.fromkeys(s.stage for s in shape.steps if s.stage)
-    return [(name, [s for s in shape.steps if s.stage == name]) for name in names]
+    found: dict[str, list[Step]] = {}
+    for step in shape.steps:
+        if step.stage:
+            found.setdefault(step.stage, []).append(step)
+    return list(found.items())
 
 
 def gates(shape: Shape) -> list[Step]:

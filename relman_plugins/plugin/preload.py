@@ -49,6 +49,7 @@ def preload() -> None:
         operator_type(entry)
     for module in MODULES:
         import_module(module)
+    import_module("relman_plugins.factory.cache").code_state()  # as it was when the modules were loaded
     for model in _below(Frozen):
         model.model_rebuild()
 

@@ -42,9 +42,12 @@ class Node:
 
     def child(self, *path: str | int) -> Node | None:
         """Return the value at ``path``, or None if there is none."""
-        node: Node | None = self
+        node = self
         for part in path:
-            node = node.children.get(part) if node is not None else None
+            inner = node.children.get(part)
+            if inner is None:
+                return None
+            node = inner
         return node
 
 

@@ -234,9 +234,8 @@ class SuiteRun:
             if not found.passed:
                 return False, f"{kind}: {found.reason}"
             told.append(f"{kind}: {found.reason}")
-        excused = _bad(last) or any(found.blemished for found in readings.values())
         code = last.result.code
-        if code and not (excused and code in self._tolerable(last)):
+        if code and code not in _tolerable(last):
             return False, f"the reports are green, but the command ended with exit code {code}"
         most = self.args.get("max_duration_s")
         if most is not None and last.seconds > most:
@@ -245,18 +244,6 @@ class SuiteRun:
                 f"{'; '.join(told)}; it took {last.seconds:.1f} s, at most {most:g} s are acceptable",
             )
         return True, "; ".join(told)
-
-    @staticmethod
-    def _tolerable(last: _Try) -> Collection[int]:
-        """Return the exit codes by which a command says no more than its reports do.
-
-        Test runners end with 1 for failed tests, or with their number. Scanners, coverage and load tools have
-        codes of their own (k6 has 99). From 126 on it is the system that speaks: not found, not executable,
-        killed by a signal.
-        """
-        if any(found.blemished for found in last.readings.values()):
-            return range(1, 126)
-        return (1, last.report.failures + last.report.errors) if last.report else (1,)
 
     def _named(self, tests: tuple[NamedTest, ...]) -> list[dict[str, str]]:
         return [{"name": self._clean(t.name), "message": self._clean(t.message)} for t in tests[:NAMES_KEPT]]
@@ -270,6 +257,23 @@ class SuiteRun:
 
 def _merged(tries: list[_Try]) -> SuiteReport:
     return merged([t.report for t in tries if t.report is not None])
+
+
+def _tolerable(last: _Try) -> Collection[int]:
+    """Return the exit codes by which a command says no more than its reports do.
+
+    Test runners end with 1 for failed tests, or with their number. A scanner or a load tool that says what is
+    tolerated ends with 1 or a code of its own; where its report is the suite's only one, nobody else can have
+    ended so. Beside other reports only 1 is its: any other may be what a runner says of itself (pytest's 3).
+    From 126 on it is the system that speaks: not found, not executable, killed by a signal.
+    """
+    blemished = any(found.blemished for found in last.readings.values())
+    if blemished and last.report is None and len(last.readings) == 1:
+        return range(1, 126)
+    codes = {1} if blemished else set()
+    if last.report is not None and last.report.bad > 0:
+        codes |= {1, last.report.failures + last.report.errors}
+    return codes
 
 
 def _bad(one: _Try) -> bool:

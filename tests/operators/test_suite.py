@@ -216,6 +216,7 @@ def test_limits_and_reports_that_cannot_be_read_are_red(
     [
         {
             **JUNIT,
+            "max_failures": 2,
             "coverage": {"lcov": "cov.info", "min_line": "80%", "max_drop": "5%"},
             "findings": {"sarif": "scan.sarif"},
             "load": {"k6": "k6.json", "max_p95": "300ms"},
@@ -258,6 +259,25 @@ class TestReports:
         assert not found["passed"]
         assert said in found["reason"]
 
+    @pytest.mark.parametrize(
+        ("results", "ends", "passed"),
+        [
+            ("a='passed'", 1, True),
+            ("a='passed'", 2, False),
+            ("a='passed'", 3, False),
+            ("a='passed'", 125, False),
+            ("a='failed', b='failed', c='passed'", 2, True),
+            ("a='failed', b='failed', c='passed'", 3, False),
+        ],
+    )
+    def test_tolerated_findings_excuse_no_code_that_another_tool_of_the_suite_may_mean(
+        self, release: Release, code: Any, suite: dict[str, Any], results: str, ends: int, passed: bool
+    ) -> None:
+        code(f"{self.GOOD}\nscan('R1', level='note'); tests({results}); sys.exit({ends})")
+        found = ended(release)
+        assert found["passed"] is passed
+        assert passed or f"exit code {ends}" in found["reason"]
+
     def test_only_findings_that_the_last_good_release_did_not_have_are_new(
         self, release: Release, code: Any, world: World
     ) -> None:
@@ -285,6 +305,18 @@ class TestReports:
         assert worse["reports"][1]["new"] == {"high": 1}
         kinds = fourth.kinds(SUITE)
         assert kinds.index(Kind.FINDINGS_RECORDED) < kinds.index(Kind.SUITE_FINISHED)
+
+
+@pytest.mark.parametrize("suite", [{"findings": {"sarif": "scan.sarif"}}])
+@pytest.mark.parametrize(("ends", "passed"), [(1, True), (15, True), (125, True), (126, False)])
+def test_a_scanner_alone_ends_as_it_likes_while_its_findings_are_tolerated(
+    release: Release, code: Any, ends: int, passed: bool
+) -> None:
+    code(f"scan('R1', level='note'); sys.exit({ends})")
+    assert ended(release)["passed"] is passed
+    code(f"scan(); sys.exit({ends})")
+    again = ended(release.world.open("1.2.0", "run-2").finished("open", "build", "staging.deploy"))
+    assert not again["passed"]
 
 
 @pytest.mark.parametrize("suite", [{"load": {"k6": "k6.json"}, "retries": 1}])

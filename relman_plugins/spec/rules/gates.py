@@ -59,15 +59,15 @@ def members(bundle: Bundle) -> Iterator[Diagnostic]:
         for place, node in entries(bundle.people, *path):
             if not isinstance(node.value, str):
                 continue
-            where = holder(bundle.people, path)
             if node.value not in known:
+                where = holder(bundle.people, path)
                 message = (
                     f"unknown person {quoted(node.value)} in {where}; people are {listed(known, 'none')}"
                 )
                 hint = suggestion(node.value, known) or "add the person to people:"
                 yield finding(bundle.people, place, "RM504", message, hint=hint, severity=severity)
             elif node.value in seen:
-                message = f"{quoted(node.value)} is named twice in {where}"
+                message = f"{quoted(node.value)} is named twice in {holder(bundle.people, path)}"
                 hint = "each person counts once"
                 yield finding(bundle.people, place, "RM506", message, hint=hint, severity=severity)
             seen.add(node.value)

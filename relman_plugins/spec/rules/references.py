@@ -40,11 +40,10 @@ def suites(bundle: Bundle) -> Iterator[Diagnostic]:
         for place, node in entries(bundle.pipeline, *path, "suites"):
             if not isinstance(node.value, str):
                 continue
-            where = holder(bundle.pipeline, path)
             if node.value not in defined:
                 yield _undefined(bundle, place, "RM202", "suite", node.value, defined)
             elif node.value in seen:
-                message = f"suite {quoted(node.value)} is named twice in {where}"
+                message = f"suite {quoted(node.value)} is named twice in {holder(bundle.pipeline, path)}"
                 yield finding(bundle.pipeline, place, "RM206", message, hint="remove one of them")
             seen.add(node.value)
 

@@ -40,12 +40,11 @@ def samples(bundle: Bundle) -> Iterator[Diagnostic]:
     """A minimum of samples needs a query that counts them, and the other way round."""
     for path, metric in _metrics(bundle):
         least, query = number_at(metric, "min_samples"), text_at(metric, "samples")
-        where = holder(bundle.pipeline, path)
         if least and query is None:
-            message = f"{where} wants {least} samples, but no query counts them"
+            message = f"{holder(bundle.pipeline, path)} wants {least} samples, but no query counts them"
             yield finding(bundle.pipeline, (*path, "min_samples"), "RM308", message, hint="add samples:")
         elif query is not None and not least:
-            message = f"{where} counts samples, but wants none"
+            message = f"{holder(bundle.pipeline, path)} counts samples, but wants none"
             hint, place = "add min_samples:, or remove samples:", (*path, "samples")
             yield finding(bundle.pipeline, place, "RM308", message, key=True, hint=hint, severity="warning")
 
