@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RELMAN = "/relman/api/v1"
 AIRFLOW = "/api/v2"
 LONGEST_REASON = 1000
-"""Characters of a refusal that are shown."""
+"""Characters that are shown of a refusal that repeats what it refuses."""
 
 
 class Api:
@@ -82,7 +82,7 @@ class Api:
 
     def _ask(self, method: str, path: str, **kwargs: Any) -> Any:
         self.log_in()
-        return _json(self._good(self._send(method, path, **kwargs)))
+        return _json(self._good(self._send(method, path, **kwargs), own=path.startswith(RELMAN)))
 
     def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         import httpx
@@ -113,10 +113,10 @@ class Api:
         said = f"{', '.join(came)}; " if came else ""
         return f"{note}{said}give --user and --password, or --token, or put them into {config.path()}"
 
-    def _good(self, answer: httpx.Response) -> httpx.Response:
+    def _good(self, answer: httpx.Response, *, own: bool = False) -> httpx.Response:
         if answer.is_success:
             return answer
-        reason = _reason(answer)
+        reason = _reason(answer, own=own)
         # Airflow says 401 to nobody and to an expired token, but 403 to a token that it can't read.
         if answer.status_code == 401 or reason == "Invalid JWT token":
             raise Stop(
@@ -159,16 +159,20 @@ class NotMounted(Stop):
         )
 
 
-def _reason(answer: httpx.Response) -> str:
+def _reason(answer: httpx.Response, *, own: bool = False) -> str:
+    """Return why a server says no; ``own``: relman itself, whose sentences are shown to their end."""
     try:
         said: Any = answer.json().get("detail")
     except (ValueError, AttributeError):
         said = None
+    listed = isinstance(said, list)  # of what is wrong with a body, which quotes it
     if isinstance(said, list):
         said = "; ".join(str(item.get("msg", item)) if isinstance(item, dict) else str(item) for item in said)
     if isinstance(said, dict):
         said = said.get("message") or said.get("reason") or str(said)
-    return _brief(str(said)) if said else f"{answer.status_code} {answer.reason_phrase}"
+    if not said:
+        return f"{answer.status_code} {answer.reason_phrase}"
+    return str(said).strip() if own and not listed else _brief(str(said))
 
 
 def _brief(text: str) -> str:

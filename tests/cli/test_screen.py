@@ -85,9 +85,12 @@ def test_data_for_programs_steers_nothing_when_a_person_looks_at_it(tmp_path: Pa
         json.loads(done.stdout)
 
 
+LONG = "not yet: " + ", ".join(f"person-{n}" for n in range(400)) + "\n\nask one of them"
+
+
 class _Refusing(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        body = json.dumps({"detail": UP_AND_OVER}).encode()
+        body = json.dumps({"detail": UP_AND_OVER if self.path.endswith("/shop-1-1") else LONG}).encode()
         self.send_response(404)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
@@ -105,3 +108,16 @@ def test_a_refusal_steers_nothing() -> None:
     assert done.returncode == 1
     assert "fixes" in done.stderr
     assert "\x1b" not in done.stderr
+
+
+def test_what_relman_says_is_shown_to_its_end_and_what_airflow_repeats_is_not() -> None:
+    with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        there = ("--url", f"http://127.0.0.1:{server.server_port}", "--token", "t")
+        own = relman("status", "shop-2-1", *there)
+        airflows = relman("release", "shop", "1.0.0", *there)
+        server.shutdown()
+    assert LONG in own.stderr
+    assert airflows.returncode == 1
+    assert "person-0" in airflows.stderr
+    assert "person-200" not in airflows.stderr
