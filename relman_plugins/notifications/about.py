@@ -112,8 +112,11 @@ def takes_buttons(release: ReleaseRecord, gate: GateState) -> bool:
 
     A checklist has more to say than yes or no, and the owner of an environment may insist on a link.
     """
+    from relman_plugins.ledger.gates import debt_of
+
     shape = release.plan.shape
-    place = next((s.environment for s in shape.steps if s.id == gate.gate), None)
+    # What an emergency owes is asked at a gate of its stage that is no step.
+    place = next((s.environment for s in shape.steps if gate.gate in (s.id, debt_of(s.stage))), None)
     votes = next((e.slack_votes for e in shape.environments if e.name == place), "allowed")
     return votes == "allowed" and not gate.subject.get("checklist")
 
@@ -121,7 +124,8 @@ def takes_buttons(release: ReleaseRecord, gate: GateState) -> bool:
 def _can_act(gate: GateState | None, flags: Flags, event: Event) -> frozenset[str]:
     if gate is None or gate.state != "open" or gate.round != event.data.get("round", gate.round):
         return frozenset()
-    if flags.over or (flags.held_by and event.kind is Kind.GATE_REMINDED):
+    stopped = flags.over or (flags.held_by and event.kind is Kind.GATE_REMINDED)
+    if stopped and not gate.debt:
         return frozenset()
     return frozenset(p.id for p in gate.awaited)
 

@@ -34,10 +34,10 @@ def _gate_opened(event: Event, data: dict[str, Any], about: About) -> Written:
     wanted = count(data.get("quorum", 1), "approval")
     if voted and about.gate is not None:
         wanted = f"{about.gate.missing} more of {wanted}"
-    text = _stands(event, data, about) or (
-        f"✋ {_where(event)} waits{gatekeeping.again(data)} for "
-        f"{wanted} of {_answerers(data, about)}{_until(data)}{voted}"
-    )
+    asks = f"✋ {_where(event)} waits{gatekeeping.again(data)} for"
+    if data.get("debt"):
+        asks = f"🧾 {_where(event)}: what this emergency skips is to be approved afterwards, by"
+    text = _stands(event, data, about) or f"{asks} {wanted} of {_answerers(data, about)}{_until(data)}{voted}"
     if subject.get("checklist"):
         return _checklist_opened(event, subject, f"{_answerers(data, about)}{_until(data)}", about)
     rules = gatekeeping.rules_of(data)
@@ -80,11 +80,13 @@ def _stands(event: Event, data: dict[str, Any], about: About) -> str:
         case "approved":
             yes = [plain(by[v.person], 80) for v in gate.votes if v.decision is Decision.APPROVE]
             later = f", takes effect {moment(gate.effect_at)}" if gate.effect_at else ""
-            return f"✅ {_where(event)}: approved by {listed(yes)}{later}"
+            after = " afterwards" if gate.debt else ""
+            return f"✅ {_where(event)}: approved{after} by {listed(yes)}{later}"
         case "rejected" if gate.decided_by in by:
             return f"⛔ {_where(event)}: rejected by {plain(by[gate.decided_by], 80)}"
         case "open":
-            return f"• {_where(event)}: the release has ended before this was answered" if about.ended else ""
+            unanswered = about.ended and not gate.debt
+            return f"• {_where(event)}: the release has ended before this was answered" if unanswered else ""
     why = {"superseded": "⏭️", "rejected": "⛔"}.get(gate.state, "⌛")
     late = ": the time was over" if gate.decided_by == "timeout" else ""
     return f"{why} {_where(event)}: {gate.state}{late}"
@@ -113,6 +115,9 @@ def _how_to_answer(event: Event, data: dict[str, Any], about: About, more: str =
     if _stands(event, data, about):
         return ()
     press = (buttons(about.gate),) if about.buttons and about.gate is not None else ()
+    if data.get("debt"):
+        # No task waits there, so Airflow has no Required Action for it.
+        return (*press, context(code(f"relman approve {event.release_id} --gate {event.step}")))
     where = link(about.gate_url(asker(event)), "Answer in Airflow") or "Answer under Required Actions"
     return (*press, context(f"{where}, or {code(f'relman approve {event.release_id}{more}')}"))
 

@@ -16,12 +16,7 @@ SHOWN_PEOPLE = 30
 
 
 def says_nothing(event: Event) -> bool:
-    """Say whether another event tells the same, and more.
-
-    Of a superseded release the release says by which; what is asked afterwards is told with what was skipped.
-    """
-    if event.kind is Kind.GATE_OPENED:
-        return event.data.get("debt") is True
+    """Say whether another event tells the same, and more: a superseded release says by which."""
     return event.kind is Kind.GATE_DECIDED and event.data.get("state") == "superseded"
 
 

@@ -26,11 +26,11 @@ MANAGERS = {"id": "managers", "group": "managers", "quorum": 1, "people": ["alic
 BOARD = {"id": "board", "group": "board", "quorum": 1, "people": ["bob"]}
 
 
-def shape(rules: list[dict[str, Any]], glass: BreakGlassPlan | None = GLASS) -> Shape:
+def shape(rules: list[dict[str, Any]], glass: BreakGlassPlan | None = GLASS, **place: Any) -> Shape:
     made = make_shape()
     args = {"rules": rules, "quorum": len(rules)}
     steps = [s.model_copy(update={"args": s.args | args}) if s.id == GATE else s for s in made.steps]
-    places = tuple(e.model_copy(update={"break_glass": glass}) for e in made.environments)
+    places = tuple(e.model_copy(update={"break_glass": glass, **place}) for e in made.environments)
     return made.model_copy(update={"steps": tuple(steps), "environments": places})
 
 
@@ -42,12 +42,13 @@ def start(
     emergency: bool = True,
     glass: BreakGlassPlan | None = GLASS,
     run_id: str = "run-1",
+    **place: Any,
 ) -> ReleaseRecord:
     reason = "the shop is down" if emergency else ""
     options = Options(version="1.1.0", emergency=emergency, emergency_reason=reason)
     actor = Actor(kind="person", id=who, name=who, via="airflow") if who else Actor(id="schedule")
     release = ledger.open_release(
-        plan=ReleasePlan(shape=shape(rules, glass), options=options),
+        plan=ReleasePlan(shape=shape(rules, glass, **place), options=options),
         dag_id="release__checkout",
         run_id=run_id,
         started_by=actor,
