@@ -2,8 +2,9 @@
 
 ``GET /`` shows the channels with their buttons, for the member of one's choice. ``POST /_press`` takes
 ``{user, action, channel, ts}`` (by default the newest message that has such a button), ``POST /_send``
-``{user, view, comment}`` (by default the newest form); both answer ``{status, body}``: what the app answered.
-``GET /_private`` returns what only single members see.
+``{user, view, comment}`` and other fields by block id (by default the newest form); both answer
+``{status, body}``: what the app answered. ``GET /_private`` returns what only single members see,
+``GET /_views`` the open forms by id.
 """
 
 from __future__ import annotations
@@ -43,18 +44,22 @@ def routes(interactive: Interactive) -> list[Route]:
         view = given.get("view") or next(reversed(interactive.views), "")
         if view not in interactive.views:
             return _done(request, given, Answer(0, "no form is open"))
-        comment = given.get("comment", "")
-        answer = await run_sync(lambda: interactive.send(given["user"], view, comment=comment))
+        fields = {block: str(said) for block, said in given.items() if block not in ("user", "view")}
+        answer = await run_sync(lambda: interactive.send(given["user"], view, **fields))
         return _done(request, given, answer)
 
     async def private(request: Request) -> Response:
         return JSONResponse(interactive.private)
+
+    async def views(request: Request) -> Response:
+        return JSONResponse(interactive.views)
 
     return [
         Route("/", page),
         Route("/_press", press, methods=["POST"]),
         Route("/_send", send, methods=["POST"]),
         Route("/_private", private),
+        Route("/_views", views),
     ]
 
 

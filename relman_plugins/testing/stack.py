@@ -30,6 +30,7 @@ from relman_plugins.testing.stack_config import (
     SLACK_PATH,
     SLACK_SECRET,
     SLACK_TOKEN,
+    USERS,
     Addresses,
     Folders,
     environment,
@@ -58,6 +59,8 @@ class Stack:
         fresh: Begin with an empty folder; what was there is kept beside it, in ``before``.
         ready_timeout_s: How long the start may take.
         extra: Environment variables of the Airflow processes beside the stack's own, such as a connection.
+        users: Who can log in, and in which role; everybody's password is the user name.
+        grace_s: How long processes have to end by themselves before they are killed.
     """
 
     def __init__(
@@ -71,6 +74,8 @@ class Stack:
         fresh: bool = False,
         ready_timeout_s: float = 120.0,
         extra: Mapping[str, str] | None = None,
+        users: Mapping[str, str] = USERS,
+        grace_s: float = 5.0,
     ) -> None:
         self.folders = Folders(home.resolve())
         self.repo = repo.resolve()
@@ -83,6 +88,8 @@ class Stack:
         self._fresh = fresh
         self._timeout_s = ready_timeout_s
         self._extra = dict(extra or {})
+        self._users = users
+        self._grace_s = grace_s
         self._addresses: Addresses | None = None
         self._env: dict[str, str] = {}
         self._lock = HomeLock(self.folders.home)
@@ -123,7 +130,7 @@ class Stack:
         Raises:
             StackError: something ended or took too long; the message ends with the log that matters.
         """
-        write_passwords(self.folders)
+        write_passwords(self.folders, self._users)
         self._say("sandbox daemon, Slack server")
         airflow = f"http://127.0.0.1:{free_port(self._port)}"
         sandbox, slack = self._start_helpers(airflow)
@@ -134,7 +141,9 @@ class Stack:
             metrics=sandbox["metrics_url"],
             slack=slack["url"],
         )
-        self._env = environment(self.folders, self._addresses, self.repo, reparse_s=self._reparse_s)
+        self._env = environment(
+            self.folders, self._addresses, self.repo, reparse_s=self._reparse_s, users=self._users
+        )
         self._env |= self._extra
         self._say("Airflow: database")
         self.processes.wait(self.airflow("db-migrate", "db", "migrate"), self._timeout_s)
@@ -186,7 +195,7 @@ class Stack:
         try:
             # Traffic and Airflow first: what they watch should not vanish under them.
             with unstoppable():
-                return self.processes.stop(first=("traffic", *AIRFLOW), grace_s=5.0)
+                return self.processes.stop(first=("traffic", *AIRFLOW), grace_s=self._grace_s)
         finally:
             self._lock.release()
 

@@ -16,6 +16,7 @@ USERS: Mapping[str, str] = {
     "alice": "user",
     "bob": "user",
     "carol": "user",
+    "olaf": "op",
     "vera": "viewer",
 }
 """User → role of Airflow's simple auth manager. Everybody's password is the user name."""
@@ -97,11 +98,11 @@ def free_port(preferred: int = 0) -> int:
     raise OSError("no free port on loopback")
 
 
-def write_passwords(folders: Folders) -> None:
+def write_passwords(folders: Folders, users: Mapping[str, str] = USERS) -> None:
     """Write the simple auth manager's password file, so that it makes up and prints none."""
     folders.airflow.mkdir(parents=True, exist_ok=True)
     folders.passwords.touch(mode=0o600)
-    folders.passwords.write_text(json.dumps({user: user for user in USERS}))
+    folders.passwords.write_text(json.dumps({user: user for user in users}))
 
 
 def environment(
@@ -110,6 +111,7 @@ def environment(
     repo: Path,
     *,
     reparse_s: int,
+    users: Mapping[str, str] = USERS,
     source: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the environment of every Airflow process of the stack.
@@ -119,6 +121,7 @@ def environment(
         addresses: Where the other parts answer.
         repo: Checkout with ``dags/`` and ``release_specs/``.
         reparse_s: Seconds after which a DAG file is read again, so that an edited spec is seen.
+        users: Who can log in, and in which role.
         source: Environment to start from, without its Airflow settings; this process's own by default.
     """
     inherited = os.environ if source is None else source
@@ -136,7 +139,7 @@ def environment(
         # Looking up the machine's full name may ask a name server that is not there.
         ("core", "hostname_callable"): "socket.gethostname",
         ("core", "execution_api_server_url"): f"{addresses.airflow}/execution/",
-        ("core", "simple_auth_manager_users"): ",".join(f"{u}:{role}" for u, role in USERS.items()),
+        ("core", "simple_auth_manager_users"): ",".join(f"{u}:{role}" for u, role in users.items()),
         ("core", "simple_auth_manager_passwords_file"): folders.passwords,
         ("database", "sql_alchemy_conn"): f"sqlite:///{folders.airflow / 'airflow.db'}",
         ("api", "base_url"): addresses.airflow,
