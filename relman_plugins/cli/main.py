@@ -11,6 +11,7 @@ from relman_plugins.cli import (
     decide,
     diff,
     doctor,
+    evidence,
     ledger,
     locks,
     metrics,
@@ -71,6 +72,7 @@ app.command()(locks.locks)
 app.command()(locks.unlock)
 app.command()(doctor.doctor)
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(evidence.app, name="evidence")
 
 
 def main() -> None:

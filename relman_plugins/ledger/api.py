@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from relman_plugins.ledger.ballots import VoteResult
+from relman_plugins.ledger.dossier import Dossier, moment_of
 from relman_plugins.ledger.engine import Ledger
 from relman_plugins.ledger.ephemerals import Ephemeral
-from relman_plugins.ledger.gates import GateState, Vote
-from relman_plugins.ledger.guard import check_forward
+from relman_plugins.ledger.gates import GateState, Vote, debt_of, state_of
+from relman_plugins.ledger.guard import check_forward, falls_short
 from relman_plugins.ledger.history import Moment
 from relman_plugins.ledger.locks import Busy, Lock
 from relman_plugins.ledger.outbox import Backlog, Line, Message, Thread
@@ -14,7 +15,7 @@ from relman_plugins.ledger.projections import Status
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.rollbacks import Asked, asked_of, last_asked
 from relman_plugins.ledger.rules import planned, stuck
-from relman_plugins.ledger.subject import SHOWN
+from relman_plugins.ledger.subject import SHOWN, differences
 from relman_plugins.ledger.subject import subject_of as canonical_subject
 from relman_plugins.ledger.tickets import has_begun as ticket_has_begun
 from relman_plugins.ledger.tickets import last_seen, ticket_in
@@ -27,6 +28,7 @@ __all__ = [
     "Asked",
     "Backlog",
     "Busy",
+    "Dossier",
     "Ephemeral",
     "GateState",
     "Ledger",
@@ -44,10 +46,15 @@ __all__ = [
     "asked_of",
     "canonical_subject",
     "check_forward",
+    "debt_of",
+    "differences",
+    "falls_short",
     "last_asked",
     "last_seen",
+    "moment_of",
     "open_ledger",
     "planned",
+    "state_of",
     "stuck",
     "ticket_has_begun",
     "ticket_in",

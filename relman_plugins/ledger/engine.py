@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from relman_plugins.ledger.archive import Archived, Choice
+    from relman_plugins.ledger.dossier import Dossier
     from relman_plugins.ledger.verify import Verified
 
 
@@ -116,10 +117,13 @@ class Ledger:
         started_by: Actor,
         conf: dict[str, Any],
         trace_id: str = "",
+        made_with: dict[str, Any] | None = None,
+        spec: dict[str, Any] | None = None,
     ) -> ReleaseRecord:
         """Store the plan of a run's release, number it, and record ``release.opened``.
 
-        ``trace_id`` names the release's OpenTelemetry trace; empty when it is not traced.
+        ``trace_id`` names the release's OpenTelemetry trace; empty when it is not traced. ``made_with`` says
+        what runs it: versions of relman and Airflow, the bundle. ``spec`` is what ``spec_digest`` is of.
 
         Idempotent by run: called again, it returns what was stored first, whatever the arguments say.
         """
@@ -131,6 +135,8 @@ class Ledger:
             started_by=started_by,
             conf=conf,
             trace_id=trace_id,
+            made_with=made_with,
+            spec=spec,
         )
 
     def release(self, release_id: str) -> ReleaseRecord | None:
@@ -238,6 +244,13 @@ class Ledger:
         """
         with self._db.read() as conn:
             return list(chain.chained(conn, release_id))
+
+    def dossier(self, release_id: str) -> Dossier | None:
+        """Return everything that is recorded of a release, as evidence has it; None when there is none."""
+        from relman_plugins.ledger.dossier import dossier_of
+
+        with self._db.read() as conn:
+            return dossier_of(conn, release_id)
 
     def head(self) -> Head:
         """Return where the record ends: kept elsewhere, it tells later whether what is before was touched."""

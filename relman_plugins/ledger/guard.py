@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from relman_plugins.domain.approval import Panel
 from relman_plugins.domain.base import digest_of
@@ -20,9 +20,6 @@ from relman_plugins.ledger.subject import SHOWN, differences, subject_of
 from relman_plugins.ledger.tickets import check_ticket
 from relman_plugins.ledger.waiving import waived, waiver
 from relman_plugins.plan.model import Step, StepKind
-
-if TYPE_CHECKING:
-    from relman_plugins.ledger.engine import Ledger
 
 _DECISIVE = (
     Kind.RELEASE_CLOSED,
@@ -43,8 +40,25 @@ _RAISING = (StepKind.PROVISION, StepKind.DEPLOY, StepKind.PREVIEW, StepKind.SHIF
 """Steps that begin a stage's change or raise the new version's share once, when their change is made."""
 
 
+class Gates(Protocol):
+    """Where it is said how a gate stands."""
+
+    def gate(self, release_id: str, gate: str) -> GateState | None: ...  # noqa: D102
+
+
+class Book(Protocol):
+    """What the check reads: the ledger, or what it said once, so that the answer can be given again."""
+
+    @property
+    def votes(self) -> Gates: ...  # noqa: D102
+    def release(self, release_id: str) -> ReleaseRecord | None: ...  # noqa: D102
+    def events(  # noqa: D102
+        self, release_id: str, *, kinds: Collection[Kind] | None = None
+    ) -> list[Event]: ...
+
+
 def check_forward(
-    ledger: Ledger,
+    ledger: Book,
     release_id: str,
     step: Step,
     *,
@@ -136,7 +150,7 @@ def _check_going_on(record: ReleaseRecord, step: Step, events: list[Event]) -> N
         raise Held(f"release {record.release_id}, step {step.id}: the release is held; resume it first")
 
 
-def _panel(record: ReleaseRecord, gate_step: Step, gate: GateState | None, events: list[Event]) -> Panel:
+def _panel(record: ReleaseRecord, gate_step: Step, gate: GateState | None, events: Sequence[Event]) -> Panel:
     """Return who must have approved by the stored plan, and by the record of escalations and waivers."""
     escalations = [e for e in events if e.kind is Kind.GATE_ESCALATED]
     escalated = gate is not None and is_planned(gate_step.args, gate, escalations)
@@ -180,6 +194,20 @@ def _check_gate(
 
 
 def _check_votes(record: ReleaseRecord, step: Step, gate: GateState, panel: Panel) -> None:
+    if short := _short_of(gate, panel):
+        told = f"gate {gate.gate} {short}; clear {gate.gate} so that people are asked again"
+        raise _refuse(record, step, told)
+
+
+def falls_short(record: ReleaseRecord, gate_step: Step, gate: GateState, events: Sequence[Event]) -> str:
+    """Return what the approvals of a gate lack by the rules of the stored plan, in words; empty if nothing.
+
+    ``events`` are the release's up to the moment in question, of whatever kinds.
+    """
+    return _short_of(gate, _panel(record, gate_step, gate, events))
+
+
+def _short_of(gate: GateState, panel: Panel) -> str:
     """Place the votes by the rules of the stored plan, whatever was recorded when the gate was opened."""
     users = {p.id: p.airflow for p in panel.people}
     said = [v for v in gate.votes if v.decision is Decision.APPROVE and v.person in users]
@@ -188,12 +216,8 @@ def _check_votes(record: ReleaseRecord, step: Step, gate: GateState, panel: Pane
     ballots = [ballot(panel, users[v.person], v.comment, v.answers) for v in said]
     if lacking := panel.lacking(ballots):
         valid = panel.needed - panel.missing(ballots)
-        raise _refuse(
-            record,
-            step,
-            f"gate {gate.gate} has {valid} valid approvals, the plan asks for {panel.needed}: it lacks "
-            f"{lacks(lacking)}; clear {gate.gate} so that people are asked again",
-        )
+        return f"has {valid} valid approvals, the plan asks for {panel.needed}: it lacks {lacks(lacking)}"
+    return ""
 
 
 def _check_subject(record: ReleaseRecord, step: Step, gate: GateState, now: dict[str, Any]) -> None:

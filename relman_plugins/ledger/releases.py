@@ -57,6 +57,8 @@ def open_release(
     started_by: Actor,
     conf: dict[str, Any],
     trace_id: str = "",
+    made_with: dict[str, Any] | None = None,
+    spec: dict[str, Any] | None = None,
 ) -> ReleaseRecord:
     """Store a release and its plan, number it, and record ``release.opened``: see ``Ledger.open_release``."""
     with db.write("open-release") as conn:
@@ -99,6 +101,8 @@ def open_release(
                 "parameters": options.parameters,
                 "row_digest": row_digest(values),
                 **({"trace_id": trace_id} if trace_id else {}),
+                **({"made_with": made_with} if made_with else {}),
+                **({"spec": spec} if spec else {}),
             },
         )
         serialise(conn, release_name(release_id))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from relman_plugins import settings, telemetry
+from relman_plugins import __version__, settings, telemetry
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.parameter import FORM_FIELDS
 from relman_plugins.errors import PlanError
@@ -70,6 +70,8 @@ class OpenReleaseOperator(ReleaseStepOperator):
                 started_by=actor,
                 conf=conf,
                 trace_id=telemetry.trace_id(),
+                made_with=_made_with(ti),
+                spec=self._spec(),
             )
             telemetry.count("release.opened", pipeline=self.shape.pipeline)
             remember(settings.shapes_folder(), self.shape)
@@ -79,6 +81,13 @@ class OpenReleaseOperator(ReleaseStepOperator):
         """Nothing is left to do."""
         self.log.info("plan %s", run.release.plan_hash)
         return f"release {run.release_id} of {run.plan.options.version} is open"
+
+    def _spec(self) -> dict[str, Any] | None:
+        """Return what the spec's digest is of, for the record; None when the files are others by now."""
+        from relman_plugins.spec.api import load_pipeline
+
+        found = load_pipeline(specs_folder(self.dag.fileloc) / f"{self.shape.pipeline}.yaml").documents
+        return found.content if found is not None and found.digest == self.shape.spec_digest else None
 
     def _options(self, conf: dict[str, Any]) -> Options:
         try:
@@ -105,6 +114,19 @@ class OpenReleaseOperator(ReleaseStepOperator):
         if any(r.version == version and not r.plan.options.dry_run for r in known):
             raise AirflowSkipException(f"nothing new: {version} in {file} was released before")
         return version
+
+
+def _made_with(ti: Any) -> dict[str, Any]:
+    """Return what runs the release: versions of relman and Airflow, the DAG's bundle and its version."""
+    from importlib.metadata import version
+
+    bundle = getattr(ti, "bundle_instance", None)
+    return {
+        "relman": __version__,
+        "airflow": version("apache-airflow-core"),
+        "bundle": {"name": bundle.name, "version": bundle.version} if bundle else None,
+        "dag_version_id": str(ti.dag_version_id) if getattr(ti, "dag_version_id", None) else None,
+    }
 
 
 def _in_time(due: datetime) -> None:

@@ -12,7 +12,18 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse, Response
 
 from relman_plugins.errors import LedgerError, Refused
-from relman_plugins.plugin import actions, dora, gates, health, locks, releases, report, rollback, slack_app
+from relman_plugins.plugin import (
+    actions,
+    dora,
+    evidence,
+    gates,
+    health,
+    locks,
+    releases,
+    report,
+    rollback,
+    slack_app,
+)
 from relman_plugins.plugin.body import BoundedBody
 from relman_plugins.plugin.deps import legible
 from relman_plugins.plugin.headers import SafeHeaders
@@ -30,7 +41,7 @@ def application() -> FastAPI:
     )
     # In a mounted application Airflow's own dependency would look for the auth manager on this app.
     app.dependency_overrides[auth_manager_from_app] = get_auth_manager
-    for module in (releases, report, dora, gates, actions, rollback, locks, health):
+    for module in (releases, report, evidence, dora, gates, actions, rollback, locks, health):
         app.include_router(module.router, prefix="/api/v1")
     # An application of its own: whoever presses a button in Slack has no session here.
     app.mount("/slack", slack_app.application())

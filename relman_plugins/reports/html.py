@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
@@ -19,8 +20,11 @@ def _source(name: str) -> str:
     return files("relman_plugins.reports").joinpath("templates", name).read_text("utf-8")
 
 
-def html(report: ReleaseReport) -> str:
-    """Return the page, with its one style sheet inside."""
+def html(report: ReleaseReport, evidence: Iterable[tuple[str, Iterable[str]]] = ()) -> str:
+    """Return the page, with its one style sheet inside.
+
+    ``evidence`` is what checking a file of evidence found, in parts with a title; it comes last.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -32,7 +36,12 @@ def html(report: ReleaseReport) -> str:
     page = environment.from_string(_source("report.html"))
     return (
         page.render(
-            r=report, chart=bars(report), style=_source("report.css"), waits=text.WAITS, usual=text.USUAL
+            r=report,
+            chart=bars(report),
+            style=_source("report.css"),
+            waits=text.WAITS,
+            usual=text.USUAL,
+            evidence=[(title, list(lines)) for title, lines in evidence],
         )
         + "\n"
     )

@@ -40,8 +40,11 @@ def inert(text: Any) -> str:
     return _CALL.sub("@&#8203;", line.replace("://", "&#58;//").replace("www.", "www&#46;"))
 
 
-def markdown(report: ReleaseReport) -> str:
-    """Return the whole report, with the draft of the retrospective at its end."""
+def markdown(report: ReleaseReport, evidence: Iterable[tuple[str, Iterable[str]]] = ()) -> str:
+    """Return the whole report, with the draft of the retrospective at its end.
+
+    ``evidence`` is what checking a file of evidence found, in parts with a title; it comes last.
+    """
     parts = (
         _head,
         _time,
@@ -56,7 +59,10 @@ def markdown(report: ReleaseReport) -> str:
         _after,
         _retro,
     )
-    return "\n".join(line for part in parts for line in part(report)).rstrip() + "\n"
+    lines = [line for part in parts for line in part(report)]
+    if checked := [line for title, told in evidence for line in _list(inert(title), told)]:
+        lines += ["", "## Evidence", "", *checked]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _table(titles: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:

@@ -161,11 +161,13 @@ def load_pipeline(path: Path, shared: Shared | None = None) -> Loaded:
     diagnostics = arrange([*loading.found, *ruled])
     if pipeline is None or any(d.is_error for d in diagnostics):
         return Loaded(None, diagnostics, loading.sources)
+    content = _content(bundle)
     documents = Documents.model_construct(
         pipeline=pipeline,
         environments=models.environments,
         people=models.people,
-        digest=_digest(bundle),
+        digest=digest_of(content),
+        content=content,
         texts=loading.texts,
     )
     files = {text: wanted for path, wanted in FILES if (text := text_at(document.root, *path))}
@@ -206,14 +208,12 @@ def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tu
     ), models
 
 
-def _digest(bundle: Bundle) -> str:
-    return digest_of(
-        {
-            "pipeline": bundle.pipeline.root.value,
-            "environments": {name: d.root.value for name, d in bundle.environments.items()},
-            "people": _named_people(bundle),
-        }
-    )
+def _content(bundle: Bundle) -> dict[str, Any]:
+    return {
+        "pipeline": bundle.pipeline.root.value,
+        "environments": {name: d.root.value for name, d in bundle.environments.items()},
+        "people": _named_people(bundle),
+    }
 
 
 def _named_people(bundle: Bundle) -> dict[str, Any] | None:

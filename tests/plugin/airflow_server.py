@@ -66,6 +66,12 @@ with DAG("other", schedule=None):
 """
 
 
+KEY = "MC4CAQAwBQYDK2VwBCIEIF9oslxpW+StE/NuUoAbN6yCTgGDVPcUMi6+opMWTyZW"
+"""Private key of the test server, made for this line: what stands between the first and last line in PEM."""
+_PUBLIC = "MCowBQYDK2VwAyEAYZ78Rde1s2qlO3iWySiMG8ocJ/8ycnXFdLCZvZGI1ww="
+PUBLIC = f"-----BEGIN PUBLIC KEY-----\n{_PUBLIC}\n-----END PUBLIC KEY-----\n"
+
+
 class Server:
     """One API server process on a loopback port, and its databases."""
 
@@ -365,6 +371,8 @@ def running() -> Server:
     slack.__enter__()
     server.slack = slack
     server.env["AIRFLOW_CONN_RELMAN_SLACK"] = slack_connection(slack)
+    server.env["AIRFLOW__RELMAN__SIGNING_CONN_ID"] = "relman_signing"
+    server.env["AIRFLOW_CONN_RELMAN_SIGNING"] = json.dumps({"conn_type": "relman_signing", "password": KEY})
     server.prepare()
     server.start()
     return server

@@ -31,6 +31,7 @@ ROUTES = [
     ("GET", "/releases/{id}/events"),
     ("GET", "/releases/{id}/plan"),
     ("GET", "/releases/{id}/report"),
+    ("GET", "/releases/{id}/evidence"),
     ("GET", "/releases/{id}/rollback"),
     ("GET", "/gates"),
     ("GET", "/locks"),

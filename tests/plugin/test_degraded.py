@@ -38,7 +38,9 @@ def no_ledger(server: Server) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def no_secret(server: Server) -> Iterator[Server]:
     slack = {"conn_type": "slack", "password": "xoxb-x", "extra": '{"signing_secret": " "}'}
-    other = Server(server.home, {"AIRFLOW_CONN_RELMAN_SLACK": json.dumps(slack)})
+    # One server more for both: without a way to sign either.
+    no_key = {"AIRFLOW__RELMAN__SIGNING_CONN_ID": "no_such_key"}
+    other = Server(server.home, {"AIRFLOW_CONN_RELMAN_SLACK": json.dumps(slack), **no_key})
     other.start()
     yield other
     other.stop()

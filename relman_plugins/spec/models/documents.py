@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from relman_plugins.spec.models.base import SpecModel
@@ -23,5 +25,7 @@ class Documents(SpecModel):
 
     Comments and layout don't change it, nor people and groups that none of its gates name.
     """
+    content: dict[str, Any] = Field(default_factory=dict)
+    """What the digest is of: the documents as they were read, and of the people those who are named."""
     texts: dict[str, str] = Field(default_factory=dict)
     """YAML text of every document read, by path relative to the pipeline's folder."""

@@ -1,0 +1,183 @@
+"""Did every change of an environment come after the decisions that it needed?
+
+The record is looked at again as it was before each change, and the question that its step asked then is asked
+again by the same function: :func:`relman_plugins.ledger.api.check_forward`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from relman_plugins.calendars.weekly import Window, is_open
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.state import DesiredState, Revision
+from relman_plugins.errors import Aborted, Held, Refused, Superseded
+from relman_plugins.evidence.record import Evidence
+from relman_plugins.ledger.api import GateState, ReleaseRecord, check_forward, moment_of, state_of
+from relman_plugins.plan.model import Step, StepKind
+from relman_plugins.strategies.api import same_revision
+
+_BACK = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE)
+"""Steps that nothing may block."""
+
+_STOPS = (Kind.RELEASE_HELD, Kind.ABORT_REQUESTED, Kind.RELEASE_SUPERSEDED)
+
+MOMENT = timedelta(seconds=60)
+"""What a step that was let through may take until its change is recorded: a stop that was said, an approval
+that ran out or a window that closed meanwhile did not let it through wrongly."""
+
+
+class Begun(NamedTuple):
+    """A change of an environment, as it was recorded first."""
+
+    event: Event
+    at: datetime
+    """When it was recorded, by the ledger's clock."""
+    step: Step | None
+    """The plan's step, None for what relman does beside it."""
+    forward: bool
+    """Whether it needs leave: it brings the release's version nearer to users, or makes an environment."""
+    first: bool
+    """Whether the stage had changed nothing before."""
+    strange: str
+    """The version that is given traffic though it is neither the release's nor what was there before."""
+
+
+class Past:
+    """The ledger as it was before an event, for one release."""
+
+    def __init__(self, record: ReleaseRecord, events: list[Event]) -> None:
+        self._record, self._events = record, events
+
+    @property
+    def votes(self) -> Past:
+        """Where it is said how a gate stands."""
+        return self
+
+    def release(self, release_id: str) -> ReleaseRecord | None:
+        """Return the release."""
+        return self._record if release_id == self._record.release_id else None
+
+    def events(self, release_id: str, *, kinds: Collection[Kind] | None = None) -> list[Event]:
+        """Return what was recorded by then."""
+        return [e for e in self._events if kinds is None or e.kind in kinds]
+
+    def gate(self, release_id: str, gate: str) -> GateState | None:
+        """Return a gate as it stood."""
+        return state_of([e for e in self._events if e.step == gate])
+
+
+def begun(evidence: Evidence) -> list[Begun]:
+    """Return every change of an environment, in order."""
+    steps = {s.id: s for s in evidence.record.plan.shape.steps}
+    recorded = {link.id: moment_of(link.recorded_at) for link in evidence.links}
+    started = {e.key.removesuffix(e.kind.value) for e in evidence.of(Kind.CHANGE_STARTED)}
+    before: dict[str | None, Revision | None] = {}
+    built: Revision | None = None
+    asked_back: set[str | None] = set()
+    changed: set[str | None] = set()
+    found = []
+    for event in evidence.events:
+        if event.kind is Kind.ARTIFACT_BUILT:
+            built = Revision.model_validate(event.data["revision"])
+        if event.kind is Kind.ROLLBACK_REQUESTED:
+            asked_back.add(event.environment)
+        if event.kind not in (Kind.CHANGE_STARTED, Kind.CHANGE_FINISHED):
+            continue
+        # Traffic that is taken back does not wait for the record: it has both events, but in one go.
+        if event.kind is Kind.CHANGE_FINISHED and event.key.removesuffix(event.kind.value) in started:
+            continue
+        was = before.setdefault(event.environment, _revision(event.data.get("previous")))
+        desired = DesiredState.model_validate(event.data["desired"])
+        given = [r for r in (desired.stable, desired.candidate) if r is not None]
+        step = steps.get(event.step or "")
+        # A way back that fails puts in again what it found; so does one from a version to itself.
+        stays = event.environment in asked_back or (step is not None and step.kind in _BACK)
+        stays = stays and same_revision(_revision(event.data.get("previous")), built)
+        own = any(same_revision(r, built) for r in given) and not stays
+        odd = [r.version for r in given if not same_revision(r, built) and not same_revision(r, was)]
+        makes = step is not None and step.kind is StepKind.PROVISION
+        stage = step.stage if step is not None else None
+        at, forward = recorded[event.id], own or makes
+        found.append(Begun(event, at, step, forward, stage not in changed, ", ".join(odd)))
+        changed.add(stage)
+    return found
+
+
+def changes(evidence: Evidence) -> Iterator[str]:
+    """Check every change, and ask again for each that went forward."""
+    for change in begun(evidence):
+        where = f"event {change.event.id} ({change.event.kind}) at {change.at:%Y-%m-%d %H:%M:%S} UTC"
+        if change.strange:
+            yield f"{where}: {change.strange} is neither what the release built nor what was there before"
+        if change.forward:
+            yield from (f"{where}: {problem}" for problem in _leave(evidence, change))
+
+
+def _leave(evidence: Evidence, change: Begun) -> Iterator[str]:
+    event, step = change.event, change.step
+    if step is None:
+        yield f"the plan has no step {event.step}, so nothing let it change anything"
+        return
+    if not step.changes:
+        yield f"step {step.id} changed an environment, which the plan does not let it do"
+        return
+    if event.environment != step.environment:
+        yield f"step {step.id} changed {event.environment}, the plan says {step.environment}"
+    before = [e for e in evidence.events if e.id < event.id]
+    yield from _needed(evidence, step, before)
+    yield from _refused(evidence, change, step, before)
+    if change.first and not evidence.record.plan.options.emergency:
+        yield from _windows(evidence, change.at, step)
+
+
+def _needed(evidence: Evidence, step: Step, before: list[Event]) -> Iterator[str]:
+    """Every step that this one needs has a recorded end, or was approved."""
+    ended = {e.step for e in before if e.kind is Kind.STEP_FINISHED}
+    ended |= {e.step for e in before if e.kind is Kind.GATE_DECIDED and e.data["state"] == "approved"}
+    if missing := [id_ for id_ in step.needs if id_ not in ended]:
+        yield f"step {step.id} went on though {', '.join(missing)} had not ended well"
+
+
+def _refused(evidence: Evidence, change: Begun, step: Step, before: list[Event]) -> Iterator[str]:
+    record, book = evidence.record, Past(evidence.record, before)
+
+    def asked(now: datetime) -> Refused | None:
+        try:
+            # What the systems of tickets said just then is on record.
+            check_forward(
+                book, record.release_id, step, shape_hash=record.shape_hash, now=now, looked=step.gates
+            )
+        except Refused as error:
+            return error
+        return None
+
+    error = asked(change.at)
+    if isinstance(error, Held | Aborted | Superseded):
+        stop = [e for e in before if e.kind in _STOPS]
+        error = error if not stop or change.at - stop[-1].at > MOMENT else None
+    if error is not None and (earlier := _let_through(change, step, before)) < change.at:
+        error = error if asked(earlier) is not None else None
+    if error is not None:
+        yield str(error)
+
+
+def _let_through(change: Begun, step: Step, before: list[Event]) -> datetime:
+    """Return when the step was let through at the earliest: its last record before the change, or a moment."""
+    seen = [e.at for e in before if e.step == step.id and e.kind in (Kind.TICKET_CHECKED, Kind.STEP_STARTED)]
+    return max([change.at - MOMENT, *(at for at in seen if at <= change.at)])
+
+
+def _windows(evidence: Evidence, at: datetime, step: Step) -> Iterator[str]:
+    for gate in (evidence.record.plan.shape.step(id_) for id_ in step.gates):
+        if gate.kind is not StepKind.WINDOW:
+            continue
+        windows = [Window.model_validate(w) for w in gate.args["windows"]]
+        if not is_open(windows, at) and not is_open(windows, at - MOMENT):
+            yield f"no window of {gate.id} was open"
+
+
+def _revision(data: Any) -> Revision | None:
+    return Revision.model_validate(data) if data else None

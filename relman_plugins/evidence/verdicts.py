@@ -1,0 +1,94 @@
+"""Do the verdicts follow from the recorded numbers? They are judged again, by the same pure function."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.status import Verdict
+from relman_plugins.evidence.record import Evidence
+from relman_plugins.judge.threshold import Measurement, State, look, step
+from relman_plugins.plan.model import MetricPlan, Step, StepKind
+
+GONE = "its traffic was taken back before anybody could record why"
+"""The reason of a verdict that rests on no numbers, as the trigger that finds it so records it."""
+
+_KINDS = (Kind.ANALYSIS_MEASURED, Kind.ANALYSIS_FINISHED)
+
+
+def verdicts(evidence: Evidence) -> Iterator[str]:
+    """Judge each analysis again, look by look, and compare every verdict and reason."""
+    events = sorted(evidence.of(*_KINDS), key=lambda e: (_watch(e), e.id))
+    for watch, own in groupby(events, key=_watch):
+        yield from (f"{watch}: {problem}" for problem in _again(evidence, list(own)))
+
+
+def count_of(evidence: Evidence) -> int:
+    """Return how many verdicts there are."""
+    return sum(1 for _ in evidence.of(Kind.ANALYSIS_FINISHED))
+
+
+def _watch(event: Event) -> str:
+    """Return what the events of one analysis have in common: their key without its end."""
+    return event.key.rpartition(":")[0]
+
+
+def _again(evidence: Evidence, events: Sequence[Event]) -> Iterator[str]:
+    shape = evidence.record.plan.shape
+    planned = shape.step(events[0].step or "")
+    rules = shape.analysis(events[0].data["analysis"]).metrics
+    state = State()
+    for event in (e for e in events if e.kind is Kind.ANALYSIS_MEASURED):
+        if event.data["look"] != state.rounds + 1:
+            yield f"look {state.rounds + 1} is not recorded, so the verdict can't be given again"
+            return
+        by_name = {rule.name: rule for rule in rules}
+        seen = [_measurement(by_name.get(one["name"]), one) for one in event.data["metrics"]]
+        judged = step(state, seen, rules=rules, count=_rounds(planned))
+        state = judged.state
+        given = [(one.name, one.verdict.value, one.reason) for one in judged.looks]
+        recorded = [(one["name"], one["verdict"], one["reason"]) for one in event.data["metrics"]]
+        for (name, verdict, reason), was in zip(given, recorded, strict=True):
+            if (name, verdict, reason) != was:
+                said = f"recorded is {was[1]} ({was[2]})"
+                yield f"look {state.rounds}: {name} gives {verdict} ({reason}), {said}"
+        if state.model_dump(mode="json") != event.data["state"]:
+            yield f"look {state.rounds}: the numbers give another count than the one that is recorded"
+    for event in (e for e in events if e.kind is Kind.ANALYSIS_FINISHED):
+        if event.data["reason"] == GONE and event.data["verdict"] == Verdict.FAIL.value:
+            # No verdict of the numbers: a process was lost after it had taken the traffic back.
+            continue
+        ended = (state.verdict.value if state.verdict else None, state.reason, state.rounds)
+        told = (event.data["verdict"], event.data["reason"], event.data["looks"])
+        if ended != told:
+            yield f"the numbers give {_told(*ended)}, recorded is {_told(*told)}"
+
+
+def _told(verdict: str | None, reason: str, looks: int) -> str:
+    return f"{verdict or 'no verdict'} after {looks} looks{f' ({reason})' if reason else ''}"
+
+
+def _rounds(planned: Step) -> int:
+    """Return after how many looks the plan ends an analysis: as the operators count."""
+    args = planned.args
+    if planned.kind is StepKind.MONITOR:
+        return max(1, math.ceil(float(args["for_s"]) / float(args["interval_s"])))
+    return int(args["count"])
+
+
+def _measurement(rule: MetricPlan | None, told: dict[str, Any]) -> Measurement:
+    """Return what came back for a metric, by what was recorded of it.
+
+    JSON has no infinity, so null stands for it; which one it was can be seen from the reason.
+    """
+    name, value = told["name"], told["value"]
+    if told["verdict"] == Verdict.ERROR.value:
+        return Measurement(name=name, error=told["reason"])
+    if value is None and rule is not None and told["verdict"] in (Verdict.FAIL.value, Verdict.PASS.value):
+        for guess in (math.inf, -math.inf):
+            if look(rule, guess, told["samples"]).reason == told["reason"]:
+                value = guess
+    return Measurement(name=name, value=value, samples=told["samples"])

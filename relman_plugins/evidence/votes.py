@@ -1,0 +1,157 @@
+"""Were people shown what they approved, might they, and did they give what the plan's rules ask for?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from relman_plugins.domain.approval import Rule
+from relman_plugins.domain.base import digest_of
+from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.identity import Person
+from relman_plugins.evidence.record import Evidence
+from relman_plugins.ledger.api import (
+    SHOWN,
+    canonical_subject,
+    debt_of,
+    differences,
+    falls_short,
+    moment_of,
+    state_of,
+    waiver,
+)
+from relman_plugins.plan.model import Step, StepKind
+
+_RULED = (StepKind.APPROVAL, StepKind.CHECKLIST, StepKind.PARITY)
+"""Steps of which the plan says who answers."""
+
+_LATER = (
+    Kind.GATE_VOTED,
+    Kind.GATE_VOTE_WITHDRAWN,
+    Kind.GATE_ESCALATED,
+    Kind.GATE_DECIDED,
+)
+
+
+def approvals(evidence: Evidence) -> Iterator[str]:
+    """Check each round of each gate: what was shown, to whom, who voted, and what that gave by the plan."""
+    rounds: dict[tuple[str, Any], Event] = {}
+    for n, event in enumerate(evidence.events):
+        place = (event.step or "", event.data.get("round"))
+        where = f"gate {place[0]}, round {place[1]}"
+        if event.kind is Kind.GATE_OPENED:
+            if place in rounds:
+                yield f"{where}: it is asked twice, by event {rounds[place].id} and event {event.id}"
+            rounds[place] = event
+            yield from (f"{where}: {problem}" for problem in _shown(evidence, event, evidence.events[:n]))
+        elif event.kind is Kind.GATE_WAIVED:
+            yield from (f"gate {event.step}: {problem}" for problem in _waived(evidence, event))
+        elif event.kind in _LATER and place not in rounds:
+            yield f"{where}: event {event.id} ({event.kind}) stands before the question"
+        elif event.kind in (Kind.GATE_VOTED, Kind.GATE_VOTE_WITHDRAWN):
+            yield from (f"{where}: {problem}" for problem in _vote(rounds[place], event))
+        elif event.kind is Kind.GATE_DECIDED:
+            before = evidence.events[: n + 1]
+            problems = _decided(evidence, rounds[place], event, before)
+            yield from (f"{where}: {problem}" for problem in problems)
+
+
+def _shown(evidence: Evidence, opened: Event, before: Sequence[Event]) -> Iterator[str]:
+    data, record = opened.data, evidence.record
+    if digest_of(data["subject"]) != data["subject_digest"]:
+        yield "what was shown has another digest than the one that people approved"
+    shape = record.plan.shape
+    step = next((s for s in shape.steps if s.id == opened.step), None)
+    if data.get("debt"):
+        gates = [s for s in shape.steps if debt_of(s.stage) == opened.step and s.kind is StepKind.APPROVAL]
+        if not gates:
+            yield "the plan has no gates whose rules it could approve afterwards"
+        reviewers = _reviewers(evidence, gates[0]) if gates else ()
+        yield from _people(reviewers, data)
+    elif step is None:
+        yield "the plan has no such gate"
+    elif step.kind is StepKind.APPROVAL:
+        told = [e for e in before if e.kind in SHOWN]
+        for found in differences(data["subject"], canonical_subject(record, step, told)):
+            yield f"people were shown something else than the record had by then: {found}"
+    if step is not None and step.kind in _RULED:
+        yield from _people(record.plan.people(step.id), data)
+
+
+def _people(planned: Sequence[Person], data: dict[str, Any]) -> Iterator[str]:
+    known = {p.id: p.airflow for p in planned}
+    asked = {p["id"]: p["airflow"] for p in data["people"]}
+    if more := sorted(id_ for id_, user in asked.items() if known.get(id_) != user):
+        yield f"{', '.join(more)} could answer, whom the plan does not name"
+
+
+def _vote(opened: Event, event: Event) -> Iterator[str]:
+    person, people = event.data["person"], {p["id"] for p in opened.data["people"]}
+    what = "took a vote back" if event.kind is Kind.GATE_VOTE_WITHDRAWN else "voted"
+    if person not in people:
+        yield f"event {event.id}: {person} {what}, whom nobody had asked"
+    if person != event.actor.id or event.actor.kind != "person":
+        yield f"event {event.id}: the vote of {person} was cast by {event.actor.id}"
+    if not opened.at <= event.at < moment_of(opened.data["expires_at"]):
+        yield f"event {event.id}: {person} {what} outside the time that the question had"
+
+
+def _decided(evidence: Evidence, opened: Event, event: Event, before: Sequence[Event]) -> Iterator[str]:
+    data = event.data
+    if data["digest"] != opened.data["subject_digest"]:
+        yield f"it was decided on {data['digest']}, people were shown {opened.data['subject_digest']}"
+    if data["state"] != "approved":
+        return
+    gate = state_of([e for e in before if e.step == opened.step])
+    if gate is None or gate.round != opened.data["round"]:
+        yield f"event {event.id} approves a question that was asked anew since"
+        return
+    if not event.at < gate.expires_at:
+        yield "it was approved when its time was over"
+    if any(v.decision.value == "reject" for v in gate.votes):
+        yield "it was approved though somebody had said no"
+    record, step = (
+        evidence.record,
+        next((s for s in evidence.record.plan.shape.steps if s.id == opened.step), None),
+    )
+    short = ""
+    if gate.debt:
+        short = "" if _reviewed(evidence, opened, gate.votes) else "has no approval of a reviewer"
+    elif step is not None and step.kind in _RULED:
+        short = falls_short(record, step, gate, before)
+    elif not gate.votes:
+        short = "has no valid approval"
+    if short:
+        yield f"it was decided as approved, and {short}"
+
+
+def _waived(evidence: Evidence, event: Event) -> Iterator[str]:
+    step = next((s for s in evidence.record.plan.shape.steps if s.id == event.step), None)
+    if step is None or step.kind is not StepKind.APPROVAL:
+        yield f"event {event.id} skips rules of a gate that the plan does not have"
+        return
+    found = waiver(evidence.record, step)
+    said = [rule["id"] for rule in event.data["rules"]]
+    if said != [rule.id for rule in found.skipped]:
+        why = found.why_not or f"it lets {_named(found.skipped)} be skipped"
+        yield f"event {event.id} skips {', '.join(map(str, said)) or 'nothing'}; by the plan {why}"
+
+
+def _named(rules: Sequence[Rule]) -> str:
+    return ", ".join(rule.id for rule in rules) or "nothing"
+
+
+def _reviewers(evidence: Evidence, gate: Step) -> tuple[Person, ...]:
+    glass = evidence.record.plan.shape.environment(gate.environment or "").break_glass
+    return glass.reviewers if glass is not None else ()
+
+
+def _reviewed(evidence: Evidence, opened: Event, votes: Sequence[Any]) -> bool:
+    """Say whether somebody approved afterwards who is asked by the plan and did not start the release."""
+    shape = evidence.record.plan.shape
+    gates = [s for s in shape.steps if debt_of(s.stage) == opened.step and s.kind is StepKind.APPROVAL]
+    own = evidence.record.started_by
+    users = {p.id: p.airflow for gate in gates for p in _reviewers(evidence, gate)}
+    return any(
+        v.decision.value == "approve" and users.get(v.person, own.id) not in (own.id, own.name) for v in votes
+    )

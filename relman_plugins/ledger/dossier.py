@@ -1,0 +1,67 @@
+"""Everything that is recorded of one release, as it stands in the tables: what evidence is made of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, select
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.chain import FIRST, ChainedEvent, Head, moment_text
+from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.chain import chained, head
+
+
+class Dossier(Frozen):
+    """The rows of a release, column by column; times as :func:`moment_text`, all of it JSON."""
+
+    release: dict[str, Any]
+    events: tuple[ChainedEvent, ...]
+    """All of them, in the ledger's order, with what their hashes cover."""
+    votes: tuple[dict[str, Any], ...]
+    """The first vote of each person in a round; what counts is in the events."""
+    checkpoints: tuple[dict[str, Any], ...]
+    """Signed ends of the whole record: those at an event of this release, the first behind its last event
+    (it covers all of them), and the newest."""
+    head: Head
+    """Where the whole record ended at that moment."""
+
+
+def dossier_of(conn: Connection, release_id: str) -> Dossier | None:
+    """Return what is recorded of a release, in one transaction's view; None when there is none of that id."""
+    row = conn.execute(select(t.release).where(t.release.c.release_id == release_id)).mappings().first()
+    if row is None:
+        return None
+    events = tuple(chained(conn, release_id))
+    votes = select(t.vote).where(t.vote.c.release_id == release_id).order_by(t.vote.c.id)
+    return Dossier(
+        release=_plain(row),
+        events=events,
+        votes=tuple(_plain(vote) for vote in conn.execute(votes).mappings()),
+        checkpoints=tuple(_checkpoints(conn, [event.id for event in events])),
+        head=head(conn) or Head(id=0, hash=FIRST, length=0),
+    )
+
+
+def moment_of(text: Any) -> datetime:
+    """Return the time that a dossier has as text; ValueError for anything else."""
+    at = datetime.fromisoformat(text) if isinstance(text, str) else None
+    if at is None or at.tzinfo is None:
+        raise ValueError(f"{str(text)[:40]!r} is no time with a zone")
+    return at.astimezone(UTC)
+
+
+def _checkpoints(conn: Connection, ids: list[int]) -> list[dict[str, Any]]:
+    columns = t.checkpoint.c
+    last = max(ids, default=0)
+    behind = select(columns.id).where(columns.id >= last).order_by(columns.id).limit(1)
+    newest = select(columns.id).order_by(columns.id.desc()).limit(1)
+    wanted = {conn.execute(query).scalar() for query in (behind, newest)} - {None}
+    wanted |= set(conn.execute(select(columns.id).where(columns.id.in_(ids))).scalars())
+    found: Select[Any] = select(t.checkpoint).where(columns.id.in_(wanted)).order_by(columns.id)
+    return [_plain(row) for row in conn.execute(found).mappings()]
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return {k: moment_text(v) if isinstance(v, datetime) else v for k, v in row.items()}

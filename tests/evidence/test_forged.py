@@ -1,0 +1,171 @@
+"""What somebody could write who has the key and the database: the hashes fit, the rest does not."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from relman_plugins.domain.base import digest_of
+from relman_plugins.domain.event import Kind
+from relman_plugins.domain.state import DesiredState
+from tests.evidence.forge import rechained
+from tests.evidence.make import BOB, CANARY, GATE, OLD, Story
+from tests.evidence.test_verify import Good, failed
+
+
+def forge(good: Good, change: Any) -> dict[str, str]:
+    book, statement = good
+    forged = copy.deepcopy(statement)
+    change(forged["predicate"], {e["kind"]: e for e in forged["predicate"]["events"]})
+    found = book.verify(rechained(forged))
+    assert [f.state for f in found.findings if f.check in ("signature", "chain")] == ["ok", "ok"], found
+    return failed(found)
+
+
+def _without(kind: str, n: int = 0) -> Any:
+    def change(predicate: dict[str, Any], _: Any) -> None:
+        gone = [e for e in predicate["events"] if e["kind"] == kind][n]
+        predicate["events"].remove(gone)
+
+    return change
+
+
+def _set(kind: str, *path: Any) -> Any:
+    """Set what the last event of a kind says at a place: the last word of ``path`` is the value."""
+
+    def change(_: Any, events: dict[str, Any]) -> None:
+        place = events[kind]
+        for key in path[:-2]:
+            place = place[key]
+        place[path[-2]] = path[-1]
+
+    return change
+
+
+def _no_vote(predicate: dict[str, Any], events: Any) -> None:
+    """Leave out one of two approvals, everywhere."""
+    predicate["votes"] = [v for v in predicate["votes"] if v["person"] != BOB.id]
+    predicate["events"] = [
+        e for e in predicate["events"] if e["kind"] != "gate.voted" or e["data"]["person"] != BOB.id
+    ]
+    events["gate.decided"]["data"]["by"] = "alice"
+
+
+def _stranger(predicate: dict[str, Any], events: Any) -> None:
+    vote = next(v for v in predicate["votes"] if v["person"] == BOB.id)
+    vote["person"] = events["gate.voted"]["data"]["person"] = events["gate.voted"]["actor"]["id"] = "mallory"
+
+
+def _another_plan(predicate: dict[str, Any], events: Any) -> None:
+    """Lower the quorum in the plan, with new hashes wherever they stand."""
+    release = predicate["release"]
+    step = next(s for s in release["plan"]["shape"]["steps"] if s["id"] == GATE)
+    step["args"]["rules"][0]["quorum"] = step["args"]["quorum"] = 1
+    release["shape_hash"] = digest_of(release["plan"]["shape"])
+    release["plan_hash"] = events["release.opened"]["data"]["plan_hash"] = digest_of(release["plan"])
+
+
+def _later(predicate: dict[str, Any], events: Any) -> None:
+    """Move the decision behind the change."""
+    decided, rows = events["gate.decided"], predicate["events"]
+    first = next(e for e in rows if e["kind"] == "change.started")
+    rows.remove(decided)
+    rows.insert(rows.index(first) + 1, decided)
+    for n, row in enumerate(rows, 1):
+        row["id"] = n
+
+
+def _skipped(predicate: dict[str, Any], events: Any) -> None:
+    """Say that an emergency skipped the rules, of a release that is none."""
+    decided = events["gate.decided"]
+    decided["kind"] = "gate.waived"
+    decided["data"] = {"rules": [{"id": "release-managers"}], "reason": "?"}
+
+
+def _gone(step: str) -> Any:
+    def change(predicate: dict[str, Any], _: Any) -> None:
+        predicate["events"] = [
+            e for e in predicate["events"] if (e["kind"], e["step"]) != ("step.finished", step)
+        ]
+
+    return change
+
+
+CASES: list[tuple[Any, str, str]] = [
+    (_without("gate.decided"), "changes", f"gate {GATE} is open, not approved"),
+    (_without("gate.opened"), "approvals", "stands before the question"),
+    (_no_vote, "changes", "has 1 valid approvals, the plan asks for 2"),
+    (_no_vote, "approvals", "decided as approved, and has 1 valid approvals, the plan asks for 2"),
+    (_stranger, "approvals", "mallory voted, whom nobody had asked"),
+    (_later, "changes", f"gate {GATE} is open, not approved"),
+    (_skipped, "approvals", "skips release-managers; by the plan"),
+    (_skipped, "changes", f"gate {GATE} is open, not approved"),
+    (_another_plan, "approvals", "plan_hash"),
+    (_set("gate.opened", "data", "subject", "version", "9"), "approvals", "has another digest"),
+    (_set("gate.opened", "data", "people", 0, "airflow", "evil"), "approvals", "alice could answer"),
+    (_set("gate.decided", "data", "digest", "sha256:0"), "approvals", "it was decided on sha256:0"),
+    (_set("gate.decided", "at", "2026-03-29T03:00:00.000000Z"), "approvals", "when its time was over"),
+    (_set("gate.voted", "at", "2026-03-29T03:00:00.000000Z"), "approvals", "outside the time"),
+    (_set("gate.voted", "actor", "id", "mallory"), "approvals", "of bob was cast by mallory"),
+    (_set("gate.voted", "data", "decision", "reject"), "approvals", "though somebody had said no"),
+    (_set("suite.finished", "data", "tests", 99), "approvals", "other results of tests (qa.unit)"),
+    (_set("artifact.built", "data", "revision", "digest", "sha256:9"), "changes", "is neither what the"),
+    (_set("change.started", "step", "build"), "changes", "step build changed an environment"),
+    (_set("change.started", "step", "nothing"), "changes", "the plan has no step nothing"),
+    (_set("change.started", "environment", "qa"), "changes", "changed qa, the plan says production"),
+    (_gone(GATE), "changes", ""),
+    (_gone("qa.unit"), "", ""),
+    (_without("analysis.measured"), "verdicts", "look 1 is not recorded"),
+    (_set("analysis.finished", "data", "verdict", "fail"), "verdicts", "the numbers give pass after 2"),
+    (_set("analysis.measured", "data", "metrics", 0, "value", 0.5), "verdicts", "errors gives fail"),
+    (_set("release.opened", "data", "spec", "people", {}), "spec", "the recorded spec has the digest"),
+    (_set("release.opened", "data", "emergency", True), "plan", "emergency: 'False' in the plan"),
+    (_set("release.opened", "actor", "id", "erin"), "plan", "who started it"),
+]
+
+
+@pytest.mark.parametrize(("change", "check", "said"), CASES)
+def test_what_does_not_fit_together_is_told(good: Good, change: Any, check: str, said: str) -> None:
+    problems = forge(good, change)
+    if not said:
+        # An approved gate needs no recorded end of its task, and a step that no change needs none either.
+        assert not problems
+        return
+    assert said in problems.get(check, ""), problems
+
+
+def test_a_change_while_the_release_is_held_is_told(good: Good) -> None:
+    book, _ = good
+    story = Story(book.ledger, book.clock, "held").build().approve()
+    story.tell(Kind.RELEASE_HELD, None, reason="odd numbers")
+    book.clock.forward(120)
+    assert "the release is held" in failed(book.verify(book.statement(story.shift())))["changes"]
+
+
+def test_another_version_in_an_environment_is_told(good: Good) -> None:
+    book, _ = good
+    other = OLD.model_copy(update={"version": "6.6.6"})
+    story = Story(book.ledger, book.clock, "other").build().approve().change(DesiredState(stable=OLD))
+    story.change(DesiredState(stable=other), CANARY)
+    said = failed(book.verify(book.statement(story)))["changes"]
+    assert "6.6.6 is neither what the release built nor what was there before" in said
+
+
+def test_an_emergency_of_somebody_who_may_not_is_told(good: Good) -> None:
+    """Whoever has the database can write that rules were skipped; the plan says by whom."""
+    from relman_plugins.domain.identity import Actor
+
+    book, _ = good
+    why = {"emergency": True, "emergency_reason": "the shop is down"}
+    story = Story(book.ledger, book.clock, "glass-2", "a.dana", **why).build().skip().shift()
+    forged = copy.deepcopy(book.statement(story))
+    starter = Actor(kind="person", id="mallory", name="Mallory", via="airflow").model_dump()
+    forged["predicate"]["release"]["started_by"] = starter
+    for event in forged["predicate"]["events"]:
+        if event["kind"] in ("release.opened", "gate.waived"):
+            event["actor"] = starter
+    problems = failed(book.verify(rechained(forged)))
+    assert "Mallory is not in incident, who may skip rules" in problems["approvals"]
+    assert "production.approval" in problems["changes"]
