@@ -165,7 +165,7 @@ def _refused(evidence: Evidence, change: Begun, step: Step, before: list[Event])
 
 
 def _let_through(change: Begun, step: Step, before: list[Event]) -> datetime:
-    """Return when the step was let through at the earliest: its last record before the change, or a moment."""
+    """Return when the step was let through at the earliest: at its last word before, or a moment before."""
     seen = [e.at for e in before if e.step == step.id and e.kind in (Kind.TICKET_CHECKED, Kind.STEP_STARTED)]
     return max([change.at - MOMENT, *(at for at in seen if at <= change.at)])
 
