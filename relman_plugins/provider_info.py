@@ -114,6 +114,17 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {"token": _TOKEN},
             },
             {
+                "connection-type": "relman_jira",
+                "hook-class-name": f"{_HOOKS}.JiraConnectionHook",
+                "hook-name": "relman Jira",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema", "port", "extra"],
+                    "relabeling": {"host": "Address", "login": "Email", "password": "API token"},
+                    "placeholders": {"host": "https://example.atlassian.net"},
+                },
+                "conn-fields": {"token": _TOKEN},
+            },
+            {
                 "connection-type": "relman_signing",
                 "hook-class-name": f"{_HOOKS}.SigningConnectionHook",
                 "hook-name": "relman signing key",

@@ -52,6 +52,21 @@ class Ticket(Frozen):
     """Where people can look at it."""
 
 
+class TicketFields(Frozen):
+    """Where in a ticket its system keeps what is asked, where that is not always the same place: in Jira.
+
+    Each is a field by its id or by the name that people see; None: it is not read.
+    """
+
+    approval: str | None = None
+    """What the people who decide said; None: the approvals of the system itself."""
+    approvals: bool = True
+    """Whether anybody wants to know what they said."""
+    start: str | None = None
+    end: str | None = None
+    configuration_item: str | None = None
+
+
 class Demands(Frozen):
     """What a gate asks of a ticket."""
 
@@ -65,6 +80,8 @@ class Demands(Frozen):
     """Whether its planned time must cover the moment at which something is changed."""
     item: str
     """Name of the configuration item that it must be for; empty: of any."""
+    fields: TicketFields | None = None
+    """Where that stands; None: where it always does in that system."""
 
 
 class Lack(Frozen):
@@ -115,7 +132,7 @@ def lacks(
     if ticket is None:
         where = SYSTEMS[demands.system]
         return (Lack(text=f"{where} has no ticket {number} that relman's account can see", final=True),)
-    if ticket.over:
+    if ticket.over and ticket.state not in demands.states:
         return (Lack(text=f"{number} is {_said(ticket.state)}: it has ended", final=True),)
     found = []
     if demands.approved and ticket.approval is not Approval.APPROVED:

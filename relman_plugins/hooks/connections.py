@@ -95,6 +95,21 @@ class ServiceNowConnectionHook(_Tested):
             return system.check()
 
 
+class JiraConnectionHook(_Tested):
+    """A Jira site whose changes releases are bound to."""
+
+    conn_name_attr = "jira_conn_id"
+    default_conn_name = "relman_jira"
+    conn_type = "relman_jira"
+    hook_name = "relman Jira"
+
+    def _asked(self, connection: Any) -> str:
+        from relman_plugins.hooks.tickets import tickets_of
+
+        with tickets_of("jira", connection) as system:
+            return system.check()
+
+
 class LedgerConnectionHook(_Tested):
     """The PostgreSQL database of the ledger."""
 

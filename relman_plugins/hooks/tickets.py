@@ -9,10 +9,13 @@ from relman_plugins.errors import ClientUnavailable, unread
 
 if TYPE_CHECKING:
     from relman_plugins.clients.tickets.base import Tickets
+    from relman_plugins.domain.ticket import TicketFields
 
 
-def tickets(system: str, conn_id: str) -> Tickets:
+def tickets(system: str, conn_id: str, fields: TicketFields | None = None) -> Tickets:
     """Return a client of the system behind a connection; nothing is asked of the system yet.
+
+    ``fields`` say where in a ticket of Jira what is asked stands.
 
     Raises:
         ClientError: The connection can't be read, or its host is no address.
@@ -23,10 +26,10 @@ def tickets(system: str, conn_id: str) -> Tickets:
         connection = Connection.get(conn_id)
     except Exception as error:
         raise _unreadable(system, conn_id, error) from error
-    return tickets_of(system, connection)
+    return tickets_of(system, connection, fields)
 
 
-async def async_tickets(system: str, conn_id: str) -> Tickets:
+async def async_tickets(system: str, conn_id: str, fields: TicketFields | None = None) -> Tickets:
     """Do as ``tickets``, from a trigger: the secrets backends are asked without blocking the loop."""
     from airflow.sdk import BaseHook
 
@@ -34,10 +37,10 @@ async def async_tickets(system: str, conn_id: str) -> Tickets:
         connection = await BaseHook.aget_connection(conn_id)
     except Exception as error:
         raise _unreadable(system, conn_id, error) from error
-    return tickets_of(system, connection)
+    return tickets_of(system, connection, fields)
 
 
-def tickets_of(system: str, connection: Any) -> Tickets:
+def tickets_of(system: str, connection: Any, fields: TicketFields | None = None) -> Tickets:
     """Return a client of the system that a connection describes.
 
     The host may be a whole address; else schema (https unless given), host and port make one. Login and
@@ -53,9 +56,8 @@ def tickets_of(system: str, connection: Any) -> Tickets:
     token = connection.extra_dejson.get("token")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     auth = (connection.login, connection.password or "") if connection.login and not token else None
-    return client(
-        system, f"{base}:{connection.port}" if connection.port else base, headers=headers, auth=auth
-    )
+    address = f"{base}:{connection.port}" if connection.port else base
+    return client(system, address, headers=headers, auth=auth, fields=fields)
 
 
 def _unreadable(system: str, conn_id: str, error: Exception) -> ClientUnavailable:

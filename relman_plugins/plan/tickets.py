@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from relman_plugins.domain.ticket import normal
+from relman_plugins.domain.ticket import TicketFields, normal
 from relman_plugins.plan.changes import Maker
 from relman_plugins.plan.model import Step, StepKind
-from relman_plugins.spec.models import ChangeTicketGate, Documents, Environment, Stage
+from relman_plugins.spec.models import ChangeTicketGate, Documents, Environment, JiraTicket, Stage
 
 ANY = "any"
 """What a spec says for every configuration item."""
@@ -28,8 +29,21 @@ def steps(documents: Documents, stage: Stage, env: Environment, step: Maker) -> 
             approved=terms.approved,
             window=terms.window,
             item="" if item == ANY else item,
+            fields=_fields(terms) if isinstance(terms, JiraTicket) else None,
             timeout_s=terms.timeout.seconds,
         )
+
+
+def _fields(terms: JiraTicket) -> dict[str, Any]:
+    """Return where in an issue stands what the gate asks; what it doesn't ask need not be there."""
+    wanted = terms.fields
+    return TicketFields(
+        approval=wanted.approval if terms.approved else None,
+        approvals=terms.approved,
+        start=wanted.start if terms.window else None,
+        end=wanted.end if terms.window else None,
+        configuration_item=None if terms.configuration_item == ANY else wanted.configuration_item,
+    ).model_dump(mode="json")
 
 
 def are_required(stage: Stage, env: Environment) -> bool:

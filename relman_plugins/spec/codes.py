@@ -71,6 +71,7 @@ CODES: dict[str, str] = {
     "RM514": "a gate that ends before its second group is asked",
     "RM515": "a pipeline's rule that emergencies are to skip",
     "RM516": "a rule that emergencies are to skip in an environment where nobody may",
+    "RM517": "tickets of one release in two systems",
     "RM519": "two people with one Slack id",
     "RM601": "a parameter with the name of a field that every trigger form has",
     "RM602": "a parameter's limits, choices or default that don't fit its type",

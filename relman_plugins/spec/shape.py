@@ -138,6 +138,7 @@ _EXAMPLES = {
     "command": "command: [python, -m, pytest, -q]",
     "connection": "connection: the id of an Airflow connection",
     "approval": "approval: a group from people.yaml",
+    "system": "system: servicenow, or jira",
     "group": "group: the group from people.yaml whose members may answer",
     "with": "with: staging, the environment that the version was tried in",
     "item": "item: what must hold, in words",

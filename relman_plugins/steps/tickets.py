@@ -40,9 +40,10 @@ def look(run: StepRun, gate: Step) -> tuple[Ticket | None, tuple[Lack, ...]]:
     args, number = gate.args, number_of(run, gate)
     if not number:
         raise StepFailed(f"the release carries no ticket of {SYSTEMS[args['system']]}; start it with one")
-    with tickets(args["system"], args["connection"]) as system:
+    demands = demands_of(args)
+    with tickets(args["system"], args["connection"], demands.fields) as system:
         ticket = system.find(number)
-    found = lacks(demands_of(args), number, ticket, run.ledger.now(), begun=_has_begun(run, gate))
+    found = lacks(demands, number, ticket, run.ledger.now(), begun=_has_begun(run, gate))
     data = {
         "gate": gate.id,
         "system": args["system"],

@@ -8,14 +8,13 @@ stays. Displayed times are those of an account in Los Angeles in winter, eight h
 
 from __future__ import annotations
 
-import base64
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from relman_plugins.testing.tickets_server import Answer, TicketsServer
 
 TABLE = "/api/now/table/change_request"
 USER, PASSWORD = "relman", "a-password"
@@ -33,48 +32,15 @@ _NEXT = {"-5": "-4", "-4": "-3", "-3": "-2", "-2": "-1", "-1": "0", "0": "3"}
 _TIMES = ("start_date", "end_date")
 _FORMAT = "%Y-%m-%d %H:%M:%S"
 
-Answer = tuple[int, dict[str, str], bytes]
-"""Status, headers, body."""
 
-
-class ServiceNowServer:
+class ServiceNowServer(TicketsServer):
     """The server; a context manager. Records are plain mappings of a field's name to its value."""
 
     def __init__(self) -> None:
+        super().__init__(USER, PASSWORD)
         self.records: list[dict[str, str]] = []
-        self.notes: list[tuple[str, str]] = []
-        """Number of a change and a work note, in order."""
-        self.asked: list[tuple[str, str]] = []
-        """Method and path with query of each request."""
-        self.instead: list[Answer] = []
-        """Answers that are given, the first one first, in place of what would be right."""
-        self.always: Answer | None = None
-        """What is answered to everything while it is set."""
-        self.after: list[Answer] = []
-        """As ``instead``, but what was asked is done first: an answer that was lost."""
-        self._lock = Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer._serve(self)
-
-            do_POST = do_PATCH = do_GET  # noqa: N815 - the names are the protocol's
-
-            def log_message(self, *_: Any) -> None:
-                """Print nothing."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-
-    def __enter__(self) -> ServiceNowServer:
-        Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+        self.notes: dict[str, list[str]] = {}
+        """Work notes by the number of a change, oldest first."""
 
     def change(self, number: str, **fields: str) -> dict[str, str]:
         """Add a change that is scheduled and approved, and return it; ``fields`` say what is other."""
@@ -87,31 +53,12 @@ class ServiceNowServer:
         empty = dict.fromkeys((*_TIMES, "cmdb_ci", "correlation_id", "close_code", "close_notes"), "")
         return empty | {"number": number, "sys_id": uuid.uuid4().hex, "on_hold": "false"}
 
-    def _serve(self, request: BaseHTTPRequestHandler) -> None:
-        length = int(request.headers.get("Content-Length") or 0)
-        body = request.rfile.read(length)
-        with self._lock:
-            self.asked.append((request.command, request.path))
-            status, headers, answer = self._answer(request, body)
-        request.send_response(status)
-        for name, value in {"Content-Type": "application/json", **headers}.items():
-            request.send_header(name, value)
-        request.send_header("Content-Length", str(len(answer)))
-        request.end_headers()
-        request.wfile.write(answer)
+    def refused(self) -> Answer:
+        """Answer a request without the right login."""
+        return _error(401, "User Not Authenticated", "Required to provide Auth information")
 
-    def _answer(self, request: BaseHTTPRequestHandler, body: bytes) -> Answer:
-        if self.always is not None:
-            return self.always
-        if self.instead:
-            return self.instead.pop(0)
-        expected = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        if request.headers.get("Authorization") != f"Basic {expected}":
-            return _error(401, "User Not Authenticated", "Required to provide Auth information")
-        done = self._done(request.command, request.path, body)
-        return self.after.pop(0) if self.after and request.command != "GET" else done
-
-    def _done(self, method: str, path: str, body: bytes) -> Answer:
+    def done(self, method: str, path: str, body: bytes) -> Answer:
+        """Do what is asked for, and answer it."""
         url = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         if not url.path.startswith(TABLE):
@@ -148,14 +95,9 @@ class ServiceNowServer:
         elif record["state"] in ("3", "4") and "work_notes" not in given:
             return _error(403, "Operation Failed", "the change is over")
         if note := given.pop("work_notes", ""):
-            self.notes.append((record["number"], note))
+            self.notes.setdefault(record["number"], []).append(note)
         record.update(given)
         return _result(200, _shown(record, query))
-
-
-def html(status: int = 200) -> Answer:
-    """Return the page of an instance that sleeps, or of a proxy."""
-    return status, {"Content-Type": "text/html"}, b"<html><body>Your instance is hibernating.</body></html>"
 
 
 def _result(status: int, found: Any) -> Answer:

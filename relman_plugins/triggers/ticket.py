@@ -98,7 +98,7 @@ class TicketTrigger(ReleaseTrigger):
 
     async def _said(self) -> str:
         demands = Demands.model_validate(self.demands)
-        with await async_tickets(demands.system, self.connection) as system:
+        with await async_tickets(demands.system, self.connection, demands.fields) as system:
             ticket = await asyncio.to_thread(system.find, self.number)
         return told(lacks(demands, self.number, ticket, datetime.now(UTC), begun=self.begun))
 

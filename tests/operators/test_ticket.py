@@ -13,7 +13,10 @@ import time_machine
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
-from relman_plugins.testing.servicenow import PASSWORD, USER, Answer, ServiceNowServer, html
+from relman_plugins.testing import jira
+from relman_plugins.testing.jira import JiraServer
+from relman_plugins.testing.servicenow import PASSWORD, USER, ServiceNowServer
+from relman_plugins.testing.tickets_server import Answer, html
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.ticket import PAUSE_S, REJECTED_PAUSE_S, TicketTrigger
 from relman_plugins.triggers.waits import SoakTrigger
@@ -285,3 +288,38 @@ def test_a_link_names_the_ticket_too(world: World, snow: ServiceNowServer) -> No
     link = f"https://instance.example/nav_to.do?uri=change_request.do?sysparm_query=number%3D{NUMBER}"
     release = world.open(ticket=link).at_the_gate()
     assert release.run(TICKET)["message"].startswith(NUMBER)
+
+
+JIRA = "{system: jira, state: [Awaiting implementation, Implementing]}"
+
+
+def test_a_change_in_jira_is_waited_for_and_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    text = worlds.SPECS["checkout.yaml"].replace(TERMS, JIRA)
+    monkeypatch.setitem(worlds.SPECS, "checkout.yaml", text)
+    with JiraServer() as site:
+        connection = {"conn_type": "relman_jira", "host": site.url, "login": jira.USER}
+        monkeypatch.setenv("AIRFLOW_CONN_RELMAN_JIRA", json.dumps(connection | {"password": jira.PASSWORD}))
+        world: World = request.getfixturevalue("world")
+        world.live("1.0.0")
+        release = world.open(ticket=f"{site.url}/browse/OPS-42").at_the_gate()
+        times = {"customfield_10050": at(-1), "customfield_10051": at(1)}
+        fields = site.issue("OPS-42", "Awaiting approval", approvals=["pending"], **times)
+        waiting = release.run(TICKET)
+        told = release.events(Kind.TICKET_WAITED)[0].data["why"]
+        assert told.startswith("OPS-42 is not approved yet; OPS-42 is in state awaiting approval, expected")
+        site.approvals["OPS-42"], fields["status"] = ["approved"], jira.status_of("Implementing")
+        assert news(waits(waiting)) == {"state": "changed"}
+        said = release.resume(TICKET, waiting, {"state": "changed"})["message"]
+        assert said.startswith("OPS-42 is implementing, approved, planned ")
+        release.approved()
+        fields["status"] = jira.status_of("Canceled")
+        with pytest.raises(AirflowFailException, match="OPS-42 is canceled: it has ended"):
+            release.run(FIRST)
+        fields["status"] = jira.status_of("Implementing")
+        assert isinstance(release.run(FIRST).trigger, AnalysisTrigger)
+
+
+def at(hours: float) -> str:
+    return f"{datetime.now(UTC) + timedelta(hours=hours):%Y-%m-%dT%H:%M:%S.000+0000}"

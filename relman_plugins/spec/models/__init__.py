@@ -30,7 +30,7 @@ from relman_plugins.spec.models.pipeline import (
 )
 from relman_plugins.spec.models.rolling import Rolling
 from relman_plugins.spec.models.strategy import Canary, Recreate, Strategy
-from relman_plugins.spec.models.ticket import ServiceNowTicket
+from relman_plugins.spec.models.ticket import JiraTicket, ServiceNowTicket
 from relman_plugins.spec.models.window import Window
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "Environment",
     "FollowUps",
     "Gate",
+    "JiraTicket",
     "Metadata",
     "Metric",
     "Monitor",

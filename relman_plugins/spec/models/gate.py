@@ -12,7 +12,7 @@ from relman_plugins.spec.models.base import Flag, Line, Name, Number, SpecModel,
 from relman_plugins.spec.models.checklist import AnyOf
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.parameter import ParameterName
-from relman_plugins.spec.models.ticket import ServiceNowTicket
+from relman_plugins.spec.models.ticket import JiraTicket, ServiceNowTicket
 
 
 def _approvers_kind(value: Any) -> str:
@@ -123,11 +123,16 @@ class RulesGate(GateTerms):
 
 
 def _ticket_kind(value: Any) -> str:
-    return "ServiceNowTicket" if isinstance(value, dict | ServiceNowTicket) else "required"
+    named = str(value.get("system")).lower() if isinstance(value, dict) else ""
+    if isinstance(value, JiraTicket) or named.startswith("jira"):
+        return JiraTicket.__name__
+    return ServiceNowTicket.__name__ if isinstance(value, dict | ServiceNowTicket) else "required"
 
 
 ChangeTicket = Annotated[
-    Annotated[Literal["required"], Tag("required")] | Annotated[ServiceNowTicket, Tag("ServiceNowTicket")],
+    Annotated[Literal["required"], Tag("required")]
+    | Annotated[ServiceNowTicket, Tag("ServiceNowTicket")]
+    | Annotated[JiraTicket, Tag("JiraTicket")],
     Discriminator(_ticket_kind),
     AnyOf(),
 ]

@@ -28,6 +28,32 @@ class TicketTerms(SpecModel):
     """How long a release waits for its ticket: for an approval, a state, or the system to answer."""
 
 
+class JiraFields(SpecModel):
+    """Where in an issue what is asked stands: fields by their ids, or by the names that people see."""
+
+    approval: Line | None = None
+    """A field that says `Approved` once it is; without it Jira Service Management's approvals are asked."""
+    start: Line = "Planned start"
+    """The planned start, with a time."""
+    end: Line = "Planned end"
+    """The planned end, with a time."""
+    configuration_item: Line = "components"
+    """What the change is for; one of its names must be the configuration item."""
+
+
+class JiraTicket(TicketTerms):
+    """A change in Jira."""
+
+    system: Literal["jira"]
+    """Where the ticket is."""
+    connection: ConnectionId = "relman_jira"
+    """Airflow connection id of the site."""
+    state: States
+    """In which of these statuses it must be, by their names."""
+    fields: JiraFields = JiraFields()
+    """Where in an issue what is asked stands."""
+
+
 class ServiceNowTicket(TicketTerms):
     """A change request in ServiceNow."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from relman_plugins.domain.ticket import SYSTEMS
 from relman_plugins.spec.bundle import Bundle, Path_, entries, text_at
 from relman_plugins.spec.diagnostic import Diagnostic, Severity
 from relman_plugins.spec.position import Document, Node
@@ -124,6 +125,20 @@ def tickets(bundle: Bundle) -> Iterator[Diagnostic]:
             yield finding(document, place, "RM509", message, key=True, hint=hint)
 
 
+def ticket_systems(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A release has one ticket, so all gates ask one system for it."""
+    first = ""
+    for document, path, gate in bundle.gates():
+        system = text_at(gate, "change_ticket", "system") or ""
+        if system not in SYSTEMS:
+            continue
+        first = first or system
+        if system != first:
+            message = f"the ticket is looked for in {quoted(system)} here, and in {quoted(first)} elsewhere"
+            hint = "a release has one ticket: ask one system for it"
+            yield finding(document, (*path, "change_ticket", "system"), "RM517", message, hint=hint)
+
+
 def _members(people: Document, path: Path_) -> set[str]:
     return {node.value for _, node in entries(people, *path) if isinstance(node.value, str)}
 
@@ -132,4 +147,4 @@ def _people(count: int) -> str:
     return "one person" if count == 1 else f"{count} people"
 
 
-RULES = (groups, members, accounts, twice, tickets)
+RULES = (groups, members, accounts, twice, tickets, ticket_systems)
