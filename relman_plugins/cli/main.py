@@ -12,6 +12,7 @@ from relman_plugins.cli import (
     diff,
     doctor,
     evidence,
+    judge,
     ledger,
     locks,
     metrics,
@@ -61,6 +62,7 @@ app.command()(release.release)
 app.command()(status.status)
 app.command()(report.report)
 app.command()(metrics.metrics)
+app.command()(judge.judge)
 app.command()(decide.approve)
 app.command()(decide.reject)
 app.command()(decide.withdraw)
