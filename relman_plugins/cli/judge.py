@@ -23,8 +23,9 @@ def judge(
 ) -> None:
     """Judge a canary by numbers in a file; exit code 0: pass, 1: another verdict, 2: a bad file."""
     from relman_plugins.domain.status import Verdict
-    from relman_plugins.judge.document import BadDocument, read
+    from relman_plugins.judge.document import BadDocument
     from relman_plugins.judge.explain import explained
+    from relman_plugins.judge.reading import read
     from relman_plugins.judge.run import judge as judged
 
     try:
@@ -43,7 +44,7 @@ def judge(
 
 
 def _content(file: Path) -> bytes:
-    from relman_plugins.judge.document import MAX_BYTES
+    from relman_plugins.judge.reading import MAX_BYTES
 
     if str(file) == "-":
         return typer.get_binary_stream("stdin").read(MAX_BYTES + 1)

@@ -11,7 +11,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from relman_plugins.domain.status import Verdict
+from relman_plugins.judge.document import Thresholds
 from relman_plugins.judge.report import Finding
+
+
+def together(findings: Iterable[Finding], thresholds: Thresholds) -> tuple[Verdict, str]:
+    """Return what findings say of which each decides by itself, and why.
+
+    Harm in one is harm. Otherwise a veto counts, then too many without data, then the worst of the others.
+    """
+    counted = deciding(findings)
+    if not counted:
+        return Verdict.NO_DATA, "no metric decides"
+    harmful = [f for f in counted if f.verdict is Verdict.FAIL]
+    vetoes = [f for f in counted if f.critical and f.classification != "Pass"]
+    for decisive in (harmful, vetoes):
+        if decisive:
+            return worst(decisive), reasons(decisive, worst(decisive))
+    without = [f for f in counted if f.verdict is Verdict.NO_DATA]
+    if 100 * len(without) >= thresholds.nodata * len(counted):
+        return Verdict.NO_DATA, reasons(without, Verdict.NO_DATA)
+    verdict = worst([f for f in counted if f.verdict is not Verdict.NO_DATA])
+    return verdict, reasons(counted, verdict)
 
 
 def deciding(findings: Iterable[Finding]) -> list[Finding]:

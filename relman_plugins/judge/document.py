@@ -1,24 +1,18 @@
 """What is judged: one JSON document with the method, the metrics and their numbers.
 
-``read`` is the only way in for text from outside. It raises ``BadDocument`` with the place of the fault as a
-JSON path (``$.metrics[2].control[17]``), whatever the text is.
+``reading.read`` is the only way in for text from outside. It raises ``BadDocument`` with the place of the
+fault as a JSON path (``$.metrics[2].control[17]``), whatever the text is.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.errors import RelmanError
-
-MAX_BYTES = 64 * 1024 * 1024
-"""The longest text that is read."""
 
 
 class BadDocument(RelmanError):
@@ -36,6 +30,7 @@ class _Strict(Frozen):
 Ratio = Annotated[float, Field(ge=0)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
+Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$")]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -84,6 +79,20 @@ class MetricData(_Strict):
     effect_size: EffectSize = Field(default_factory=EffectSize)
     outliers: Outliers = Field(default_factory=Outliers)
     groups: list[Name] = Field(default_factory=list)
+    max: float | None = None
+    """``threshold``: a value up to this passes. ``sequential``: a bad share above this is harm by itself."""
+    min: float | None = None
+    """``threshold``: a value from this on passes."""
+    tolerated_failures: Count = 0
+    """``threshold``: how many failed looks are still acceptable, inclusive."""
+    warm_up: Count = 0
+    """``threshold``: how many looks at the beginning are left out."""
+    objective: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """``slo``: the share of requests that must be good."""
+    min_samples: Ratio | None = None
+    """What each arm must have had; None is the method's own."""
+    buckets: list[float] = Field(default_factory=list)
+    """``sequential``: upper bounds of a histogram; each look is then a list of counts, one above."""
     classification: Literal["Pass", "High", "Low", "Nodata", "Error"] | None = None
     """Given instead of numbers: the metric is only scored."""
 
@@ -97,36 +106,37 @@ class Thresholds(_Strict):
     """Share of metrics without data, in percent, from which on the score is 0."""
 
 
+class Window(_Strict):
+    """A pair of windows, and how fast the budget may burn in both."""
+
+    long: Duration
+    short: Duration
+    burn_rate: Annotated[float, Field(gt=0)]
+    severity: Literal["page", "ticket"] = "page"
+
+
 class Document(_Strict):
     """What is judged, and how."""
 
-    method: Literal["mann_whitney"] = "mann_whitney"
+    method: Literal["mann_whitney", "sequential", "threshold", "slo"] = "mann_whitney"
     metrics: list[MetricData]
     group_weights: dict[str, Percent] = Field(default_factory=dict)
     """Percent of the score; groups without a weight share equally what is left of 100."""
     thresholds: Thresholds = Field(default_factory=Thresholds)
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.98
     tolerance: Ratio = 0.25
-
-
-def read(text: str | bytes) -> Document:
-    """Return the document that ``text`` holds.
-
-    Raises:
-        BadDocument: It isn't JSON, or not such a document, or says what can't be judged.
-    """
-    if len(text) > MAX_BYTES:
-        raise BadDocument("$", f"longer than {MAX_BYTES // 1024 // 1024} MB")
-    data = _parsed(text)
-    if not isinstance(data, dict):
-        raise BadDocument("$", f"expected an object, found {kind_of(data)}")
-    _no_twins(data)
-    try:
-        document = Document.model_validate(data)
-    except ValidationError as error:
-        raise _explained(error) from None
-    _consistent(document)
-    return document
+    horizon: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    """``sequential``: looks that are planned; None: what is there is all."""
+    tolerated_errors: Count = 4
+    """``threshold``: how many looks in a row may go unanswered, inclusive."""
+    windows: Annotated[list[Window], Field(min_length=1)] | None = None
+    """``slo``: None is the table of Google's SRE Workbook."""
+    interval: Duration = "1m"
+    """``slo``: time from look to look."""
+    period: Duration = "30d"
+    """``slo``: what the budget is for."""
+    undecided: Literal["pass", "inconclusive"] = "pass"
+    """``sequential``: what it is called when after the last look neither is certain, and data was enough."""
 
 
 def kind_of(value: Any) -> str:
@@ -138,107 +148,3 @@ def kind_of(value: Any) -> str:
     if isinstance(value, (int, float)):
         return str(value) if isinstance(value, float) or value.bit_length() < 200 else "a huge number"
     return "a list" if isinstance(value, list) else "an object"
-
-
-class _Twins(dict[str, Any]):
-    """An object in which a key occurs twice; ``key`` is that key."""
-
-    key: str
-
-
-def _parsed(text: str | bytes) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
-    except RecursionError:
-        raise BadDocument("$", "nested too deeply") from None
-    except UnicodeDecodeError as error:
-        raise BadDocument("$", f"not UTF-8 at byte {error.start}") from None
-    except json.JSONDecodeError as error:
-        raise BadDocument(
-            "$", f"not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
-        ) from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise BadDocument("$", f"not JSON that can be read: {str(error)[:200]}") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) == len(pairs):
-        return made
-    seen: set[str] = set()
-    twins = _Twins(made)
-    twins.key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-    return twins
-
-
-def _constant(word: str) -> NoReturn:
-    raise BadDocument("$", f'{word} is no JSON; a value that is no number is written "NaN" in quotes')
-
-
-def _no_twins(data: Any) -> None:
-    waiting = [("$", data)]
-    while waiting:
-        path, value = waiting.pop()
-        if isinstance(value, _Twins):
-            raise BadDocument(path, f"the key {json.dumps(value.key[:100])} occurs twice")
-        inside: Iterator[tuple[Any, Any]] = iter(())
-        if isinstance(value, dict):
-            inside = iter(value.items())
-        elif isinstance(value, list):
-            inside = enumerate(value)
-        waiting += [(f"{path}{step(k)}", v) for k, v in inside if isinstance(v, (dict, list))]
-
-
-def step(key: object) -> str:
-    """Return one step of a JSON path."""
-    if isinstance(key, int):
-        return f"[{key}]"
-    return f".{key}" if re.fullmatch(r"\w{1,100}", str(key)) else f"[{json.dumps(str(key)[:100])}]"
-
-
-def _explained(error: ValidationError) -> BadDocument:
-    """Make one message of the first fault; the others are counted."""
-    faults = error.errors(include_url=False, include_context=True)
-    first = faults[0]
-    path = "$" + "".join(map(step, first["loc"]))
-    more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
-    return BadDocument(path, _words(first) + more)
-
-
-def _words(fault: Any) -> str:
-    kind, found = fault["type"], kind_of(fault["input"])
-    if kind == "missing":
-        return "is missing"
-    if kind == "extra_forbidden":
-        names = [f.alias or n for m in _models_at(fault["loc"][:-1]) for n, f in m.model_fields.items()]
-        near = difflib.get_close_matches(str(fault["loc"][-1])[:100], names, n=1)
-        return "unknown key" + (f'; did you mean "{near[0]}"?' if near else f"; known are {', '.join(names)}")
-    said = str(fault["msg"]).removeprefix("Input should be ")
-    return f"expected {said[0].lower()}{said[1:]}; found {found}"
-
-
-def _models_at(loc: tuple[int | str, ...]) -> list[type[_Strict]]:
-    last = next((part for part in reversed(loc) if isinstance(part, str)), "")
-    inner: dict[str, type[_Strict]] = {
-        "effect_size": EffectSize, "outliers": Outliers, "thresholds": Thresholds, "metrics": MetricData,
-    }  # fmt: skip
-    return [inner.get(last, Document)]
-
-
-def _consistent(document: Document) -> None:
-    """Check what no single field can say."""
-    seen: set[str] = set()
-    for i, metric in enumerate(document.metrics):
-        if metric.name in seen:
-            raise BadDocument(f"$.metrics[{i}].name", f"{json.dumps(metric.name)} occurs twice")
-        seen.add(metric.name)
-        twice = {group for group in metric.groups if metric.groups.count(group) > 1}
-        if twice:
-            raise BadDocument(f"$.metrics[{i}].groups", f"{json.dumps(min(twice))} occurs twice")
-    total = sum(document.group_weights.values())
-    if total > 100 + 1e-9:
-        raise BadDocument(
-            "$.group_weights", f"the weights add up to {total:g}; they are percent of the score, at most 100"
-        )
-    if document.thresholds.marginal > document.thresholds.pass_:
-        raise BadDocument("$.thresholds.marginal", "above pass; it must be at most that")

@@ -14,6 +14,19 @@ _METHODS = {
         "{tolerance:g} times the estimated shift, and the effect size is not within what is allowed. "
         "Once, at the end: looking again and again would find harm by chance."
     ),
+    "threshold": (
+        "Threshold: each look at the experiment is compared with max and min. More failed looks than "
+        "tolerated fail at once; after the last look a metric passes if that look passed."
+    ),
+    "slo": (
+        "SLO: the error budget must not burn faster than a pair of windows allows, in both of them. A page "
+        "fails, a ticket asks people."
+    ),
+    "sequential": (
+        "Sequential: judged after every look, and stopped when it is decided. The chance of finding harm "
+        "where there is none is at most {alpha:.4g}, over all looks and all metrics together; so is the "
+        "chance of passing early what has more than {tolerance:g} times as much harm again."
+    ),
 }
 _MEANINGS = {
     Verdict.PASS: "The release may go on.",
@@ -26,7 +39,8 @@ _MEANINGS = {
 
 def explained(document: Document, report: Report) -> Iterator[str]:
     """Yield lines: the method, each metric in its turn, how they were put together, and what follows."""
-    yield _METHODS[report.method].format(confidence=document.confidence, tolerance=document.tolerance)
+    known = {"confidence": document.confidence, "alpha": 1 - document.confidence}
+    yield _METHODS[report.method].format(tolerance=document.tolerance, **known)
     for finding in report.metrics:
         yield ""
         yield from _metric(finding)

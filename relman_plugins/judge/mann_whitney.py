@@ -35,7 +35,7 @@ def classify(metric: MetricData, document: Document, path: str) -> Finding:
     if control.size == 0 or experiment.size == 0:
         if metric.nan_strategy == "replace":
             return Finding.of(metric, "Pass", "an arm is empty, which counts as zeros")
-        return _missing(metric, "control" if control.size == 0 else "experiment")
+        return missing(metric, "control" if control.size == 0 else "experiment")
     effect = _effect(metric, control, experiment)
     moved = shift(control, experiment, document.confidence)
     details = (
@@ -54,7 +54,7 @@ def given(metric: MetricData) -> Finding:
     """Return a finding on a metric whose classification came with it."""
     label = metric.classification or "Nodata"
     if label == "Nodata" and metric.must_have_data:
-        return _missing(metric, "it")
+        return missing(metric, "it")
     return Finding.of(metric, label, f"given as {label}", critical=metric.critical)
 
 
@@ -71,7 +71,8 @@ def _prepared(metric: MetricData, arm: str, path: str) -> tuple[Array, int]:
     return values, len(raw) - values.size
 
 
-def _missing(metric: MetricData, what: str) -> Finding:
+def missing(metric: MetricData, what: str) -> Finding:
+    """Return a finding on a metric without data; ``what`` says of which there is none."""
     if metric.must_have_data:
         reason = f"must have data, and {what} has none"
         return Finding.of(metric, "Nodata", reason, Verdict.FAIL, critical=metric.critical)

@@ -99,5 +99,10 @@ class Report:
         }
 
 
+def plural(looks: int) -> str:
+    """Write a number of looks."""
+    return f"{looks} look{'' if looks == 1 else 's'}"
+
+
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None

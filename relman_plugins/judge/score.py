@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from relman_plugins.domain.status import Verdict
-from relman_plugins.judge.algebra import deciding, worst
+from relman_plugins.judge.algebra import deciding, together, worst
 from relman_plugins.judge.document import Thresholds
 from relman_plugins.judge.report import Finding, Report
 
@@ -31,6 +31,28 @@ def scored(
     verdict, reason, score = _verdict(deciding(findings), score, thresholds)
     rounded = {name: round(share, 2) for name, share in groups.items()}
     return Report(method, verdict, reason, score, rounded, tuple(findings))
+
+
+def reported(
+    method: str,
+    findings: Sequence[Finding],
+    weights: Mapping[str, float],
+    thresholds: Thresholds,
+    prefix: str = "",
+) -> Report:
+    """Return the report on findings of which each decides by itself; the score is shown beside.
+
+    The score is 0 where it would be 0 if it decided: for a veto, or for want of data.
+    """
+    score, groups = summary(findings, weights)
+    rounded = {name: round(share, 2) for name, share in groups.items()}
+    verdict, reason = together(findings, thresholds)
+    counted = deciding(findings)
+    without = [f for f in counted if f.classification == "Nodata" and f.verdict is not Verdict.FAIL]
+    vetoed = any(f.critical and f.classification != "Pass" for f in counted)
+    if vetoed or 100 * len(without) >= thresholds.nodata * len(counted):
+        score = 0.0
+    return Report(method, verdict, prefix + reason, score, rounded, tuple(findings))
 
 
 def summary(findings: Sequence[Finding], weights: Mapping[str, float]) -> tuple[float, dict[str, float]]:

@@ -33,10 +33,11 @@ def number(value: Any, path: str) -> float:
 
 def pairs(values: list[Any], path: str) -> list[tuple[float, float]]:
     """Return ``(bad, total)`` for each look; ``"NaN"`` in place of a pair is a look without an answer."""
-    return [_pair(value, f"{path}[{i}]") for i, value in enumerate(values)]
+    return [pair(value, f"{path}[{i}]") for i, value in enumerate(values)]
 
 
-def _pair(value: Any, path: str) -> tuple[float, float]:
+def pair(value: Any, path: str) -> tuple[float, float]:
+    """Return ``(bad, total)`` of one look, or two NaN for ``"NaN"``."""
     if value == NAN and isinstance(value, str):
         return math.nan, math.nan
     if not isinstance(value, list) or len(value) != 2:
@@ -60,6 +61,23 @@ def counts(values: list[Any], path: str) -> list[float]:
     for i, value in enumerate(found):
         if value < 0:
             raise BadDocument(f"{path}[{i}]", f"{value:g} is negative; expected a count")
+    return found
+
+
+def counts_by_exposure(values: list[Any], path: str) -> list[tuple[float, float]]:
+    """Return ``(count, exposure)`` for each look; a plain count has the exposure 1."""
+    found = []
+    for i, value in enumerate(values):
+        here = f"{path}[{i}]"
+        if not isinstance(value, list):
+            found.append((counts([value], here)[0], 1.0))
+        elif len(value) != 2:
+            raise BadDocument(here, f"expected a count or [count, exposure]; found {kind_of(value)}")
+        else:
+            count, exposure = counts(value, here)
+            if count > 0 and not exposure > 0:
+                raise BadDocument(f"{here}[1]", f"expected what the count of {count:g} rests on, above 0")
+            found.append((count, exposure))
     return found
 
 

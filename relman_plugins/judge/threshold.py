@@ -132,7 +132,12 @@ def look(metric: MetricLike, value: float | None, samples: float | None = None) 
 
 
 def step(
-    state: State, measurements: Iterable[Measurement], *, rules: Sequence[MetricLike], count: int | None
+    state: State,
+    measurements: Iterable[Measurement],
+    *,
+    rules: Sequence[MetricLike],
+    count: int | None,
+    tolerated_errors: int = TOLERATED_ERRORS,
 ) -> Judgement:
     """Add one round, and say whether the analysis has ended.
 
@@ -141,6 +146,7 @@ def step(
         measurements: What came back, by name; a rule without one counts as unanswered, others are ignored.
         rules: The metrics.
         count: Rounds after which the analysis ends; None goes on until a metric fails or stops answering.
+        tolerated_errors: How many unanswered queries in a row of one metric are acceptable, inclusive.
     """
     if state.verdict is not None:
         return Judgement(state, state.verdict, state.reason, ())
@@ -148,7 +154,7 @@ def step(
     looks = tuple(_look(rule, came.get(rule.name)) for rule in rules)
     metrics = {seen.name: _counted(state.metrics.get(seen.name, MetricState()), seen) for seen in looks}
     rounds = state.rounds + 1
-    verdict, reason = _early(metrics, rules)
+    verdict, reason = _early(metrics, rules, tolerated_errors)
     if verdict is None and count is not None and rounds >= count:
         verdict, reason = _final(metrics)
     reason = reason or "; ".join(f"{seen.name}: {seen.reason}" for seen in looks)
@@ -157,12 +163,16 @@ def step(
 
 
 def judge(
-    rounds: Iterable[Iterable[Measurement]], *, rules: Sequence[MetricLike], count: int | None
+    rounds: Iterable[Iterable[Measurement]],
+    *,
+    rules: Sequence[MetricLike],
+    count: int | None,
+    tolerated_errors: int = TOLERATED_ERRORS,
 ) -> Judgement:
     """Judge rounds that are all there already: the same as ``step`` over each, up to the end."""
     result = Judgement(State(), None, "nothing was measured", ())
     for measurements in rounds:
-        result = step(result.state, measurements, rules=rules, count=count)
+        result = step(result.state, measurements, rules=rules, count=count, tolerated_errors=tolerated_errors)
         if result.verdict is not None:
             break
     return result
@@ -206,7 +216,9 @@ def _counted(before: MetricState, seen: Look) -> MetricState:
     )
 
 
-def _early(metrics: dict[str, MetricState], rules: Sequence[MetricLike]) -> tuple[Verdict | None, str]:
+def _early(
+    metrics: dict[str, MetricState], rules: Sequence[MetricLike], tolerated_errors: int
+) -> tuple[Verdict | None, str]:
     for rule in rules:
         state = metrics[rule.name]
         if state.failed > rule.tolerated_failures:
@@ -214,7 +226,7 @@ def _early(metrics: dict[str, MetricState], rules: Sequence[MetricLike]) -> tupl
             return Verdict.FAIL, f"{rule.name}: {state.reason} (failed look {state.failed}{allowed})"
     for rule in rules:
         state = metrics[rule.name]
-        if state.errors_in_a_row > TOLERATED_ERRORS:
+        if state.errors_in_a_row > tolerated_errors:
             return Verdict.ERROR, f"{rule.name}: {state.errors_in_a_row} times in a row: {state.reason}"
     return None, ""
 

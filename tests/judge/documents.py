@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from relman_plugins.judge.document import read
+from relman_plugins.judge.reading import read
 from relman_plugins.judge.report import Finding, Report
 from relman_plugins.judge.run import judge
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman_plugins.judge.document import BadDocument, read
+from relman_plugins.judge.document import BadDocument
+from relman_plugins.judge.reading import read
 from relman_plugins.judge.run import judge
 from tests.judge.documents import judged
 
@@ -102,7 +103,11 @@ _JSON = st.recursive(
 @given(_JSON, st.sampled_from(["values", "proportion", "count"]), _JSON)
 def test_anything_is_judged_or_refused(value: Any, kind: str, other: Any) -> None:
     metric = {"name": "m", "kind": kind, "control": value, "experiment": other}
-    for data in (value, {"metrics": value}, {"metrics": [value]}, {"metrics": [metric]}):
+    by = [
+        {"metrics": [metric], "method": method}
+        for method in ("mann_whitney", "sequential", "threshold", "slo")
+    ]
+    for data in (value, {"metrics": value}, {"metrics": [value]}, *by):
         try:
             json.dumps(judge(read(json.dumps(data))).data(), allow_nan=False)
         except BadDocument as error:

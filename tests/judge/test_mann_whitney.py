@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman_plugins.domain.status import Verdict
-from relman_plugins.judge.document import read
+from relman_plugins.judge.reading import read
 from relman_plugins.judge.run import judge
 from tests.judge.documents import finding, judged
 
