@@ -33,11 +33,18 @@ def lacking(gate: dict[str, Any]) -> str:
     return "; ".join(_one(one, names) for one in gate.get("lacking") or ())
 
 
+def not_needed(spared: Sequence[dict[str, Any]]) -> list[str]:
+    """Say in one line each which rules the risk of a release does not ask for, and why."""
+    from relman_plugins.domain.condition import NotNeeded
+
+    return [f"not needed: {NotNeeded.model_validate(rule).line()}" for rule in spared]
+
+
 def told(gate: dict[str, Any]) -> list[str]:
     """Say in one line each what the rules of a gate are, where there is more to say than who is asked."""
     rules = gate.get("rules") or ()
-    more = len(rules) > 1 or any(r["fields"] or r["comment"] == "required" for r in rules)
-    return [_rule(rule) for rule in rules] if more else []
+    more = len(rules) > 1 or any(r["fields"] or r["comment"] == "required" or r.get("when") for r in rules)
+    return ([_rule(rule) for rule in rules] if more else []) + not_needed(gate.get("not_needed") or ())
 
 
 def _one(one: dict[str, Any], names: dict[str, str]) -> str:
@@ -53,7 +60,9 @@ def _rule(rule: dict[str, Any]) -> str:
     fields = [f"{f['name']}{'' if f['required'] else ' (optional)'}" for f in rule["fields"]]
     wanted = ([] if rule["comment"] == "optional" else ["a comment"]) + fields
     said = f", with {', '.join(wanted)}" if wanted else ""
-    return f"{rule['quorum']} of {rule['group'] or ', '.join(rule['people'])}{said}"
+    when = rule.get("when")
+    asked = f"; asked if risk {when['operator']} {when['risk']}" if when else ""
+    return f"{rule['quorum']} of {rule['group'] or ', '.join(rule['people'])}{said}{asked}"
 
 
 def _typed(kind: str, text: str) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from relman_plugins.cli import rules
 from relman_plugins.cli.screen import continued
 from relman_plugins.domain import follow_up
 
@@ -144,6 +145,7 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "gate.waived": lambda d, w: _by(
         f"skips {', '.join(r['group'] for r in d['rules'])}: {d.get('reason') or ''}".rstrip(": "), w
     ),
+    "gate.not_needed": lambda d, w: "; ".join(rules.not_needed(d["rules"])),
     "gate.overdue": lambda d, w: f"not approved in time; asks {_people(d)}",
     "release.superseded": lambda d, w: str(d.get("reason") or ""),
     "lock.broken": lambda d, w: _by(d.get("reason"), w),

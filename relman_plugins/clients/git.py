@@ -30,6 +30,9 @@ MOST_FILES = 5_000
 MOST_BYTES = 1024 * 1024
 """Bytes of a file above which its lines are not counted."""
 
+CHECKOUT = "the checkout that is built"
+"""How the commit was found where no tag was asked."""
+
 _ISSUE = re.compile(r"\b[A-Z][A-Z0-9]{1,9}-[0-9]{1,9}\b|(?<![\w/])#[0-9]{1,9}\b")
 _CO_AUTHOR = re.compile(r"^co-authored-by:\s*(.*?)\s*<([^<>\s]+)>\s*$", re.IGNORECASE | re.MULTILINE)
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -47,6 +50,8 @@ class Wanted:
     """Commit of that version, where it is on record: it counts more than a tag, which can move."""
     tag_prefix: str = "v"
     """What tags have before the version. A tag of the bare version is found too."""
+    checkout: bool = False
+    """Whether what is checked out is to be released, whatever tags say: it is what is built."""
     paths: Sequence[str] = ()
     """Folders and files that count, from the repository's root; all of them when empty."""
     migrations: Sequence[str] = ()
@@ -79,7 +84,9 @@ def change_set(place: Path, wanted: Wanted) -> ChangeSet:
 
 def _between(repo: Repo, wanted: Wanted) -> ChangeSet:
     head, head_by = _commit_of(repo, wanted.version, wanted.tag_prefix)
-    if not head:
+    if wanted.checkout:
+        head, head_by = repo.head(), CHECKOUT
+    elif not head:
         head, head_by = repo.head(), "HEAD"
     known = ChangeSet(head=head.decode(), head_by=head_by)
     if not wanted.live:

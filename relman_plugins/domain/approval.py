@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.condition import Condition
 from relman_plugins.domain.field import Field
 from relman_plugins.domain.identity import Actor, Person
 
@@ -33,6 +34,8 @@ class Rule(Frozen):
     """Whether those whose release it is may approve it."""
     waivable: bool = False
     """Whether an emergency release may skip it, as the environment says."""
+    when: Condition | None = None
+    """At which risk of the release it is asked for; None: always."""
 
     @property
     def called(self) -> str:

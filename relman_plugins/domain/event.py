@@ -51,6 +51,7 @@ class Kind(StrEnum):
     GATE_BYPASSED = "gate.bypassed"
     GATE_ESCALATED = "gate.escalated"
     GATE_WAIVED = "gate.waived"
+    GATE_NOT_NEEDED = "gate.not_needed"
     GATE_OVERDUE = "gate.overdue"
     VOTE_REFUSED = "vote.refused"
     WINDOW_WAITED = "window.waited"

@@ -130,6 +130,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.GATE_BYPASSED: Severity.CRITICAL,
     Kind.GATE_ESCALATED: Severity.NOTICE,
     Kind.GATE_WAIVED: Severity.WARNING,
+    Kind.GATE_NOT_NEEDED: Severity.NOTICE,
     Kind.GATE_OVERDUE: Severity.WARNING,
     Kind.VOTE_REFUSED: Severity.INFO,
     Kind.WINDOW_WAITED: Severity.INFO,
@@ -194,7 +195,13 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
         {Kind.GATE_OPENED, Kind.GATE_REMINDED, Kind.GATE_ESCALATED, Kind.TICKET_WAITED}
     ),
     Occasion.DECIDED: frozenset(
-        {Kind.GATE_VOTED, Kind.GATE_VOTE_WITHDRAWN, Kind.GATE_DECIDED, Kind.RELEASE_SUPERSEDED}
+        {
+            Kind.GATE_VOTED,
+            Kind.GATE_VOTE_WITHDRAWN,
+            Kind.GATE_DECIDED,
+            Kind.GATE_NOT_NEEDED,
+            Kind.RELEASE_SUPERSEDED,
+        }
     ),
     Occasion.BYPASSED: frozenset({Kind.GATE_BYPASSED}),
     Occasion.WAIVED: frozenset({Kind.GATE_WAIVED, Kind.GATE_OVERDUE}),

@@ -45,7 +45,11 @@ def approvals(evidence: Evidence) -> Iterator[str]:
             rounds[place] = event
             yield from (f"{where}: {problem}" for problem in _shown(evidence, event, evidence.events[:n]))
         elif event.kind is Kind.GATE_WAIVED:
-            yield from (f"gate {event.step}: {problem}" for problem in _waived(evidence, event))
+            found = _waived(evidence, event, evidence.events[:n])
+            yield from (f"gate {event.step}: {problem}" for problem in found)
+        elif event.kind is Kind.GATE_NOT_NEEDED:
+            found = _spared(evidence, event, evidence.events[:n])
+            yield from (f"gate {event.step}: {problem}" for problem in found)
         elif event.kind in _LATER and place not in rounds:
             yield f"{where}: event {event.id} ({event.kind}) stands before the question"
         elif event.kind in (Kind.GATE_VOTED, Kind.GATE_VOTE_WITHDRAWN):
@@ -125,16 +129,29 @@ def _decided(evidence: Evidence, opened: Event, event: Event, before: Sequence[E
         yield f"it was decided as approved, and {short}"
 
 
-def _waived(evidence: Evidence, event: Event) -> Iterator[str]:
+def _waived(evidence: Evidence, event: Event, before: Sequence[Event]) -> Iterator[str]:
     step = next((s for s in evidence.record.plan.shape.steps if s.id == event.step), None)
     if step is None or step.kind is not StepKind.APPROVAL:
         yield f"event {event.id} skips rules of a gate that the plan does not have"
         return
-    found = waiver(evidence.record, step)
+    found = waiver(evidence.record, step, before)
     said = [rule["id"] for rule in event.data["rules"]]
     if said != [rule.id for rule in found.skipped]:
         why = found.why_not or f"it lets {_named(found.skipped)} be skipped"
         yield f"event {event.id} skips {', '.join(map(str, said)) or 'nothing'}; by the plan {why}"
+
+
+def _spared(evidence: Evidence, event: Event, before: Sequence[Event]) -> Iterator[str]:
+    """Weigh the recorded findings again, by the stored plan, as they were when the rules were left out."""
+    step = next((s for s in evidence.record.plan.shape.steps if s.id == event.step), None)
+    if step is None or step.kind is not StepKind.APPROVAL:
+        yield f"event {event.id} leaves out rules of a gate that the plan does not have"
+        return
+    by_risk = [one.id for one in waiver(evidence.record, step, before).spared]
+    said = [str(rule["id"]) for rule in event.data["rules"]]
+    if said != by_risk:
+        told = f"by what was assessed {', '.join(by_risk) or 'nothing'} is"
+        yield f"event {event.id} leaves out {', '.join(said) or 'nothing'}; {told}"
 
 
 def _named(rules: Sequence[Rule]) -> str:

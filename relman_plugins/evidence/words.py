@@ -13,6 +13,7 @@ from relman_plugins.evidence.verify import Verified
 
 _OVERRIDES = {
     Kind.GATE_WAIVED: "skipped the rules {rules}",
+    Kind.GATE_NOT_NEEDED: "did not ask for {rules}, by the risk of the release",
     Kind.GATE_OVERDUE: "found that nobody approved in time what was skipped",
     Kind.GATE_BYPASSED: "found a gate passed in Airflow without a decision",
     Kind.LOCK_BROKEN: "broke the lock",

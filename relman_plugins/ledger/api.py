@@ -20,10 +20,11 @@ from relman_plugins.ledger.subject import subject_of as canonical_subject
 from relman_plugins.ledger.tickets import has_begun as ticket_has_begun
 from relman_plugins.ledger.tickets import last_seen, ticket_in
 from relman_plugins.ledger.tickets import number_of as ticket_number
-from relman_plugins.ledger.waiving import Waiver, waived, waiver
+from relman_plugins.ledger.waiving import RELIEF, Waiver, left, not_needed, unasked, waiver
 from relman_plugins.ledger.way_back import WayBack, way_back
 
 __all__ = [
+    "RELIEF",
     "SHOWN",
     "Asked",
     "Backlog",
@@ -51,7 +52,9 @@ __all__ = [
     "falls_short",
     "last_asked",
     "last_seen",
+    "left",
     "moment_of",
+    "not_needed",
     "open_ledger",
     "planned",
     "state_of",
@@ -59,7 +62,7 @@ __all__ = [
     "ticket_has_begun",
     "ticket_in",
     "ticket_number",
-    "waived",
+    "unasked",
     "waiver",
     "way_back",
 ]

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from relman_plugins.domain.approval import Ballot, Escalation, Lacking, Panel, Rule
 from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.condition import NotNeeded
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.status import Decision
@@ -75,6 +76,8 @@ class GateState(Frozen):
     """How many must approve, by all rules together."""
     rules: tuple[Rule, ...]
     """All of them are needed, and one person counts for one of them."""
+    not_needed: tuple[NotNeeded, ...] = ()
+    """Rules that the risk of the release does not ask for, and why."""
     own: dict[str, str] = Field(default_factory=dict)
     """Whose own release it is: Airflow user → ``started it``, ``wrote commits in it``."""
     on_timeout: OnTimeout
@@ -209,6 +212,7 @@ def _state(
         people=panel.people,
         quorum=data["quorum"],
         rules=panel.rules,
+        not_needed=tuple(NotNeeded.model_validate(one) for one in data.get("not_needed") or ()),
         own=panel.own,
         on_timeout=data["on_timeout"],
         votes=votes,

@@ -18,7 +18,7 @@ from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.rules import ballot, lacks, planned
 from relman_plugins.ledger.subject import SHOWN, differences, subject_of
 from relman_plugins.ledger.tickets import check_ticket
-from relman_plugins.ledger.waiving import waived, waiver
+from relman_plugins.ledger.waiving import left, not_needed, unasked
 from relman_plugins.plan.model import Step, StepKind
 
 _DECISIVE = (
@@ -30,6 +30,7 @@ _DECISIVE = (
     Kind.CHANGE_ASSESSED,
     Kind.GATE_ESCALATED,
     Kind.GATE_WAIVED,
+    Kind.GATE_NOT_NEEDED,
     Kind.TICKET_CHECKED,
     Kind.CHANGE_STARTED,
     Kind.CHANGE_FINISHED,
@@ -101,12 +102,13 @@ def check_forward(
             check_ticket(record, step, gate_step, events, now)
         if gate_step.kind is StepKind.APPROVAL:
             gate = ledger.votes.gate(release_id, gate_id)
-            if waived(events, gate_id) and not waiver(record, gate_step).left:
-                # All of its rules are skipped, on record, by somebody who may: nobody is asked here.
+            shown = subject_of(record, gate_step, ledger.events(release_id, kinds=SHOWN))
+            if unasked(record, gate_step, events):
+                # No rule is left, on record: skipped by somebody who may, or at this risk none is asked for.
+                _check_unasked(record, step, events, gate_id, shown)
                 continue
             if raises and gate is not None:
                 _check_lapse(record, step, gate_step, gate, now)
-            shown = subject_of(record, gate_step, ledger.events(release_id, kinds=SHOWN))
             _check_gate(record, step, gate_id, gate, _panel(record, gate_step, gate, events), shown, now)
             if gate is not None and gate.effect_at is not None and now < gate.effect_at:
                 at = f"{gate.effect_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -151,14 +153,22 @@ def _check_going_on(record: ReleaseRecord, step: Step, events: list[Event]) -> N
 
 
 def _panel(record: ReleaseRecord, gate_step: Step, gate: GateState | None, events: Sequence[Event]) -> Panel:
-    """Return who must have approved by the stored plan, and by the record of escalations and waivers."""
+    """Return who must have approved by the stored plan, the risk, and what is on record of the gate."""
     escalations = [e for e in events if e.kind is Kind.GATE_ESCALATED]
     escalated = gate is not None and is_planned(gate_step.args, gate, escalations)
     panel = planned(record, gate_step, events, escalated=escalated)
-    if not waived(events, gate_step.id):
-        return panel
-    left = {rule.id for rule in waiver(record, gate_step).left}
-    return panel.model_copy(update={"rules": tuple(r for r in panel.rules if r.id in left)})
+    needed = {rule.id for rule in left(record, gate_step, events)}
+    return panel.model_copy(update={"rules": tuple(r for r in panel.rules if r.id in needed)})
+
+
+def _check_unasked(
+    record: ReleaseRecord, step: Step, events: list[Event], gate: str, now: dict[str, Any]
+) -> None:
+    """Raise Refused unless what is about to ship is what the risk, that asked for nobody, was told of."""
+    found = not_needed(events, gate)
+    if found is not None and (told := differences(found.data["subject"], now)):
+        what = f"gate {gate} asked nobody, since the risk did not ask for it, for {'; '.join(told)}"
+        raise _refuse(record, step, f"{what}; clear {gate} so that it is looked at again")
 
 
 def _check_lapse(record: ReleaseRecord, step: Step, gate_step: Step, gate: GateState, now: datetime) -> None:

@@ -38,6 +38,7 @@ OWN_KINDS = frozenset(
         Kind.GATE_DECIDED,
         Kind.GATE_ESCALATED,
         Kind.GATE_WAIVED,
+        Kind.GATE_NOT_NEEDED,
         Kind.GATE_OVERDUE,
         Kind.VOTE_REFUSED,
         Kind.LOCK_ACQUIRED,

@@ -12,6 +12,7 @@ from typing import Any
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Event, Kind
+from relman_plugins.ledger.conditions import depends, sort
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.plan.model import Shape, Step
 
@@ -57,6 +58,7 @@ def subject_of(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> di
         ],
         **_compared(shape, gate, events),
         **_assessed(events),
+        **_not_needed(record, gate, events),
     }
 
 
@@ -152,6 +154,13 @@ def _assessed(events: Sequence[Event]) -> dict[str, Any]:
             "digest": digest_of(data),
         }
     }
+
+
+def _not_needed(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> dict[str, Any]:
+    """Return the rules that the risk does not ask for; nothing at gates where none depends on it."""
+    if not depends(gate):
+        return {}
+    return {"not_needed": [one.line() for one in sort(record, gate, events).spared]}
 
 
 def _last(events: Sequence[Event], kind: Kind, steps: set[str] | None = None) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from relman_plugins.ledger.database import serialise
 from relman_plugins.ledger.gates import gate_state
 from relman_plugins.ledger.record import insert_event, release_name, select_events
 from relman_plugins.ledger.releases import ReleaseRecord, find_release
-from relman_plugins.ledger.waiving import waived, waiver
+from relman_plugins.ledger.waiving import RELIEF, unasked
 from relman_plugins.plan.model import Step, StepKind
 
 _BEFORE = (StepKind.APPROVAL, StepKind.PARITY)
@@ -117,6 +117,7 @@ def _approved_after(conn: Connection, record: ReleaseRecord, environment: str) -
             or_(
                 _has(t.release.c.release_id, Kind.GATE_DECIDED, environment),
                 _has(t.release.c.release_id, Kind.GATE_WAIVED, environment),
+                _has(t.release.c.release_id, Kind.GATE_NOT_NEEDED, environment),
             ),
             ~_has(t.release.c.release_id, Kind.ABORT_REQUESTED),
         )
@@ -135,14 +136,14 @@ _OVER = (Kind.RELEASE_CLOSED, Kind.ABORT_REQUESTED, Kind.RELEASE_SUPERSEDED)
 
 
 def _is_approved(conn: Connection, release: ReleaseRecord, environment: str) -> bool:
-    """Say whether every approval that a release needs for a place was given, or skipped in an emergency."""
+    """Say whether every approval that a release needs for a place was given, or by the record needs none."""
     gates = [
         s for s in release.plan.shape.steps if s.kind is StepKind.APPROVAL and s.environment == environment
     ]
-    skipped = select_events(conn, release.release_id, kinds=[Kind.GATE_WAIVED])
+    relief = select_events(conn, release.release_id, kinds=RELIEF)
 
     def holds(gate: Step) -> bool:
-        if waived(skipped, gate.id) and not waiver(release, gate).left:
+        if unasked(release, gate, relief):
             return True
         state = gate_state(conn, release.release_id, gate.id)
         return state is not None and state.state == "approved"

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, exists, select
 
 from relman_plugins.domain.approval import Rule
 from relman_plugins.domain.base import digest_of
+from relman_plugins.domain.condition import NotNeeded
 from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
@@ -61,6 +62,7 @@ class Votes:
         on_timeout: OnTimeout,
         rules: Sequence[Rule] = (),
         own: Mapping[str, str] | None = None,
+        not_needed: Sequence[NotNeeded] = (),
         remind_s: float | None = None,
         escalate: Mapping[str, Any] | None = None,
         valid_for_s: float | None = None,
@@ -72,7 +74,8 @@ class Votes:
 
         ``gate`` is the id of the gate's step. Without ``rules`` any ``quorum`` of ``people`` approve; with
         them ``people`` is everybody whom one of them calls on, and ``quorum`` what they need together.
-        ``own`` says whose own release it is, by Airflow user. ``timeout_s`` counts from ``at`` (aware; None
+        ``own`` says whose own release it is, by Airflow user; ``not_needed`` are rules that are not among
+        ``rules``, as the risk does not ask for them. ``timeout_s`` counts from ``at`` (aware; None
         means now). With ``remind_s``, ``remind`` reminds those who can still answer each time so many
         seconds have passed. With ``escalate`` (``{after_s, group, people: [ids]}``) those may answer too from
         then on. A new round begins only when ``subject`` is another one than before and nobody
@@ -87,6 +90,7 @@ class Votes:
             "quorum": quorum,
             **({"rules": [rule.model_dump(mode="json") for rule in rules]} if rules else {}),
             **({"own": dict(own)} if own else {}),
+            **({"not_needed": [one.model_dump(mode="json") for one in not_needed]} if not_needed else {}),
         }
         _check_rules(f"gate {gate} of {release_id}", asked)
         subject = clean_json(subject)
@@ -302,19 +306,27 @@ class Votes:
             return escalating.escalate(conn, state, now)
 
     def waive(self, release_id: str, gate: str) -> waiving.Waiver:
-        """Record that an emergency release skips rules of a gate, as its stored plan says; return which.
+        """Record which rules of a gate a release need not meet, as its stored plan says; return which.
 
-        Idempotent. The gate for afterwards is opened in the same transaction, and when no rule is left, the
-        older releases that wait there are superseded, as by an approval.
+        Those that an emergency skips, and those that its risk does not ask for. Idempotent. A gate for
+        afterwards is opened in the same transaction, and when no rule is left, the older releases that wait
+        there are superseded, as by an approval. Raises Superseded when a newer one was approved for the place
+        and no emergency goes before it.
         """
         with self._db.write() as conn:
             older = superseding.exclude(conn, release_id, gate)
             now = self._db.now()
             found = waiving.waive(conn, release_id, gate, now)
             record = find_release(conn, release_id)
-            if record is not None and found.skipped and not found.left:
-                superseding.supersede(conn, release_id, gate, older, record.started_by, now)
-            return found
+            gone = None
+            if not found.left and not found.skipped:
+                gone = superseding.overtaken(conn, release_id, gate, now)
+            if record is not None and not found.left and gone is None:
+                actor = record.started_by if found.skipped else Actor()
+                superseding.supersede(conn, release_id, gate, older, actor, now)
+        if gone is not None:
+            raise Superseded(f"gate {gate} of {release_id} is not passed: {gone.data['reason']}")
+        return found
 
     def debts(self) -> list[GateState]:
         """Return what was skipped in emergencies and nobody has decided about since, oldest first."""

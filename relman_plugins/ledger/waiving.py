@@ -1,7 +1,8 @@
-"""Break-glass: rules that an emergency release skips, on record, with a gate that is opened for afterwards.
+"""Rules of a gate that a release does not have to meet, on record: two ways, and nothing widens them later.
 
-Who may, and which rules, is read from the stored plan; whether it is an emergency, why, and who started it,
-from the release as it was opened. Nothing that anybody says later can widen it.
+Break-glass: rules that an emergency release skips, with a gate that is opened for afterwards. Who may, and
+which rules, is read from the stored plan; whether it is an emergency, why, and who started it, from the
+release as it was opened. And rules that the risk of the release does not ask for, see :mod:`.conditions`.
 """
 
 from __future__ import annotations
@@ -14,56 +15,91 @@ from sqlalchemy import Connection
 
 from relman_plugins.domain.approval import Rule
 from relman_plugins.domain.base import Frozen, digest_of
+from relman_plugins.domain.condition import NotNeeded
 from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger.ballots import environment_of
+from relman_plugins.ledger.conditions import sort
 from relman_plugins.ledger.gates import GateState, debt_of, gate_state
 from relman_plugins.ledger.record import clean_json, insert_event, select_events
 from relman_plugins.ledger.releases import ReleaseRecord, find_release
-from relman_plugins.ledger.rules import rules_of
 from relman_plugins.ledger.subject import SHOWN, subject_of
 from relman_plugins.plan.model import BreakGlassPlan, Step, StepKind
 
 
 class Waiver(Frozen):
-    """Which rules of a gate an emergency release skips."""
+    """Which rules of a gate a release does not have to meet."""
 
     skipped: tuple[Rule, ...] = ()
+    """Those that an emergency skips."""
+    spared: tuple[NotNeeded, ...] = ()
+    """Those that its risk does not ask for; they are not skipped as well."""
     left: tuple[Rule, ...]
     """Rules that must be met as ever."""
     why_not: str = ""
     """Why an emergency skips nothing although it could, in words."""
 
 
-def waiver(record: ReleaseRecord, gate: Step) -> Waiver:
-    """Return which rules of a gate a release skips, by the stored plan and by who started it."""
-    rules = rules_of(gate.args)
+RELIEF = (Kind.CHANGE_ASSESSED, Kind.GATE_WAIVED, Kind.GATE_NOT_NEEDED)
+"""The kinds of events that say which rules of a gate must be met."""
+
+
+def waiver(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> Waiver:
+    """Return which rules of a gate a release need not meet, by the stored plan, who started it, and its risk.
+
+    ``events`` are the release's, of the kinds ``RELIEF`` at least.
+    """
+    rules, spared = sort(record, gate, events)
     may = tuple(rule for rule in rules if rule.waivable)
     if not record.plan.options.emergency or not may:
-        return Waiver(left=rules)
+        return Waiver(left=rules, spared=spared)
     glass, who = _glass(record, gate), record.started_by
     if glass is None:
-        return Waiver(left=rules, why_not=f"nobody may skip rules in {gate.environment}")
+        why_not = f"nobody may skip rules in {gate.environment}"
+        return Waiver(left=rules, spared=spared, why_not=why_not)
     if who.kind != "person" or all(p.airflow != who.id for p in glass.people):
-        return Waiver(left=rules, why_not=f"{who.name or who.id} is not in {glass.group}, who may skip rules")
-    return Waiver(skipped=may, left=tuple(rule for rule in rules if not rule.waivable))
+        why_not = f"{who.name or who.id} is not in {glass.group}, who may skip rules"
+        return Waiver(left=rules, spared=spared, why_not=why_not)
+    return Waiver(skipped=may, left=tuple(rule for rule in rules if not rule.waivable), spared=spared)
 
 
 def waived(events: Sequence[Event], gate: str) -> bool:
-    """Say whether it is on record that rules of a gate are skipped."""
+    """Say whether it is on record that an emergency skips rules of a gate."""
     return any(e.kind is Kind.GATE_WAIVED and e.step == gate for e in events)
 
 
-def waive(conn: Connection, release_id: str, gate: str, now: datetime) -> Waiver:
-    """Record that an emergency release skips rules of a gate, and open the gate for afterwards; return which.
+def left(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> tuple[Rule, ...]:
+    """Return the rules of a gate that must be met, by the stored plan and what is on record."""
+    found = waiver(record, gate, events)
+    return found.left if waived(events, gate.id) else (*found.left, *found.skipped)
 
-    Idempotent. Nothing is recorded when it skips none. The caller holds the release.
+
+def unasked(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> bool:
+    """Say whether it is on record that nobody is asked at a gate: no rule is left that must be met."""
+    on_record = waived(events, gate.id) or not_needed(events, gate.id) is not None
+    return gate.kind is StepKind.APPROVAL and on_record and not left(record, gate, events)
+
+
+def not_needed(events: Sequence[Event], gate: str) -> Event | None:
+    """Return the last record of rules that the risk does not ask for; None when there is none."""
+    found = (e for e in reversed(events) if e.kind is Kind.GATE_NOT_NEEDED and e.step == gate)
+    return next(found, None)
+
+
+def waive(conn: Connection, release_id: str, gate: str, now: datetime) -> Waiver:
+    """Record which rules of a gate a release does not have to meet; return which.
+
+    For those that an emergency skips the gate for afterwards is opened. Idempotent. Nothing is recorded when
+    all must be met. The caller holds the release.
     """
     record = find_release(conn, release_id)
     if record is None:
         raise LedgerError(f"there is no release {release_id!r} in the ledger; nothing can be skipped")
     step = record.plan.shape.step(gate)
-    found, glass = waiver(record, step), _glass(record, step)
+    events = select_events(conn, release_id, kinds=RELIEF)
+    found, glass = waiver(record, step, events), _glass(record, step)
+    if found.spared:
+        _spare(conn, record, step, found, now)
     if not found.skipped or glass is None:
         return found
     due = now + timedelta(seconds=glass.within_s)
@@ -90,6 +126,26 @@ def waive(conn: Connection, release_id: str, gate: str, now: datetime) -> Waiver
     if insert_event(conn, release_id, event, now) is not None:
         _open_debt(conn, record, step, glass, due, now)
     return found
+
+
+def _spare(conn: Connection, record: ReleaseRecord, step: Step, found: Waiver, now: datetime) -> None:
+    """Record what the risk does not ask for, once for each state of what would ship."""
+    subject = clean_json(subject_of(record, step, select_events(conn, record.release_id, kinds=SHOWN)))
+    digest = digest_of(subject)
+    data = {
+        "rules": [one.model_dump(mode="json") for one in found.spared],
+        "left": [_told(rule) for rule in (*found.left, *found.skipped)],
+        "subject": subject,
+        "subject_digest": digest,
+    }
+    event = NewEvent(
+        kind=Kind.GATE_NOT_NEEDED,
+        key=f"ledger:not_needed:{step.id}:{digest.removeprefix('sha256:')[:16]}:{record.release_id}",
+        step=step.id,
+        environment=step.environment,
+        data=data,
+    )
+    insert_event(conn, record.release_id, event, now)
 
 
 def tell_overdue(conn: Connection, state: GateState, now: datetime) -> Event | None:
@@ -120,8 +176,10 @@ def _open_debt(
     if gate_state(conn, record.release_id, debt) is not None:
         return
     gates = [s for s in record.plan.shape.steps if s.kind is StepKind.APPROVAL and s.stage == step.stage]
-    skipped = [_told(rule) | {"gate": gate.id} for gate in gates for rule in waiver(record, gate).skipped]
     events = select_events(conn, record.release_id, kinds=SHOWN)
+    skipped = [
+        _told(rule) | {"gate": gate.id} for gate in gates for rule in waiver(record, gate, events).skipped
+    ]
     subject = clean_json(subject_of(record, step, events) | {"step": debt, "waived": skipped})
     people = [p.model_dump(mode="json") for p in glass.reviewers]
     rule = Rule(

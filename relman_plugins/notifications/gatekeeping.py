@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from relman_plugins.domain.condition import NotNeeded
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.notifications.blocks import Block, context, quote, section
 from relman_plugins.notifications.text import code, duration, mention, moment, plain
@@ -16,7 +17,13 @@ SHOWN_PEOPLE = 30
 
 
 def says_nothing(event: Event) -> bool:
-    """Say whether another event tells the same, and more: a superseded release says by which."""
+    """Say whether another event tells the same, and more.
+
+    Of a superseded release the release says by which; of a gate, its opening says what is not asked for.
+    """
+    if event.kind is Kind.GATE_NOT_NEEDED:
+        left = event.data.get("left")
+        return isinstance(left, list) and bool(left) and all(isinstance(rule, dict) for rule in left)
     return event.kind is Kind.GATE_DECIDED and event.data.get("state") == "superseded"
 
 
@@ -68,6 +75,14 @@ def _waived(event: Event, data: dict[str, Any]) -> _Written:
     return (text, *_quoted(data.get("reason")), section(f"{left}{after}"), context(answer))
 
 
+def _not_needed(event: Event, data: dict[str, Any]) -> _Written:
+    return (f"🟢 {_where(event)} needs no approval at this risk", section(*_spared(data["rules"])))
+
+
+def _spared(rules: Sequence[dict[str, Any]]) -> list[str]:
+    return [f"• not needed: {plain(NotNeeded.model_validate(rule).line(), 300)}" for rule in rules]
+
+
 def _overdue(event: Event, data: dict[str, Any]) -> _Written:
     skipped = _rules(data.get("waived") or [])
     text = f"⏰ *Overdue*: what an emergency skipped in {_where(event)} ({skipped}) is still not approved"
@@ -111,13 +126,16 @@ def still(data: dict[str, Any]) -> str:
 def rules_of(data: dict[str, Any]) -> list[str]:
     """Return a line for each rule of a gate that has more to it than how many of whom, and whose it is."""
     rules = [r for r in data.get("rules") or () if isinstance(r, dict)]
-    asks = len(rules) > 1 or any(r.get("fields") or r.get("comment") == "required" for r in rules)
+    asks = len(rules) > 1 or any(
+        r.get("fields") or r.get("comment") == "required" or r.get("when") for r in rules
+    )
     names = {p.get("airflow"): p.get("name") or p.get("id") for p in data.get("people") or ()}
     own = [
         f"{plain(names[u], 60)} {plain(why, 60)}" for u, why in (data.get("own") or {}).items() if u in names
     ]
     strict = any(r.get("self_approval") != "allowed" for r in rules)
     lines = [f"• {_rule(r)}" for r in rules] if asks else []
+    lines += _spared(data.get("not_needed") or ())
     return lines + ([f"{', '.join(own)}, so can't approve it"] if own and strict else [])
 
 
@@ -126,7 +144,9 @@ def _rule(rule: dict[str, Any]) -> str:
     wanted += [str(f.get("title") or f.get("name")) for f in rule.get("fields") or ()]
     whom = rule.get("group") or ", ".join(rule.get("people") or ())
     said = f", with {plain(', '.join(wanted), 200)}" if wanted else ""
-    return f"{rule.get('quorum', 1)} of {plain(whom, 200)}{said}"
+    when = rule.get("when") or {}
+    asked = f"; asked if risk {when['operator']} {when['risk']}" if when else ""
+    return f"{rule.get('quorum', 1)} of {plain(whom, 200)}{said}{plain(asked, 60)}"
 
 
 WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
@@ -136,6 +156,7 @@ WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.GATE_BYPASSED: _bypassed,
     Kind.GATE_ESCALATED: _escalated,
     Kind.GATE_WAIVED: _waived,
+    Kind.GATE_NOT_NEEDED: _not_needed,
     Kind.GATE_OVERDUE: _overdue,
     Kind.GATE_VOTE_WITHDRAWN: _vote_withdrawn,
 }

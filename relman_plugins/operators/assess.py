@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from relman_plugins.clients.git import Wanted, change_set
 from relman_plugins.domain.change_set import ChangeSet
@@ -17,7 +19,24 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from relman_plugins.ledger.api import ReleaseRecord
+    from relman_plugins.plan.model import Shape
     from relman_plugins.steps.run import StepRun
+
+
+@dataclass(frozen=True)
+class View:
+    """How somebody looks at a change: the pipeline, or the owner of an environment."""
+
+    environment: str
+    """With whose live version it is compared."""
+    place: str
+    """A directory in the Git repository, relative to the spec folder."""
+    migrations: Sequence[str]
+    risk: RiskPolicy
+    tag_prefix: str = "v"
+    paths: Sequence[str] = ()
+    is_owners: bool = False
+
 
 MOST_RELEASES = 200
 """Releases of the pipeline, newest first, among which that of the live version is looked for."""
@@ -45,25 +64,39 @@ class AssessChangeOperator(ReleaseStepOperator):
         done = run.mine(Kind.CHANGE_ASSESSED)
         if done:
             return f"assessed before: {done[-1].data['headline']}"
-        found = self._found(run)
+        args = run.step.args
+        found = self._found(
+            run,
+            View(
+                environment=args["environment"],
+                place=args["repository"],
+                tag_prefix=args["tag_prefix"],
+                paths=args["paths"],
+                migrations=args["migrations"],
+                risk=RiskPolicy.model_validate(args["risk"]),
+            ),
+        )
         data = found.model_dump(mode="json") | {
             "headline": found.headline(),
             "authors": [a.model_dump(mode="json") for a in found.changes.authors],
         }
+        owners = {view.environment: self._found(run, view) for view in _owners(run.shape)}
+        if owners:
+            data["environments"] = {name: _short(one) for name, one in owners.items()}
         run.record(Kind.CHANGE_ASSESSED, "assessed", data)
         reasons = "; ".join(f"{c.reason} (+{c.points})" for c in found.contributions)
-        return f"{found.headline()}: {reasons or 'nothing counts'}"
+        by_others = [f"by the weights of {name}: {one.headline()}" for name, one in owners.items()]
+        return "; ".join([f"{found.headline()}: {reasons or 'nothing counts'}", *by_others])
 
-    def _found(self, run: StepRun) -> Assessment:
-        args = run.step.args
-        revision = run.ledger.live(args["environment"]).get(run.service)
+    def _found(self, run: StepRun, view: View) -> Assessment:
+        revision = run.ledger.live(view.environment).get(run.service)
         earlier = [
             r
             for r in run.ledger.releases(run.shape.pipeline, limit=MOST_RELEASES)
             if r.release_id != run.release_id and not r.plan.options.dry_run
         ]
         live = next((r for r in earlier if revision and r.version == revision.version), None)
-        changes = self._changes(run, revision.version if revision else "", live)
+        changes = self._changes(run, view, revision.version if revision else "", live)
         differences = diff(live.plan.shape, run.shape).differences if live else ()
         circumstances = Circumstances(
             live=revision.version if revision else "",
@@ -72,22 +105,21 @@ class AssessChangeOperator(ReleaseStepOperator):
             last_outcome=self._last_outcome(run, earlier),
             emergency=run.plan.options.emergency,
         )
-        return assess(changes, circumstances, RiskPolicy.model_validate(args["risk"]))
+        return assess(changes, circumstances, view.risk)
 
-    def _changes(self, run: StepRun, version: str, live: ReleaseRecord | None) -> ChangeSet:
-        args = run.step.args
+    def _changes(self, run: StepRun, view: View, version: str, live: ReleaseRecord | None) -> ChangeSet:
         recorded = run.ledger.events(live.release_id, kinds=[Kind.CHANGE_ASSESSED]) if live else []
-        commit = recorded[-1].data["changes"]["head"] if recorded else ""
         wanted = Wanted(
             version=run.plan.options.version,
             live=version,
-            live_commit=commit,
-            tag_prefix=args["tag_prefix"],
-            paths=args["paths"],
-            migrations=args["migrations"],
+            live_commit=_commit(recorded[-1].data, view) if recorded else "",
+            checkout=view.is_owners,
+            tag_prefix=view.tag_prefix,
+            paths=view.paths,
+            migrations=view.migrations,
         )
         try:
-            return change_set(spec_path(args["repository"], self.dag.fileloc), wanted)
+            return change_set(spec_path(view.place, self.dag.fileloc), wanted)
         except ClientError as error:
             return ChangeSet(unknown=str(error))
 
@@ -97,3 +129,34 @@ class AssessChangeOperator(ReleaseStepOperator):
             if outcome is not None:
                 return str(outcome)
         return ""
+
+
+def _owners(shape: Shape) -> list[View]:
+    """Return how the owners of environments look at a change, where a rule of theirs depends on the risk.
+
+    They look at what is built, all of it: where a pipeline looks, at which paths and tags, is not for them.
+    """
+    return [
+        View(
+            environment=place.name,
+            place=shape.step("build").args["source"],
+            migrations=place.weighing.migrations,
+            risk=place.weighing.risk,
+            is_owners=True,
+        )
+        for place in shape.environments
+        if place.weighing is not None
+    ]
+
+
+def _commit(recorded: dict[str, Any], view: View) -> str:
+    """Return the commit that the live version is on record with, as the view sees it."""
+    said = recorded.get("environments", {}).get(view.environment, {}) if view.is_owners else recorded
+    return str(said.get("changes", {}).get("head", ""))
+
+
+def _short(found: Assessment) -> dict[str, Any]:
+    """Return an owner's assessment without what the pipeline's has already, or what nothing is weighed by."""
+    changes = found.changes.model_copy(update={"commits": (), "files": (), "issues": ()})
+    short = found.model_copy(update={"changes": changes})
+    return short.model_dump(mode="json") | {"headline": found.headline()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relman_plugins.domain.approval import Ballot, Panel, Rule
+from relman_plugins.domain.condition import Condition, parse
 from relman_plugins.domain.identity import Person
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.changes import Maker
@@ -26,9 +27,10 @@ def steps(documents: Documents, stage: Stage, env: Environment, step: Maker) -> 
     Raises:
         PlanError: the people whom a gate calls on could not meet its rules, each counting for one of them.
     """
-    asked = [gate for gate in (*env.gates, *stage.gates) if isinstance(gate, ApprovalGate | RulesGate)]
-    for n, gate in enumerate(asked, start=1):
-        rules, people = _rules(documents, gate.rules)
+    owned = [(gate, env.metadata.name) for gate in env.gates] + [(gate, "") for gate in stage.gates]
+    asked = [(gate, owner) for gate, owner in owned if isinstance(gate, ApprovalGate | RulesGate)]
+    for n, (gate, owner) in enumerate(asked, start=1):
+        rules, people = _rules(documents, gate.rules, owner)
         _check(f"approval gate {n} of stage {stage.id}", rules, people)
         escalate = None
         if gate.escalate is not None:
@@ -70,7 +72,7 @@ def members(documents: Documents, group: str) -> tuple[Person, ...]:
 
 
 def _rules(
-    documents: Documents, written: tuple[ApprovalRule, ...]
+    documents: Documents, written: tuple[ApprovalRule, ...], owner: str
 ) -> tuple[tuple[Rule, ...], tuple[Person, ...]]:
     rules: list[Rule] = []
     everybody: dict[str, Person] = {}
@@ -89,9 +91,15 @@ def _rules(
                 fields=tuple(field.called(name) for name, field in rule.fields.items()),
                 self_approval=rule.self_approval,
                 waivable=rule.waivable,
+                when=_condition(rule.when, owner),
             )
         )
     return tuple(rules), tuple(everybody.values())
+
+
+def _condition(text: str | None, owner: str) -> Condition | None:
+    """Return when a rule is asked for, by the weights of whoever owns the rule."""
+    return parse(text).model_copy(update={"weighed_by": owner}) if text is not None else None
 
 
 def _named(people: People | None, ids: tuple[str, ...] | str) -> tuple[Person, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from relman_plugins.domain.parity import Area
+from relman_plugins.domain.risk import RiskPolicy
 from relman_plugins.errors import PlanError
 from relman_plugins.plan import approvals, changes, glass, graph, routes, suite_reports, tickets
 from relman_plugins.plan.model import (
@@ -18,9 +19,11 @@ from relman_plugins.plan.model import (
     Shape,
     Step,
     StepKind,
+    Weighing,
 )
 from relman_plugins.spec.models import (
     Analysis,
+    ApprovalGate,
     Canary,
     Checklist,
     Documents,
@@ -28,6 +31,7 @@ from relman_plugins.spec.models import (
     Parity,
     Recreate,
     ReleasePipeline,
+    RulesGate,
     Schedule,
     Stage,
     Suite,
@@ -230,8 +234,17 @@ def _environment(documents: Documents, env: Environment) -> EnvironmentPlan:
         pool=env.pool,
         slots=env.slots if env.pool else 1,
         break_glass=glass.compiled(documents, env),
+        weighing=_weighing(env),
         slack_votes=env.slack_votes,
     )
+
+
+def _weighing(env: Environment) -> Weighing | None:
+    rules = (r for g in env.gates if isinstance(g, ApprovalGate | RulesGate) for r in g.rules)
+    if all(rule.when is None for rule in rules):
+        return None
+    risk = RiskPolicy.model_validate(env.assess.risk.model_dump())
+    return Weighing(migrations=env.assess.migrations, risk=risk)
 
 
 def _analysis(name: str, analysis: Analysis) -> AnalysisPlan:

@@ -6,6 +6,7 @@ adding one doesn't make all others look changed; suites, environments, analyses 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -91,7 +92,15 @@ def _release(one: Shape, two: Shape) -> Iterator[Difference]:
     yield from _things("parameter", fields[0], fields[1])
     yield from _fields("build", one.step("build").args, two.step("build").args)
     looks = [{s.id: s.args for s in side.steps if s.kind is StepKind.ASSESS} for side in (one, two)]
-    yield from _things("step", looks[0], looks[1], gone="nobody looks at what changed")
+    other = "the risk is told in another way, and rules depend on it" if _depends(two) else ""
+    gone = "nobody looks at what changed"
+    yield from _things("step", looks[0], looks[1], gone=gone, risk=lambda *_: other)
+
+
+def _depends(shape: Shape) -> bool:
+    """Say whether a rule of the pipeline's own gates is asked for only at some risks."""
+    rules = (rule for step in shape.steps for rule in step.args.get("rules") or ())
+    return any((rule.get("when") or {}).get("weighed_by") == "" for rule in rules)
 
 
 def _route(route: Route) -> dict[str, Any]:
@@ -109,8 +118,11 @@ def _environments(one: Shape, two: Shape) -> Iterator[Difference]:
 
 
 def _riskier(what: str, before: Any, after: Any) -> str:
-    opens = what == "break_glass" and after is not None and before != after
-    return "look who may skip rules in an emergency" if opens else ""
+    if what == "break_glass" and after is not None:
+        return "look who may skip rules in an emergency"
+    if what == "weighing" and before is not None and after is not None:
+        return "the risk is told in another way, and rules depend on it"
+    return ""
 
 
 def _analyses(one: Shape, two: Shape) -> Iterator[Difference]:
@@ -267,6 +279,10 @@ def _weaker(what: str, before: Any, after: Any) -> str:
             return "whoever starts a release may approve it"
         case "rules" if words.WAIVABLE in str(after) and words.WAIVABLE not in str(before):
             return "an emergency may skip it"
+        case "rules" if words.WHEN in str(after) and words.WHEN not in str(before):
+            return "at some risks a rule is not asked for"
+        case "rules" if words.WHEN in str(before) and words.WHEN not in str(after) and _same(before, after):
+            return ""
         case "rules" if set(before or ()) - set(after or ()) - {words.WAIVABLE}:
             return "a rule is another, or gone: look who decides now"
         case "people" if _answers_as_another(before, after):
@@ -280,6 +296,13 @@ def _weaker(what: str, before: Any, after: Any) -> str:
         case "max_unavailable" if after > before:
             return "raised"
     return ""
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Say whether rules are the same but for the risks at which they are asked for."""
+    sides = [[re.sub(f"(; )?{words.WHEN}[^;]*", "", text) for text in side or ()] for side in (before, after)]
+    one, two = ([text for text in side if text] for side in sides)
+    return one == two
 
 
 def _answers_as_another(before: list[str], after: list[str]) -> bool:

@@ -16,6 +16,7 @@ from pydantic import Field
 from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.parameter import Parameter, Value, as_text
+from relman_plugins.domain.risk import RiskPolicy
 from relman_plugins.plan.routing import SLACK, Route
 
 INVALID_TAG = "relman-invalid"
@@ -119,6 +120,14 @@ class BreakGlassPlan(Frozen):
     """How long they have, from the moment at which the rules were skipped."""
 
 
+class Weighing(Frozen):
+    """How an environment's owner tells the risk of what is to be released there."""
+
+    migrations: tuple[str, ...]
+    """Patterns of the paths of files that migrate data."""
+    risk: RiskPolicy
+
+
 class EnvironmentPlan(Frozen):
     """What the plan needs to know of an environment."""
 
@@ -135,6 +144,8 @@ class EnvironmentPlan(Frozen):
     """Slots that each of them takes."""
     break_glass: BreakGlassPlan | None = None
     """Who may skip the rules here that can be waived; None: nobody."""
+    weighing: Weighing | None = None
+    """How the risk is told for the owner's rules that depend on it; None: none of them does."""
     slack_votes: Literal["allowed", "link"] = "allowed"
     """Whether votes from Slack are taken at the gates here, or the way there is a link."""
 

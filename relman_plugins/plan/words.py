@@ -38,6 +38,10 @@ WAIVABLE = "skipped in an emergency by those who may"
 """How it is said that a rule can be waived."""
 
 
+WHEN = "only if "
+"""How it is said that a rule is asked for only at some risks."""
+
+
 def window(value: dict[str, Any]) -> str:
     """Write one weekly window: ``mon-fri 09:00-17:00 Europe/Berlin``."""
     return f"{_days(value['days'])} {value['from']}-{value['to']} {value['zone']}"
@@ -63,7 +67,13 @@ def demands(rule: dict[str, Any]) -> list[str]:
     wanted = ([] if rule["comment"] == "optional" else ["a comment"]) + fields
     said = [f"with {', '.join(wanted)}"] if wanted else []
     said += [OWN] if rule["self_approval"] == "allowed" else []
+    said += [_when(rule["when"])] if rule.get("when") else []
     return said + ([WAIVABLE] if rule.get("waivable") else [])
+
+
+def _when(condition: dict[str, Any]) -> str:
+    by = f" by the weights of {condition['weighed_by']}" if condition["weighed_by"] else ""
+    return f"{WHEN}risk {condition['operator']} {condition['risk']}{by}"
 
 
 def rule(asked: dict[str, Any]) -> str:
@@ -221,9 +231,12 @@ def _approval(shape: Shape, step: Step) -> str:
     holds = f"; holds for {duration(args['valid_for_s'])}" if args.get("valid_for_s") else ""
     second = args.get("escalate")
     also = f", from {duration(second['after_s'])} on also {second['group']}" if second else ""
-    return (
-        f"waits for {answerers(step)}{also}; after {duration(args['timeout_s'])}: {args['on_timeout']}{holds}"
-    )
+    # Where nothing is assessed, no risk is known.
+    known = any(s.kind is StepKind.ASSESS for s in shape.steps)
+    always = not known and any(rule.get("when") for rule in args.get("rules") or ())
+    unknown = "; no risk is told here, so whatever depends on it is asked for" if always else ""
+    ends = f"after {duration(args['timeout_s'])}: {args['on_timeout']}{holds}"
+    return f"waits for {answerers(step)}{also}; {ends}{unknown}"
 
 
 def _window(shape: Shape, step: Step) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
+from relman_plugins.domain.condition import NotNeeded
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.follow_up import read
 from relman_plugins.reports.model import FollowUpReport, GateReport, VoteReport
@@ -12,7 +14,34 @@ from relman_plugins.reports.model import FollowUpReport, GateReport, VoteReport
 
 def gates_of(events: Sequence[Event], end: datetime) -> tuple[GateReport, ...]:
     """Return each round of each gate; ``end`` ends the waiting of one that nobody decided."""
-    return tuple(_gate(e, events, end) for e in events if e.kind is Kind.GATE_OPENED)
+    return tuple(
+        _gate(e, events, end) if e.kind is Kind.GATE_OPENED else _unasked(e)
+        for e in events
+        if e.kind is Kind.GATE_OPENED or (e.kind is Kind.GATE_NOT_NEEDED and not e.data.get("left"))
+    )
+
+
+def _unasked(passed: Event) -> GateReport:
+    """Return a gate that nobody was asked at, since the risk of the release asked for no rule of it."""
+    subject = passed.data["subject"]
+    return GateReport(
+        step=passed.step or "",
+        environment=passed.environment,
+        round=0,
+        asked=(),
+        quorum=0,
+        opened_at=passed.at,
+        state="not needed",
+        decided_at=passed.at,
+        subject_digest=str(passed.data["subject_digest"]),
+        artifact_digest=str(subject.get("artifact_digest") or ""),
+        plan_hash=str(subject.get("plan_hash") or ""),
+        not_needed=_spared(passed.data["rules"]),
+    )
+
+
+def _spared(rules: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(NotNeeded.model_validate(rule).line() for rule in rules)
 
 
 def _gate(opened: Event, events: Sequence[Event], end: datetime) -> GateReport:
@@ -33,6 +62,7 @@ def _gate(opened: Event, events: Sequence[Event], end: datetime) -> GateReport:
         subject_digest=str(data.get("subject_digest", "")),
         artifact_digest=str(subject.get("artifact_digest") or ""),
         plan_hash=str(subject.get("plan_hash") or ""),
+        not_needed=_spared(data.get("not_needed") or ()),
         votes=tuple(_vote(e, opened) for e in own if e.kind is Kind.GATE_VOTED),
     )
 

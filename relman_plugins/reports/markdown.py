@@ -150,11 +150,14 @@ def _gates(r: ReleaseReport) -> Iterator[str]:
         return
     yield from ("## Approvals", "")
     for g in r.gates:
-        asked = f"{g.step}: {g.state} after {duration(g.waited_s)}; {g.quorum} of {', '.join(g.asked)}"
+        asked = f"{g.step}: {g.state}"
+        if g.asked:
+            asked += f" after {duration(g.waited_s)}; {g.quorum} of {', '.join(g.asked)}"
         bound = (
             f"artifact {short(g.artifact_digest)}, plan {short(g.plan_hash)}, shown {short(g.subject_digest)}"
         )
         yield from (inert(asked), "", inert(bound), "")
+        yield from _list("Not asked for, by the risk of the release:", g.not_needed)
         if g.votes:
             rows = (
                 (v.person, v.decision, moment(v.at), duration(v.after_s), v.via, v.comment) for v in g.votes

@@ -88,6 +88,8 @@ class GateReport(Frozen):
     subject_digest: str = ""
     artifact_digest: str = ""
     plan_hash: str = ""
+    not_needed: tuple[str, ...] = ()
+    """Rules that the risk of the release did not ask for, each with its reason."""
     votes: tuple[VoteReport, ...] = ()
 
 

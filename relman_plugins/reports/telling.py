@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from relman_plugins.domain import follow_up
+from relman_plugins.domain.condition import NotNeeded
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import Actor
 from relman_plugins.reports.text import count, duration, short, word
@@ -111,6 +112,10 @@ def _asked(data: dict[str, Any]) -> str:
     return f"{count(data.get('quorum', 1), 'approval')} asked of {_named(data)}"
 
 
+def _spared(rule: dict[str, Any]) -> str:
+    return NotNeeded.model_validate(rule).line()
+
+
 def _named(data: dict[str, Any]) -> str:
     return ", ".join(str(p.get("name") or p.get("id")) for p in data["people"])
 
@@ -150,6 +155,7 @@ _SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
     Kind.GATE_WAIVED: lambda d: _and(
         f"break-glass skips {', '.join(r['group'] for r in d['rules'])}", d.get("reason")
     ),
+    Kind.GATE_NOT_NEEDED: lambda d: f"not needed: {'; '.join(_spared(r) for r in d['rules'])}",
     Kind.GATE_OVERDUE: lambda d: f"what break-glass skipped is not approved in time; asked of {_named(d)}",
     Kind.GATE_BYPASSED: lambda d: _and("passed without a decision", d.get("message")),
     Kind.VOTE_REFUSED: lambda d: _and(f"a vote to {d['decision']} did not count", d.get("reason")),

@@ -8,7 +8,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.steps.asking import AskingOperator
 from relman_plugins.steps.ruled import asked
 from relman_plugins.steps.run import StepRun
-from relman_plugins.steps.subjects import body_of, glass_of, is_for, subject_of
+from relman_plugins.steps.subjects import body_of, glass_of, has_changed, is_for, nobody_asked, subject_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,10 +34,15 @@ class ApprovalSensor(AskingOperator):
         if gate is not None and gate.state == "approved" and run.mine(Kind.STEP_FINISHED):
             over = gate.valid_until is not None and run.ledger.now() >= gate.valid_until
             if over or not is_for(gate, subject_of(run)):
-                self._hold(run)
-                self._check(run)
-                return self.finish(run, self._asked(context, run, gate.round if over else None))
+                return self._anew(context, run, gate.round if over else None)
+        elif gate is None and run.mine(Kind.STEP_FINISHED) and has_changed(run):
+            return self._anew(context, run)
         return super()._begin(context, run)
+
+    def _anew(self, context: Context, run: StepRun, renews: int | None = None) -> Any:
+        self._hold(run)
+        self._check(run)
+        return self.finish(run, self._asked(context, run, renews))
 
     def act(self, context: Context, run: StepRun) -> str:
         """Ask, or use the decision that is already there."""
@@ -46,9 +51,8 @@ class ApprovalSensor(AskingOperator):
     def _asked(self, context: Context, run: StepRun, renews: int | None = None) -> str:
         subject = subject_of(run)
         found = run.ledger.votes.waive(run.release_id, run.step.id)
-        if found.skipped and not found.left:
-            skipped = ", ".join(rule.called for rule in found.skipped)
-            return f"break-glass: an emergency skips {skipped} here; it is to be approved afterwards"
+        if not found.left:
+            return nobody_asked(found)
         gate = self.ask_as_planned(
             context,
             run,

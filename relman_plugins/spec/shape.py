@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -77,9 +78,25 @@ def _translated(document: Document, model: type[SpecModel], detail: ErrorDetails
     if loc and loc[-1] == "[key]":
         return _bad_key(document, loc[:-1], detail)
     path, node = document.nearest(loc)
+    if kind == "condition":
+        return _condition(document, path, node, detail["ctx"])
     code, wanted = expectation(kind, detail.get("ctx", {}))
     message = f"{subject(document, path)} {wanted}, got {got(node)}"
     return finding(document, path, code, message, hint=hint_for(kind, node, detail.get("ctx", {})))
+
+
+def _condition(
+    document: Document, path: tuple[str | int, ...], node: Node, context: dict[str, Any]
+) -> Diagnostic:
+    """Point at the word that is none of a condition's, where the file has the text as it is."""
+    there = quoted(context["found"]) if context["found"] else "the end"
+    message = f"{subject(document, path)} must be a condition such as risk >= medium: expected "
+    found = finding(document, path, "RM109", f"{message}{context['expected']}, got {there}")
+    begin = node.span.column - 1 + (not node.plain) + context["offset"]
+    line = document.text.splitlines()[node.span.line - 1] if document.file(path) == document.path else ""
+    if node.span.line == node.span.end_line and line[begin:].startswith(context["found"] or "\0"):
+        found = replace(found, column=begin + 1, end_column=begin + 1 + len(context["found"]))
+    return replace(found, hint=context["hint"] or found.hint)
 
 
 def _unknown_key(document: Document, model: type[SpecModel], loc: tuple[str | int, ...]) -> Diagnostic:

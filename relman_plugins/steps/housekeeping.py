@@ -22,7 +22,7 @@ from relman_plugins.plan import remembered
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
 from relman_plugins.steps.metrics import tell, tell_standing
 from relman_plugins.steps.outcome import left_behind, outcome_of
-from relman_plugins.steps.passing import bypass, is_bypassed, is_skipped, may_be_passed_by
+from relman_plugins.steps.passing import bypass, is_bypassed, may_be_passed_by
 from relman_plugins.steps.restoring import LOCK_TTL_S, bring_back
 from relman_plugins.steps.returning import broke, go_back
 
@@ -187,6 +187,8 @@ class Housekeeper:
 
     def find_bypasses(self) -> list[str]:
         """Find gates that Airflow shows green and that nobody approved."""
+        from relman_plugins.ledger.api import RELIEF, unasked
+
         done = []
         for release in self.ledger.releases(active=True, limit=200):
             if release.plan.options.dry_run:
@@ -198,12 +200,12 @@ class Housekeeper:
             green = self.runs.succeeded(release.dag_id, release.run_id, list(steps))
             # Read after Airflow was asked: a step records its end before it is green there.
             ends = self.ledger.events(release.release_id, kinds=[Kind.STEP_FINISHED])
-            waivers = self.ledger.events(release.release_id, kinds=[Kind.GATE_WAIVED])
+            relief = self.ledger.events(release.release_id, kinds=RELIEF)
             for gate in sorted(green):
                 state = self.ledger.votes.gate(release.release_id, gate)
                 ended = any(e.step == gate for e in ends)
-                skipped = is_skipped(release, steps[gate], waivers)
-                if not is_bypassed(steps[gate], state, ended=ended, waived=skipped):
+                nobody = unasked(release, steps[gate], relief)
+                if not is_bypassed(steps[gate], state, ended=ended, unasked=nobody):
                     continue
                 told = bypass(gate)
                 event = NewEvent(

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 from relman_plugins.plan.model import Step, StepKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from relman_plugins.domain.event import Event
-    from relman_plugins.ledger.api import GateState, ReleaseRecord
+    from relman_plugins.ledger.api import GateState
 
 _ANSWERED = (StepKind.APPROVAL, StepKind.CHECKLIST)
 
@@ -26,13 +23,13 @@ def may_be_passed_by(step: Step, gate: GateState | None) -> bool:
     return gate is not None or step.kind in (*_ANSWERED, StepKind.TICKET, StepKind.WINDOW)
 
 
-def is_bypassed(step: Step, gate: GateState | None, *, ended: bool, waived: bool = False) -> bool:
+def is_bypassed(step: Step, gate: GateState | None, *, ended: bool, unasked: bool = False) -> bool:
     """Say whether a step that Airflow takes for passed was passed by, nobody having decided.
 
-    ``ended`` says whether its end is recorded: of what only people decide that proves nothing. ``waived``
-    says whether an emergency has skipped all of its rules, on record.
+    ``ended`` says whether its end is recorded: of what only people decide that proves nothing. ``unasked``
+    says whether it is on record that no rule of it must be met.
     """
-    if waived and ended:
+    if unasked and ended:
         return False
     if not may_be_passed_by(step, gate) or (gate is not None and gate.state == "approved"):
         return False
@@ -40,13 +37,6 @@ def is_bypassed(step: Step, gate: GateState | None, *, ended: bool, waived: bool
         # It was approved once, and another step asks again.
         return False
     return step.kind in _ANSWERED or not ended
-
-
-def is_skipped(release: ReleaseRecord, step: Step, waivers: Sequence[Event]) -> bool:
-    """Say whether an emergency skips all rules of a gate; ``waivers`` are the release's events of that."""
-    from relman_plugins.ledger.api import waived, waiver
-
-    return step.kind is StepKind.APPROVAL and waived(waivers, step.id) and not waiver(release, step).left
 
 
 def bypass(gate: str) -> dict[str, Any]:

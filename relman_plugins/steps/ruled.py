@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from relman_plugins import settings
-from relman_plugins.domain.event import Kind
 
 if TYPE_CHECKING:
     from relman_plugins.domain.approval import Panel, Rule
+    from relman_plugins.domain.condition import NotNeeded
     from relman_plugins.domain.identity import Person
     from relman_plugins.steps.run import StepRun
 
@@ -20,11 +20,20 @@ def ruled(run: StepRun) -> dict[str, Any]:
     panel = _panel(run)
     if panel is None:
         return {}
-    return {"rules": panel.rules, "own": panel.own, "people": panel.people, "quorum": panel.needed}
+    asks = {"rules": panel.rules, "own": panel.own, "people": panel.people, "quorum": panel.needed}
+    spared = not_needed(run)
+    return asks | ({"not_needed": spared} if spared else {})
+
+
+def not_needed(run: StepRun) -> tuple[NotNeeded, ...]:
+    """Return the rules of a step's gate that the release's risk does not ask for."""
+    from relman_plugins.ledger.api import RELIEF, waiver
+
+    return waiver(run.release, run.step, run.events(*RELIEF)).spared
 
 
 def asked(run: StepRun) -> tuple[tuple[Person, ...], int]:
-    """Return whom a gate calls on and how many must approve: without what an emergency skips."""
+    """Return whom a gate calls on and how many must approve: without rules that need not be met."""
     panel = _panel(run)
     return (panel.people, panel.needed) if panel else (run.plan.people(run.step.id), run.step.args["quorum"])
 
@@ -40,7 +49,7 @@ def told(run: StepRun, escape: Callable[[str], str]) -> str:
         from relman_plugins.ledger.api import stuck
 
         names = {p.id: escape(p.name or p.id) for p in panel.people}
-        if len(panel.rules) > 1 or any(r.fields or r.comment == "required" for r in panel.rules):
+        if len(panel.rules) > 1 or any(_is_more(r) for r in panel.rules):
             lines = "\n".join(f"- {_rule(rule, names, escape)}" for rule in panel.rules)
             each = "all are needed, and one person counts for one of them"
             parts.append(
@@ -52,6 +61,9 @@ def told(run: StepRun, escape: Callable[[str], str]) -> str:
             parts.append(
                 f"**Can't approve, as it is their own release:** {', '.join(own)}. They may reject it."
             )
+        if spared := not_needed(run):
+            lines = "\n".join(f"- {escape(one.line())}" for one in spared)
+            parts += ["**Not asked for, by the risk of this release:**", lines]
         if why := stuck(panel):
             parts.append(f"**This gate {escape(why)}.**")
     live = f"{settings.base_url()}/relman/api/v1/releases/{quote(run.release_id, safe='')}/report?format=html"
@@ -62,16 +74,21 @@ def told(run: StepRun, escape: Callable[[str], str]) -> str:
 def _panel(run: StepRun) -> Panel | None:
     if not run.step.args.get("rules"):
         return None
-    from relman_plugins.ledger.api import planned, waived, waiver
+    from relman_plugins.ledger.api import RELIEF, left, planned
 
-    panel = planned(run.release, run.step, run.events(Kind.CHANGE_ASSESSED))
-    if not waived(run.events(Kind.GATE_WAIVED), run.step.id):
+    events = run.events(*RELIEF)
+    panel, rules = planned(run.release, run.step, events), left(run.release, run.step, events)
+    if len(rules) == len(panel.rules):
         return panel
-    rules = waiver(run.release, run.step).left
     called = {id_ for rule in rules for id_ in rule.people}
     called.update((run.step.args.get("escalate") or {}).get("people") or ())
     people = tuple(p for p in panel.people if p.id in called)
     return panel.model_copy(update={"rules": rules, "people": people})
+
+
+def _is_more(rule: Rule) -> bool:
+    """Say whether there is more to a rule than how many of whom."""
+    return bool(rule.fields or rule.comment == "required" or rule.when)
 
 
 def _excluded(panel: Panel, user: str) -> bool:
@@ -85,4 +102,5 @@ def _rule(rule: Rule, names: dict[str, str], escape: Callable[[str], str]) -> st
     wanted += [escape(f.label) + ("" if f.required else " (optional)") for f in rule.fields]
     said = f", with {', '.join(wanted)}" if wanted else ""
     own = "; also for one's own release" if rule.self_approval == "allowed" else ""
-    return f"{rule.quorum} of {whom}{said}{own}"
+    when = f"; since it is asked for if {rule.when}" if rule.when else ""
+    return f"{rule.quorum} of {whom}{said}{own}{when}"

@@ -59,6 +59,14 @@ def is_for(gate: GateState, subject: dict[str, Any]) -> bool:
     return gate.subject_digest == digest_of(subject)
 
 
+def has_changed(run: StepRun) -> bool:
+    """Say whether a gate that asked nobody, since the risk did not ask for it, was about something else."""
+    from relman_plugins.ledger.api import RELIEF, not_needed
+
+    found = not_needed(run.events(*RELIEF), run.step.id)
+    return found is not None and found.data["subject_digest"] != digest_of(subject_of(run))
+
+
 def body_of(
     run: StepRun, subject: dict[str, Any], people: Sequence[Person], quorum: int, until: str = ""
 ) -> str:
@@ -107,6 +115,17 @@ def glass_of(found: Waiver) -> str:
         skipped = ", ".join(f"{r.quorum} of {one_line(r.called)}" for r in found.skipped)
         return f"**BREAK-GLASS: this emergency skips {skipped}.** It is to be approved afterwards.\n\n"
     return f"**This emergency skips no rule:** {one_line(found.why_not)}.\n\n" if found.why_not else ""
+
+
+def nobody_asked(found: Waiver) -> str:
+    """Say why nobody is asked at a gate, of which no rule is left."""
+    told = []
+    if found.skipped:
+        skipped = ", ".join(rule.called for rule in found.skipped)
+        told.append(f"break-glass: an emergency skips {skipped} here; it is to be approved afterwards")
+    if found.spared:
+        told.append(f"not needed: {'; '.join(one.line() for one in found.spared)}")
+    return "; ".join(told)
 
 
 def _until(args: dict[str, Any]) -> str:

@@ -159,6 +159,25 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        Kind.GATE_NOT_NEEDED,
+        {
+            "rules": [
+                {
+                    "id": "b",
+                    "group": "board",
+                    "quorum": 2,
+                    "when": "risk > low",
+                    "reason": "low risk (5 points)",
+                }
+            ],
+            "left": [],
+        },
+        [
+            "🟢 production needs no approval at this risk",
+            "• not needed: 2 of board: low risk (5 points), and it is asked only if risk > low",
+        ],
+    ),
+    (
         Kind.GATE_ESCALATED,
         {
             "group": "directors",

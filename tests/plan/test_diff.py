@@ -62,6 +62,16 @@ DANGERS = [
     (prod(gates=[{"approval": "owners"}]), "! prod approval of release-managers: removed (a gate is removed"),
     (prod(gates=[{**GATE, "quorum": 1}, {"approval": "owners"}]), "quorum: 2 -> 1 (quorum lowered"),
     (
+        prod(
+            gates=[
+                {**GATE, "quorum": 2, "valid_for": "2h"},
+                {"approval": "owners", "when": "risk > low"},
+                TICKET,
+            ]
+        ),
+        "rules: none -> only if risk > low (at some risks a rule is not asked for)",
+    ),
+    (
         prod(gates=[{**GATE, "quorum": 2, "valid_for": "3h"}, {"approval": "owners"}, TICKET]),
         "valid_for_s: 7200 -> 10800 (an old approval holds longer)",
     ),
@@ -202,3 +212,24 @@ def test_who_may_break_the_glass_and_for_which_rule_is_dangerous():
         "look who may skip rules in an emergency",
     }
     assert not diff(shape(opened), before).dangers
+
+
+def test_how_the_risk_is_told_is_dangerous_only_where_rules_depend_on_it():
+    risky = {"approval": "owners", "when": "risk > low"}
+
+    def weighed(points: int, gates: Any, owners: Any) -> Any:
+        def change(spec, environments):
+            spec["assess"] = {"risk": {"medium": points, "high": 99}}
+            spec["stages"][1]["gates"] = gates
+            environments["prod"].update(gates=owners, assess={"risk": {"medium": points, "high": 99}})
+
+        return shape(change)
+
+    told = "the risk is told in another way, and rules depend on it"
+    for gates, owners, where in (
+        ([GATE], [], []),
+        ([risky], [], ["step assess"]),
+        ([], [risky], ["environment prod"]),
+    ):
+        found = diff(weighed(20, gates, owners), weighed(21, gates, owners))
+        assert [(d.where, d.danger) for d in found.dangers] == [(place, told) for place in where]

@@ -116,6 +116,36 @@ def test_an_artifact_that_was_swapped_after_the_approval(run: Run) -> None:
         archive.write_bytes(genuine)
 
 
+def test_a_risk_that_is_changed_after_the_gate_was_opened(world: World) -> None:
+    """By a forged XCom, by assessing again, and by other weights in the spec: the board stays asked for."""
+    run = world.start("risky")
+    run.asked(GATE)
+    run.parked(GATE)
+    low = {"value": {"risk": "low", "message": "low risk"}, "map_index": -1}
+    bob(run, "PATCH", f"{run.path}/taskInstances/assess/xcomEntries/return_value", **low)
+    clear(run, "assess", include_downstream=False)
+    eventually(lambda: run.task("assess") == "success", "the step that assesses, once more")
+    assert approve(run)[0] == 200
+    gate = run.world.ledger.votes.gate(run.release_id, GATE)
+    assert (gate.state, [one.people for one in gate.lacking]) == ("open", [("root",)])
+    spec = run.world.specs / "risky.yaml"
+    before = spec.read_text()
+    try:
+        spec.write_text(before.replace("medium: 10", "medium: 98"))
+        dag = f"/api/v2/dags/{run.dag_id}/details"
+        eventually(
+            lambda: "from 98 points on" in str(run.world.call("bob", "GET", dag)[1]), "the edited spec"
+        )
+        assert [one.people for one in run.world.ledger.votes.gate(run.release_id, GATE).lacking] == [
+            ("root",)
+        ]
+        bob(run, "PATCH", f"{run.path}/taskInstances/{GATE}", new_state="success")
+        nothing_ships(run)
+        assert len(run.events("change.assessed")) == 1
+    finally:
+        spec.write_text(before)
+
+
 def test_people_who_make_themselves_approvers_while_it_waits(run: Run) -> None:
     people = run.world.specs / "people.yaml"
     before = people.read_text()

@@ -35,6 +35,24 @@ class RiskRules(RiskPolicy, SpecModel):
     """Points by finding."""
 
 
+MIGRATIONS = ("*migrations/*", "*migrate/*", "*alembic/versions/*", "*.sql")
+"""Files that migrate data, in what many projects use."""
+
+Patterns = Annotated[tuple[Pattern, ...], Field(max_length=50)]
+
+
+class EnvironmentAssess(SpecModel):
+    """How an environment's owner weighs what is to be released there, whatever its pipeline says.
+
+    All of the repository that the artifact's source lies in is looked at, from what is live here.
+    """
+
+    migrations: Patterns = MIGRATIONS
+    """Files that migrate data, by patterns of their paths."""
+    risk: RiskRules = RiskRules()
+    """From how many points on a change is risky, and what gives points."""
+
+
 class Assess(SpecModel):
     """Looking at what changed since the version that is live, before anybody is asked."""
 
@@ -46,12 +64,7 @@ class Assess(SpecModel):
     """What tags have before the version: `v` for `v1.4.0`. A tag of the bare version is found too."""
     compared_with: Name | None = None
     """The environment whose live version is compared with; the last stage's unless given."""
-    migrations: Annotated[tuple[Pattern, ...], Field(max_length=50)] = (
-        "*migrations/*",
-        "*migrate/*",
-        "*alembic/versions/*",
-        "*.sql",
-    )
+    migrations: Patterns = MIGRATIONS
     """Files that migrate data, by patterns of their paths."""
     risk: RiskRules = RiskRules()
     """From how many points on a change is risky, and what gives points."""

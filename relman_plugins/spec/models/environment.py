@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from relman_plugins.spec.models.assess import EnvironmentAssess
 from relman_plugins.spec.models.base import (
     ApiVersion,
     ConnectionId,
@@ -54,6 +55,8 @@ class Environment(SpecModel):
     """How many slots of `pool` each step takes."""
     gates: Annotated[tuple[Gate, ...], Field(max_length=10)] = ()
     """Gates of the environment's owner: added to every pipeline's, never removable."""
+    assess: EnvironmentAssess = EnvironmentAssess()
+    """How the risk is told for the gates here with a `when`: by these weights, not by a pipeline's."""
     break_glass: BreakGlass | None = None
     """Who may skip the rules here that say `waivable: true`, in an emergency; without it nobody may."""
     windows: Annotated[tuple[Window, ...], Field(max_length=50)] = ()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Strict, StringConstraints, Tag
+from pydantic import AfterValidator, Discriminator, Field, Strict, StringConstraints, Tag
+from pydantic_core import PydanticCustomError
 
+from relman_plugins.domain.condition import PATTERN, ConditionError, parse
 from relman_plugins.domain.field import Field as Answer
 from relman_plugins.domain.parameter import Kind
 from relman_plugins.spec.models.base import Flag, Line, Name, Number, SpecModel, Text
@@ -26,6 +28,24 @@ Approvers = Annotated[
     AnyOf(),
 ]
 """A group from `people.yaml`, or the ids of people in it."""
+
+
+def _condition(text: str) -> str:
+    try:
+        parse(text)
+    except ConditionError as error:
+        said = {"expected": error.expected, "offset": error.offset, "found": error.found, "hint": error.hint}
+        raise PydanticCustomError("condition", "is no condition", said) from None
+    return text
+
+
+When = Annotated[
+    str,
+    StringConstraints(max_length=60),
+    AfterValidator(_condition),
+    Field(json_schema_extra={"pattern": PATTERN, "examples": ["risk >= medium", "risk == high"]}),
+]
+"""A comparison of the release's risk with `low`, `medium` or `high`, by `>=`, `>`, `==`, `<` or `<=`."""
 
 
 class AnswerField(SpecModel):
@@ -78,6 +98,8 @@ class ApprovalRule(SpecModel):
     """Whether whoever started the release, or wrote commits in it, may approve it."""
     waivable: Flag = False
     """Whether an emergency release skips the rule, as the environment's `break_glass` says; only there."""
+    when: When | None = None
+    """Asked for only at this risk of the release, such as `risk >= medium`; whenever it is not known, too."""
 
 
 class Escalation(SpecModel):

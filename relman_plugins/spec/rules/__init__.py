@@ -16,6 +16,7 @@ from relman_plugins.spec.rules import (
     assess,
     calendars,
     checklists,
+    conditions,
     emergencies,
     gates,
     lifetimes,
@@ -50,6 +51,7 @@ RULES = (
     *notify.RULES,
     *assess.RULES,
     *emergencies.RULES,
+    *conditions.RULES,
 )
 
 

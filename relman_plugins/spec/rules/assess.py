@@ -32,18 +32,29 @@ def compared(bundle: Bundle) -> Iterator[Diagnostic]:
 def bounds(bundle: Bundle) -> Iterator[Diagnostic]:
     """A high risk takes more points than a medium one."""
     place = ("assess", "risk")
-    risk = bundle.pipeline.root.child(*place)
-    if risk is None:
-        return
     usual = RiskPolicy()
-    medium, high = (
-        said if (said := number_at(risk, name)) is not None else getattr(usual, name)
-        for name in ("medium", "high")
-    )
-    if high <= medium:
-        message = f"the risk is high from {high} points on and medium from {medium}: it is never medium"
-        key = "high" if risk.child("high") is not None else "medium"
-        yield finding(bundle.pipeline, (*place, key), "RM709", message, hint="make high larger than medium")
+    for document in (bundle.pipeline, *bundle.environments.values()):
+        risk = document.root.child(*place)
+        if risk is None:
+            continue
+        medium, high = (
+            said if (said := number_at(risk, name)) is not None else getattr(usual, name)
+            for name in ("medium", "high")
+        )
+        if high <= medium:
+            message = f"the risk is high from {high} points on and medium from {medium}: it is never medium"
+            key = "high" if risk.child("high") is not None else "medium"
+            yield finding(document, (*place, key), "RM709", message, hint="make high larger than medium")
 
 
-RULES = (compared, bounds)
+def unused(bundle: Bundle) -> Iterator[Diagnostic]:
+    """An environment weighs what is released there for its own rules; none depends on it without a `when`."""
+    for document in bundle.environments.values():
+        mine = (rule for of, _, rule in bundle.rules() if of is document)
+        if document.root.child("assess") is not None and all(rule.child("when") is None for rule in mine):
+            message = "no rule of this environment's gates depends on the risk"
+            hint = "give a rule a when: such as risk >= medium, or remove assess:"
+            yield finding(document, ("assess",), "RM207", message, key=True, hint=hint, severity="warning")
+
+
+RULES = (compared, bounds, unused)
