@@ -84,6 +84,13 @@ def _skipped(predicate: dict[str, Any], events: Any) -> None:
     decided["data"] = {"rules": [{"id": "release-managers"}], "reason": "?"}
 
 
+def _left_out(predicate: dict[str, Any], events: Any) -> None:
+    """Say that the risk did not ask for the rules, where none of them depends on it."""
+    decided = events["gate.decided"]
+    decided["kind"] = "gate.not_needed"
+    decided["data"] = {"rules": [{"id": "release-managers"}], "left": [], "subject": {}}
+
+
 def _gone(step: str) -> Any:
     def change(predicate: dict[str, Any], _: Any) -> None:
         predicate["events"] = [
@@ -102,6 +109,8 @@ CASES: list[tuple[Any, str, str]] = [
     (_later, "changes", f"gate {GATE} is open, not approved"),
     (_skipped, "approvals", "skips release-managers; by the plan"),
     (_skipped, "changes", f"gate {GATE} is open, not approved"),
+    (_left_out, "approvals", "leaves out release-managers; by what was assessed nothing is"),
+    (_left_out, "changes", f"gate {GATE} is open, not approved"),
     (_another_plan, "approvals", "plan_hash"),
     (_set("gate.opened", "data", "subject", "version", "9"), "approvals", "has another digest"),
     (_set("gate.opened", "data", "people", 0, "airflow", "evil"), "approvals", "alice could answer"),
