@@ -59,6 +59,10 @@ class Weights(Frozen):
     """It is not known what changed."""
     untagged: Points = 5
     """No tag ties the version to a commit."""
+    open_defects: Points = 15
+    """Commits name a defect that is still open."""
+    unknown_defects: Points = 10
+    """It could not be found out which defects that commits name are open."""
     last_failed: Points = 15
     """The last release of this pipeline did not succeed."""
     emergency: Points = 15
@@ -96,6 +100,10 @@ class Circumstances(Frozen):
     last_outcome: str = ""
     """How the pipeline's last release ended; empty when there was none."""
     emergency: bool = False
+    defects: tuple[str, ...] = ()
+    """Open defects that commits name, each in a line."""
+    defects_unknown: str = ""
+    """Why these may not be all; empty when they are, or nobody wants to know."""
 
 
 class Contribution(Frozen):
@@ -158,6 +166,10 @@ def _found(changes: ChangeSet, around: Circumstances, policy: RiskPolicy) -> Ite
     plain = [line for line in around.changed if line not in around.weaker]
     if plain:
         yield "configuration", _several(len(plain), plain)
+    if around.defects:
+        yield "open_defects", f"still open: {_several(len(around.defects), around.defects)}"
+    if around.defects_unknown:
+        yield "unknown_defects", f"open defects are not known: {around.defects_unknown}"
     if around.last_outcome and around.last_outcome != "succeeded":
         yield "last_failed", f"the last release of this pipeline was {around.last_outcome}"
     if around.emergency:

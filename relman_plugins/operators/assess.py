@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from relman_plugins.clients.git import Wanted, change_set
 from relman_plugins.domain.change_set import ChangeSet
+from relman_plugins.domain.defect import DefectSource
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.risk import Assessment, Circumstances, RiskPolicy, assess
 from relman_plugins.errors import ClientError
@@ -35,6 +36,7 @@ class View:
     risk: RiskPolicy
     tag_prefix: str = "v"
     paths: Sequence[str] = ()
+    defects: DefectSource | None = None
     is_owners: bool = False
 
 
@@ -73,6 +75,7 @@ class AssessChangeOperator(ReleaseStepOperator):
                 tag_prefix=args["tag_prefix"],
                 paths=args["paths"],
                 migrations=args["migrations"],
+                defects=DefectSource.model_validate(args["defects"]) if args.get("defects") else None,
                 risk=RiskPolicy.model_validate(args["risk"]),
             ),
         )
@@ -98,12 +101,15 @@ class AssessChangeOperator(ReleaseStepOperator):
         live = next((r for r in earlier if revision and r.version == revision.version), None)
         changes = self._changes(run, view, revision.version if revision else "", live)
         differences = diff(live.plan.shape, run.shape).differences if live else ()
+        defects, unknown = _defects(view.defects, changes)
         circumstances = Circumstances(
             live=revision.version if revision else "",
             changed=tuple(line_of(d) for d in differences),
             weaker=tuple(line_of(d) for d in differences if d.danger),
             last_outcome=self._last_outcome(run, earlier),
             emergency=run.plan.options.emergency,
+            defects=defects,
+            defects_unknown=unknown,
         )
         return assess(changes, circumstances, view.risk)
 
@@ -131,6 +137,23 @@ class AssessChangeOperator(ReleaseStepOperator):
         return ""
 
 
+def _defects(source: DefectSource | None, changes: ChangeSet) -> tuple[tuple[str, ...], str]:
+    """Return the open defects that commits name, each in a line, and why these may not be all."""
+    if source is None or not changes.issues:
+        return (), ""
+    from relman_plugins.hooks.defects import defects
+
+    try:
+        client = defects(source)
+    except ClientError as error:
+        return (), str(error)
+    try:
+        found, unknown = client.open_among(changes.issues)
+    finally:
+        client.close()
+    return tuple(defect.line() for defect in found), unknown
+
+
 def _owners(shape: Shape) -> list[View]:
     """Return how the owners of environments look at a change, where a rule of theirs depends on the risk.
 
@@ -141,6 +164,7 @@ def _owners(shape: Shape) -> list[View]:
             environment=place.name,
             place=shape.step("build").args["source"],
             migrations=place.weighing.migrations,
+            defects=place.weighing.defects,
             risk=place.weighing.risk,
             is_owners=True,
         )

@@ -141,6 +141,7 @@ def _assess(pipeline: ReleasePipeline) -> dict[str, Any] | None:
         "tag_prefix": assess.tag_prefix,
         "environment": assess.compared_with or pipeline.stages[-1].environment,
         "migrations": list(assess.migrations),
+        "defects": assess.defects.source.model_dump(mode="json") if assess.defects else None,
         "risk": assess.risk.model_dump(mode="json"),
     }
 
@@ -244,7 +245,8 @@ def _weighing(env: Environment) -> Weighing | None:
     if all(rule.when is None for rule in rules):
         return None
     risk = RiskPolicy.model_validate(env.assess.risk.model_dump())
-    return Weighing(migrations=env.assess.migrations, risk=risk)
+    wanted = env.assess.defects
+    return Weighing(migrations=env.assess.migrations, defects=wanted.source if wanted else None, risk=risk)
 
 
 def _analysis(name: str, analysis: Analysis) -> AnalysisPlan:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from relman_plugins.domain.base import Frozen, digest_of
+from relman_plugins.domain.defect import DefectSource
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.parameter import Parameter, Value, as_text
 from relman_plugins.domain.risk import RiskPolicy
@@ -56,7 +57,8 @@ class Step(Frozen):
 
     ========== =====================================================================================
     build      ``{source, command, timeout_s}``; paths relative to the spec folder
-    assess     ``{repository, paths, tag_prefix, environment, migrations, risk: RiskPolicy}``
+    assess     ``{repository, paths, tag_prefix, environment, migrations, defects: DefectSource|None,
+               risk: RiskPolicy}``
     provision  ``{expires_s}``
     deploy     ``{weight: 100, promotes: true}``: all traffic at once, the old revision goes
     roll       ``{max_surge, max_unavailable, promotes: true}``: counts of replicas; all waves of a rolling
@@ -125,6 +127,8 @@ class Weighing(Frozen):
 
     migrations: tuple[str, ...]
     """Patterns of the paths of files that migrate data."""
+    defects: DefectSource | None = None
+    """Where the defects are kept that commits name; None: nobody wants to know."""
     risk: RiskPolicy
 
 

@@ -206,9 +206,11 @@ def _parity(shape: Shape, step: Step) -> str:
 
 def _assess(shape: Shape, step: Step) -> str:
     args, risk = step.args, step.args["risk"]
+    defects = args.get("defects")
+    open_too = f", and which defects are open in {defects['tracker']}" if defects else ""
     return (
-        f"looks at what changed since the version that is live in {args['environment']}; the risk is medium "
-        f"from {risk['medium']} points on, high from {risk['high']}"
+        f"looks at what changed since the version that is live in {args['environment']}{open_too}; the risk "
+        f"is medium from {risk['medium']} points on, high from {risk['high']}"
     )
 
 

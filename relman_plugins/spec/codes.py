@@ -88,6 +88,7 @@ CODES: dict[str, str] = {
     "RM707": "a stage that waits for longer than its ephemeral environment lives",
     "RM708": "an assessment compared with what is no environment of the pipeline that stays",
     "RM709": "a risk that is never medium",
+    "RM710": "defects of a repository that is not named",
     "RM801": "a route that leads nowhere, or to several places",
     "RM802": "an address or a mention that the route's place has no use for",
     "RM803": "a group to be told that does not exist",

@@ -7,6 +7,7 @@ from typing import Any
 
 from relman_plugins.domain.identity import NAME_PATTERN
 from relman_plugins.domain.parameter import PARAMETER_PATTERN
+from relman_plugins.spec.models.assess import PROJECT_PATTERN
 from relman_plugins.spec.models.base import CONNECTION_PATTERN, POOL_PATTERN, VARIABLE_PATTERN
 from relman_plugins.spec.models.notify import CHANNEL_PATTERN, EMAIL_PATTERN, RECIPIENT_PATTERN
 from relman_plugins.spec.models.parity import KEY_PATTERN, URL_PATH_PATTERN
@@ -41,6 +42,7 @@ _PATTERNS = {
     r"^[^\x00]*$": "must not contain NUL",
     r"^([UW][A-Z0-9]{2,20})?$": "must be a Slack member id such as U01ALICE",
     CHANNEL_PATTERN: "must be a Slack channel such as #releases",
+    PROJECT_PATTERN: "must be a repository such as shop/checkout, or the key of a Jira project",
     EMAIL_PATTERN: "must be an email address such as alice@shop.example",
     RECIPIENT_PATTERN: "must be an email address, or a group from people.yaml",
 }

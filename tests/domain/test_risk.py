@@ -56,6 +56,8 @@ def test_nothing_found_is_no_risk() -> None:
         (change(), Circumstances(live="1", changed=("x",), weaker=("x",)), "weaker_plan"),
         (change(), Circumstances(live="1", last_outcome="rolled_back"), "last_failed"),
         (change(), Circumstances(live="1", emergency=True), "emergency"),
+        (change(), Circumstances(live="1", defects=("OPS-1 Cart",)), "open_defects"),
+        (change(), Circumstances(live="1", defects_unknown="no answer"), "unknown_defects"),
     ],
 )
 def test_each_finding_has_its_points(changes: ChangeSet, around: Circumstances, factor: str) -> None:

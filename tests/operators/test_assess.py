@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Outcome
 from relman_plugins.steps.subjects import body_of, subject_of
 from tests.clients.test_git import Source
+from tests.clients.trackers import Trackers
 from tests.steps import world as worlds
 from tests.steps.world import Release, World
 
@@ -144,3 +147,49 @@ def test_a_dry_run_assesses_too(world: World, source: Source) -> None:
     release = world.open(dry_run=True).finished("open")
     assert "low risk" in release.run("assess")["message"]
     assert assessed(release)["risk"] == "low"
+
+
+def with_defects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pipeline ask a Jira behind the connection ``jira``."""
+    source = "assess: {defects: {tracker: jira, connection: jira}}\n"
+    text = worlds.SPECS["checkout.yaml"].replace("assess: {}\n", source)
+    assert source in text
+    monkeypatch.setitem(worlds.SPECS, "checkout.yaml", text)
+
+
+@pytest.fixture
+def jira(monkeypatch: pytest.MonkeyPatch, specs: None) -> Iterator[Trackers]:
+    with_defects(monkeypatch)
+    with Trackers() as made:
+        said = {"conn_type": "http", "host": made.url, "login": "bot", "password": "secret"}
+        monkeypatch.setenv("AIRFLOW_CONN_JIRA", json.dumps(said))
+        yield made
+
+
+def test_defects_that_commits_name_and_are_open_count_and_are_named(
+    jira: Trackers, world: World, source: Source
+) -> None:
+    shipped(world, "1.0.0", "before")
+    jira.jira("OPS-7", "The cart is empty")
+    jira.jira("OPS-8", category="done")
+    source.commit("OPS-7 and OPS-8: half of it", app_dot_py="x\n")
+    source.tag("v1.1.0")
+    release = world.open().finished("open")
+    assert "still open: OPS-7 The cart is empty (+15)" in release.run("assess")["message"]
+    assert factors(release) == {"open_defects": 15}
+
+
+@pytest.mark.parametrize("broken", [500, "connection"])
+def test_defects_that_can_not_be_asked_about_are_a_risk_and_hold_up_nothing(
+    monkeypatch: pytest.MonkeyPatch, jira: Trackers, world: World, source: Source, broken: Any
+) -> None:
+    shipped(world, "1.0.0", "before")
+    if broken == 500:
+        jira.broken = broken
+    else:
+        monkeypatch.delenv("AIRFLOW_CONN_JIRA")
+    source.commit("OPS-7: more", app_dot_py="x\n")
+    source.tag("v1.1.0")
+    release = world.open().finished("open")
+    assert "open defects are not known: " in release.run("assess")["message"]
+    assert factors(release) == {"unknown_defects": 10}

@@ -7,8 +7,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from relman_plugins.domain.defect import DefectSource, Tracker
 from relman_plugins.domain.risk import RiskPolicy, Weights
-from relman_plugins.spec.models.base import Name, Path, SpecModel
+from relman_plugins.spec.models.base import ConnectionId, Line, Name, Path, SpecModel
+
+PROJECT_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"
 
 
 def _within(path: str) -> str:
@@ -41,6 +44,26 @@ MIGRATIONS = ("*migrations/*", "*migrate/*", "*alembic/versions/*", "*.sql")
 Patterns = Annotated[tuple[Pattern, ...], Field(max_length=50)]
 
 
+class Defects(SpecModel):
+    """Where the defects are kept that commits name, to look which of them are still open."""
+
+    tracker: Tracker
+    """`jira`, `github` or `gitlab`."""
+    connection: ConnectionId
+    """Airflow connection id of the tracker."""
+    project: Annotated[str, StringConstraints(max_length=200, pattern=PROJECT_PATTERN)] | None = None
+    """GitHub and GitLab: the repository, such as `shop/checkout`. Jira: the key of the one that counts."""
+    kinds: Annotated[tuple[Line, ...], Field(min_length=1, max_length=20)] = ("bug",)
+    """What makes an issue a defect: its type in Jira, one of its labels elsewhere."""
+
+    @property
+    def source(self) -> DefectSource:
+        """Return it as the plan has it."""
+        return DefectSource(
+            tracker=self.tracker, connection=self.connection, project=self.project or "", kinds=self.kinds
+        )
+
+
 class EnvironmentAssess(SpecModel):
     """How an environment's owner weighs what is to be released there, whatever its pipeline says.
 
@@ -49,6 +72,8 @@ class EnvironmentAssess(SpecModel):
 
     migrations: Patterns = MIGRATIONS
     """Files that migrate data, by patterns of their paths."""
+    defects: Defects | None = None
+    """Where the defects are kept that commits name."""
     risk: RiskRules = RiskRules()
     """From how many points on a change is risky, and what gives points."""
 
@@ -66,5 +91,7 @@ class Assess(SpecModel):
     """The environment whose live version is compared with; the last stage's unless given."""
     migrations: Patterns = MIGRATIONS
     """Files that migrate data, by patterns of their paths."""
+    defects: Defects | None = None
+    """Where the defects are kept that commits name."""
     risk: RiskRules = RiskRules()
     """From how many points on a change is risky, and what gives points."""

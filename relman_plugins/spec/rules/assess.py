@@ -57,4 +57,19 @@ def unused(bundle: Bundle) -> Iterator[Diagnostic]:
             yield finding(document, ("assess",), "RM207", message, key=True, hint=hint, severity="warning")
 
 
-RULES = (compared, bounds, unused)
+def defects(bundle: Bundle) -> Iterator[Diagnostic]:
+    """Issues of GitHub and GitLab are numbers: of which repository is to be said."""
+    for document in (bundle.pipeline, *bundle.environments.values()):
+        place = ("assess", "defects")
+        source = document.root.child(*place)
+        tracker = text_at(source, "tracker")
+        if source is None or tracker not in ("github", "gitlab"):
+            continue
+        project = text_at(source, "project")
+        if project is None or "/" not in project:
+            message = f"issues of {tracker} are numbers of one repository, and none is named"
+            hint = "name it: project: owner/name"
+            yield finding(document, place, "RM710", message, key=True, hint=hint)
+
+
+RULES = (compared, bounds, unused, defects)

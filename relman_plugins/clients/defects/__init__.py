@@ -1,0 +1,1 @@
+"""Systems that keep defects, one file each."""
