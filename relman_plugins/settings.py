@@ -47,6 +47,11 @@ def artifact_store() -> Path:
     return home() / "artifacts"
 
 
+def mirrors_folder() -> Path:
+    """Return this user's folder for mirrors of Git repositories."""
+    return home() / f"git-{os.geteuid()}"
+
+
 def spool_folder() -> Path:
     """Return the folder for events that wait for the ledger to come back."""
     return home() / "spool"

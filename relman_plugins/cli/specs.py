@@ -82,7 +82,10 @@ def plan(
 
 
 def _assessed(release: ReleasePlan, file: Path, since: str) -> Assessment:
+    from relman_plugins import settings
     from relman_plugins.clients.git import Wanted, change_set
+    from relman_plugins.clients.git_remote import remote_change_set
+    from relman_plugins.domain.repository import is_address
     from relman_plugins.domain.risk import Circumstances, RiskPolicy, assess
     from relman_plugins.errors import ClientError
 
@@ -97,7 +100,12 @@ def _assessed(release: ReleasePlan, file: Path, since: str) -> Assessment:
         migrations=step.args["migrations"],
     )
     try:
-        changes = change_set((file.parent / step.args["repository"]).resolve(), wanted)
+        place = step.args["repository"]
+        if is_address(place):
+            # Without the login that Airflow's connection has, which is not at hand here.
+            changes = remote_change_set(place, wanted, settings.mirrors_folder())
+        else:
+            changes = change_set((file.parent / place).resolve(), wanted)
     except ClientError as error:
         raise Stop(Exit.USAGE, f"--since: {error}") from error
     return assess(changes, Circumstances(live=since), RiskPolicy.model_validate(step.args["risk"]))

@@ -30,6 +30,8 @@ MOST_FILES = 5_000
 MOST_BYTES = 1024 * 1024
 """Bytes of a file above which its lines are not counted."""
 
+NEEDS_DULWICH = "reading a Git repository needs dulwich, which is not installed; install relman[git]"
+
 CHECKOUT = "the checkout that is built"
 """How the commit was found where no tag was asked."""
 
@@ -57,6 +59,12 @@ class Wanted:
     migrations: Sequence[str] = ()
     """Patterns of the paths of files that migrate data; ``*`` stands for slashes too."""
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Return the names of the tags that are looked for."""
+        versions = [v for v in (self.version, self.live) if v]
+        return tuple(dict.fromkeys(name for v in versions for name in (f"{self.tag_prefix}{v}", v)))
+
 
 def change_set(place: Path, wanted: Wanted) -> ChangeSet:
     """Return what changed between the two versions, read from the repository that ``place`` lies in.
@@ -69,9 +77,7 @@ def change_set(place: Path, wanted: Wanted) -> ChangeSet:
     try:
         from dulwich.repo import Repo
     except ImportError:
-        raise ClientError(
-            "reading a Git repository needs dulwich, which is not installed; install relman[git]"
-        ) from None
+        raise ClientError(NEEDS_DULWICH) from None
     try:
         with Repo.discover(str(place)) as repo:
             return _between(repo, wanted)

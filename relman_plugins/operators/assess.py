@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from relman_plugins import settings
 from relman_plugins.clients.git import Wanted, change_set
+from relman_plugins.clients.git_remote import remote_change_set
 from relman_plugins.domain.change_set import ChangeSet
 from relman_plugins.domain.defect import DefectSource
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.repository import is_address
 from relman_plugins.domain.risk import Assessment, Circumstances, RiskPolicy, assess
 from relman_plugins.errors import ClientError
+from relman_plugins.hooks.git import sign_in
 from relman_plugins.plan.diff import diff, line_of
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.paths import spec_path
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from relman_plugins.ledger.api import ReleaseRecord
-    from relman_plugins.plan.model import Shape
+    from relman_plugins.plan.model import Shape, Weighing
     from relman_plugins.steps.run import StepRun
 
 
@@ -31,13 +36,16 @@ class View:
     environment: str
     """With whose live version it is compared."""
     place: str
-    """A directory in the Git repository, relative to the spec folder."""
+    """A directory in the Git repository, relative to the spec folder, or the repository's address."""
     migrations: Sequence[str]
     risk: RiskPolicy
     tag_prefix: str = "v"
     paths: Sequence[str] = ()
+    connection: str | None = None
+    """What signs in to the server of an address."""
     defects: DefectSource | None = None
     is_owners: bool = False
+    """Whether the owner of the environment looks, who leaves nothing of it to the pipeline."""
 
 
 MOST_RELEASES = 200
@@ -72,6 +80,7 @@ class AssessChangeOperator(ReleaseStepOperator):
             View(
                 environment=args["environment"],
                 place=args["repository"],
+                connection=args.get("connection"),
                 tag_prefix=args["tag_prefix"],
                 paths=args["paths"],
                 migrations=args["migrations"],
@@ -119,13 +128,16 @@ class AssessChangeOperator(ReleaseStepOperator):
             version=run.plan.options.version,
             live=version,
             live_commit=_commit(recorded[-1].data, view) if recorded else "",
-            checkout=view.is_owners,
+            checkout=view.is_owners and not is_address(view.place),
             tag_prefix=view.tag_prefix,
             paths=view.paths,
             migrations=view.migrations,
         )
         try:
-            return change_set(spec_path(view.place, self.dag.fileloc), wanted)
+            if not is_address(view.place):
+                return change_set(spec_path(view.place, self.dag.fileloc), wanted)
+            headers = sign_in(view.connection, view.place) if view.connection else {}
+            return remote_change_set(view.place, wanted, settings.mirrors_folder(), headers)
         except ClientError as error:
             return ChangeSet(unknown=str(error))
 
@@ -157,12 +169,15 @@ def _defects(source: DefectSource | None, changes: ChangeSet) -> tuple[tuple[str
 def _owners(shape: Shape) -> list[View]:
     """Return how the owners of environments look at a change, where a rule of theirs depends on the risk.
 
-    They look at what is built, all of it: where a pipeline looks, at which paths and tags, is not for them.
+    They look at what is built, all of it: where a pipeline looks, at which paths and tags, is not for them;
+    unless it is a repository that the owner believes.
     """
+    looks = shape.step("assess").args
     return [
         View(
             environment=place.name,
-            place=shape.step("build").args["source"],
+            place=looks["repository"] if believed else shape.step("build").args["source"],
+            connection=looks.get("connection") if believed else None,
             migrations=place.weighing.migrations,
             defects=place.weighing.defects,
             risk=place.weighing.risk,
@@ -170,7 +185,12 @@ def _owners(shape: Shape) -> list[View]:
         )
         for place in shape.environments
         if place.weighing is not None
+        for believed in [_is_believed(looks["repository"], place.weighing)]
     ]
+
+
+def _is_believed(repository: str, weighing: Weighing) -> bool:
+    return is_address(repository) and any(fnmatchcase(repository, p) for p in weighing.repositories)
 
 
 def _commit(recorded: dict[str, Any], view: View) -> str:

@@ -137,6 +137,7 @@ def _assess(pipeline: ReleasePipeline) -> dict[str, Any] | None:
         return None
     return {
         "repository": assess.repository or pipeline.artifact.source,
+        "connection": assess.connection,
         "paths": list(assess.paths),
         "tag_prefix": assess.tag_prefix,
         "environment": assess.compared_with or pipeline.stages[-1].environment,
@@ -246,7 +247,12 @@ def _weighing(env: Environment) -> Weighing | None:
         return None
     risk = RiskPolicy.model_validate(env.assess.risk.model_dump())
     wanted = env.assess.defects
-    return Weighing(migrations=env.assess.migrations, defects=wanted.source if wanted else None, risk=risk)
+    return Weighing(
+        repositories=env.assess.repositories,
+        migrations=env.assess.migrations,
+        defects=wanted.source if wanted else None,
+        risk=risk,
+    )
 
 
 def _analysis(name: str, analysis: Analysis) -> AnalysisPlan:

@@ -57,8 +57,8 @@ class Step(Frozen):
 
     ========== =====================================================================================
     build      ``{source, command, timeout_s}``; paths relative to the spec folder
-    assess     ``{repository, paths, tag_prefix, environment, migrations, defects: DefectSource|None,
-               risk: RiskPolicy}``
+    assess     ``{repository, connection, paths, tag_prefix, environment, migrations,
+               defects: DefectSource|None, risk: RiskPolicy}``
     provision  ``{expires_s}``
     deploy     ``{weight: 100, promotes: true}``: all traffic at once, the old revision goes
     roll       ``{max_surge, max_unavailable, promotes: true}``: counts of replicas; all waves of a rolling
@@ -125,6 +125,8 @@ class BreakGlassPlan(Frozen):
 class Weighing(Frozen):
     """How an environment's owner tells the risk of what is to be released there."""
 
+    repositories: tuple[str, ...] = ()
+    """Patterns of the addresses that a pipeline may name instead of where the artifact is built from."""
     migrations: tuple[str, ...]
     """Patterns of the paths of files that migrate data."""
     defects: DefectSource | None = None

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from relman_plugins.domain.repository import is_address
 from relman_plugins.domain.status import Outcome
 from relman_plugins.domain.ticket import SYSTEMS
 from relman_plugins.plan.model import Shape, Step, StepKind
@@ -206,11 +207,12 @@ def _parity(shape: Shape, step: Step) -> str:
 
 def _assess(shape: Shape, step: Step) -> str:
     args, risk = step.args, step.args["risk"]
-    defects = args.get("defects")
+    defects, place = args.get("defects"), args.get("repository", "")
+    at = f" by {place}" if is_address(place) else ""
     open_too = f", and which defects are open in {defects['tracker']}" if defects else ""
     return (
-        f"looks at what changed since the version that is live in {args['environment']}{open_too}; the risk "
-        f"is medium from {risk['medium']} points on, high from {risk['high']}"
+        f"looks at what changed since the version that is live in {args['environment']}{at}{open_too}; the "
+        f"risk is medium from {risk['medium']} points on, high from {risk['high']}"
     )
 
 

@@ -99,6 +99,8 @@ def _limit(kind: str, context: dict[str, Any]) -> str:
             return f"must be more than {context['gt']:g}"
         case "path_inside":
             return "must be a relative path that stays inside the artifact"
+        case "repository":
+            return str(context["why"])
         case "path_within":
             return "must be a path from the repository's root that stays in it"
         case _:

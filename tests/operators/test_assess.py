@@ -12,6 +12,7 @@ import pytest
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Outcome
 from relman_plugins.steps.subjects import body_of, subject_of
+from tests.clients.git_http import HAS_GIT, LOGIN, GitServer
 from tests.clients.test_git import Source
 from tests.clients.trackers import Trackers
 from tests.steps import world as worlds
@@ -193,3 +194,36 @@ def test_defects_that_can_not_be_asked_about_are_a_risk_and_hold_up_nothing(
     release = world.open().finished("open")
     assert "open defects are not known: " in release.run("assess")["message"]
     assert factors(release) == {"unknown_defects": 10}
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, specs: None, tmp_path: Path) -> Iterator[GitServer]:
+    """A Git server that wants a login, whose repository the pipeline names."""
+    (tmp_path / "served").mkdir()
+    with GitServer(tmp_path / "served") as made:
+        made.login = LOGIN
+        host = {"conn_type": "http", "host": "127.0.0.1", "schema": "http", "port": made.port}
+        monkeypatch.setenv("AIRFLOW_CONN_GIT", json.dumps(host | {"login": "bot", "password": "secret"}))
+        monkeypatch.setenv("AIRFLOW__RELMAN__HOME", str(tmp_path / "home"))
+        where = f"assess: {{repository: {made.url}/checkout, connection: git}}\n"
+        text = worlds.SPECS["checkout.yaml"].replace("assess: {}\n", where)
+        monkeypatch.setitem(worlds.SPECS, "checkout.yaml", text)
+        yield made
+
+
+@pytest.mark.skipif(not HAS_GIT, reason="no git here; add it with: apt-get install git")
+def test_a_repository_elsewhere_is_signed_in_to_and_read(
+    elsewhere: GitServer, world: World, tmp_path: Path
+) -> None:
+    source = Source(tmp_path / "served" / "checkout")
+    source.commit("First", app_dot_py="1\n")
+    source.tag("v1.0.0")
+    source.commit("Data", migrations__1_dot_sql="x\n")
+    source.tag("v1.1.0")
+    shipped(world, "1.0.0", "before")
+    release = world.open().finished("open")
+    assert "medium risk (30 points): migrations/1.sql" in release.run("assess")["message"]
+    elsewhere.stop()
+    other = world.open(run_id="later").finished("open")
+    assert "can't be asked now (no answer); this is how it was at" in other.run("assess")["message"]
+    assert factors(other) == {"migrations": 30, "unknown_history": 30}

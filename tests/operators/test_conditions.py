@@ -9,6 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.risk import RiskPolicy
 from relman_plugins.domain.status import Decision
 from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.triggers.analysis import AnalysisTrigger
@@ -178,3 +179,13 @@ def test_the_owners_own_weights_can_leave_a_rule_out(world: World, source: Sourc
     release = released(world, source, app__a_dot_py="two\n")
     assert "low risk (0 points) by the weights of production" in release.run(GATE)["message"]
     assert "by the weights of production: low risk" in release.events(Kind.STEP_FINISHED)[1].data["message"]
+
+
+def test_an_owner_believes_those_addresses_of_repositories_only_that_are_listed() -> None:
+    from relman_plugins.operators.assess import _is_believed
+    from relman_plugins.plan.model import Weighing
+
+    mine = Weighing(repositories=("https://git.example/shop/*",), migrations=(), risk=RiskPolicy())
+    assert _is_believed("https://git.example/shop/checkout.git", mine)
+    for other in ("https://git.example.evil/shop/x", "https://git.example/other/x", "../shop", "*"):
+        assert not _is_believed(other, mine)

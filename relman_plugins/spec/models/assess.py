@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from relman_plugins.domain.defect import DefectSource, Tracker
+from relman_plugins.domain.repository import PATTERN, refused
 from relman_plugins.domain.risk import RiskPolicy, Weights
 from relman_plugins.spec.models.base import ConnectionId, Line, Name, Path, SpecModel
 
@@ -22,6 +23,16 @@ def _within(path: str) -> str:
 
 PathWithin = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_within)]
 """A path from the root of a repository that stays in it."""
+
+
+def _repository(text: str) -> str:
+    if why := refused(text):
+        raise PydanticCustomError("repository", "is no repository", {"why": why})
+    return text
+
+
+Repository = Annotated[Path, AfterValidator(_repository), Field(json_schema_extra={"pattern": PATTERN})]
+"""A directory in a Git repository, relative to the file, or the repository's address over HTTP."""
 
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00\n\r]*$")]
 """A pattern of paths: `*` for anything, `?` for one character, `[…]` for one of several."""
@@ -70,6 +81,8 @@ class EnvironmentAssess(SpecModel):
     All of the repository that the artifact's source lies in is looked at, from what is live here.
     """
 
+    repositories: Patterns = ()
+    """Addresses, by patterns, of repositories that a pipeline may name instead: the owner believes those."""
     migrations: Patterns = MIGRATIONS
     """Files that migrate data, by patterns of their paths."""
     defects: Defects | None = None
@@ -81,8 +94,12 @@ class EnvironmentAssess(SpecModel):
 class Assess(SpecModel):
     """Looking at what changed since the version that is live, before anybody is asked."""
 
-    repository: Path | None = None
-    """A directory in the Git repository, relative to this file. By default the artifact's source."""
+    repository: Repository | None = None
+    """The Git repository: a directory in it, relative to this file, or its address over HTTP.
+
+    By default the artifact's source."""
+    connection: ConnectionId | None = None
+    """Airflow connection id that signs in to the repository's server, which its host must be."""
     paths: Annotated[tuple[PathWithin, ...], Field(max_length=50)] = ()
     """What of the repository belongs to the service, from the repository's root; all of it unless given."""
     tag_prefix: Annotated[str, StringConstraints(max_length=63, pattern=r"^[A-Za-z0-9._/@-]*$")] = "v"

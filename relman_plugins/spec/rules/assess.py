@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from relman_plugins.domain.repository import is_address
 from relman_plugins.domain.risk import RiskPolicy
 from relman_plugins.spec.bundle import Bundle, number_at, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
@@ -72,4 +73,15 @@ def defects(bundle: Bundle) -> Iterator[Diagnostic]:
             yield finding(document, place, "RM710", message, key=True, hint=hint)
 
 
-RULES = (compared, bounds, unused, defects)
+def signing_in(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A connection signs in to the server of an address; a directory has none."""
+    text = text_at(bundle.pipeline.root, "assess", "repository")
+    if text_at(bundle.pipeline.root, "assess", "connection") is None or (text and is_address(text)):
+        return
+    message = "the repository is a directory on the worker: no connection is used for it"
+    hint = "write its address over HTTP, or remove connection:"
+    place = ("assess", "connection")
+    yield finding(bundle.pipeline, place, "RM207", message, key=True, hint=hint, severity="warning")
+
+
+RULES = (compared, bounds, unused, defects, signing_in)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from relman_plugins.domain.repository import is_address
 from relman_plugins.spec.bundle import Bundle, Path_, entries, is_name, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.files import is_there
@@ -79,7 +80,7 @@ def files(bundle: Bundle) -> Iterator[Diagnostic]:
     """Directories and files that a release will read; a worker may have them where this machine has not."""
     for path, wanted in FILES:
         text = text_at(bundle.pipeline.root, *path)
-        if not text or "\x00" in text or is_there(bundle.folder / text, wanted):
+        if not text or "\x00" in text or is_address(text) or is_there(bundle.folder / text, wanted):
             continue
         message = f"{quoted(path[-1])} names {quoted(text)}, but there is no such {wanted} on this machine"
         hint = f"the path is relative to the folder of {quoted(Path(bundle.pipeline.path).name)}"

@@ -1,0 +1,42 @@
+"""Addresses of Git repositories: which are ones at all, and which of them are used."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 300
+
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
+_PATH = r"(?:/[A-Za-z0-9_~+%][A-Za-z0-9._~+%-]*)+/?"
+_REMOTE = r"[\w.+-]+@[\w.-]+:"
+
+ADDRESS = re.compile(rf"https?://(?P<host>{_HOST}){_PATH}")
+"""Over HTTP, with a host and a path; without login, query, fragment, and parts that begin with a dot."""
+
+_NO_PLACE = re.compile(rf"^-|::|://|^{_REMOTE}|[\x00-\x1f\x7f]")
+"""What Git takes for something else than a directory here: other protocols, its helpers, its options."""
+
+PATTERN = rf"^(?:https?://{_HOST}{_PATH}|(?!-)(?!.*(?:::|://))(?!{_REMOTE})[^\x00-\x1f\x7f]*)$"
+"""Either of both, for editors."""
+
+
+def is_address(text: str) -> bool:
+    """Say whether a text is meant for an address, usable or not, and not for a directory."""
+    return bool(_NO_PLACE.search(text))
+
+
+def refused(text: str) -> str:
+    """Return why an address is not used, in words; empty for one that is, and for a directory."""
+    if not is_address(text) or (len(text) <= LONGEST and ADDRESS.fullmatch(text)):
+        return ""
+    if re.match(r"https?://[^/]*@", text):
+        return "must not carry a login; give assess a connection: that has it"
+    return "must be a directory, or an address such as https://git.example.com/shop/checkout.git"
+
+
+def host_of(address: str) -> str:
+    """Return the host of an address, with its port if it has one, in lower case."""
+    found = ADDRESS.fullmatch(address)
+    if found is None:
+        raise ValueError(f"no address of a repository: {address[:80]!r}")
+    return found["host"].lower()
