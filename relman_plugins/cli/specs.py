@@ -78,7 +78,8 @@ def plan(
     text = render_text(release) if form is PlanFormat.TEXT else render_mermaid(release)
     typer.echo(shown(text), nl=False)
     if found and form is PlanFormat.TEXT:
-        typer.echo(shown("\n" + "\n".join(_risk(found)) + "\n"), nl=False)
+        lines = [*_risk(found), *_by_owners(release, file, str(since))]
+        typer.echo(shown("\n" + "\n".join(lines) + "\n"), nl=False)
 
 
 def _assessed(release: ReleasePlan, file: Path, since: str) -> Assessment:
@@ -109,6 +110,29 @@ def _assessed(release: ReleasePlan, file: Path, since: str) -> Assessment:
     except ClientError as error:
         raise Stop(Exit.USAGE, f"--since: {error}") from error
     return assess(changes, Circumstances(live=since), RiskPolicy.model_validate(step.args["risk"]))
+
+
+def _by_owners(release: ReleasePlan, file: Path, since: str) -> Iterator[str]:
+    """Yield what the owners of environments make of what is checked out, where their rules depend on it."""
+    from relman_plugins.clients.git import Wanted, change_set
+    from relman_plugins.domain.change_set import ChangeSet
+    from relman_plugins.domain.risk import Circumstances, assess
+    from relman_plugins.errors import ClientError
+
+    source = (file.parent / release.shape.step("build").args["source"]).resolve()
+    for place in release.shape.environments:
+        if place.weighing is None:
+            continue
+        migrations = place.weighing.migrations
+        wanted = Wanted(release.options.version, since, checkout=True, migrations=migrations)
+        try:
+            changes = change_set(source, wanted)
+        except ClientError as error:
+            changes = ChangeSet(unknown=str(error))
+        found = assess(changes, Circumstances(live=since), place.weighing.risk)
+        yield f"by the weights of {place.name}, of what is checked out: {found.headline()}"
+        for one in found.contributions:
+            yield f"  +{one.points:<3} {one.reason}"
 
 
 def _risk(found: Assessment) -> Iterator[str]:

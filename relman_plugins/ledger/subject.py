@@ -144,16 +144,30 @@ def _assessed(events: Sequence[Event]) -> dict[str, Any]:
         "assessment": {
             "risk": data["risk"],
             "headline": data["headline"],
-            "reasons": [f"{c['reason']} (+{c['points']})" for c in data["contributions"]],
+            "reasons": _reasons(data),
             "live": data["circumstances"]["live"],
             "commit": changes["head"],
             "commits": [f"{c['id'][:9]} {c['subject']}" for c in changes["commits"][:MOST_COMMITS]],
             "commit_count": changes["commit_count"],
             "authors": [a["name"] or a["email"] for a in data["authors"]],
             "issues": changes["issues"],
+            **_by_owners(data),
             "digest": digest_of(data),
         }
     }
+
+
+def _by_owners(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what the owners of environments make of it, by name; nothing where no rule of theirs depends."""
+    found = {
+        name: {"headline": one["headline"], "reasons": _reasons(one)}
+        for name, one in (data.get("environments") or {}).items()
+    }
+    return {"environments": found} if found else {}
+
+
+def _reasons(data: dict[str, Any]) -> list[str]:
+    return [f"{c['reason']} (+{c['points']})" for c in data["contributions"]]
 
 
 def _not_needed(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> dict[str, Any]:

@@ -29,12 +29,16 @@ def assessed(event: Event, data: dict[str, Any]) -> tuple[str | Block, ...]:
     text = (
         f"{_MARKS.get(data['risk'], '•')} *{plain(data['headline'])}*{since}{': ' + sizes if sizes else ''}"
     )
+    owners = [
+        f"• by the weights of {plain(name, 60)}: {plain(one['headline'], 60)}"
+        for name, one in (data.get("environments") or {}).items()
+    ]
     findings = [f"• {plain(c['reason'], 300)} (+{c['points']})" for c in data["contributions"]]
     commits = [f"{code(c['id'][:9])} {plain(c['subject'], 120)}" for c in changes["commits"]]
     more = changes["commit_count"] - _SHOWN
     return (
         text,
-        *([section(*findings[:_SHOWN])] if findings else []),
+        *([section(*findings[:_SHOWN], *owners)] if findings or owners else []),
         *([section(*commits[:_SHOWN], *([f"… and {more} more"] if more > 0 else []))] if commits else []),
         *([context(f"issues: {plain(', '.join(changes['issues']), 500)}")] if changes["issues"] else []),
     )

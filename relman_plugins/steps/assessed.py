@@ -14,6 +14,10 @@ def told(subject: dict[str, Any], escape: Callable[[str], str]) -> str:
     lines = [f"- {escape(reason)}" for reason in found["reasons"]] or ["- nothing counts"]
     since = f" since `{found['live']}`" if found["live"] else ""
     text = f"**Risk: {escape(found['headline'])}**\n\n" + "\n".join(lines) + "\n\n"
+    for name, one in (found.get("environments") or {}).items():
+        lines = [f"- {escape(reason)}" for reason in one["reasons"]] or ["- nothing counts"]
+        by = f"**By the weights of `{name}`: {escape(one['headline'])}**"
+        text += f"{by}\n\n" + "\n".join(lines) + "\n\n"
     if found["commits"]:
         more = found["commit_count"] - len(found["commits"])
         commits = [f"- {escape(commit)}" for commit in found["commits"]]

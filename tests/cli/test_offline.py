@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import ROOT, environment, relman
+from tests.clients.test_git import Source
 
 GOOD = """\
 apiVersion: relman/v1
@@ -102,6 +103,26 @@ def test_what_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
         done = relman(*args)
         assert (done.returncode, done.stdout) == (2, "")
         assert str(tmp_path) in done.stderr
+
+
+def test_a_plan_says_what_changed_and_what_the_owners_of_environments_make_of_it(folder: Path) -> None:
+    source = Source(folder / "src")
+    source.commit("First", app_dot_py="1\n")
+    source.tag("v1.0.0")
+    source.commit("Data", migrations__1_dot_sql="x\n")
+    source.tag("v1.1.0")
+    spec = folder / "shop.yaml"
+    spec.write_text(GOOD.replace("stages:", "assess: {risk: {weights: {migrations: 0}}}\nstages:"))
+    (folder / "people.yaml").write_text(
+        "apiVersion: relman/v1\nkind: People\npeople: {bob: {airflow: bob}, ann: {airflow: ann}}\n"
+        "groups: {board: [bob, ann]}\n"
+    )
+    rule = "gates: [{approval: board, when: risk > low}]\n"
+    (folder / "environments" / "staging.yaml").write_text(STAGING + rule)
+    said = relman("plan", spec, "--version", "1.1.0", "--since", "1.0.0").stdout
+    assert "1 of board (bob, ann); only if risk > low by the weights of staging" in said
+    assert "since 1.0.0: low risk (0 points)" in said
+    assert "by the weights of staging, of what is checked out: medium risk (30 points)" in said
 
 
 def test_a_plan_is_shown_in_three_forms(folder: Path) -> None:

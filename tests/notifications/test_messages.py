@@ -50,8 +50,10 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
             },
             "circumstances": {"live": "1.0.0"},
             "authors": [{"name": "Ann", "email": "ann@example.org"}],
+            "environments": {"production": {"headline": "high risk (60 points)"}},
         },
         [
+            "• by the weights of production: high risk (60 points)",
             "🟡 medium risk (40 points) since 1.0.0: 12 commits, 3 files, 1 author",
             "db/1.sql (+30)",
             "aaaaaaaaa Move data",

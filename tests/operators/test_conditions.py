@@ -172,6 +172,7 @@ def test_no_pipeline_chooses_what_the_owner_of_an_environment_weighs(
     assert {c["factor"] for c in owners["contributions"]} >= {"migrations", "configuration"}
     assert isinstance(release.run(GATE), TaskDeferred)
     assert [u.id for u in comms[-1].assigned_users] == ["bob"]
+    assert "**By the weights of `production`: high risk \\(40 points\\)**" in comms[-1].body
 
 
 @pytest.mark.parametrize("written", [("gates: []", OWNERS)])
