@@ -53,8 +53,8 @@ class Weights(Frozen):
     """The plan guards the release less well than the live release's did: a gate or a suite is gone."""
     older_version: Points = 30
     """The version is older than the one that is live."""
-    first_release: Points = 10
-    """Nothing is live yet, so there is nothing to go back to."""
+    first_release: Points = 20
+    """Nothing is live yet: there is nothing to compare with, and nothing to go back to."""
     unknown_history: Points = 30
     """It is not known what changed."""
     untagged: Points = 5

@@ -78,6 +78,12 @@ def test_the_same_findings_do_not_count_twice() -> None:
     assert "unknown_history" not in factors(ChangeSet(unknown="no tag"), Circumstances())
 
 
+@pytest.mark.parametrize("changes", [change(), ChangeSet(unknown="no repository")])
+def test_what_is_new_is_no_low_risk(changes: ChangeSet) -> None:
+    """Else a service by another name, with which nothing can be compared, would need nobody."""
+    assert assess(changes, Circumstances(), RiskPolicy()).risk is Risk.MEDIUM
+
+
 @pytest.mark.parametrize(("points", "risk"), [(19, "low"), (20, "medium"), (49, "medium"), (50, "high")])
 def test_bounds_are_inclusive(points: int, risk: str) -> None:
     policy = RiskPolicy(weights=Weights(emergency=points))

@@ -100,7 +100,7 @@ def test_what_cannot_be_found_out_is_a_risk_and_no_error(world: World) -> None:
 def test_the_first_release_has_nothing_to_be_compared_with(world: World, source: Source) -> None:
     release = world.open("1.0.0").finished("open")
     release.run("assess")
-    assert factors(release) == {"first_release": 10}
+    assert factors(release) == {"first_release": 20}
 
 
 def test_the_commit_on_record_counts_even_without_a_tag(world: World, source: Source) -> None:
@@ -146,8 +146,8 @@ def test_a_plan_that_guards_less_than_the_live_one_counts(world: World, source: 
 
 def test_a_dry_run_assesses_too(world: World, source: Source) -> None:
     release = world.open(dry_run=True).finished("open")
-    assert "low risk" in release.run("assess")["message"]
-    assert assessed(release)["risk"] == "low"
+    assert "medium risk" in release.run("assess")["message"]
+    assert assessed(release)["risk"] == "medium"
 
 
 def with_defects(monkeypatch: pytest.MonkeyPatch) -> None:
