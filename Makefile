@@ -7,7 +7,7 @@ PYTHON := $(VENV)/bin/python
 TESTS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test quick bench lint types arch docs check constraints format clean
+.PHONY: help setup demo up test quick bench canaries lint types arch docs check constraints format clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ quick: $(READY)  ## The tests that start no Airflow, browser or database server
 
 bench: $(READY)  ## What relman costs beside a hand-written DAG, as a table; ARGS=--quick for a try
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+canaries: $(READY)  ## Judges compared on simulated canaries, tables and plots into docs; ARGS="--runs 100" for a try
+	@$(PYTHON) -m benchmarks.canaries $(ARGS)
 
 lint: $(READY)  ## ruff: rules and format
 	@$(VENV)/bin/ruff check .

@@ -93,17 +93,21 @@ def judged(document: Document) -> Report:
     return replace(report, more={"looks": end})
 
 
-def family(logs: Sequence[float]) -> list[float]:
-    """Return for each e-value the smallest mean over the sets it belongs to (logarithms)."""
-    ordered = sorted(range(len(logs)), key=lambda i: logs[i])
+def family(logs: Sequence[float], needed: float = -math.inf) -> list[float]:
+    """Return for each e-value the smallest mean over the sets it belongs to (logarithms).
+
+    One below ``needed`` is returned as it is: its smallest mean is smaller still.
+    """
+    import numpy as np
+
+    ordered = np.sort(np.asarray(logs, np.float64))
+    sizes = np.log(np.arange(1, ordered.size + 1))
     adjusted = []
-    for i, own in enumerate(logs):
-        least, total = own, own
-        for count, other in enumerate((j for j in ordered if j != i), start=2):
-            top = max(total, logs[other])
-            total = top + math.log(math.exp(total - top) + math.exp(logs[other] - top))
-            least = min(least, total - math.log(count))
-        adjusted.append(least)
+    for own in logs:
+        if own >= needed:
+            others = np.delete(ordered, int(np.searchsorted(ordered, own)))
+            own = float((np.logaddexp.accumulate(np.concatenate(([own], others))) - sizes).min())
+        adjusted.append(own)
     return adjusted
 
 
@@ -118,7 +122,7 @@ def _harm(followed: Sequence[_Followed], needed: float, looks: int) -> tuple[int
         padded = np.pad(one.path.harm, (0, looks - one.path.harm.size), mode="edge")
         suspicious |= padded >= needed
     for look in np.flatnonzero(suspicious) + 1:
-        adjusted = family([one.harmful(int(look)) for one in followed])
+        adjusted = family([one.harmful(int(look)) for one in followed], needed)
         guilty = {o.metric.name for o, e in zip(followed, adjusted, strict=True) if e >= needed}
         if guilty:
             return int(look), guilty

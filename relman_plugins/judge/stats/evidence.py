@@ -42,6 +42,8 @@ _CALM_WEIGHTS = np.log([0.15, 0.45, 0.2, 0.1, 0.1])
 """The bets against "harm beyond tolerance": on these ratios, and with which part of the stake."""
 _LARGEST = 200_000
 """Above so many requests in a look the binomial split is used: it needs no sum over all splits."""
+_EXACTLY = 5000
+"""So many looks have the better bet; after that, either is."""
 _OFTEN = 0.05
 """Share of bad requests below which the binomial split is as good."""
 
@@ -138,7 +140,7 @@ def harm(rates: Rates, allowed: float = 1.0, *, requests: bool = True) -> Array:
             (rates.bad > _OFTEN * total) & (total <= _LARGEST) & (rates.control > 0) & (rates.experiment > 0)
         )
         whole = np.all([np.floor(part) == part for part in rates], axis=0)
-        for i in np.flatnonzero(often & whole):
+        for i in np.flatnonzero(often & whole)[:_EXACTLY]:
             control, experiment = int(rates.control[i]), int(rates.experiment[i])
             gains[i] = split_gains(
                 int(rates.experiment_bad[i]), int(rates.bad[i]), control, experiment, RATIOS
@@ -179,11 +181,13 @@ def interval(rates: Rates, alpha: float) -> tuple[float | None, float | None]:
     all bets has not reached 1/alpha. None is an end beyond a thousandth or a thousand.
     """
     bets = np.concatenate((1 / RATIOS[::-1], [1.0], RATIOS))
-    tried = np.exp(np.linspace(-np.log(1000), np.log(1000), 1201))
+    tried = np.exp(np.linspace(-np.log(1000), np.log(1000), 601))
+    alike, which = np.unique(rates.share, return_inverse=True)  # looks with the same share are one
+    whole = Rates(*(np.bincount(which, part, alike.size).astype(np.float64) for part in rates))
 
     def likelihood(ratios: Array) -> Array:
-        whole: Array = rate_gains(rates, ratios, 1.0).sum(axis=0)
-        return whole
+        gained: Array = rate_gains(whole, ratios, 1.0).sum(axis=0)
+        return gained
 
     mixture = log_sum(likelihood(bets) - np.log(bets.size))
     kept = np.flatnonzero(mixture - likelihood(tried) < -np.log(alpha))
