@@ -67,6 +67,13 @@ def test_a_bad_file_is_a_message_and_exit_code_2(tmp_path: Path, text: str) -> N
     assert relman("judge", tmp_path).returncode == 2
 
 
+def test_ten_megabytes_are_judged(tmp_path: Path) -> None:
+    values = [n * 1.000001 % 977 for n in range(300_000)]
+    done = judged(tmp_path, metrics=[{"name": "m", "control": values, "experiment": values[::-1]}])
+    assert (tmp_path / "numbers.json").stat().st_size > 10_000_000
+    assert (done.returncode, done.stdout[:5]) == (0, "pass:")
+
+
 def test_numpy_is_not_loaded_before_something_is_judged() -> None:
     code = (
         "import sys, relman_plugins.cli.main, relman_plugins.judge.run, relman_plugins.judge.document; "

@@ -74,7 +74,10 @@ def test_no_harm_beyond_the_tolerance_stops_early_too() -> None:
     ],
 )
 def test_what_stays_undecided(metric: dict[str, Any], more: dict[str, Any], verdict: str) -> None:
-    assert judged(SAME | metric, **more).verdict.value == verdict
+    report = judged(SAME | metric, **more)
+    assert report.verdict.value == verdict
+    if verdict == "inconclusive":
+        assert report.more["looks"] == 20
 
 
 @pytest.mark.parametrize(
