@@ -27,7 +27,7 @@ class _Strict(Frozen):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True, allow_inf_nan=False)
 
 
-Ratio = Annotated[float, Field(ge=0)]
+Ratio = Annotated[float, Field(ge=0, le=1e6)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$")]
@@ -56,7 +56,7 @@ class Outliers(_Strict):
     """What happens to extreme values."""
 
     strategy: Literal["keep", "remove"] = "keep"
-    factor: Annotated[float, Field(gt=0)] = 3.0
+    factor: Annotated[float, Field(gt=0, le=1e6)] = 3.0
     """Distance of the fences from the quartiles, in interquartile ranges."""
     reduce_sensitivity: bool = True
     """Nothing between the 1st and the 99th percentile is an outlier."""
@@ -89,7 +89,7 @@ class MetricData(_Strict):
     """``threshold``: how many looks at the beginning are left out."""
     objective: Annotated[float, Field(gt=0, lt=1)] | None = None
     """``slo``: the share of requests that must be good."""
-    min_samples: Ratio | None = None
+    min_samples: Annotated[float, Field(ge=0)] | None = None
     """What each arm must have had; None is the method's own."""
     buckets: list[float] = Field(default_factory=list)
     """``sequential``: upper bounds of a histogram; each look is then a list of counts, one above."""
@@ -111,7 +111,7 @@ class Window(_Strict):
 
     long: Duration
     short: Duration
-    burn_rate: Annotated[float, Field(gt=0)]
+    burn_rate: Annotated[float, Field(gt=0, le=1e6)]
     severity: Literal["page", "ticket"] = "page"
 
 

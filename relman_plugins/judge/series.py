@@ -10,6 +10,8 @@ from relman_plugins.judge.document import BadDocument, kind_of
 NAN = "NaN"
 LARGEST = 1e300
 """Beyond this, sums and differences would leave the range of numbers."""
+MOST = 1e15
+"""Of what is counted. Beyond this, one more makes no difference to a number."""
 
 
 def numbers(values: list[Any], path: str) -> list[float]:
@@ -44,6 +46,7 @@ def pair(value: Any, path: str) -> tuple[float, float]:
         raise BadDocument(path, f'expected [bad, total] or "NaN"; found {kind_of(value)}')
     bad, total = (number(part, f"{path}[{i}]") for i, part in enumerate(value))
     for i, part in enumerate((bad, total)):
+        _countable(part, f"{path}[{i}]")
         if math.isnan(part):
             raise BadDocument(
                 f"{path}[{i}]", 'expected a number; a look without an answer is "NaN" as a whole'
@@ -61,7 +64,13 @@ def counts(values: list[Any], path: str) -> list[float]:
     for i, value in enumerate(found):
         if value < 0:
             raise BadDocument(f"{path}[{i}]", f"{value:g} is negative; expected a count")
+        _countable(value, f"{path}[{i}]")
     return found
+
+
+def _countable(value: float, path: str) -> None:
+    if value > MOST:
+        raise BadDocument(path, f"{value:g} is more than anybody counts; at most {MOST:g}")
 
 
 def counts_by_exposure(values: list[Any], path: str) -> list[tuple[float, float]]:
@@ -75,7 +84,7 @@ def counts_by_exposure(values: list[Any], path: str) -> list[tuple[float, float]
             raise BadDocument(here, f"expected a count or [count, exposure]; found {kind_of(value)}")
         else:
             count, exposure = counts(value, here)
-            if count > 0 and not exposure > 0:
+            if count > 0 and not exposure >= 1 / MOST:
                 raise BadDocument(f"{here}[1]", f"expected what the count of {count:g} rests on, above 0")
             found.append((count, exposure))
     return found
