@@ -99,9 +99,11 @@ def test_airflow_lists_the_provider_its_plugin_and_its_connection_types(installe
     assert plugin["source"].startswith("relman==0.1.0")
     hooks = {h["connection_type"]: h for h in installed.airflow("providers", "hooks")}
     assert {name for name in hooks if name.startswith("relman_")} == {
+        "relman_jira",
         "relman_ledger",
         "relman_prometheus",
         "relman_sandbox",
+        "relman_servicenow",
         "relman_signing",
     }
     assert "relman" in installed.run("airflow", "config", "list", "--section", "relman")
