@@ -13,6 +13,7 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -218,7 +219,11 @@ def _bound(limits: dict[str, Any]) -> None:
         (resource.RLIMIT_FSIZE, int(limits["transfer"])),
         (resource.RLIMIT_CPU, int(limits["seconds"]) + 1),
     ):
-        resource.setrlimit(which, (most, most))
+        hard = resource.getrlimit(which)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        # macOS has no limit of address space that could be set.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(which, (most, most))
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ _PASSED_ON = (
 )
 """What of the environment the process needs to reach a server; connections and keys are in the rest."""
 
-_MOST_ANSWER = 4 * 1024 * 1024
+_MOST_ANSWER = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
