@@ -21,7 +21,7 @@ def release(world: World, comms: list[Any]) -> Release:
     return world.open().past_the_gate()
 
 
-def tested_again(release: Release) -> None:
+def another_result(release: Release) -> None:
     """Let a suite before the gate have another result than what was shown."""
     suite = {"suite": "one", "tests": 3, "failures": 1, "errors": 0, "skipped": 0, "passed": False}
     release.says(Kind.SUITE_FINISHED, "staging.one", **suite)
@@ -32,7 +32,7 @@ def rounds(release: Release) -> list[int]:
 
 
 def test_what_differs_is_refused_with_a_message_and_an_event(release: Release) -> None:
-    tested_again(release)
+    another_result(release)
     with pytest.raises(AirflowFailException, match=r"other results of tests \(staging\.one\)"):
         release.run(FIRST)
     (refused,) = release.events(Kind.STEP_REFUSED)
@@ -41,7 +41,7 @@ def test_what_differs_is_refused_with_a_message_and_an_event(release: Release) -
 
 
 def test_a_cleared_gate_asks_again_for_what_would_ship_now(release: Release) -> None:
-    tested_again(release)
+    another_result(release)
     waiting = release.run(GATE, try_number=2)
     assert isinstance(waiting, TaskDeferred)
     with pytest.raises(AirflowFailException, match="is open, not approved"):
@@ -64,7 +64,7 @@ def test_a_no_stays_a_no_however_often_the_gate_is_cleared(world: World, comms: 
     for attempt in (1, 2):
         with pytest.raises(AirflowFailException, match="rejected by alice"):
             release.resume(GATE, waiting, {"state": "rejected"}, attempt)
-    tested_again(release)
+    another_result(release)
     with pytest.raises(AirflowFailException, match="rejected by alice"):
         release.run(GATE, try_number=3)
     assert rounds(release) == [1]
