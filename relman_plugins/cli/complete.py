@@ -72,6 +72,13 @@ def policies(incomplete: str) -> list[str]:
     return _starting([*scaffold.policies(_specs()), scaffold.NO_POLICY], incomplete)
 
 
+def groups(incomplete: str) -> list[str]:
+    """Return the groups of the people there are."""
+    from relman_plugins.cli import scaffold
+
+    return _starting(scaffold.groups_in(_specs()), incomplete)
+
+
 def kinds(incomplete: str) -> list[str]:
     """Return the kinds of events."""
     from relman_plugins.domain.event import Kind

@@ -43,7 +43,10 @@ def new(
     approvers: Annotated[
         str,
         typer.Option(
-            "--approvers", help="Airflow users who may approve, separated by commas.", show_default=False
+            "--approvers",
+            help="Airflow users who may approve, separated by commas; or one group of people.yaml.",
+            autocompletion=complete.groups,
+            show_default=False,
         ),
     ] = "",
     owner: Annotated[
@@ -71,13 +74,15 @@ def new(
     policy = policy or _asked("Way of working", DEFAULT_POLICY, [*known, NO_POLICY], form)
     if policy != NO_POLICY and policy not in known:
         raise Stop(Exit.USAGE, f"--policy {policy!r}: expected one of {', '.join([*known, NO_POLICY])}")
+    users, group = _approvers(approvers, folder)
     wanted = Wanted(
         name=name,
         owner=owner or f"team-{name}",
         policy=policy,
         source=_relative(source or Path.cwd(), folder),
         environments=_names("--environments", environments),
-        approvers=[a.strip() for a in approvers.split(",") if a.strip()],
+        approvers=users,
+        group=group,
     )
     written, kept = _write(list(files(folder, wanted)))
     _check(target, written)
@@ -90,7 +95,24 @@ def new(
     typer.echo(shown(_next(wanted, target, folder, written)))
 
 
+def _approvers(text: str, folder: Path) -> tuple[list[str], str]:
+    """Return the users who may approve, or the group of ``folder`` that may."""
+    from relman_plugins.cli.scaffold import groups_in
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    groups = [name for name in names if name in groups_in(folder)]
+    if groups and len(names) > 1:
+        raise Stop(
+            Exit.USAGE,
+            f"--approvers {text!r}: {groups[0]} is a group of {folder / 'people.yaml'}, and a group is given "
+            "alone; name one group, or users, who get a group of their own where there is no people.yaml yet",
+        )
+    return ([], groups[0]) if groups else (names, "")
+
+
 def _next(wanted: Any, target: Path, folder: Path, written: list[Path]) -> str:
+    from relman_plugins.cli.scaffold import groups_in
+
     people, environment = folder / "people.yaml", folder / "environments" / f"{wanted.environments[0]}.yaml"
     steps = [f"{target}: say how it is built and tested"]
     if environment in written:
@@ -102,7 +124,8 @@ def _next(wanted: Any, target: Path, folder: Path, written: list[Path]) -> str:
     if people not in written and wanted.approvers:
         steps.append(
             f"{people} was there and is kept, so --approvers {','.join(wanted.approvers)} was not used: "
-            f"see that the group named in {target} has them"
+            f"see that the group named in {target} has them, or give --approvers one of its groups "
+            f"({', '.join(groups_in(folder)) or 'none yet'})"
         )
     steps += [
         f"relman plan {target}",

@@ -31,6 +31,8 @@ class Wanted:
     environments: Sequence[str]
     approvers: Sequence[str]
     """Airflow user ids; placeholders are written when there are none."""
+    group: str = ""
+    """The group of an existing people.yaml that approves before the last environment changes."""
 
 
 def shipped() -> Path:
@@ -67,7 +69,15 @@ def files(folder: Path, wanted: Wanted) -> Iterator[tuple[Path, str]]:
         target = folder / "people.yaml"
         yield target, _modeline(target, schema) + _people(groups, wanted.approvers)
     target = folder / f"{wanted.name}.yaml"
-    yield target, _modeline(target, schema) + _pipeline(wanted)
+    # Gates of policies and pipelines add up: a group that a policy asks already is not asked twice.
+    asked = wanted.group if wanted.group not in groups else ""
+    yield target, _modeline(target, schema) + _pipeline(wanted, asked)
+
+
+def groups_in(folder: Path) -> list[str]:
+    """Return the groups of people that there are in ``folder``, as far as its people.yaml can be read."""
+    found = _read(folder / "people.yaml").get("groups")
+    return [name for name in found if isinstance(name, str)] if isinstance(found, dict) else []
 
 
 def plain(text: str) -> str:
@@ -77,13 +87,14 @@ def plain(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _pipeline(wanted: Wanted) -> str:
+def _pipeline(wanted: Wanted, asked: str) -> str:
     extends = ""
     if wanted.policy != NO_POLICY:
         extends = (
             f"extends: [{plain(wanted.policy)}] # what that means stands in policies/{wanted.policy}.yaml\n\n"
         )
     first, *others = map(_stage, wanted.environments)
+    gate = f"    gates: [{{approval: {plain(asked)}}}]\n" if asked else ""
     return f"""\
 # How {wanted.name} is released. `relman plan` shows what a release does; `relman validate` checks this file.
 apiVersion: relman/v1
@@ -106,7 +117,7 @@ metadata:
 stages:
   - environment: {first}
     # suites: [smoke]
-{"".join(f"  - environment: {stage}{chr(10)}" for stage in others)}
+{"".join(f"  - environment: {stage}{chr(10)}" for stage in others)}{gate}
 # notify:
 #   slack: "#rel-{wanted.name}"
 """

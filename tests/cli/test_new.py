@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from relman_plugins.cli.new import new
 from relman_plugins.domain.identity import NAME_PATTERN
-from relman_plugins.spec.api import check
+from relman_plugins.plan.compile import compile_shape
+from relman_plugins.spec.api import check, load_pipeline
 from tests.cli.command import ROOT, relman
 
 POLICIES = sorted(file.stem for file in (ROOT / "release_specs" / "policies").glob("*.yaml"))
@@ -71,6 +72,51 @@ def test_what_is_written_says_what_to_do_next(tmp_path: Path, monkeypatch: pytes
     assert "release_specs/people.yaml" in again["kept"]
     third = relman("new", "desk", "--approvers", "carol")
     assert "so --approvers carol was not used" in third.stdout
+
+
+PEOPLE = """\
+apiVersion: relman/v1
+kind: People
+people: {alice: {airflow: alice}, bob: {airflow: bob}, carol: {airflow: carol}}
+groups: {leads: [alice, bob], release-managers: [alice, bob, carol]}
+"""
+
+
+@pytest.mark.parametrize("environments", ["qa,production", "production"])
+@pytest.mark.parametrize(
+    ("policy", "group", "asked"),
+    [
+        ("none", "leads", ["leads"]),
+        ("agile", "leads", ["release-managers", "leads"]),
+        ("agile", "release-managers", ["release-managers"]),
+    ],
+)
+def test_a_group_there_is_may_approve(
+    tmp_path: Path, policy: str, group: str, asked: list[str], environments: str
+) -> None:
+    specs = tmp_path / "specs"
+    specs.mkdir()
+    (specs / "people.yaml").write_text(PEOPLE)
+    args = ("--policy", policy, "--environments", environments, "--approvers", group, "--folder", specs)
+    done = relman("new", "shop", *args)
+    assert done.returncode == 0, done.stderr
+    assert "was not used" not in done.stdout
+    found = load_pipeline(specs / "shop.yaml")
+    assert found.documents is not None
+    steps = compile_shape(found.documents).steps
+    assert {s.environment for s in steps if s.kind == "approval"} == {"production"}
+    assert sorted(s.args["group"] for s in steps if s.kind == "approval") == sorted(asked)
+    assert (specs / "people.yaml").read_text() == PEOPLE
+
+
+def test_a_group_is_given_alone(tmp_path: Path) -> None:
+    specs = tmp_path / "specs"
+    specs.mkdir()
+    (specs / "people.yaml").write_text(PEOPLE)
+    mixed = relman("new", "shop", "--approvers", "leads,carol", "--folder", specs)
+    assert (mixed.returncode, "a group is given alone" in " ".join(mixed.stderr.split())) == (2, True)
+    users = relman("new", "shop", "--approvers", "carol", "--folder", specs)
+    assert "give --approvers one of its groups (leads, release-managers)" in users.stdout
 
 
 def test_what_is_there_stays_as_it_is(tmp_path: Path) -> None:
