@@ -59,7 +59,7 @@ class ApprovalSensor(AskingOperator):
             subject=subject,
             headline=f"{run.shape.pipeline} {run.plan.options.version} → {run.step.environment}: approve?",
             renews=renews,
-            body=glass_of(found) + body_of(run, subject, *asked(run)),
+            body=lambda gate: glass_of(found) + body_of(run, gate, *asked(run)),
         )
         return self.settle(context, run, gate)
 

@@ -9,10 +9,10 @@ from urllib.parse import quote
 from relman_plugins import settings
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.follow_up import GIVE, NONE
-from relman_plugins.plan.words import duration, plural
+from relman_plugins.plan.words import plural
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.form import follow_up_form
-from relman_plugins.steps.subjects import names, one_line
+from relman_plugins.steps.subjects import ends, names, one_line
 from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.follow_up import FollowUpTrigger
 
@@ -76,10 +76,10 @@ class FollowUpSensor(ReleaseStepOperator):
         if datetime.now(UTC) >= until:
             return "nobody named follow-ups in time"
         if ask:
-            self._ask(context, run, closed)
+            self._ask(context, run, closed, until)
         return self._park(context, run, until)
 
-    def _ask(self, context: Context, run: StepRun, closed: Event) -> None:
+    def _ask(self, context: Context, run: StepRun, closed: Event, until: datetime) -> None:
         from airflow.sdk.execution_time.hitl import HITLUser, upsert_hitl_detail
 
         people = run.plan.people(run.step.id)
@@ -95,8 +95,8 @@ class FollowUpSensor(ReleaseStepOperator):
                 f"[Read the report]({settings.base_url()}/{address}), then write down what is to be done, "
                 "by whom and until when. It is kept with the release and stands in its report.\n\n"
                 f"**Who may answer:** one of {names(people)}. Everybody else is refused.\n\n"
-                f"**Until when:** {duration(run.step.args['timeout_s'])} after this was asked. Nothing waits "
-                "for it: the outcome stands, and the environment is free.\n"
+                f"**Until when:** {ends(until, run.step.args['timeout_s'])}. Nothing waits for it: the "
+                "outcome stands, and the environment is free.\n"
             ),
             multiple=False,
             params=follow_up_form(),

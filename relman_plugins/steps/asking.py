@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from relman_plugins.ledger.api import GateState
+    from relman_plugins.steps.subjects import Body
 
 
 REMIND_S = 4 * 3600.0
@@ -50,13 +51,14 @@ class AskingOperator(ReleaseStepOperator):
         on_timeout: Any,
         remind_s: float | None = REMIND_S,
         headline: str,
-        body: str,
+        body: Body,
         resume: str = "answered",
         **more: Any,
     ) -> GateState:
         """Open the gate if it is not open yet; return it when it is decided, wait for that otherwise.
 
-        ``resume`` names the method that goes on then; ``more`` is for ``open_gate``.
+        ``body`` makes the text from the gate that is open then. ``resume`` names the method that goes on when
+        it is decided; ``more`` is for ``open_gate``.
         """
         gate = run.ledger.votes.open_gate(
             run.release_id,
@@ -77,7 +79,7 @@ class AskingOperator(ReleaseStepOperator):
             ti_id=context["ti"].id,
             options=[APPROVE, REJECT],
             subject=headline,
-            body=body,
+            body=body(gate),
             multiple=False,
             params=form_of(items_of(subject), gate.rules),
             assigned_users=_users(people),

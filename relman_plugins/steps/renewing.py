@@ -71,7 +71,7 @@ class RenewingOperator(AskingOperator):
             at_gate,
             subject=subject,
             headline=f"{what} → {run.step.environment}: still approved?",
-            body=why + body_of(at_gate, subject, *asked(at_gate), until),
+            body=lambda gate: why + body_of(at_gate, gate, *asked(at_gate), until),
             timeout_s=PATIENCE_S if changed else args["timeout_s"],
             remind_s=args.get("remind_s") or REMIND_S,
             renews=lapsed.round,

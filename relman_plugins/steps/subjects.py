@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from relman_plugins.domain.parameter import Parameter
     from relman_plugins.ledger.api import GateState, Waiver
     from relman_plugins.steps.run import StepRun
+
+Body = Callable[["GateState"], str]
+"""What people read at a gate, once it is open: only then is it known when it ends. It can't change later."""
+
+Question = tuple[dict[str, Any], Body]
+"""A subject, and the text that goes with it."""
 
 NARROW = "\u00a0"
 """Joins the words of a table's first column, which is broken otherwise however much room there is."""
@@ -67,11 +74,12 @@ def has_changed(run: StepRun) -> bool:
     return found is not None and found.data["subject_digest"] != digest_of(subject_of(run))
 
 
-def body_of(
-    run: StepRun, subject: dict[str, Any], people: Sequence[Person], quorum: int, until: str = ""
-) -> str:
-    """Return the Required Action's text: who may answer, until when, and what exactly is approved."""
-    args = run.step.args
+def body_of(run: StepRun, gate: GateState, people: Sequence[Person], quorum: int, until: str = "") -> str:
+    """Return the Required Action's text: who may answer, until when, and what exactly is approved.
+
+    ``gate`` is the one that was opened for it: its times are told.
+    """
+    args, subject = run.step.args, gate.subject
     need = "one of them decides" if quorum == 1 else f"{quorum} of them must approve"
     rows = [
         ("Version", f"`{subject['version']}`"),
@@ -98,7 +106,7 @@ def body_of(
         f"**Who may answer:** {names(people)}; {need}, one rejection ends the release. "
         "Everybody else is refused.\n\n"
         f"{ruled.told(run, one_line)}"
-        f"**Until when:** {until or _until(args)}.\n\n"
+        f"**Until when:** {until or _until(args, gate)}.\n\n"
         f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n{ticket}"
         f"**What is approved**\n\n| | |\n|---|---|\n{table}\n\n"
         f"{ticket_lines(run, one_line)}"
@@ -128,24 +136,36 @@ def nobody_asked(found: Waiver) -> str:
     return "; ".join(told)
 
 
-def _until(args: dict[str, Any]) -> str:
-    """Return how long people have by the plan, and what follows then."""
-    ends = f"{words.duration(args['timeout_s'])} after this was asked; without an answer by then: "
+def ends(at: datetime, asked_for_s: float) -> str:
+    """Say when a question ends: by the clock, and after how long."""
+    return f"{_clock(at)}, {words.duration(asked_for_s)} after this was asked"
+
+
+def _clock(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _ending(gate: GateState) -> str:
+    """Say until when people have, and what their silence means."""
+    asked_for_s = round((gate.expires_at - gate.opened_at).total_seconds())
+    return f"{ends(gate.expires_at, asked_for_s)}; without an answer by then: {gate.on_timeout}"
+
+
+def _until(args: dict[str, Any], gate: GateState) -> str:
+    """Return how long people have, what follows then, how long their answer holds and who comes to help."""
     holds = (
         f"; an approval holds for {words.duration(args['valid_for_s'])}" if args.get("valid_for_s") else ""
     )
     second = args.get("escalate") or {}
-    also = (
-        f"; {words.duration(second['after_s'])} after it also members of `{second['group']}` may answer"
-        if second
-        else ""
-    )
-    return f"{ends}{args['on_timeout']}{holds}{also}"
+    also = ""
+    if second:
+        since = _clock(gate.opened_at + timedelta(seconds=second["after_s"]))
+        also = f"; from {since} on also members of `{second['group']}` may answer"
+    return f"{_ending(gate)}{holds}{also}"
 
 
-def difference_of(run: StepRun, data: dict[str, Any], people: Sequence[Person]) -> tuple[dict[str, Any], str]:
+def difference_of(run: StepRun, data: dict[str, Any], people: Sequence[Person]) -> Question:
     """Return the subject and the text of the question whether differences of environments are acceptable."""
-    args = run.step.args
     subject = subject_of(run) | {"step": run.step.id}
     changes = "\n".join(f"- {one_line(line)}" for line in data["changes"])
     diff = quoted_code(data["schema_diff"], "diff")
@@ -158,10 +178,12 @@ def difference_of(run: StepRun, data: dict[str, Any], people: Sequence[Person]) 
         "**Approve** to go on in spite of that, **Reject** to end the release. Nothing is changed until "
         "somebody answers.\n\n"
         f"**Who may answer:** one of {names(people)}. Everybody else is refused.\n\n"
-        f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; without an answer by "
-        f"then: {args['on_timeout']}. All of this: {_hash(digest_of(subject))}\n"
     )
-    return subject, body
+    return subject, _timed(body, subject)
+
+
+def _timed(body: str, subject: dict[str, Any]) -> Body:
+    return lambda gate: f"{body}**Until when:** {_ending(gate)}. All of this: {_hash(digest_of(subject))}\n"
 
 
 def _differences(parity: dict[str, Any] | None) -> str:
@@ -181,9 +203,7 @@ def quoted_code(text: str, language: str) -> str:
     return f"{fence}{language}\n{shown}\n{fence}" if text else ""
 
 
-def question_of(
-    run: StepRun, verdict: Verdict, reason: str, people: Sequence[Person]
-) -> tuple[dict[str, Any], str]:
+def question_of(run: StepRun, verdict: Verdict, reason: str, people: Sequence[Person]) -> Question:
     """Return the subject and the text of the question what an undecided analysis means."""
     subject = subject_of(run) | {"step": run.step.id, "verdict": verdict.value, "reason": reason}
     weight = run.step.args.get("weight")
@@ -193,12 +213,12 @@ def question_of(
         f"good nor that it is bad: **{verdict.value}**.\n\n> {one_line(reason)}\n\n"
         "**Approve** to go on as if they were good, **Reject** to roll back. "
         "Nothing moves until somebody answers.\n\n"
-        f"**Who may answer:** {names(people)}. Everybody else is refused.\n"
+        f"**Who may answer:** {names(people)}. Everybody else is refused.\n\n"
     )
-    return subject, body
+    return subject, _timed(body, subject)
 
 
-def checklist_of(run: StepRun, url: str | None, people: Sequence[Person]) -> tuple[dict[str, Any], str]:
+def checklist_of(run: StepRun, url: str | None, people: Sequence[Person]) -> Question:
     """Return the subject and the text of a checklist: what to try, where, and of which version.
 
     Other suites may end while it waits, so their results are no part of it.
@@ -219,10 +239,8 @@ def checklist_of(run: StepRun, url: str | None, people: Sequence[Person]) -> tup
         "tested, an approval is refused and you can go on. **Reject** when one failed: the suite is red, and "
         "the release stops.\n\n"
         f"**Who may answer:** one of {names(people)}. Everybody else is refused.\n\n"
-        f"**Until when:** {words.duration(args['timeout_s'])} after this was asked; without an answer by "
-        f"then: {args['on_timeout']}. All of this: {_hash(digest_of(subject))}\n"
     )
-    return subject, body
+    return subject, _timed(body, subject)
 
 
 def one_line(text: str) -> str:

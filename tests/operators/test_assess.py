@@ -84,7 +84,10 @@ def test_the_approval_shows_it_and_is_bound_to_it(world: World, source: Source) 
     run = task.start(release.context("production.approval"))
     subject = subject_of(run)
     assert subject["assessment"]["headline"] == "low risk (5 points)"
-    body = body_of(run, subject, run.plan.people("production.approval"), 1)
+    release.run("production.approval")
+    gate = world.ledger.votes.gate(release.id, "production.approval")
+    assert gate is not None
+    body = body_of(run, gate, run.plan.people("production.approval"), 1)
     assert "**Risk: low risk \\(5 points\\)**" in body
     assert "no tag ties the version to a commit" in body
     assert "[link](" not in body

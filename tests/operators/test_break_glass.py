@@ -129,6 +129,13 @@ def test_what_was_skipped_is_not_asked_for_when_the_rest_is_asked_again(
 def test_maintenance_calls_the_second_group_and_tells_what_is_overdue(world: World, comms: list[Any]) -> None:
     release = emergency(world, "alice")
     release.run(GATE)
+    gate = world.ledger.votes.gate(release.id, GATE)
+    assert gate is not None
+    from_then_on = (
+        f"from {gate.opened_at + timedelta(hours=2):%Y-%m-%d %H:%M} UTC on also members of `directors`"
+    )
+    assert f"**Until when:** {gate.expires_at:%Y-%m-%d %H:%M} UTC, 1d after this was asked" in comms[-1].body
+    assert from_then_on in comms[-1].body
     keeper = Housekeeper(world.ledger, Shows(GATE))
     assert keeper.escalate() == []
     with time_machine.travel(datetime.now(UTC) + timedelta(hours=2, seconds=1)):

@@ -75,6 +75,10 @@ def test_people_are_shown_where_what_and_each_item(release: Release, comms: list
     assert release.artifact.digest in asked.body
     assert "> Cheaper mugs" in asked.body
     assert r"1. The \*cart\* shows the discount (`item-1`)" in asked.body
+    gate = release.world.ledger.votes.gate(release.id, LIST)
+    assert gate is not None
+    left = f"{gate.expires_at:%Y-%m-%d %H:%M} UTC, 30m after this was asked"
+    assert f"**Until when:** {left}; without an answer by then: {gate.on_timeout}. " in asked.body
     assert list(asked.params) == ["item-1", "pay", "comment"]
     assert asked.params["pay"]["schema"]["enum"] == ["not tested", "passed", "failed"]
     assert asked.params["pay"]["schema"]["title"] == "2. A card can be paid with"

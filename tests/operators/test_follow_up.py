@@ -68,6 +68,8 @@ def test_people_are_asked_when_all_is_over_and_the_locks_are_free(release: Relea
     assert len(asked.params) == 3 * MOST
     assert asked.params["by_1"]["schema"]["format"] == "date"
     (event,) = release.events(Kind.FOLLOW_UP_ASKED)
+    until = f"{datetime.fromisoformat(event.data['until']):%Y-%m-%d %H:%M} UTC, 2d after this was asked"
+    assert f"**Until when:** {until}. Nothing waits for it" in asked.body
     assert [p["id"] for p in event.data["people"]] == ["alice", "bob"]
     status = release.world.ledger.status(release.id).follow_ups
     assert status is not None

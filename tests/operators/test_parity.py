@@ -16,7 +16,7 @@ from relman_plugins.domain.status import Decision, Outcome
 from relman_plugins.plan.model import Options, ReleasePlan
 from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.steps.outcome import outcome_of
-from relman_plugins.steps.subjects import body_of, subject_of
+from relman_plugins.steps.subjects import body_of
 from tests.steps import world as worlds
 from tests.steps.test_housekeeping import Runs
 from tests.steps.world import Release, World, grades
@@ -86,7 +86,7 @@ def test_differences_are_shown_and_the_release_goes_on(release: Release) -> None
     assert gate is not None
     assert gate.subject["parity"]["lines"] == CONFIG
     run = release.task("production.approval").start(release.context("production.approval"))
-    body = body_of(run, subject_of(run), gate.people, 1)
+    body = body_of(run, gate, gate.people, 1)
     assert r"**What differs from `staging`**" in body
     assert r"- LOG\_LEVEL\: debug in staging\, info in production" in body
 

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Outcome
-from relman_plugins.steps.subjects import body_of, subject_of
+from relman_plugins.steps.subjects import body_of
 from tests.steps import world as worlds
 from tests.steps.world import Release, World
 from tests.waiting import eventually
@@ -347,7 +347,7 @@ def test_people_see_totals_and_names_before_they_approve(
         }
     ]  # fmt: skip
     run = release.task("production.approval").start(release.context("production.approval"))
-    body = body_of(run, subject_of(run), gate.people, 1)
+    body = body_of(run, gate, gate.people, 1)
     assert "| 2 tests, 0 failed, 0 skipped, 1 flaky |" in body
     assert r"- flaky in `staging.one`: b\_\*x\*" in body
 
