@@ -23,6 +23,9 @@ BASKET = '{"items": [{"article": "mug"}]}'
 RATE = 40
 """Requests per second that the users of production make."""
 
+RATE_OF_OTHERS = 10
+"""Requests per second to whatever else is live: a minute of it is enough for an analysis."""
+
 
 def driver(stack: Stack) -> Platform:
     """Return the driver of the stack's sandbox."""
@@ -54,6 +57,15 @@ def start_traffic(stack: Stack) -> Managed:
         "relman_plugins.testing.traffic",
         *("--url", f"{stack.addresses.production(SERVICE)}/checkout", "--body", BASKET),
         *("--rate", str(RATE), "--report", str(report)),
+    )
+
+
+def start_users(stack: Stack, environment: str, service: str) -> Managed:
+    """Start a few users of any service: they ask for its first page; ends by itself after an hour."""
+    return stack.relman(
+        f"traffic-{environment}-{service}",
+        "relman_plugins.testing.traffic",
+        *("--url", f"{stack.addresses.front}/{environment}/{service}/", "--rate", str(RATE_OF_OTHERS)),
     )
 
 

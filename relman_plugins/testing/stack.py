@@ -195,7 +195,8 @@ class Stack:
         try:
             # Traffic and Airflow first: what they watch should not vanish under them.
             with unstoppable():
-                return self.processes.stop(first=("traffic", *AIRFLOW), grace_s=self._grace_s)
+                traffic = [m.name for m in self.processes.running if m.name.startswith("traffic")]
+                return self.processes.stop(first=(*traffic, *AIRFLOW), grace_s=self._grace_s)
         finally:
             self._lock.release()
 

@@ -8,6 +8,7 @@ it is meant to end); no process is left behind.
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections import Counter
@@ -15,11 +16,23 @@ from pathlib import Path
 
 from relman_plugins.errors import RelmanError
 from relman_plugins.testing.demo import REPO
-from relman_plugins.testing.demo_found import RATE, SERVICE, deploy_as_found, start_traffic
+from relman_plugins.testing.demo_found import (
+    RATE,
+    RATE_OF_OTHERS,
+    SERVICE,
+    deploy_as_found,
+    driver,
+    start_traffic,
+    start_users,
+)
 from relman_plugins.testing.demo_screen import Screen, screen_for
 from relman_plugins.testing.stack import Stack
 from relman_plugins.testing.stack_config import USERS
 from relman_plugins.testing.stack_signals import Stopped, stoppable
+from relman_plugins.testing.users import Users, live
+
+LOOK_S = 5
+"""Every so many seconds it is looked for what has become live."""
 
 RESTARTS = 5
 """So often one part may end by itself while ``up`` runs; at the next time something is wrong for good."""
@@ -52,7 +65,13 @@ def _run(stack: Stack, screen: Screen) -> None:
     with stack:
         if found := deploy_as_found(stack):
             screen.say(f"as found   production runs {SERVICE} {found.version}")
-        traffic = start_traffic(stack)
+        production = ("production", SERVICE)
+        users = Users(
+            places=lambda: live(stack.repo / "release_specs", driver(stack)),
+            begin=lambda place: start_traffic(stack) if place == production else start_users(stack, *place),
+            forget=stack.processes.running.remove,
+        )
+        users.look()
         screen.heading(f"Airflow is at {stack.addresses.airflow}")
         screen.table("Log in as", ("user", "password", "may"), [(u, u, role) for u, role in USERS.items()])
         screen.say(
@@ -64,11 +83,13 @@ def _run(stack: Stack, screen: Screen) -> None:
         screen.say(f"logs       {stack.folders.logs}")
         screen.say("stop       Ctrl-C")
         ended: Counter[str] = Counter()
-        while True:
-            if traffic.popen.poll() is not None and ended["traffic"] < RESTARTS:
-                ended["traffic"] += traffic.popen.returncode != 0
-                stack.processes.running.remove(traffic)
-                traffic = start_traffic(stack)
+        for second in itertools.count(1):
+            users.tend()
+            for environment, service in users.look() if second % LOOK_S == 0 else ():
+                where = f"{stack.addresses.front}/{environment}/{service}/"
+                screen.say(
+                    f"users      {service} is live in {environment}: {RATE_OF_OTHERS} requests/s to {where}"
+                )
             if all(ended[m.name] < RESTARTS for m in stack.processes.ended()):
                 for name in stack.revive():
                     ended[name] += 1

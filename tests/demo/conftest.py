@@ -1,0 +1,1 @@
+from tests.steps.fixtures import *  # noqa: F403
