@@ -13,7 +13,7 @@ from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.items import Failed, Passed, answers
 from relman_plugins.cli.options import AnyFormat, Format, OpenRelease, Reason, Yes
 from relman_plugins.cli.rules import filled_in, lacking
-from relman_plugins.cli.screen import confirmed, echo_json, shown
+from relman_plugins.cli.screen import confirmed, echo_json, is_terminal, shown
 from relman_plugins.cli.times import moment_of
 from relman_plugins.cli.words import moment
 
@@ -49,6 +49,16 @@ At = Annotated[
 ]
 
 
+Digest = Annotated[
+    str,
+    typer.Option(
+        "--digest",
+        help="Of what you looked at (`shown`): approves that and nothing else, without a question.",
+        show_default=False,
+    ),
+]
+
+
 @connected
 def approve(
     api: Api,
@@ -59,12 +69,16 @@ def approve(
     failed: Failed = None,
     field: Fields = None,
     at: At = "",
+    digest: Digest = "",
     yes: Yes = False,
     form: AnyFormat = Format.TEXT,
 ) -> None:
-    """Approve exactly what is shown, at the gate or checklist that a release waits at."""
+    """Approve exactly what is shown, at the gate or checklist that a release waits at.
+
+    Where there is no terminal to ask at, say --digest or --yes.
+    """
     when = moment_of(at, "--at") if at else None
-    _vote(api, release, gate, "approve", comment, (passed, failed), yes, form, when, field)
+    _vote(api, release, gate, "approve", comment, (passed, failed), yes, form, when, field, digest)
 
 
 @connected
@@ -142,6 +156,7 @@ def _vote(
     form: Format,
     at: datetime | None = None,
     fields: list[str] | None = None,
+    digest: str = "",
 ) -> None:
     from relman_plugins.cli.api import part
     from relman_plugins.cli.show import console, gate_table
@@ -156,13 +171,30 @@ def _vote(
     }
     # Standard output is only data when a program reads it.
     console(error=form is Format.JSON).print(gate_table(seen))
+    if digest:
+        _is_still(seen, digest)
+    elif decision == "approve" and not yes and not is_terminal():
+        raise Stop(
+            Exit.USAGE,
+            f"nothing was decided: there is no terminal to ask at; --digest {seen['subject_digest']} "
+            "approves what is shown above and nothing else, --yes whatever it is by then",
+        )
     later = f" to take effect at {at:%Y-%m-%d %H:%M %Z}" if at else ""
-    confirmed(f"{decision} this{later}?", yes=yes)
+    confirmed(f"{decision} this{later}?", yes=yes or bool(digest))
     answer = api.relman("POST", f"/releases/{part(release)}/gates/{part(seen['gate'])}/votes", json=body)
     if form is Format.JSON:
         echo_json({"release_id": release, **answer})
     else:
         typer.echo(shown(f"{release} {seen['gate']}: {answer['gate']['state']}, {_still(answer['gate'])}"))
+
+
+def _is_still(seen: dict[str, Any], digest: str) -> None:
+    if seen["subject_digest"] != digest:
+        raise Stop(
+            Exit.FINDINGS,
+            f"nothing was decided: {seen['gate']} is about {seen['subject_digest']}, not about {digest}; "
+            "look at what is shown above, then decide",
+        )
 
 
 def _open_gate(api: Api, release: str, gate: str) -> dict[str, Any]:

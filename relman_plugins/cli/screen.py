@@ -36,10 +36,16 @@ def echo_line(**entry: Any) -> None:
     typer.echo(visible_json(json.dumps(entry, ensure_ascii=False)))
 
 
+def is_terminal() -> bool:
+    """Say whether there is somebody who can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def confirmed(question: str, *, yes: bool) -> None:
     """Ask a person at a terminal, unless told not to; anything but yes ends the command with code 1.
 
-    Without a terminal nobody is asked: a script has said what it wants. The question goes to standard error.
+    Without a terminal nobody is asked: what stops a release or takes it back is not held up by that. The
+    question goes to standard error.
     """
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+    if not yes and is_terminal():
         typer.confirm(shown(question), abort=True, err=True)

@@ -33,7 +33,7 @@ _ADDRESS = re.compile(r"'postgres://[^']*database\.example[^']*'")
 def done(script: list[str], folder: Path, env: dict[str, str]) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ran = subprocess.run(
-        ["bash", "-e", "-c", "\n".join(script)],
+        ["bash", "-e", "-c", "\n".join(map(answered, script))],
         cwd=folder,
         env={**env, "PATH": path, "PYTHONPATH": str(tree.ROOT)},
         stdin=subprocess.DEVNULL,
@@ -43,6 +43,11 @@ def done(script: list[str], folder: Path, env: dict[str, str]) -> None:
         check=False,
     )
     assert ran.returncode == 0, f"{script}\n{ran.stdout}\n{ran.stderr}"
+
+
+def answered(line: str) -> str:
+    """Return what is typed at a terminal, where somebody says yes when asked, for a shell without one."""
+    return re.sub(r"^(relman approve\b[^#]*?)\s*(#.*)?$", r"\1 --yes", line)
 
 
 def items(page: Path) -> dict[str, str]:

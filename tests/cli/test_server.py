@@ -62,7 +62,7 @@ def line_with(stream: IO[str], text: str) -> str:
 def test_approve_shows_what_is_approved_and_approves_that(server: Server) -> None:
     record = server.release("5.0.0", quorum=2)
     gate = server.ledger.votes.gate(record.release_id, GATE)
-    first = relman("approve", record.release_id, "--comment", "fine", **as_user(server, "alice"))
+    first = relman("approve", record.release_id, "--yes", "--comment", "fine", **as_user(server, "alice"))
     assert first.returncode == 0, first.stderr
     for shown in (
         gate.subject["artifact_digest"],
@@ -73,7 +73,7 @@ def test_approve_shows_what_is_approved_and_approves_that(server: Server) -> Non
         assert shown in first.stdout
     assert "api: 7 tests, 0 failed, 1 skipped" in first.stdout
     assert f"{record.release_id} {GATE}: open, 1 more needed" in first.stdout
-    second = relman("approve", record.release_id, "--gate", GATE, **as_user(server, "bob"))
+    second = relman("approve", record.release_id, "--yes", "--gate", GATE, **as_user(server, "bob"))
     assert "approved, nothing missing" in second.stdout
     votes = server.ledger.votes.gate(record.release_id, GATE).votes
     assert [(v.person, v.comment, v.via) for v in votes] == [("alice", "fine", "cli"), ("bob", "", "cli")]
@@ -84,7 +84,7 @@ def test_approve_shows_what_is_approved_and_approves_that(server: Server) -> Non
 def test_a_refused_vote_says_who_to_ask(server: Server) -> None:
     record = server.release("5.0.1")
     for user in ("uma", "vera"):
-        refused = relman("approve", record.release_id, **as_user(server, user))
+        refused = relman("approve", record.release_id, "--yes", **as_user(server, user))
         assert refused.returncode == 1
         assert user in refused.stderr
     unknown = relman("approve", record.release_id, "--gate", "qa.approval", **as_user(server, "alice"))
@@ -100,6 +100,23 @@ def test_at_a_terminal_a_vote_is_confirmed(server: Server) -> None:
     assert server.ledger.votes.gate(record.release_id, GATE).state == "open"
     assert at_terminal(["approve", record.release_id], "y\n", as_user(server, "alice"))[0] == 0
     assert server.ledger.votes.gate(record.release_id, GATE).state == "approved"
+
+
+def test_a_script_says_what_it_approves(server: Server) -> None:
+    record = server.release("5.0.6")
+    release, alice = record.release_id, as_user(server, "alice")
+    digest = gate_shown(server, release)
+    silent = relman("approve", release, **alice)
+    assert (silent.returncode, digest in silent.stdout) == (2, True)
+    assert f"nothing was decided: there is no terminal to ask at; --digest {digest}" in silent.stderr
+    other = relman("approve", release, "--yes", "--digest", "sha256:0", **alice)
+    assert (other.returncode, f"is about {digest}, not about sha256:0" in other.stderr) == (1, True)
+    assert server.ledger.votes.gate(release, GATE).state == "open"
+    assert relman("approve", release, "--digest", digest, **alice).returncode == 0
+    assert server.ledger.votes.gate(release, GATE).state == "approved"
+    # A no is held up by nothing.
+    again = server.release("5.0.7").release_id
+    assert relman("reject", again, **alice).returncode == 0
 
 
 def test_hold_resume_abort(server: Server) -> None:
@@ -119,7 +136,7 @@ def test_hold_resume_abort(server: Server) -> None:
 def test_what_is_done_is_data_for_programs_too(server: Server) -> None:
     record = server.release("5.1.5", quorum=2)
     release, alice = record.release_id, as_user(server, "alice")
-    vote = relman("approve", release, "--format", "json", **alice)
+    vote = relman("approve", release, "--yes", "--format", "json", **alice)
     found = json.loads(vote.stdout)
     assert (found["release_id"], found["missing"], found["gate"]["state"]) == (release, 1, "open")
     assert gate_shown(server, release) in vote.stderr
@@ -127,7 +144,7 @@ def test_what_is_done_is_data_for_programs_too(server: Server) -> None:
         json.loads(relman(verb, release, "--format", "json", **alice).stdout) for verb in ("hold", "hold")
     ]
     assert [(s["release_id"], s["recorded"]) for s in said] == [(release, True), (release, False)]
-    again = relman("approve", release, "--format", "json", **alice)
+    again = relman("approve", release, "--yes", "--format", "json", **alice)
     assert (again.returncode, again.stdout, "already said approve" in again.stderr) == (1, "", True)
 
 
