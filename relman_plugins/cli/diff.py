@@ -13,6 +13,9 @@ from relman_plugins.cli.options import AnyFormat, Format
 if TYPE_CHECKING:
     from relman_plugins.plan.model import ReleasePlan
 
+ENVIRONMENTS = "environments"
+"""The folder beside pipelines that all of them need."""
+
 VERSION = "VERSION"
 """Stands for the version when two specs are compared: it is not what differs."""
 
@@ -20,6 +23,16 @@ VERSION = "VERSION"
 def diff(
     before: Annotated[Path, typer.Argument(help="Pipeline file, or a plan as JSON.")],
     after: Annotated[Path, typer.Argument(help="Pipeline file, or a plan as JSON.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--folder",
+            envvar="RELMAN_SPECS",
+            help="Where environments and people are of a copy that has none beside it. [default: where the "
+            "other file is]",
+            show_default=False,
+        ),
+    ] = None,
     form: AnyFormat = Format.TEXT,
 ) -> None:
     """Show what differs between two specs or plans; exit 1 when a release became less safe."""
@@ -27,7 +40,7 @@ def diff(
     from relman_plugins.plan.diff import diff as compare
     from relman_plugins.plan.diff import render_text
 
-    plans = [_plan(before), _plan(after)]
+    plans = [_plan(one, _home(one, other, folder)) for one, other in ((before, after), (after, before))]
     # A spec has no options: what a plan was started with is no difference to it.
     shapes = [p.shape for p in plans]
     sides = plans if all(p.options.version != VERSION for p in plans) else shapes
@@ -40,7 +53,22 @@ def diff(
         raise typer.Exit(Exit.FINDINGS)
 
 
-def _plan(file: Path) -> ReleasePlan:
+def _home(file: Path, other: Path, folder: Path | None) -> Path:
+    """Return the folder of the documents that a pipeline refers to: its own, or that which it is a copy of."""
+    from relman_plugins.cli.screen import shown
+
+    if file.suffix == ".json" or (file.parent / ENVIRONMENTS).is_dir():
+        return file.parent
+    for home in (other.parent, folder):
+        if home is not None and (home / ENVIRONMENTS).is_dir():
+            typer.echo(
+                shown(f"{file} is read with the environments, people and policies of {home}"), err=True
+            )
+            return home
+    return file.parent
+
+
+def _plan(file: Path, home: Path) -> ReleasePlan:
     from relman_plugins.cli.screen import shown
     from relman_plugins.plan.compile import compile_shape
     from relman_plugins.plan.model import Options
@@ -52,9 +80,15 @@ def _plan(file: Path) -> ReleasePlan:
         raise Stop(Exit.USAGE, f"{file}: no such file")
     if file.suffix == ".json":
         return _stored(file)
-    loaded = load_pipeline(file)
+    loaded = load_pipeline(file, folder=home)
     if loaded.documents is None or any(d.is_error for d in loaded.diagnostics):
         typer.echo(shown(render_text(loaded.diagnostics, loaded.sources)), err=True)
+        if not (home / ENVIRONMENTS).is_dir():
+            raise Stop(
+                Exit.FINDINGS,
+                f"there are no environments beside {file}; if it is a copy of a pipeline, --folder names the "
+                "folder of specs that it is from",
+            )
         raise typer.Exit(Exit.FINDINGS)
     return plan_release(compile_shape(loaded.documents), Options(version=VERSION))
 

@@ -102,11 +102,13 @@ class _Loading:
 
     def read(self, path: Path) -> Document | None:
         """Read one document."""
-        result = read(path, self.folder)
+        inside = path.is_relative_to(self.folder)  # all but the copy of a pipeline that is kept elsewhere
+        result = read(path, self.folder if inside else path.parent)
         self.found += result.diagnostics
         self.sources[str(path)] = result.text
         if result.document is not None:
-            self.texts[path.relative_to(self.folder).as_posix()] = result.text
+            name = path.relative_to(self.folder).as_posix() if inside else path.name
+            self.texts[name] = result.text
         return result.document
 
     def checked(self, document: Document, model: type[M]) -> tuple[Document | None, M | None]:
@@ -134,7 +136,7 @@ class _Models:
     people: People | None = None
 
 
-def load_pipeline(path: Path, shared: Shared | None = None) -> Loaded:
+def load_pipeline(path: Path, shared: Shared | None = None, folder: Path | None = None) -> Loaded:
     """Read the pipeline in ``path`` with every document it refers to, and check all of it.
 
     Only what is referenced is read. Never raises for what the files contain, nor for files that are missing:
@@ -143,10 +145,12 @@ def load_pipeline(path: Path, shared: Shared | None = None) -> Loaded:
     Args:
         path: the pipeline's file.
         shared: what earlier pipelines of the same load referred to; what is in there is not read again.
+        folder: where the documents are that it refers to, if not beside it: the file is a copy of a pipeline
+            of that folder, and may have any name.
     """
-    loading = _Loading(path.parent, Shared() if shared is None else shared)
+    loading = _Loading(folder or path.parent, Shared() if shared is None else shared)
     document, pipeline = loading.read(path), None
-    policies = Policies(path.parent, loading.policy)
+    policies = Policies(loading.folder, loading.policy)
     if document is not None:
         if header(document, ReleasePipeline) is None:
             policies.follow(document)

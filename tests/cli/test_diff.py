@@ -61,6 +61,26 @@ def test_two_specs(before: Path, tmp_path: Path) -> None:
     assert (found["differences"][0]["before"], found["differences"][0]["after"]) == (2, 1)
 
 
+def test_a_copy_is_read_with_what_the_original_refers_to(before: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    copy = tmp_path / "elsewhere" / "of-main.yaml"
+    copy.write_text(SPEC.replace("quorum: 2", "quorum: 1"))
+    for files in ((copy, before), (before, copy)):
+        done = relman("diff", *files)
+        assert (done.returncode, "approval of owners quorum" in done.stdout) == (int(files[1] == copy), True)
+        assert f"{copy} is read with the environments, people and policies of {before.parent}" in done.stderr
+    plan = tmp_path / "elsewhere" / "before.json"
+    plan.write_text(relman("plan", before, "--format", "json").stdout)
+    lost = relman("diff", plan, copy)
+    assert (lost.returncode, "--folder names the folder of specs" in lost.stderr) == (1, True)
+    assert relman("diff", plan, copy, "--folder", before.parent).returncode == 1
+    assert relman("diff", plan, copy, RELMAN_SPECS=str(before.parent)).stdout.startswith("shop: 1 difference")
+    # It stays a file that must be what it says it is.
+    copy.unlink()
+    copy.symlink_to(before)
+    assert "leads out of the folder" in relman("diff", before, copy).stderr
+
+
 def test_two_versions_of_a_plan(before: Path, tmp_path: Path) -> None:
     files = []
     for version in ("1.0.0", "1.1.0"):

@@ -13,7 +13,9 @@ from relman_plugins.spec.words import quoted
 
 def file_names(bundle: Bundle) -> Iterator[Diagnostic]:
     """A document's file is called after it: that is how it is found without reading the others."""
-    for document in (bundle.pipeline, *bundle.policies.values(), *bundle.environments.values()):
+    kept_here = PurePath(bundle.pipeline.path).parent == bundle.folder  # a copy elsewhere has any name
+    pipeline = [bundle.pipeline] if kept_here else []
+    for document in (*pipeline, *bundle.policies.values(), *bundle.environments.values()):
         name, file = text_at(document.root, "metadata", "name"), PurePath(document.path)
         if name is not None and name != file.stem:
             message = f"the name {quoted(name)} does not match the file name {quoted(file.name)}"
