@@ -54,7 +54,7 @@ def diff(
 
 
 def _home(file: Path, other: Path, folder: Path | None) -> Path:
-    """Return the folder of the documents that a pipeline refers to: its own, or that which it is a copy of."""
+    """Return the folder of what a pipeline refers to: its own, or that of which it is a copy."""
     from relman_plugins.cli.screen import shown
 
     if file.suffix == ".json" or (file.parent / ENVIRONMENTS).is_dir():

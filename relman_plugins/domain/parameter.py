@@ -73,7 +73,7 @@ class Parameter(Frozen):
         """Return a value as the plan has it.
 
         Raises:
-            ValueError: the field does not take it; the message says what it takes.
+            ValueError: the field does not take it; the message says what it takes, not what it was given.
         """
         if value is None and self.default == "":
             return ""
@@ -84,7 +84,7 @@ class Parameter(Frozen):
                 return _whole(value)
             case "string" | "text" if isinstance(value, str) and self._is_text(value):
                 return value
-        raise ValueError(f"{self.label} ({self.name}) takes {self.takes()}, got {value!r}")
+        raise ValueError(f"{self.label} ({self.name}) takes {self.takes()}")
 
     def takes(self) -> str:
         """Say which values the field takes."""

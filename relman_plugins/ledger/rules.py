@@ -14,6 +14,10 @@ from relman_plugins.domain.field import Field, is_blank
 from relman_plugins.domain.identity import Person
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.plan.model import Step
+from relman_plugins.spec import secrets
+
+MOST_NAMED = 5
+"""Fields that a vote fills in and nobody asks for: so many are told."""
 
 
 def rules_of(data: Mapping[str, Any]) -> tuple[Rule, ...]:
@@ -78,7 +82,8 @@ def given(panel: Panel, answers: Mapping[str, Any]) -> dict[str, Any]:
     said = {name: value for name, value in answers.items() if not is_blank(value)}
     if strange := [name for name in said if name not in fields]:
         known = f"fields are {', '.join(fields)}" if fields else "this gate asks for none"
-        raise ValueError(f"there is no field {', '.join(map(repr, strange))}; {known}")
+        named = ", ".join(secrets.told("", name) for name in strange[:MOST_NAMED])
+        raise ValueError(f"there is no field {named}{', …' if strange[MOST_NAMED:] else ''}; {known}")
     if wrong := [told for name, value in said.items() if (told := _unfit(fields[name], value))]:
         raise ValueError("; ".join(wrong))
     return said
@@ -108,7 +113,7 @@ def _unfit(field: Field, value: Any) -> str:
         return f"{field.label} ({field.name})" if field.required else ""
     if _validator(field).is_valid(value):
         return ""
-    return f"{field.label} ({field.name}) takes {field.takes()}, got {str(value)[:100]!r}"
+    return f"{field.label} ({field.name}) takes {field.takes()}, got {secrets.told(field.name, value)}"
 
 
 @lru_cache(maxsize=256)

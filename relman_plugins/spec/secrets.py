@@ -13,6 +13,9 @@ from collections.abc import Iterable
 CODE = "RM310"
 """The code of a secret in a spec; lines that hold one are never shown."""
 
+MOST_TOLD = 100
+"""Characters of a refused value that are told."""
+
 # DB_PASSWORD, db-password, db.password and dbPassword are the same words.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _QUALIFIERS = frozenset(
@@ -113,6 +116,17 @@ def looks_secret(name: object, value: object = None) -> bool:
     return _VALUE.search(value) is not None or any(
         _named(f"in_{found['name']}", found["plain"] or found["json"]) for found in _PAIR.finditer(value)
     )
+
+
+def told(name: str, value: object) -> str:
+    """Return a value for the message that refuses it: its beginning, and nothing of what may be a secret.
+
+    Refusals are recorded, logged and sent to Slack, and people paste into the wrong field.
+    """
+    if looks_secret(name, value):
+        return "what looks like a secret"
+    text = repr(value)
+    return text if len(text) <= MOST_TOLD else f"{text[:MOST_TOLD]}…"
 
 
 def _named(name: str, value: object) -> bool:

@@ -129,6 +129,27 @@ def test_an_approval_says_what_its_rule_asks_for(
     assert (good.gate.state, good.gate.votes[0].answers) == ("approved", {"change": "CHG0000042"})
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"change": "https://me:hunter2secret@tracker.example"},
+        {"change": "CHG0000042", "minutes": "token=hunter2secret"},
+        {"change": "CHG" + "9" * 5000},
+        {f"field-{n}": "x" for n in range(5000)},
+    ],
+)
+def test_a_refusal_keeps_no_secret_and_no_flood(
+    ledger: Ledger, open_release: Open, answers: dict[str, Any]
+) -> None:
+    release = asked(ledger, open_release, BOARD)
+    result = say(ledger, release, "dave", comment="x", answers=answers)
+    assert not result.accepted
+    (refused,) = ledger.events(release.release_id, kinds=[Kind.VOTE_REFUSED])
+    for kept in (result.reason, str(refused.data)):
+        assert "hunter2secret" not in kept
+        assert len(kept) < 1500
+
+
 def test_a_pattern_takes_no_longer_for_a_text_that_was_made_for_it(
     ledger: Ledger, open_release: Open
 ) -> None:

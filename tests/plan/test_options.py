@@ -73,6 +73,23 @@ def test_what_does_not_fit_is_refused(shape: Shape, given: dict[str, object], sa
         options_of(shape, {"version": "1.4.0", "region": "eu"} | given)
 
 
+@pytest.mark.parametrize(
+    ("given", "hidden"),
+    [
+        ({"ticket": "https://me:hunter2secret@tracker.example"}, "hunter2secret"),
+        ({"region": "postgres://app:hunter2secret@db.example/shop"}, "hunter2secret"),
+        ({"version": "password=hunter2secret"}, "hunter2secret"),
+        ({"region": "x" * 5000}, "x" * 120),
+        ({"ticket": "x y" * 500}, "x y" * 50),
+    ],
+)
+def test_a_refusal_tells_no_secret_and_no_flood(shape: Shape, given: dict[str, object], hidden: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        options_of(shape, {"version": "1.4.0", "region": "eu"} | given)
+    assert hidden not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
 def test_everything_that_is_wrong_is_said_at_once(shape: Shape) -> None:
     with pytest.raises(PlanError) as caught:
         options_of(shape, {"version": " ", "emergency": True, "ticket": "x", "users": -1})
