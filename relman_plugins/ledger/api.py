@@ -10,6 +10,7 @@ from relman_plugins.ledger.gates import GateState, Vote, debt_of, state_of
 from relman_plugins.ledger.guard import check_forward, falls_short
 from relman_plugins.ledger.history import Moment
 from relman_plugins.ledger.locks import Busy, Lock
+from relman_plugins.ledger.others import called, in_flight
 from relman_plugins.ledger.outbox import Backlog, Line, Message, Thread
 from relman_plugins.ledger.projections import Status
 from relman_plugins.ledger.releases import ReleaseRecord
@@ -45,11 +46,13 @@ __all__ = [
     "Waiver",
     "WayBack",
     "asked_of",
+    "called",
     "canonical_subject",
     "check_forward",
     "debt_of",
     "differences",
     "falls_short",
+    "in_flight",
     "last_asked",
     "last_seen",
     "left",

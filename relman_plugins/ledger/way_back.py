@@ -8,6 +8,7 @@ from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.state import DesiredState, Revision
 from relman_plugins.errors import Refused
+from relman_plugins.ledger.others import UNNAMED, called, in_flight
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.rollbacks import Asked
 from relman_plugins.plan.model import EnvironmentPlan, StepKind
@@ -147,11 +148,7 @@ def _not_taken(ledger: Ledger, record: ReleaseRecord, name: str, asked: Asked | 
         if (lock.environment, lock.service) != (name, service) or lock.release_id == record.release_id:
             continue
         if lock.expires_at > ledger.now():
-            raise Refused(
-                f"release {lock.release_id} is in flight in {name} (it holds the lock since "
-                f"{lock.acquired_at:%Y-%m-%d %H:%M} UTC); `relman abort {lock.release_id} --reason …` takes "
-                "it back, then ask again"
-            )
+            raise Refused(in_flight(ledger, lock.release_id, record.pipeline, name, lock.acquired_at))
     last = ledger.last_change(name, service)
     return (
         asked is not None
@@ -186,9 +183,13 @@ def _present(
         raise Refused(
             f"{name} is not at {mine.version} any more: {what}; `relman ledger show {whose}` says how"
         )
+    if (other := called(ledger, whose, record.pipeline)) == UNNAMED:
+        raise Refused(
+            f"{other} changed {name} after {record.release_id}: {what}; that one is rolled back first"
+        )
     raise Refused(
-        f"release {whose} changed {name} after {record.release_id}: {what}; what it brought is rolled back "
-        f"by `relman rollback {whose} --reason …`"
+        f"release {other} changed {name} after {record.release_id}: {what}; what it brought is rolled back "
+        f"by `relman rollback {other} --reason …`"
     )
 
 

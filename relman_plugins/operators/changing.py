@@ -35,7 +35,7 @@ class ChangingOperator(RenewingOperator):
             Refused: somebody broke the lock, or it was lost in the middle of the change. Somebody else may
                 have changed the environment since, and what they did must not be undone by going on.
         """
-        from relman_plugins.ledger.api import Busy
+        from relman_plugins.ledger.api import Busy, called
 
         tokens = {int(e.data["token"]) for e in changes_so_far(run)}
         for broken in [] if tokens else run.events(Kind.LOCK_BROKEN):
@@ -50,7 +50,11 @@ class ChangingOperator(RenewingOperator):
         if tokens and (isinstance(lock, Busy) or lock.token not in tokens):
             if not isinstance(lock, Busy):
                 run.ledger.locks.release(lock.environment, lock.service, run.release_id)
-            whose = f"{lock.holder} has it now" if isinstance(lock, Busy) else "it was broken or expired"
+            whose = (
+                f"{called(run.ledger, lock.holder, run.release.pipeline)} has it now"
+                if isinstance(lock, Busy)
+                else "it was broken or expired"
+            )
             raise Refused(
                 f"release {run.release_id} lost its lock of {lock.service} in {lock.environment} in the "
                 f"middle of its change ({whose}); nothing goes forward any more, start another release"

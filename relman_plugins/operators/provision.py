@@ -46,12 +46,13 @@ class TeardownOperator(ChangingOperator):
 
     def act(self, context: Context, run: StepRun) -> str:
         """Converge to nothing; fail, and be tried again, while anything is left."""
-        from relman_plugins.ledger.api import Busy
+        from relman_plugins.ledger.api import Busy, called
 
         name = run.environment.name
         lock = run.ledger.locks.acquire(name, run.service, run.release_id, 600)
         if isinstance(lock, Busy):
-            return f"{name} belongs to {lock.holder} by now; nothing of this release is left in it"
+            other = called(run.ledger, lock.holder, run.release.pipeline)
+            return f"{name} belongs to {other} by now; nothing of this release is left in it"
         platform = platform_of(run.environment)
         self.change(run, platform, DesiredState(), lock)
         observed = platform.observe(name, run.service)

@@ -26,7 +26,7 @@ def bring_back(ledger: Ledger, release: ReleaseRecord, name: str, step: str) -> 
     Raises:
         PlatformError: the platform does not do it; trying again can help.
     """
-    from relman_plugins.ledger.api import Busy
+    from relman_plugins.ledger.api import Busy, called
 
     shape = release.plan.shape
     environment = shape.environment(name)
@@ -34,7 +34,7 @@ def bring_back(ledger: Ledger, release: ReleaseRecord, name: str, step: str) -> 
     changes = [e for e in events if e.environment == name]
     lock = ledger.locks.acquire(name, shape.service, release.release_id, LOCK_TTL_S)
     if isinstance(lock, Busy):
-        return f"{name} belongs to {lock.holder} by now"
+        return f"{name} belongs to {called(ledger, lock.holder, release.pipeline)} by now"
     found = changes[0].data.get("previous")
     previous = Revision.model_validate(found) if found else None
     change = Change(

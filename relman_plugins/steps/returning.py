@@ -101,15 +101,11 @@ def _go_back(ledger: Ledger, release: ReleaseRecord, asked: Asked, recorder: Rec
 
 
 def _lock(ledger: Ledger, release: ReleaseRecord, asked: Asked) -> Lock:
-    from relman_plugins.ledger.api import Busy
+    from relman_plugins.ledger.api import Busy, in_flight
 
     lock = ledger.locks.acquire(asked.environment, release.service, release.release_id, LOCK_TTL_S)
     if isinstance(lock, Busy):
-        raise Refused(
-            f"release {lock.holder} is in flight in {asked.environment} (it holds the lock since "
-            f"{lock.since:%Y-%m-%d %H:%M} UTC); `relman abort {lock.holder} --reason …` takes it back, then "
-            "ask again"
-        )
+        raise Refused(in_flight(ledger, lock.holder, release.pipeline, asked.environment, lock.since))
     return lock
 
 
