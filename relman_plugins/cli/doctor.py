@@ -13,7 +13,7 @@ from relman_plugins.cli.options import AnyFormat, Format
 from relman_plugins.cli.screen import continued, echo_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from relman_plugins.cli.api import Api
 
@@ -37,7 +37,7 @@ class Check:
 
 @connected
 def doctor(api: Api, form: AnyFormat = Format.TEXT) -> None:
-    """Check server, login, plugin, middleware, ledger, Slack backlog, DAGs, pools and the login's origin."""
+    """Check server, login, plugin, middleware, ledger, extras, caches, backlogs, Slack, DAGs and pools."""
     checks = list(_checks(api))
     if form is Format.JSON:
         echo_json([asdict(check) for check in checks])
@@ -114,6 +114,9 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
                 told = f"{waiting['given_up']} given up, the latest at {waiting['given_up_at']}: "
                 told += f"{waiting['given_up_error']}; what they said is in the releases' record"
                 yield Check(f"to {waiting['channel']}", "warn", told)
+    yield from _extras(health.get("extras") or ())
+    if cache := health.get("spec_cache"):
+        yield _spec_cache(cache)
     if "slack" in health:
         yield _slack(health["slack"])
     if health["all_admins"]:
@@ -125,6 +128,30 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
         )
     else:
         yield Check("all admins", "ok", "off: every vote names a person")
+
+
+def _extras(lacking: Iterable[dict[str, Any]]) -> Iterator[Check]:
+    """Say what is not installed: it is looked for beside the API server, and matters where tasks run."""
+    for found in lacking:
+        what, missing = _USES[found["extra"]], ", ".join(found["missing"])
+        add = f"python -m pip install 'relman[{found['extra']}]' on the workers adds it"
+        told = f"{missing} is not installed beside the API server, and {what} needs it"
+        if found["needed"]:
+            yield Check(f"extra {found['extra']}", "warn", f"{told}; recent releases do that; {add}")
+        else:
+            yield Check(f"extra {found['extra']}", "ok", f"{told}; no recent release does that; {add}")
+
+
+_USES = {"reports": "reading coverage or findings", "git": "assessing what changed"}
+"""What each extra is for."""
+
+
+def _spec_cache(cache: dict[str, Any]) -> Check:
+    if not cache["on"]:
+        return Check("spec cache", "ok", "off ([relman] spec_cache): every parse reads and checks every spec")
+    if cache["trouble"]:
+        return Check("spec cache", "warn", f"{cache['trouble']}; until then every parse costs twice as much")
+    return Check("spec cache", "ok", "on: an unchanged spec is not checked anew at each parse")
 
 
 def _slack(slack: dict[str, Any]) -> Check:

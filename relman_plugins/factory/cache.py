@@ -168,6 +168,18 @@ def code_state() -> str:
     return _digest("\n".join(sorted(found)).encode())
 
 
+def trouble(folder: Path) -> str:
+    """Return why nothing can be kept in ``folder`` by this user, without its path; empty when it can."""
+    name = f"{folder.name} in [relman] home"
+    if not folder.exists() and not folder.is_symlink():
+        above = next((p for p in folder.parents if p.exists()), folder.parent)
+        writable = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
+        return "" if writable else f"{name} can't be made: that is no folder which Airflow's user may write"
+    if not _is_ours(folder):
+        return f"{name} is not used: it is a link, or somebody else owns or may write it; remove it"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"{name} can't be written; remove it"
+
+
 def _is_ours(folder: Path) -> bool:
     """Say whether nobody else can have written what is in the folder."""
     try:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 
 from relman_plugins import __version__, settings
+from relman_plugins.clients.reports.source import LIBRARIES
 from relman_plugins.errors import LedgerError
+from relman_plugins.factory.cache import trouble
 from relman_plugins.hooks.slack import signing_secret
 from relman_plugins.notifications.limits import GIVE_UP_AGE
 from relman_plugins.notifications.text import nobody
+from relman_plugins.plan.model import StepKind
 from relman_plugins.plugin import access
 from relman_plugins.plugin.deps import ledger
 from relman_plugins.plugin.lookup import can_look_up
@@ -22,6 +26,12 @@ if TYPE_CHECKING:
     from relman_plugins.ledger.outbox import Backlog
 
 router = APIRouter()
+
+EXTRAS = {"reports": tuple(LIBRARIES.values()), "git": ("dulwich",)}
+"""What the extras of the installation bring, by the modules that are imported."""
+
+LOOKED_AT = 20
+"""So many of the latest releases say what is needed."""
 
 
 @router.get("/health")
@@ -34,6 +44,8 @@ def health(request: Request, user: access.Reader) -> dict[str, Any]:
         "middleware": {"active": bool(getattr(request.state, MARK, False))},
         "slack": _slack(),
         **_ledger(),
+        "extras": _extras(),
+        "spec_cache": _spec_cache(),
     }
 
 
@@ -44,6 +56,33 @@ def _slack() -> dict[str, Any]:
         "looks_up": can_look_up(),
         "request_url": f"{settings.base_url()}{PATH}",
     }
+
+
+def _extras() -> list[dict[str, Any]]:
+    """Return which extras are not whole beside this process, and whether recent releases need them."""
+    needed = _needed()
+    return [
+        {"extra": extra, "missing": missing, "needed": bool(needed & set(modules))}
+        for extra, modules in EXTRAS.items()
+        if (missing := [m for m in modules if importlib.util.find_spec(m) is None])
+    ]
+
+
+def _needed() -> set[str]:
+    """Return the modules that the latest releases' plans need."""
+    try:
+        steps = [s for record in ledger().releases(limit=LOOKED_AT) for s in record.plan.shape.steps]
+    except LedgerError:
+        return set()
+    formats = {str(report["format"]) for s in steps for report in s.args.get("reports") or ()}
+    found = {module for form, module in LIBRARIES.items() if form in formats}
+    return found | (set(EXTRAS["git"]) if any(s.kind is StepKind.ASSESS for s in steps) else set())
+
+
+def _spec_cache() -> dict[str, Any]:
+    """Return whether what specs are compiled to is kept on this machine, and why if not."""
+    folder = settings.compiled_folder()
+    return {"on": folder is not None, "trouble": trouble(folder) if folder is not None else ""}
 
 
 def _ledger() -> dict[str, Any]:

@@ -62,3 +62,31 @@ def test_messages_that_were_given_up_are_said(healthy: Callable[[dict[str, Any]]
     assert line.startswith("warn  to pager")
     assert '3 given up, the latest at 2026-11-20T03:00:00Z: no notifier "pager"' in line
     assert "to slack" not in done.stdout
+
+
+QUIET_OUTBOX = {"pending": 0, "given_up": 0, "channels": []}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            {"extras": [{"extra": "git", "missing": ["dulwich"], "needed": True}]},
+            "warn extra git dulwich is not installed beside the API server, and assessing what changed needs "
+            "it; recent releases do that; python -m pip install 'relman[git]' on the workers adds it",
+        ),
+        (
+            {"extras": [{"extra": "reports", "missing": ["a", "b"], "needed": False}]},
+            "ok extra reports a, b is not installed",
+        ),
+        ({"spec_cache": {"on": False, "trouble": ""}}, "ok spec cache off"),
+        ({"spec_cache": {"on": True, "trouble": ""}}, "ok spec cache on"),
+        ({"spec_cache": {"on": True, "trouble": "/x is not used"}}, "warn spec cache /x is not used"),
+    ],
+)
+def test_what_is_not_installed_or_kept_is_said(
+    healthy: Callable[[dict[str, Any]], str], more: dict[str, Any], said: str
+) -> None:
+    done = relman("doctor", "--url", healthy({**HEALTH, "outbox": QUIET_OUTBOX, **more}), "--token", "t")
+    assert done.returncode == 0, done.stdout
+    assert said in " ".join(done.stdout.split())

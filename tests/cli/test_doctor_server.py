@@ -56,6 +56,7 @@ def test_the_doctor_finds_a_healthy_server_healthy(server: Server) -> None:
         "middleware": "ok",
         "ledger": "ok",
         "outbox": checks[6]["state"],
+        "spec cache": "ok",
         "Slack votes": "warn",
         "all admins": "ok",
         "DAG imports": "ok",

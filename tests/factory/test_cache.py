@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import relman_plugins
-from relman_plugins.factory.cache import code_state
+from relman_plugins.factory.cache import code_state, trouble
 from relman_plugins.factory.loader import load_dags
 from relman_plugins.settings import compiled_folder
 from tests.factory.conftest import ROOT
@@ -178,6 +178,19 @@ def test_the_folder_is_its_owners_alone(specs: Path) -> None:
     load(specs)
     assert kept().stat().st_mode & 0o777 == 0o700
     assert entry().stat().st_mode & 0o777 == 0o600
+
+
+def test_why_nothing_is_kept_is_told(specs: Path, home: Path) -> None:
+    assert trouble(kept()) == ""
+    assert not home.exists()
+    load(specs)
+    assert trouble(kept()) == ""
+    kept().chmod(0o770)
+    assert "somebody else owns or may write it" in trouble(kept())
+    kept().rename(home / "real")
+    kept().symlink_to(home / "real")
+    assert "it is a link" in trouble(kept())
+    assert "can't be made" in trouble(Path("/proc/self/status/relman/compiled-0"))
 
 
 def test_without_a_place_to_keep_it_dags_are_built_all_the_same(
