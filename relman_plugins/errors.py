@@ -107,9 +107,13 @@ class LedgerConflict(LedgerError):
 
 
 class ClientError(RelmanError):
-    """An outside system could not be used; ``status`` is that of its HTTP answer, None without one."""
+    """An outside system could not be used.
+
+    ``status`` is that of its HTTP answer, None without one; ``said`` is what it said there, in its own words.
+    """
 
     status: int | None = None
+    said: str = ""
 
 
 class ClientUnavailable(ClientError):

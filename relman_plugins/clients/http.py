@@ -263,7 +263,7 @@ def _judged(asked: httpx.Request, answer: httpx.Response, body: bytes) -> httpx.
     error: ClientError = ClientRejected(text)
     if whole.status_code in _TRY_AGAIN or whole.is_server_error:
         error = ClientUnavailable(text, retry_after_s(whole.headers.get("retry-after")))
-    error.status = whole.status_code
+    error.status, error.said = whole.status_code, _reason(whole)
     raise error
 
 

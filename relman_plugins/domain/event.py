@@ -39,6 +39,8 @@ class Kind(StrEnum):
     PARITY_COMPARED = "parity.compared"
     TICKET_CHECKED = "ticket.checked"
     TICKET_WAITED = "ticket.waited"
+    TICKET_ASKED = "ticket.asked"
+    TICKET_CREATED = "ticket.created"
     CHANGE_STARTED = "change.started"
     CHANGE_FINISHED = "change.finished"
     SUITE_FINISHED = "suite.finished"

@@ -122,6 +122,8 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.PARITY_COMPARED: _compared,
     Kind.TICKET_CHECKED: Severity.INFO,
     Kind.TICKET_WAITED: Severity.NOTICE,
+    Kind.TICKET_ASKED: Severity.INFO,
+    Kind.TICKET_CREATED: Severity.NOTICE,
     Kind.GATE_OPENED: Severity.NOTICE,
     Kind.GATE_REMINDED: Severity.NOTICE,
     Kind.GATE_VOTED: Severity.NOTICE,
@@ -192,7 +194,7 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
         {Kind.ENVIRONMENT_PROVISIONED, Kind.ENVIRONMENT_REMOVED, Kind.CHANGE_FINISHED, Kind.WINDOW_WAITED}
     ),
     Occasion.WAITING: frozenset(
-        {Kind.GATE_OPENED, Kind.GATE_REMINDED, Kind.GATE_ESCALATED, Kind.TICKET_WAITED}
+        {Kind.GATE_OPENED, Kind.GATE_REMINDED, Kind.GATE_ESCALATED, Kind.TICKET_WAITED, Kind.TICKET_CREATED}
     ),
     Occasion.DECIDED: frozenset(
         {

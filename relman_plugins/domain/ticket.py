@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from pydantic import Field
+
 from relman_plugins.domain.base import Frozen
 
 SYSTEMS = {"servicenow": "ServiceNow", "jira": "Jira"}
@@ -65,6 +67,41 @@ class TicketFields(Frozen):
     start: str | None = None
     end: str | None = None
     configuration_item: str | None = None
+
+
+class Draft(Frozen):
+    """A ticket that is about to be created."""
+
+    correlation: str
+    """What a ticket that was created for this release is found by: letters, digits and dashes, at most 60."""
+    kind: str
+    """Type of change in ServiceNow, of issue in Jira."""
+    project: str = ""
+    """Key of the project in Jira."""
+    summary: str
+    """One line."""
+    description: str
+    item: str = ""
+    """Name of the configuration item; empty for none."""
+    starts: datetime | None = None
+    """Planned start (aware); None leaves it to people."""
+    ends: datetime | None = None
+    fields: dict[str, str] = Field(default_factory=dict)
+    """What else is filled in: texts, by the system's name of the field."""
+    options: dict[str, str] = Field(default_factory=dict)
+    """The same for fields of Jira that take one of several options."""
+
+
+class Ending(Frozen):
+    """How a ticket ends with its release."""
+
+    succeeded: str
+    """ServiceNow's close code, or Jira's status."""
+    otherwise: str
+    unused: str = ""
+    """Jira's status for a ticket that was created for nothing."""
+    through: tuple[str, ...] = ()
+    """Jira's statuses that it may pass on its way."""
 
 
 class Demands(Frozen):

@@ -55,6 +55,7 @@ TOLD_KINDS = frozenset(Kind) - {
     Kind.CHANGE_STARTED,
     Kind.FINDINGS_RECORDED,
     Kind.TICKET_CHECKED,
+    Kind.TICKET_ASKED,
     Kind.ANALYSIS_MEASURED,
     Kind.VOTE_REFUSED,
     Kind.LOCK_ACQUIRED,

@@ -14,9 +14,16 @@ from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.ledger.conditions import depends, sort
 from relman_plugins.ledger.releases import ReleaseRecord
+from relman_plugins.ledger.tickets import created_number
 from relman_plugins.plan.model import Shape, Step
 
-SHOWN = (Kind.ARTIFACT_BUILT, Kind.SUITE_FINISHED, Kind.PARITY_COMPARED, Kind.CHANGE_ASSESSED)
+SHOWN = (
+    Kind.ARTIFACT_BUILT,
+    Kind.SUITE_FINISHED,
+    Kind.PARITY_COMPARED,
+    Kind.CHANGE_ASSESSED,
+    Kind.TICKET_CREATED,
+)
 """The kinds of events that the document rests on."""
 
 MOST_COMMITS = 15
@@ -41,7 +48,7 @@ def subject_of(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> di
         "spec_digest": record.spec_digest,
         "environment": gate.environment,
         "changes": options.changes,
-        "ticket": options.ticket,
+        "ticket": options.ticket or created_number([e for e in events if e.step in before]),
         "emergency": options.emergency,
         "emergency_reason": options.emergency_reason,
         "parameters": options.parameters,

@@ -12,9 +12,19 @@ from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.plan.model import Step
 
 
-def number_of(record: ReleaseRecord, gate: Step) -> str:
-    """Return the number of the release's ticket at a ticket step; empty when it has none there."""
-    return number_in(gate.args["system"], record.plan.options.ticket)
+def number_of(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> str:
+    """Return the number of the release's ticket at a ticket step; empty when it has none there.
+
+    It is the one that the release was started with, or that was created for it: ``events`` hold its
+    ``ticket.created``.
+    """
+    given = number_in(gate.args["system"], record.plan.options.ticket)
+    return given or created_number(events)
+
+
+def created_number(events: Sequence[Event]) -> str:
+    """Return the number of the ticket that was created for a release; empty when none was."""
+    return next((str(e.data["number"]) for e in events if e.kind is Kind.TICKET_CREATED), "")
 
 
 def has_begun(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> bool:
@@ -44,7 +54,7 @@ def check_ticket(
         TooEarly: Nothing is lacking but that the planned time begins.
         Refused: Something else is lacking, or nothing so fresh is on record.
     """
-    where, number = f"release {record.release_id}, step {step.id}", number_of(record, gate)
+    where, number = f"release {record.release_id}, step {step.id}", number_of(record, gate, events)
     if not number:
         raise Refused(f"{where}: {gate.id} asks for a ticket, and the release carries none")
     seen = last_seen([e for e in events if e.step == step.id], gate.id)

@@ -17,5 +17,10 @@ def _waited(event: Event, data: dict[str, Any]) -> Written:
     return (f"🎫 {where} waits for the ticket {code(data['number'])}{ends}", quote(str(data["why"])))
 
 
-WRITERS = {Kind.TICKET_WAITED: _waited}
+def _created(event: Event, data: dict[str, Any]) -> Written:
+    where = plain(event.environment or event.step or event.release_id, 80)
+    return (f"🎫 {where}: created the ticket {code(data['number'])} in {plain(data['system'], 20)}",)
+
+
+WRITERS = {Kind.TICKET_CREATED: _created, Kind.TICKET_WAITED: _waited}
 """The messages of this module, by event."""

@@ -50,17 +50,18 @@ def compile_shape(documents: Documents) -> Shape:
     pipeline = documents.pipeline
     stages = [_stage(documents, stage) for stage in pipeline.stages]
     names = list(dict.fromkeys(stage.environment for stage in pipeline.stages))
+    steps = graph.connect(_build(pipeline), stages, _follow_up(documents), _assess(pipeline))
     return Shape(
         pipeline=pipeline.metadata.name,
         owner=pipeline.metadata.owner,
         description=pipeline.metadata.description.strip(),
         service=pipeline.metadata.name,
         spec_digest=documents.digest,
-        steps=graph.connect(_build(pipeline), stages, _follow_up(documents), _assess(pipeline)),
+        steps=steps,
         environments=tuple(_environment(documents, documents.environments[name]) for name in names),
         analyses=tuple(_analysis(name, a) for name, a in sorted(pipeline.analyses.items())),
         slack_channel=pipeline.notify.slack if pipeline.notify else None,
-        routes=routes.compiled(documents),
+        routes=routes.compiled(documents, steps),
         schedule=_schedule(pipeline.schedule) if pipeline.schedule else None,
         parameters=tuple(field.called(name) for name, field in pipeline.parameters.items()),
     )
@@ -91,7 +92,7 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
         monitor=step("monitor", StepKind.MONITOR, **_monitor(stage)) if stage.monitor else None,
         keep=changes.keep(stage, step),
         soak=step("soak", StepKind.SOAK, for_s=stage.soak.seconds) if stage.soak else None,
-        ticket=tickets.are_required(stage, env),
+        ticket=tickets.are_required(documents, stage, env),
         teardown=step("teardown", StepKind.TEARDOWN) if env.ephemeral else None,
         rollback=step("rollback", StepKind.ROLLBACK) if _rolls_back(documents, stage, env) else None,
     )

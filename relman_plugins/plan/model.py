@@ -70,7 +70,8 @@ class Step(Frozen):
     checklist  ``{suite, items: [Item], group, quorum: 1, people: [Person], timeout_s, on_timeout}``
     parity     ``{with, of: [Area], schema: {command, path, timeout_s}|None, ignore, may_differ,
                on_difference, group, quorum: 1, people: [Person], timeout_s, on_timeout}``
-    ticket     ``{system, connection, states, approved, window, item, fields, timeout_s}``: see
+    ticket     ``{system, connection, states, approved, window, item, fields, timeout_s, create: {kind,
+               project, fields, options, after_s, for_s|None}|None, report, ending: Ending}``: see
                :class:`relman_plugins.domain.ticket.Demands`; ``item`` empty: any
     approval   ``{gate, group, quorum, people: [Person], rules: [Rule], emails: {person: address},
                timeout_s, on_timeout, remind_s|None, valid_for_s|None}``; ``quorum`` and ``people`` of all

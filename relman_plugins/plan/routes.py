@@ -8,13 +8,16 @@ from relman_plugins.domain.identity import Person
 from relman_plugins.domain.severity import Occasion
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.approvals import members
-from relman_plugins.plan.routing import CONNECTIONS, EMAIL, SLACK, Route
+from relman_plugins.plan.model import Step, StepKind
+from relman_plugins.plan.routing import CONNECTIONS, EMAIL, SLACK, TICKET, Route
 from relman_plugins.spec.models import Documents, Notify
 from relman_plugins.spec.models import Route as Written
 
 
-def compiled(documents: Documents) -> tuple[Route, ...]:
+def compiled(documents: Documents, steps: Iterable[Step]) -> tuple[Route, ...]:
     """Return the pipeline's routes, then those of its environments' owners, in the order of the stages.
+
+    After them come those to the tickets that ``steps`` ask for, where these are told of their release.
 
     Raises:
         PlanError: A route names a group that is not there, or in which nobody has an address.
@@ -23,7 +26,7 @@ def compiled(documents: Documents) -> tuple[Route, ...]:
     owners = ((name, documents.environments[name].notify) for name in names)
     found = _routes(documents, documents.pipeline.notify, None)
     told = (route for name, notify in owners for route in _routes(documents, notify, name))
-    return (*found, *told, *_audiences(documents, names))
+    return (*found, *told, *_audiences(documents, names), *_tickets(steps))
 
 
 def _audiences(documents: Documents, names: Iterable[str]) -> Iterator[Route]:
@@ -33,6 +36,19 @@ def _audiences(documents: Documents, names: Iterable[str]) -> Iterator[Route]:
         if glass is not None and glass.audience is not None:
             when = (Occasion.WAIVED,)
             yield Route(channel=SLACK, addresses=(glass.audience.slack,), when=when, environment=name)
+
+
+def _tickets(steps: Iterable[Step]) -> Iterator[Route]:
+    """Yield what tickets are told: what happens in their environment, and the release's end."""
+    for step in steps:
+        if step.kind is StepKind.TICKET and step.args["report"] != "nothing":
+            yield Route(
+                channel=f"{TICKET}{step.args['system']}",
+                addresses=(step.id,),
+                connection=step.args["connection"],
+                when=(Occasion.CHANGED, Occasion.WITHDRAWN, Occasion.CLOSED),
+                environment=step.environment,
+            )
 
 
 def _routes(documents: Documents, notify: Notify | None, environment: str | None) -> Iterator[Route]:

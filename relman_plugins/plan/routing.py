@@ -14,6 +14,8 @@ from relman_plugins.domain.severity import Occasion, Severity, is_occasion, seve
 
 SLACK = "slack"
 EMAIL = "email"
+TICKET = "ticket:"
+"""What channels to ticket systems begin with, as ``ticket:jira``: no notifier can have such a name."""
 
 CONNECTIONS = {SLACK: "relman_slack", EMAIL: "smtp_default"}
 """Airflow connection id of a channel where a route names none; for email it is Airflow's own default."""
@@ -23,9 +25,10 @@ class Route(Frozen):
     """Some of what happens, to some addresses on one channel."""
 
     channel: str
-    """``slack``, ``email``, or the name of a notifier that the platform's owner configured."""
+    """``slack``, ``email``, ``ticket:<system>``, or the name of a notifier that the owner configured."""
     addresses: tuple[str, ...]
-    """``#name`` or id on Slack; addresses of people; for a notifier whatever it makes of it."""
+    """``#name`` or id on Slack; addresses of people; the step that asks for the ticket; for a notifier
+    whatever it makes of it."""
     connection: str = ""
     """Airflow connection id; empty for the channel's default."""
     when: tuple[Occasion, ...] = ()

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from relman_plugins.domain.ticket import TicketFields, normal
+from relman_plugins.domain.ticket import Ending, TicketFields, normal
 from relman_plugins.plan.changes import Maker
 from relman_plugins.plan.model import Step, StepKind
-from relman_plugins.spec.models import ChangeTicketGate, Documents, Environment, JiraTicket, Stage
+from relman_plugins.spec.models import (
+    ChangeTicketGate,
+    Documents,
+    Environment,
+    JiraTicket,
+    ServiceNowTicket,
+    Stage,
+)
 
 ANY = "any"
 """What a spec says for every configuration item."""
@@ -31,7 +38,24 @@ def steps(documents: Documents, stage: Stage, env: Environment, step: Maker) -> 
             item="" if item == ANY else item,
             fields=_fields(terms) if isinstance(terms, JiraTicket) else None,
             timeout_s=terms.timeout.seconds,
+            create=_creation(terms),
+            report=terms.report,
+            ending=Ending(**terms.ending.model_dump()).model_dump(mode="json"),
         )
+
+
+def _creation(terms: ServiceNowTicket | JiraTicket) -> dict[str, Any] | None:
+    """Return what a ticket is created with: kind, project, texts, and when it is planned for."""
+    if terms.create is None:
+        return None
+    given = terms.create.model_dump(mode="json", exclude={"planned"})
+    planned = terms.create.planned
+    return {
+        "kind": given.pop("type"),
+        **given,
+        "after_s": planned.after.seconds if planned and planned.after else 0,
+        "for_s": planned.for_.seconds if planned else None,
+    }
 
 
 def _fields(terms: JiraTicket) -> dict[str, Any]:
@@ -46,9 +70,13 @@ def _fields(terms: JiraTicket) -> dict[str, Any]:
     ).model_dump(mode="json")
 
 
-def are_required(stage: Stage, env: Environment) -> bool:
-    """Say whether a release must be given a ticket when it starts."""
-    return bool(_gates(stage, env))
+def are_required(documents: Documents, stage: Stage, env: Environment) -> bool:
+    """Say whether a release must be given a ticket when it starts: none that came before creates one."""
+    before = documents.pipeline.stages[: documents.pipeline.stages.index(stage) + 1]
+    environments = (documents.environments[one.environment] for one in before)
+    asked = [g for one, e in zip(before, environments, strict=True) for g in _gates(one, e)]
+    created = any(g.change_ticket != "required" and g.change_ticket.create for g in asked)
+    return any(g.change_ticket == "required" or not created for g in _gates(stage, env))
 
 
 def _gates(stage: Stage, env: Environment) -> list[ChangeTicketGate]:

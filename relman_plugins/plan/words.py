@@ -224,8 +224,10 @@ def _ticket(shape: Shape, step: Step) -> str:
     if args["item"]:
         wants.append(f'for configuration item "{args["item"]}"')
     time = "; its planned time must cover the change" if args["window"] else ""
+    where = f"{SYSTEMS[args['system']]} (connection {args['connection']})"
+    made = ", creates it where there is none" if args["create"] else ""
     return (
-        f"asks {SYSTEMS[args['system']]} (connection {args['connection']}) for the release's ticket; waits "
+        f"asks {where} for the release's ticket{made}; waits "
         f"until it is {', '.join(wants)}, at most {duration(args['timeout_s'])}{time}"
     )
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from relman_plugins.domain.ticket import summary, told
 from relman_plugins.errors import ClientError
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
-from relman_plugins.steps.tickets import final, look, wait_for_ticket
+from relman_plugins.steps.creating import create
+from relman_plugins.steps.tickets import final, look, number_of, wait_for_ticket
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,8 +28,10 @@ class TicketSensor(ReleaseStepOperator):
     ui_color = "#e6dcf2"
 
     def act(self, context: Context, run: StepRun) -> str:
-        """Look, and wait while something is lacking that may come."""
+        """Create the ticket when that is what the gate says, look, and wait for what may come."""
         try:
+            if run.step.args["create"] and not number_of(run, run.step):
+                self.log.info("created %s", create(run, run.step))
             ticket, found = look(run, run.step)
         except ClientError as error:
             wait_for_ticket(self, run, run.step, error)

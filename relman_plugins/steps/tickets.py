@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from relman_plugins import settings
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.ticket import SYSTEMS, Lack, Ticket, demands_of, lacks, summary, told
 from relman_plugins.errors import ClientError, ClientRejected, ClientUnavailable, recordable
+from relman_plugins.notifications.text import nobody
 from relman_plugins.plan.model import Step, StepKind
 from relman_plugins.plan.words import duration
 from relman_plugins.steps.base import StepFailed
 from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.ticket import PAUSE_S, REJECTED_PAUSE_S, TicketTrigger
+from relman_plugins.triggers.waits import SoakTrigger
 
 if TYPE_CHECKING:
     from relman_plugins.steps.base import ReleaseStepOperator
@@ -25,7 +27,7 @@ def number_of(run: StepRun, gate: Step) -> str:
     """Return the number of the release's ticket at a ticket step; empty when it has none there."""
     from relman_plugins.ledger.api import ticket_number
 
-    return ticket_number(run.release, gate)
+    return ticket_number(run.release, gate, run.events(Kind.TICKET_CREATED))
 
 
 def look(run: StepRun, gate: Step) -> tuple[Ticket | None, tuple[Lack, ...]]:
@@ -79,7 +81,7 @@ def wait_for_ticket(
     Raises:
         StepFailed: The time is over.
     """
-    said = recordable(why) if isinstance(why, ClientError) else told(why)
+    said = _told_of(why) if isinstance(why, ClientError) else told(why)
     args, begun, now = gate.args, _has_begun(run, gate), run.ledger.now()
     waits = [e for e in run.mine(Kind.TICKET_WAITED) if e.data["gate"] == gate.id]
     resumed = [e.at for e in run.events(Kind.RELEASE_RESUMED) if waits and e.id > waits[0].id]
@@ -102,20 +104,35 @@ def wait_for_ticket(
     pause = REJECTED_PAUSE_S if isinstance(why, ClientRejected) else PAUSE_S
     if isinstance(why, ClientUnavailable) and why.retry_after:
         pause = max(pause, min(why.retry_after, REJECTED_PAUSE_S))
+    more, number = deferral(settings.minimum_deferral()), number_of(run, gate)
+    if not number:
+        # Nothing to look at yet: the step tries again to create it.
+        again = datetime.now(UTC) + timedelta(seconds=pause)
+        task.defer(
+            trigger=SoakTrigger(release_id=run.release_id, until=again.isoformat(), **more),
+            method_name="resume",
+        )
     task.defer(
         trigger=TicketTrigger(
             release_id=run.release_id,
             connection=args["connection"],
-            number=number_of(run, gate),
+            number=number,
             demands=demands_of(args).model_dump(mode="json"),
             begun=begun,
             seen="" if isinstance(why, ClientError) else said,
             expires_at=until.isoformat() if until else "",
             pause_s=pause,
-            **deferral(settings.minimum_deferral()),
+            **more,
         ),
         method_name="resume",
     )
+
+
+def _told_of(error: ClientError) -> str:
+    """Return what everybody may read of an error: a server may repeat a token or an address."""
+    from airflow.sdk.log import redact  # type: ignore[attr-defined]
+
+    return nobody(str(redact(recordable(error))))
 
 
 def ticket_lines(run: StepRun, escape: Callable[[str], str]) -> str:

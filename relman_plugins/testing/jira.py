@@ -84,6 +84,8 @@ class JiraServer(TicketsServer):
         given = json.loads(body) if body else {}
         if url.path == "/rest/api/3/myself":
             return ok({"accountId": "5b10", "displayName": "relman", "active": True})
+        if url.path == "/rest/api/3/field":
+            return ok([{"id": id_, "name": name, "custom": id_[0] == "c"} for id_, name in _NAMES.items()])
         if url.path == "/rest/api/3/search/jql":
             label = query["jql"].partition('labels = "')[2].partition('"')[0]
             keys = [k for k in self.issues if k in self._found and label in self.issues[k].get("labels", ())]
@@ -123,8 +125,8 @@ class JiraServer(TicketsServer):
         if not fields.get("summary") or "key" not in fields.get("project", {}):
             return error(400, "You must specify a summary of the issue.")
         key = f"{fields['project']['key']}-{len(self.issues) + 1}"
-        self.issues[key] = {"status": status_of("Awaiting approval"), **fields}
-        self.issues[key].setdefault("components", [])
+        empty: dict[str, Any] = {"components": [], "customfield_10050": None, "customfield_10051": None}
+        self.issues[key] = {"status": status_of("Awaiting approval"), **empty, **fields}
         self.approvals[key] = ["pending"]
         return ok({"id": "10002", "key": key, "self": f"{self.url}/rest/api/3/issue/10002"}, 201)
 
@@ -142,7 +144,7 @@ def status_of(name: str) -> dict[str, Any]:
     return {"id": "1", "name": name, "statusCategory": {"id": 4, "key": STATUSES[name], "name": name}}
 
 
-def ok(body: Mapping[str, Any], status: int = 200) -> Answer:
+def ok(body: Mapping[str, Any] | list[Any], status: int = 200) -> Answer:
     """Return an answer with a body."""
     return status, {}, json.dumps(body).encode()
 

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from relman_plugins.testing.tickets_server import Answer, TicketsServer
 
 TABLE = "/api/now/table/change_request"
+_ITEMS = "/api/now/table/cmdb_ci"
 USER, PASSWORD = "relman", "a-password"
 STATES = {
     "-5": "New",
@@ -39,6 +40,8 @@ class ServiceNowServer(TicketsServer):
     def __init__(self) -> None:
         super().__init__(USER, PASSWORD)
         self.records: list[dict[str, str]] = []
+        self.items = {"checkout": uuid.uuid4().hex}
+        """Configuration items: name → id."""
         self.notes: dict[str, list[str]] = {}
         """Work notes by the number of a change, oldest first."""
 
@@ -61,6 +64,10 @@ class ServiceNowServer(TicketsServer):
         """Do what is asked for, and answer it."""
         url = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        if url.path == _ITEMS and method == "GET":
+            wanted = query["sysparm_query"].partition("=")[2]
+            items = [{"name": n, "sys_id": i} for n, i in self.items.items() if n == wanted]
+            return _result(200, [_shown(one, query) for one in items])
         if not url.path.startswith(TABLE):
             return _error(404, "Requested URI does not represent any resource", "")
         if method == "GET":
@@ -68,7 +75,9 @@ class ServiceNowServer(TicketsServer):
         given = json.loads(body)
         if method == "POST":
             record = self._new(f"CHG{30001 + len(self.records):07}") | {"state": "-5"}
-            self.records.append(record | {"approval": "not requested"} | given)
+            named = {id_: name for name, id_ in self.items.items()}
+            item = named.get(given.get("cmdb_ci", ""), "")
+            self.records.append(record | {"approval": "not requested"} | given | {"cmdb_ci": item})
             return _result(201, _shown(self.records[-1], query))
         record = next((r for r in self.records if r["sys_id"] == url.path.rpartition("/")[2]), {})
         if not record:
@@ -82,7 +91,8 @@ class ServiceNowServer(TicketsServer):
         # A real instance ignores what it does not understand, and answers with whatever there is.
         found = [r for r in self.records if not value or r.get(field) == value]
         limit = int(query.get("sysparm_limit", "10000"))
-        return _result(200, [_shown(r, query) for r in found[:limit]])
+        notes = {r["number"]: "\n".join(self.notes.get(r["number"], ())) for r in found}
+        return _result(200, [_shown(r | {"work_notes": notes[r["number"]]}, query) for r in found[:limit]])
 
     def _patched(self, record: dict[str, str], given: dict[str, str], query: dict[str, str]) -> Answer:
         state = given.get("state", record["state"])

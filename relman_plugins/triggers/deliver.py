@@ -22,6 +22,7 @@ from relman_plugins.notifications.mail import send_mail
 from relman_plugins.notifications.notifiers import send_through
 from relman_plugins.notifications.outbox import DrainResult, drain
 from relman_plugins.notifications.slack import connect
+from relman_plugins.notifications.ticket_notes import is_ticket_channel, send_to_ticket
 from relman_plugins.plan.routing import CONNECTIONS, EMAIL, SLACK
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread
 from relman_plugins.triggers.feed import ledger_feed
@@ -99,6 +100,8 @@ def deliver(source: Callable[[], Ledger], line: Line) -> DrainResult:
         return drain(ledger, slack, connection=line.connection, base_url=base_url, buttons=buttons)
     if line.channel == EMAIL:
         return carry(ledger, line, send_mail, base_url=base_url)
+    if is_ticket_channel(line.channel):
+        return carry(ledger, line, partial(send_to_ticket, ledger), base_url=base_url)
 
     def send(letter: Letter) -> str:
         # Read for each letter: a setting that can't be read is noted with the message that waits for it.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
 import httpx
 
 from relman_plugins.clients.http import request, shown
-from relman_plugins.domain.ticket import Ticket
+from relman_plugins.domain.ticket import Draft, Ending, Ticket
 from relman_plugins.errors import ClientError, ClientRejected, ClientUnavailable
 
 MAX_BYTES = 1024 * 1024
@@ -46,6 +47,35 @@ class Tickets(Protocol):
         """
         ...
 
+    settles_s: float
+    """Seconds after which a ticket that a lost request has created is surely found by ``created``."""
+
+    def created(self, correlation: str) -> str | None:
+        """Return the number of the ticket that was created with a correlation; None when none is found.
+
+        Raises as ``find``.
+        """
+        ...
+
+    def create(self, draft: Draft) -> str:
+        """Create a ticket, return its number. Not idempotent: ask ``created`` first. Raises as ``find``."""
+        ...
+
+    def note(self, number: str, key: str, text: str) -> None:
+        """Add a note to a ticket, unless it has one with ``key``. Idempotent. Raises as ``find``."""
+        ...
+
+    def begin(self, number: str, states: Collection[str], ending: Ending) -> None:
+        """Let a ticket say that its change goes on, if one of ``states`` (normal) does. Idempotent."""
+        ...
+
+    def end(self, number: str, ending: Ending, *, good: bool | None, text: str) -> None:
+        """Close a ticket as successful or not; None: cancel it, since nothing came of it. Idempotent.
+
+        Raises as ``find``; ClientRejected also when there is no way from the state that it is in.
+        """
+        ...
+
     def check(self) -> str:
         """Ask something that changes nothing; return who answers, in a sentence. Raises as ``find``."""
         ...
@@ -70,6 +100,9 @@ class Server:
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
 
+    settles_s = LIMIT_S + 60.0
+    """What ``create`` has sent is done or lost by then."""
+
     def asked(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         """Send a request (arguments as of ``clients.http.request``); return the object in its answer.
 
@@ -82,6 +115,17 @@ class Server:
         except ClientError as error:
             raise self._own_words(error) from error
         return {} if answer.status_code == 204 else self._read(answer)
+
+    def listed(self, path: str) -> list[dict[str, Any]]:
+        """Do as ``asked``, for an answer that is a list of objects."""
+        try:
+            answer = request(self._http, "GET", path, limit_s=LIMIT_S, max_bytes=8 * MAX_BYTES)
+        except ClientError as error:
+            raise self._own_words(error) from error
+        body = self._json(answer)
+        if not isinstance(body, list):
+            raise self._not_json(answer)
+        return [one for one in body if isinstance(one, dict)]
 
     def nonsense(self, about: str, name: str, found: object) -> ClientUnavailable:
         """Return the error for a field that can't be what it is."""
@@ -110,6 +154,9 @@ class Server:
         else:
             hint = _ELSEWHERE if 300 <= status < 400 else _HINTS.get(status, "")
             said = f"{self.system} ({self._http.base_url.host}) answered {status}"
+            if status == 400:
+                # Which field is missing, or may not be set, nobody else knows.
+                hint = f"it does not take what was sent: {words(error.said, 160)}"
             said += f": {hint}" if hint else ""
         if isinstance(error, ClientUnavailable):
             own: ClientError = ClientUnavailable(said, error.retry_after)
@@ -119,17 +166,23 @@ class Server:
         return own
 
     def _read(self, answer: httpx.Response) -> dict[str, Any]:
-        try:
-            body = answer.json()
-        except (ValueError, RecursionError):
-            body = None
+        body = self._json(answer)
         if not isinstance(body, dict):
-            kind = _KIND.match(answer.headers.get("content-type", ""))
-            raise ClientUnavailable(
-                f"{shown(answer.request.url)} answered with {kind[0] if kind else 'no content type'}, "
-                f"expected {self.system}'s JSON; look at the address with a browser: is it awake?"
-            )
+            raise self._not_json(answer)
         return body
+
+    def _json(self, answer: httpx.Response) -> Any:
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            return None
+
+    def _not_json(self, answer: httpx.Response) -> ClientUnavailable:
+        kind = _KIND.match(answer.headers.get("content-type", ""))
+        return ClientUnavailable(
+            f"{shown(answer.request.url)} answered with {kind[0] if kind else 'no content type'}, "
+            f"expected {self.system}'s JSON; look at the address with a browser: is it awake?"
+        )
 
 
 def words(text: str, limit: int = 100) -> str:

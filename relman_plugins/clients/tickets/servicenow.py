@@ -9,13 +9,13 @@ state model of change requests (-5 new, -4 assess, -3 authorize, -2 scheduled, -
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from relman_plugins.clients.http import TIMEOUT_S, client
 from relman_plugins.clients.tickets.base import Server, words
-from relman_plugins.domain.ticket import Approval, Ticket, normal, number_in
+from relman_plugins.domain.ticket import Approval, Draft, Ending, Ticket, normal, number_in
 from relman_plugins.errors import ClientRejected
 
 _TABLE = "api/now/table/change_request"
@@ -32,6 +32,11 @@ _STATES = {
     "4": "canceled",
 }
 _OVER = frozenset({"3", "4"})
+_SCHEDULED, _IMPLEMENT = "-2", "-1"
+_CLOSING = (_SCHEDULED, _IMPLEMENT, "0", "3")
+"""A change goes from each of these to the next only."""
+_FORMAT = "%Y-%m-%d %H:%M:%S"
+_ITEM = re.compile(r"[^\^\r\n\x00]{1,200}")
 _APPROVALS = {
     "approved": Approval.APPROVED,
     "rejected": Approval.REJECTED,
@@ -71,16 +76,106 @@ class ServiceNow(Server):
             raise ClientRejected(f"more than one change request is called {number}: ask who keeps ServiceNow")
         return self._ticket(number, rows[0]) if rows else None
 
+    def created(self, correlation: str) -> str | None:
+        """Return the number of the change request with a correlation id, as ``Tickets.created`` says."""
+        rows = self._rows(f"correlation_id={correlation}", correlation, fields="number,correlation_id")
+        for row in rows:
+            if self._field(correlation, row, "correlation_id")[0] != correlation:
+                raise self.nonsense(correlation, "correlation_id", row.get("correlation_id"))
+        return self._field(correlation, rows[0], "number")[0] if rows else None
+
+    def create(self, draft: Draft) -> str:
+        """Create a change request, as ``Tickets.create`` says."""
+        body: dict[str, str] = draft.fields | {
+            "type": draft.kind,
+            "short_description": draft.summary[:160],
+            "description": draft.description,
+            "correlation_id": draft.correlation,
+            "correlation_display": "relman",
+        }
+        if draft.item:
+            body["cmdb_ci"] = self._item(draft.item)
+        if draft.starts and draft.ends:
+            body |= {"start_date": f"{draft.starts:{_FORMAT}}", "end_date": f"{draft.ends:{_FORMAT}}"}
+        sent = {"sysparm_display_value": "all", "sysparm_fields": "number"}
+        row = self.asked("POST", _TABLE, params=sent, json=body).get("result")
+        number = self._field("a new change", row, "number")[0] if isinstance(row, dict) else ""
+        if not number or number_in("servicenow", number) != number:
+            raise self.nonsense("a new change", "number", number)
+        return number
+
+    def note(self, number: str, key: str, text: str) -> None:
+        """Add a work note, as ``Tickets.note`` says."""
+        row = self._row(number, "sys_id,number,work_notes")
+        mark = f"[{key}]"
+        if mark not in self._field(number, row, "work_notes")[1]:
+            self._patch(number, row, {"work_notes": f"{text}\n\n{mark}"})
+
+    def begin(self, number: str, states: Collection[str], ending: Ending) -> None:
+        """Move a scheduled change on to *Implement*, as ``Tickets.begin`` says."""
+        row = self._row(number, "sys_id,number,state")
+        if self._field(number, row, "state")[0] == _SCHEDULED and "implement" in states:
+            self._patch(number, row, {"state": _IMPLEMENT})
+
+    def end(self, number: str, ending: Ending, *, good: bool | None, text: str) -> None:
+        """Close a change state by state, or cancel it, as ``Tickets.end`` says."""
+        row = self._row(number, "sys_id,number,state")
+        state = self._field(number, row, "state")[0]
+        if state in _OVER:
+            return
+        if good is None:
+            self._patch(number, row, {"state": "4", "work_notes": text})
+            return
+        if state not in _CLOSING:
+            called = _STATES.get(state, state)
+            raise ClientRejected(f"{number} is in state {called}, from which a change can't be closed")
+        for following in _CLOSING[_CLOSING.index(state) + 1 :]:
+            more = {}
+            if following == _CLOSING[-1]:
+                code = ending.succeeded if good else ending.otherwise
+                more = {"close_code": code, "close_notes": text}
+            self._patch(number, row, {"state": following, **more})
+
+    def _item(self, name: str) -> str:
+        """Return the id of the one configuration item of a name."""
+        if not _ITEM.fullmatch(name):
+            raise ClientRejected(f"{name[:60]!r} can't be looked for: no ^ and no line ends in a name")
+        asked = {
+            "sysparm_query": f"name={name}",
+            "sysparm_fields": "sys_id,name",
+            "sysparm_limit": "2",
+            "sysparm_display_value": "all",
+        }
+        rows = self.asked("GET", "api/now/table/cmdb_ci", params=asked).get("result")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self.nonsense(name, "result", rows)
+        if len(rows) != 1 or self._field(name, rows[0], "name")[0] != name:
+            found = "more than one configuration item" if len(rows) > 1 else "no configuration item"
+            raise ClientRejected(f"ServiceNow has {found} called {name!r}, so no change is created for it")
+        return self._field(name, rows[0], "sys_id")[0]
+
+    def _row(self, number: str, fields: str) -> dict[str, Any]:
+        rows = self._rows(f"number={number}", number, fields=fields)
+        if len(rows) != 1 or self._field(number, rows[0], "number")[0] != number:
+            raise ClientRejected(f"ServiceNow has no change request {number} that relman's account can see")
+        return rows[0]
+
+    def _patch(self, number: str, row: dict[str, Any], body: dict[str, str]) -> None:
+        sys_id, _ = self._field(number, row, "sys_id")
+        if not _SYS_ID.fullmatch(sys_id):
+            raise self.nonsense(number, "sys_id", sys_id)
+        self.asked("PATCH", f"{_TABLE}/{sys_id}", params={"sysparm_fields": "number"}, json=body)
+
     def check(self) -> str:
         """Ask for one change request, whichever, as ``Tickets.check`` says."""
         seen = self._rows("ORDERBYDESCsys_created_on", "any change request", limit=1)
         found = "" if seen else "; but the account sees no change request at all"
         return f"ServiceNow answers about change requests{found}."
 
-    def _rows(self, query: str, about: str, limit: int = 2) -> list[dict[str, Any]]:
+    def _rows(self, query: str, about: str, limit: int = 2, fields: str = _FIELDS) -> list[dict[str, Any]]:
         asked = {
             "sysparm_query": query,
-            "sysparm_fields": _FIELDS,
+            "sysparm_fields": fields,
             "sysparm_display_value": "all",
             "sysparm_limit": str(limit),
         }
@@ -134,6 +229,6 @@ class ServiceNow(Server):
         if not value:
             return None
         try:
-            return datetime.strptime(value, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+            return datetime.strptime(value, _FORMAT).replace(tzinfo=UTC)
         except ValueError as error:
             raise self.nonsense(number, name, value) from error

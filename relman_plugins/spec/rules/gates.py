@@ -117,12 +117,24 @@ def tickets(bundle: Bundle) -> Iterator[Diagnostic]:
     """A release that starts by itself has no ticket, and nobody to ask for one."""
     if bundle.pipeline.root.child("schedule") is None:
         return
-    for document, path, gate in bundle.gates():
-        if gate.child("change_ticket") is not None:
+    said: set[tuple[str, Path_]] = set()
+    created = False
+    for stage_path, stage in bundle.stages():
+        environment = bundle.environments.get(text_at(stage, "environment") or "")
+        places: list[tuple[Document, Path_]] = [(bundle.pipeline, (*stage_path, "gates"))]
+        if environment is not None:
+            places.insert(0, (environment, ("gates",)))
+        found = [(doc, path, gate) for doc, place in places for path, gate in entries(doc, *place)]
+        created = created or any(gate.child("change_ticket", "create") for _, _, gate in found)
+        for document, path, gate in found:
+            asks = gate.child("change_ticket")
+            made = created and asks is not None and isinstance(asks.value, dict)
+            if asks is None or made or (document.path, path) in said:
+                continue
+            said.add((document.path, path))
             message = "a change ticket is required, and the schedule has none: every release of it would fail"
-            hint = "remove schedule: and let whoever has the ticket start the release, or ask for an approval"
-            place = (*path, "change_ticket")
-            yield finding(document, place, "RM509", message, key=True, hint=hint)
+            hint = "let the gate create one, remove schedule:, or ask for an approval instead"
+            yield finding(document, (*path, "change_ticket"), "RM509", message, key=True, hint=hint)
 
 
 def ticket_systems(bundle: Bundle) -> Iterator[Diagnostic]:
