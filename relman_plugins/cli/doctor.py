@@ -37,7 +37,7 @@ class Check:
 
 @connected
 def doctor(api: Api, form: AnyFormat = Format.TEXT) -> None:
-    """Check server, login, plugin, middleware, ledger, extras, caches, backlogs, Slack, DAGs and pools."""
+    """Check server, login, plugin, middleware, ledger, extras, caches, backlogs, tickets, Slack, DAGs, pools."""
     checks = list(_checks(api))
     if form is Format.JSON:
         echo_json([asdict(check) for check in checks])
@@ -117,6 +117,11 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
     yield from _extras(health.get("extras") or ())
     if cache := health.get("spec_cache"):
         yield _spec_cache(cache)
+    for system in health.get("tickets", []):
+        name = f"{system['system']} ({system['connection']})"
+        hint = "" if system["ok"] else "; releases that ask for a ticket there wait, and nothing is lost"
+        state: Literal["ok", "fail"] = "ok" if system["ok"] else "fail"
+        yield Check("change tickets", state, f"{name}: {system['message']}{hint}")
     if "slack" in health:
         yield _slack(health["slack"])
     if health["all_admins"]:

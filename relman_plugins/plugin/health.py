@@ -21,6 +21,7 @@ from relman_plugins.plugin.deps import ledger
 from relman_plugins.plugin.lookup import can_look_up
 from relman_plugins.plugin.native import MARK
 from relman_plugins.plugin.slack_app import PATH
+from relman_plugins.plugin.ticket_health import ticket_systems
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.outbox import Backlog
@@ -90,17 +91,23 @@ def _ledger() -> dict[str, Any]:
         store = ledger()
         store.check()
         backlog = store.outbox.backlog(since=datetime.now(UTC) - GIVE_UP_AGE)
+        systems = ticket_systems(store)
     except LedgerError as error:
         return {
             "ledger": {"ok": False, "message": str(error)},
             "outbox": {"pending": None, "given_up": None, "channels": []},
+            "tickets": [],
         }
     waiting = {
         "pending": sum(b.pending for b in backlog),
         "given_up": sum(b.given_up for b in backlog),
         "channels": [_channel(b) for b in backlog],
     }
-    return {"ledger": {"ok": True, "message": "reachable, schema current"}, "outbox": waiting}
+    return {
+        "ledger": {"ok": True, "message": "reachable, schema current"},
+        "outbox": waiting,
+        "tickets": systems,
+    }
 
 
 def _channel(backlog: Backlog) -> dict[str, Any]:

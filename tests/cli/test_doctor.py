@@ -90,3 +90,14 @@ def test_what_is_not_installed_or_kept_is_said(
     done = relman("doctor", "--url", healthy({**HEALTH, "outbox": QUIET_OUTBOX, **more}), "--token", "t")
     assert done.returncode == 0, done.stdout
     assert said in " ".join(done.stdout.split())
+
+
+def test_a_ticket_system_that_does_not_answer_is_named(healthy: Callable[[dict[str, Any]], str]) -> None:
+    down = {"system": "Jira", "connection": "relman_jira", "ok": False, "message": "Jira answered 401"}
+    up = {"system": "ServiceNow", "connection": "relman_servicenow", "ok": True, "message": "answers"}
+    url = healthy({**HEALTH, "outbox": QUIET_OUTBOX, "tickets": [down, up]})
+    done = relman("doctor", "--url", url, "--token", "t")
+    assert done.returncode == 1
+    said = " ".join(done.stdout.split())
+    assert "fail change tickets Jira (relman_jira): Jira answered 401; releases that ask" in said
+    assert "ok change tickets ServiceNow (relman_servicenow): answers" in said

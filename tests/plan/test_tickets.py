@@ -66,8 +66,8 @@ def test_a_plan_says_what_is_asked_of_a_ticket() -> None:
     found = shape({**LOOK, "configuration_item": "Shop"}, {**CREATE, "window": False, "approved": False})
     assert words.describe(found, found.step("a.ticket")) == (
         "asks ServiceNow (connection relman_servicenow) for the release's ticket; waits until it is "
-        'approved, in state scheduled or implement, for configuration item "Shop", at most 1d; its planned time must '
-        "cover the change"
+        'approved, in state scheduled or implement, for configuration item "Shop", at most 1d; its planned '
+        "time must cover the change"
     )
     assert words.describe(found, found.step("b.ticket")) == (
         "asks ServiceNow (connection relman_servicenow) for the release's ticket, creates it where there is "
