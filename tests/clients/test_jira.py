@@ -173,3 +173,12 @@ def test_an_issue_outside_service_projects_has_no_approvals(site: JiraServer) ->
 def test_a_wrong_login_is_not_a_ticket_that_is_not_there(site: JiraServer) -> None:
     with pytest.raises(ClientRejected, match="answered 401"):
         found(site, password="another")
+
+
+def test_a_login_in_the_address_is_in_no_link(site: JiraServer) -> None:
+    site.issue("OPS-42", **TIMES)
+    address = site.url.replace("://", "://me:s3cret@")
+    with Jira(address, auth=(USER, PASSWORD), fields=FIELDS) as system:
+        seen = system.find("OPS-42")
+    assert seen is not None
+    assert seen.url == f"{site.url}/browse/OPS-42"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
 import httpx
 
-from relman_plugins.clients.http import request, shown
+from relman_plugins.clients.http import TIMEOUT_S, client, request, shown
 from relman_plugins.domain.ticket import Draft, Ending, Ticket
 from relman_plugins.errors import ClientError, ClientRejected, ClientUnavailable
 
@@ -96,12 +96,23 @@ class Server:
 
     system = ""
     """What people call the system."""
-
-    def __init__(self, http: httpx.Client) -> None:
-        self._http = http
-
     settles_s = LIMIT_S + 60.0
     """What ``create`` has sent is done or lost by then."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout: float = TIMEOUT_S,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+    ) -> None:
+        """Remember where the system is; the arguments are those of ``clients.http.client``."""
+        base_url = base_url.rstrip("/") + "/"
+        wanted = {"Accept": "application/json", **(headers or {})}
+        self._http: httpx.Client = client(base_url, timeout=timeout, headers=wanted, auth=auth)
+        self.page = shown(base_url)
+        """What addresses of tickets for people begin with: without the login that may stand in it."""
 
     def asked(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         """Send a request (arguments as of ``clients.http.request``); return the object in its answer.

@@ -13,13 +13,16 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from relman_plugins.clients.http import TIMEOUT_S, client
+from relman_plugins.clients.http import TIMEOUT_S
 from relman_plugins.clients.tickets.base import Server, words
 from relman_plugins.domain.ticket import Approval, Draft, Ending, Ticket, TicketFields, normal, number_in
 from relman_plugins.errors import ClientRejected
 
 _WANTED = "*all,-comment,-description,-attachment,-worklog,-issuelinks,-subtasks"
 _DONE = "done"
+MOST_ITEMS = 50
+"""Configuration items of an issue that are looked at."""
+
 _DECISIONS = {
     "approved": Approval.APPROVED,
     "declined": Approval.REJECTED,
@@ -45,10 +48,9 @@ class Jira(Server):
         fields: TicketFields | None = None,
     ) -> None:
         """Remember where the site is; ``fields`` say where in an issue what is asked stands."""
-        self.base_url = base_url.rstrip("/") + "/"
         self._fields = fields or TicketFields()
-        wanted = {"Accept": "application/json", "X-ExperimentalApi": "opt-in", **(headers or {})}
-        super().__init__(client(self.base_url, timeout=timeout, headers=wanted, auth=auth))
+        wanted = {"X-ExperimentalApi": "opt-in", **(headers or {})}
+        super().__init__(base_url, timeout=timeout, headers=wanted, auth=auth)
 
     def find(self, number: str) -> Ticket | None:
         """Return the issue with this key, as ``Tickets.find`` says."""
@@ -182,7 +184,7 @@ class Jira(Server):
             starts=self._time(number, wanted.start, fields, names),
             ends=self._time(number, wanted.end, fields, names),
             items=self._items(number, fields, names),
-            url=f"{self.base_url}browse/{number}",
+            url=f"{self.page}browse/{number}",
         )
 
     def _status(self, number: str, fields: dict[str, Any]) -> tuple[str, bool]:
@@ -226,7 +228,7 @@ class Jira(Server):
         found = _names(value)
         if value and not found:
             raise self.nonsense(number, self._fields.configuration_item, value)
-        return tuple(words(name) for name in found)
+        return tuple(words(name) for name in found[:MOST_ITEMS])
 
     def _time(
         self, number: str, field: str | None, fields: dict[str, Any], names: dict[str, Any]

@@ -9,11 +9,10 @@ state model of change requests (-5 new, -4 assess, -3 authorize, -2 scheduled, -
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from relman_plugins.clients.http import TIMEOUT_S, client
 from relman_plugins.clients.tickets.base import Server, words
 from relman_plugins.domain.ticket import Approval, Draft, Ending, Ticket, normal, number_in
 from relman_plugins.errors import ClientRejected
@@ -50,19 +49,6 @@ class ServiceNow(Server):
     """One instance. Use it as a context manager, or close it; it connects at the first question."""
 
     system = "ServiceNow"
-
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        timeout: float = TIMEOUT_S,
-        headers: Mapping[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
-    ) -> None:
-        """Remember where the instance is; the arguments are those of ``clients.http.client``."""
-        self.base_url = base_url.rstrip("/") + "/"
-        wanted = {"Accept": "application/json", **(headers or {})}
-        super().__init__(client(self.base_url, timeout=timeout, headers=wanted, auth=auth))
 
     def find(self, number: str) -> Ticket | None:
         """Return the change request with this number, as ``Tickets.find`` says."""
@@ -208,7 +194,7 @@ class ServiceNow(Server):
             ends=self._time(number, row, "end_date"),
             items=(words(item),) if item else (),
             held=on_hold in ("true", "1"),
-            url=f"{self.base_url}change_request.do?sys_id={sys_id}",
+            url=f"{self.page}change_request.do?sys_id={sys_id}",
         )
 
     def _field(self, number: str, row: dict[str, Any], name: str) -> tuple[str, str]:
