@@ -21,7 +21,7 @@ from typing import Any, Self
 import uvicorn
 
 from relman_plugins.testing.slack_api import TOKEN, Fault, SlackApi
-from relman_plugins.testing.slack_interactive import SECRET
+from relman_plugins.testing.slack_interactive import PATIENCE_S, SECRET
 from relman_plugins.testing.slack_store import Message, Store, channel_id, plain, render_transcript
 
 __all__ = ["SECRET", "TOKEN", "SlackServer", "channel_id", "main", "plain", "render_transcript"]
@@ -44,12 +44,14 @@ class SlackServer:
         port: int = 0,
         secret: str = SECRET,
         interactivity: str = "",
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """Bind the port (0: a free one) and open the store; the arguments are those of ``SlackApi``."""
         self.api = SlackApi(Store(channels, store), token=token, rate=rate, burst=burst)
         self.interactive = self.api.interactive
         """Its members, who press buttons; ``url`` is where their presses go."""
         self.interactive.secret, self.interactive.url = secret, interactivity
+        self.interactive.patience_s = patience_s
         self._socket = _bound(port)
         self._server = uvicorn.Server(_config(self.api))
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
@@ -94,6 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--token", default=TOKEN, help="the token that is accepted")
     parser.add_argument("--signing-secret", default=SECRET, help="what presses are signed with")
     parser.add_argument("--interactivity-url", default="", help="where presses go")
+    parser.add_argument("--patience", type=float, default=PATIENCE_S, help="seconds that a press waits")
     parser.add_argument("--rate", type=float, default=1.0, help="messages a second and channel")
     parser.add_argument("--burst", type=int, default=20, help="messages that may come at once")
     given = parser.parse_args(argv)
@@ -104,6 +107,7 @@ def main(argv: list[str] | None = None) -> int:
         _write(given.ready_file, {"base_url": f"{url}/api/", "url": url, "pid": os.getpid()})
     api = SlackApi(store, token=given.token, rate=given.rate, burst=given.burst)
     api.interactive.secret, api.interactive.url = given.signing_secret, given.interactivity_url
+    api.interactive.patience_s = given.patience
     uvicorn.Server(_config(api)).run([listening])
     return 0
 

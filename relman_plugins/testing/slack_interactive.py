@@ -51,6 +51,8 @@ class Interactive:
     """Request URL of the app's configuration; empty: presses go nowhere."""
     secret: str = SECRET
     clock: Callable[[], float] = time.time
+    patience_s: float = PATIENCE_S
+    """More than Slack's own where the app has to share its machine with too much else."""
     private: list[dict[str, Any]] = field(default_factory=list)
     """What only one member sees: ``{channel, user, text, thread_ts}``, oldest first."""
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class Interactive:
         since = self._triggers.pop(str(given.get("trigger_id") or ""), None)
         if since is None:
             raise Refusal("invalid_trigger_id")
-        if self.clock() - since > PATIENCE_S:
+        if self.clock() - since > self.patience_s:
             raise Refusal("expired_trigger_id")
         check_view(given.get("view"))
         view = {"id": f"V{uuid.uuid4().hex[:10].upper()}", **given["view"]}
@@ -149,7 +151,7 @@ class Interactive:
         if not self.url:
             return Answer(0, "")
         try:
-            with client(self.url, timeout=PATIENCE_S) as http:
+            with client(self.url, timeout=self.patience_s) as http:
                 answer = http.request("POST", self.url, content=request.body, headers=request.headers)
         except ClientError:
             return Answer(0, "")

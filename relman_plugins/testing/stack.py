@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from relman_plugins.clients.http import client, request
 from relman_plugins.errors import ClientError
 from relman_plugins.platforms.sandbox.process import HOME as SANDBOX_HOME
+from relman_plugins.testing.slack_interactive import PATIENCE_S
 from relman_plugins.testing.stack_config import (
     SLACK_PATH,
     SLACK_SECRET,
@@ -61,6 +62,7 @@ class Stack:
         extra: Environment variables of the Airflow processes beside the stack's own, such as a connection.
         users: Who can log in, and in which role; everybody's password is the user name.
         grace_s: How long processes have to end by themselves before they are killed.
+        slack_patience_s: How long the Slack server waits for an answer to a press.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Stack:
         extra: Mapping[str, str] | None = None,
         users: Mapping[str, str] = USERS,
         grace_s: float = 5.0,
+        slack_patience_s: float = PATIENCE_S,
     ) -> None:
         self.folders = Folders(home.resolve())
         self.repo = repo.resolve()
@@ -90,6 +93,7 @@ class Stack:
         self._extra = dict(extra or {})
         self._users = users
         self._grace_s = grace_s
+        self._slack_patience_s = slack_patience_s
         self._addresses: Addresses | None = None
         self._env: dict[str, str] = {}
         self._lock = HomeLock(self.folders.home)
@@ -238,6 +242,7 @@ class Stack:
             *("--port", str(port), "--ready-file", str(self._ready("slack"))),
             *("--store", str(self.folders.home / "slack.jsonl"), "--token", SLACK_TOKEN),
             *("--signing-secret", SLACK_SECRET, "--interactivity-url", f"{airflow}{SLACK_PATH}"),
+            *("--patience", str(self._slack_patience_s)),
         )
 
     def _airflow_healthy(self) -> bool:

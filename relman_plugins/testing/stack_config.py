@@ -21,6 +21,9 @@ USERS: Mapping[str, str] = {
 }
 """User → role of Airflow's simple auth manager. Everybody's password is the user name."""
 
+SQLITE_S = 60
+"""How long a writer waits for another one before Airflow calls its database locked, in seconds."""
+
 SLACK_TOKEN = "xoxb-relman-demo"  # noqa: S105 - the token of the embedded server, which listens on loopback only
 SLACK_PATH = "/relman/slack/interactivity"
 """Where Airflow takes presses of buttons, as ``plugin.slack_app`` says; that module needs all of Airflow."""
@@ -141,7 +144,9 @@ def environment(
         ("core", "execution_api_server_url"): f"{addresses.airflow}/execution/",
         ("core", "simple_auth_manager_users"): ",".join(f"{u}:{role}" for u, role in users.items()),
         ("core", "simple_auth_manager_passwords_file"): folders.passwords,
-        ("database", "sql_alchemy_conn"): f"sqlite:///{folders.airflow / 'airflow.db'}",
+        # SQLite has one writer. Who comes second waits for five seconds, on a busy machine too short a time,
+        # and then the API server answers 500.
+        ("database", "sql_alchemy_conn"): f"sqlite:///{folders.airflow / 'airflow.db'}?timeout={SQLITE_S}",
         ("api", "base_url"): addresses.airflow,
         ("api", "secret_key"): keys["api"],
         ("api_auth", "jwt_secret"): keys["jwt"],

@@ -87,7 +87,7 @@ class Server:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{u}:{r}" for u, r in roles.items()),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=60",
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-this-test-server-" + "0123456789" * 5,
             "AIRFLOW__API__SECRET_KEY": "only-for-this-test-server-too",
@@ -367,7 +367,8 @@ def running() -> Server:
     home = Path(tempfile.mkdtemp(prefix="relman-airflow-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     server = Server(home)
-    slack = SlackServer(interactivity=f"{server.url}/relman/slack/interactivity")
+    # A busy machine may need longer than Slack's three seconds; what is tested here is what comes of a press.
+    slack = SlackServer(interactivity=f"{server.url}/relman/slack/interactivity", patience_s=30)
     slack.__enter__()
     server.slack = slack
     server.env["AIRFLOW_CONN_RELMAN_SLACK"] = slack_connection(slack)
