@@ -7,7 +7,7 @@ PYTHON := $(VENV)/bin/python
 TESTS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test quick bench canaries lint types arch docs check constraints format clean
+.PHONY: help setup demo up test quick hammer bench canaries lint types arch docs check constraints format clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: $(READY)  ## All tests, real Airflow, browser and kills included; ARGS="-k
 
 quick: $(READY)  ## The tests that start no Airflow, browser or database server
 	@$(PYTHON) -m pytest $(TESTS) -m "not real" $(ARGS)
+
+hammer: $(READY)  ## Thirty answers at each moment after a gate opened, on SQLite and PostgreSQL (half an hour)
+	@RELMAN_TRIES=30 $(PYTHON) -m pytest -sq tests/system/test_votes.py -k moment $(ARGS)
 
 bench: $(READY)  ## What relman costs beside a hand-written DAG, as a table; ARGS=--quick for a try
 	@$(PYTHON) -m benchmarks $(ARGS)

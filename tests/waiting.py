@@ -15,12 +15,14 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 T = TypeVar("T")
 
 
-def eventually(question: Callable[[], T | None], what: str, within_s: float = 150.0) -> T:
+def eventually(
+    question: Callable[[], T | None], what: str, within_s: float = 150.0, every_s: float = 0.05
+) -> T:
     """Ask until the answer is true, and return it; ``within_s`` is patience with a busy machine, no claim."""
     asking = Retrying(
         retry=retry_if_result(lambda answer: not answer),
         stop=stop_after_delay(within_s),
-        wait=wait_fixed(0.05),
+        wait=wait_fixed(every_s),
     )
     try:
         return asking(question)

@@ -1,9 +1,7 @@
-"""Gates with rules, and many people at once, in a real Airflow API server: its page and relman's API."""
+"""Gates with rules in a real Airflow API server: its page and relman's API."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +19,6 @@ CHANGE = Field(name="change", description="Its number", pattern="CHG[0-9]{7}")
 MANAGERS = Rule(id="managers", group="managers", people=("alice", "carol", "vera"))
 BOARD = Rule(id="board", group="board", people=("alice", "bob"), comment="required", fields=(CHANGE,))
 CAROL = Person(id="carol", airflow="carol", name="Carol Example")
-CROWD = tuple(f"person-{n}" for n in range(50))
 
 
 def waits(server: Server, version: str, **other: Any) -> Any:
@@ -99,33 +96,3 @@ def test_a_vote_is_withdrawn_by_whoever_cast_it(server: Server) -> None:
     gone = server.ask("DELETE", path, "alice", json={"comment": "wait"})
     assert (gone.status_code, gone.json()["missing"], gone.json()["gate"]["votes"]) == (200, 2, [])
     assert answer(server, record, "alice", "page", comment="now", change="CHG0000001").status_code == 200
-
-
-@pytest.fixture(scope="module")
-def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with fifty users more."""
-    roles = {"admin": "admin"} | dict.fromkeys(CROWD, "user")
-    server = Server(tmp_path_factory.mktemp("crowd"), roles=roles)
-    server.prepare()
-    server.start()
-    yield server
-    server.stop()
-
-
-def test_fifty_people_in_the_same_second_lose_nothing(crowded: Server) -> None:
-    people = tuple(Person(id=user, airflow=user) for user in CROWD)
-    record = crowded.release("6.0.0", 50, people=people)
-    for user in CROWD:
-        crowded.token(user)
-
-    def say(n: int) -> int:
-        return answer(crowded, record, CROWD[n], "page" if n % 2 else "api").status_code
-
-    with ThreadPoolExecutor(50) as crowd:
-        codes = list(crowd.map(say, range(50)))
-    assert codes == [201, 200] * 25
-    gate = crowded.ledger.votes.gate(record.release_id, GATE)
-    assert (gate.state, len(gate.votes), gate.missing) == ("approved", 50, 0)
-    assert {v.via for v in gate.votes} == {"api", "airflow"}
-    assert len(crowded.ledger.events(record.release_id, kinds=[Kind.GATE_VOTED])) == 50
-    assert len(crowded.ledger.events(record.release_id, kinds=[Kind.GATE_DECIDED])) == 1

@@ -7,15 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from threading import Lock
+from typing import Any
 
 import pytest
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import create_engine, make_url, text
 
 from relman_plugins.clients.http import client, request
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
@@ -25,13 +27,13 @@ from relman_plugins.platforms.base import Platform
 from relman_plugins.platforms.registry import platform
 from relman_plugins.testing.demo_api import AirflowUser
 from relman_plugins.testing.stack import Stack
+from relman_plugins.testing.stack_config import USERS
 from tests.conftest import Postgres
 from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = Path(__file__).parent / "specs"
 PATIENCE_S = 150.0
-T = TypeVar("T")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,6 +52,8 @@ class World:
     admin: AirflowUser
     people: dict[str, AirflowUser]
     revisions: dict[str, Revision] = field(default_factory=dict)
+    starting: Lock = field(default_factory=Lock)
+    """One start at a time: with many, a SQLite database answers the others that it is locked."""
 
     @property
     def ledger(self) -> Ledger:
@@ -116,8 +120,11 @@ class World:
 
     def start(self, pipeline: str, version: str = "1.1.0", **conf: Any) -> Run:
         dag_id = f"release__{pipeline}"
-        run_id = self.admin.trigger(dag_id, {"version": version, **conf})
-        release = eventually(lambda: self.ledger.release_of_run(dag_id, run_id), f"release of {run_id}")
+        with self.starting:
+            run_id = self.admin.trigger(dag_id, {"version": version, **conf})
+        release = eventually(
+            lambda: self.ledger.release_of_run(dag_id, run_id), f"release of {run_id}", every_s=0.2
+        )
         return Run(self, dag_id, run_id, release.release_id)
 
     def call(self, user: str, method: str, path: str, **json: Any) -> tuple[int, Any]:
@@ -153,6 +160,7 @@ class Run:
             lambda: next((e for e in self.events(kind) if step is None or e.step == step), None),
             f"{kind} of {step or 'any step'} in {self.release_id} ({self.kinds()[-5:]})",
             within_s,
+            every_s=0.2,
         )
 
     def outcome(self, within_s: float = PATIENCE_S) -> str:
@@ -210,22 +218,28 @@ def world(
     tmp_path_factory: pytest.TempPathFactory, ledger_database: str, airflow_settings: dict[str, str]
 ) -> Iterator[World]:
     repo = tmp_path_factory.mktemp("repo")
-    shutil.copytree(ROOT / "dags", repo / "dags")
     shutil.copytree(SPECS, repo / "release_specs")
-    shutil.copytree(ROOT / "examples" / "checkout", repo / "checkout")
     _train(repo / "release_specs" / "timed.yaml")
-    extra = {
-        "AIRFLOW__RELMAN__LEDGER_CONN_ID": "relman_ledger",
-        "AIRFLOW_CONN_RELMAN_LEDGER": json.dumps(_connection(make_url(ledger_database))),
-        **airflow_settings,
-    }
-    with Stack(repo / "state", repo, reparse_s=2, extra=extra) as stack:
-        people = {
-            user: AirflowUser(stack.addresses.airflow, user, user)
-            for user in ("admin", "alice", "bob", "vera")
-        }
-        found = World(stack, ledger_database, people["admin"], people)
-        dags = [f"release__{p.stem}" for p in SPECS.glob("*.yaml") if p.stem != "people"]
+    with running(repo, ledger_at(ledger_database) | airflow_settings, ledger_database) as found:
+        yield found
+
+
+@contextmanager
+def running(
+    repo: Path, extra: Mapping[str, str], ledger_url: str = "", users: Mapping[str, str] = USERS
+) -> Iterator[World]:
+    """Start an Airflow on the specs in ``repo``; without ``ledger_url`` the ledger is the embedded one."""
+    shutil.copytree(ROOT / "dags", repo / "dags")
+    shutil.copytree(ROOT / "examples" / "checkout", repo / "checkout")
+    # What is left at the end is left for nobody; and a busy machine is no reason for a warning in Slack.
+    stack = Stack(
+        repo / "state", repo, reparse_s=2, extra=extra, users=users, grace_s=0.5, slack_patience_s=30
+    )
+    with stack, ThreadPoolExecutor(8) as doors:
+        airflow = stack.addresses.airflow
+        people = dict(zip(users, doors.map(lambda u: AirflowUser(airflow, u, u), users), strict=True))
+        found = World(stack, ledger_url or f"sqlite:///{stack.folders.ledger}", people["admin"], people)
+        dags = [f"release__{p.stem}" for p in (repo / "release_specs").glob("*.yaml") if p.stem != "people"]
         for dag_id in dags:
             eventually(lambda dag_id=dag_id: found.admin.has_dag(dag_id), dag_id)
         yield found
@@ -238,12 +252,26 @@ def slack_transcript(world: World) -> list[Any]:
         return list(request(http, "GET", "/_transcript").json()["channels"])
 
 
-def _connection(url: URL) -> dict[str, Any]:
-    return {
+def ledger_at(database: str) -> dict[str, str]:
+    """Return the settings by which Airflow has the ledger on PostgreSQL: through a connection."""
+    url = make_url(database)
+    connection = {
         "conn_type": "postgres",
         "host": url.query["host"],
         "login": url.username,
         "schema": url.database,
+    }
+    return {
+        "AIRFLOW__RELMAN__LEDGER_CONN_ID": "relman_ledger",
+        "AIRFLOW_CONN_RELMAN_LEDGER": json.dumps(connection),
+    }
+
+
+def metadata_at(database: str) -> dict[str, str]:
+    """Return the settings by which Airflow has its own tables on PostgreSQL."""
+    return {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("psycopg:", "psycopg_async:"),
     }
 
 

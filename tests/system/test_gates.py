@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 
 import pytest
 
 from tests.system.conftest import Run, World
-from tests.waiting import eventually
 
 GATE, DEPLOY = "live.approval", "live.deploy"
 
@@ -104,22 +102,6 @@ def test_a_rejection_ends_the_release_and_nothing_ships(run: Run) -> None:
     assert status == 201, said
     assert run.outcome() == "rejected"
     nothing_shipped(run)
-
-
-def test_an_answer_at_any_moment_after_the_gate_opened_counts(world: World) -> None:
-    """Airflow 3.3.2 fails a task that is resumed within seconds of deferring; the trigger's delay helps."""
-    tries = []
-    # One after the other: the approval of a newer release would end an older one that waits.
-    for delay in (0.0, 0.5, 1.0, 3.0, 5.0, 8.0):
-        run = world.start("gated")
-        opened = run.until("gate.opened").at
-        run.asked(GATE)
-        moment = opened + timedelta(seconds=delay)
-        eventually(lambda moment=moment: world.ledger_now() >= moment, "the moment to answer", 20)
-        assert run.answer("alice", GATE, "Approve")[0] == 200
-        assert run.outcome() == "succeeded"
-        tries += [t["try_number"] for t in world.admin.tasks(run.dag_id, run.run_id) if t["task_id"] == GATE]
-    assert tries == [1] * 6
 
 
 def test_a_gate_that_the_risk_does_not_ask_for_is_passed_on_record(world: World) -> None:

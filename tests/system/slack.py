@@ -1,0 +1,67 @@
+"""What members of the workspace see and press, in the Slack server of a running world."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from relman_plugins.clients.http import client, request
+from relman_plugins.testing.slack_interactive import buttons_of
+from tests.system.conftest import Run, slack_transcript
+from tests.waiting import eventually
+
+
+def question(run: Run, gate: str, says: str = "What is approved") -> dict[str, Any]:
+    """Return the newest message that asks at a gate, as Slack has it now; empty while there is none."""
+    found = [
+        (channel["id"], message)
+        for channel in slack_transcript(run.world)
+        for message in channel["messages"]
+        if (message.get("metadata") or {}).get("event_payload", {}).get("release") == run.release_id
+        and says in str(message.get("blocks"))
+        and (not list(buttons_of(message)) or gate in json.dumps(message["blocks"]))
+    ]
+    return {"channel": found[-1][0], **found[-1][1]} if found else {}
+
+
+def press(run: Run, gate: str, user: str, action: str) -> None:
+    """Press a button of a gate's question, once it is there; the app must take it."""
+    asked = eventually(
+        lambda: q if list(buttons_of(q := question(run, gate))) else None,
+        f"buttons of {gate} in Slack",
+        every_s=1,
+    )
+    answer = _post(run, "/_press", user=user, action=action, channel=asked["channel"], ts=asked["ts"])
+    assert answer == {"status": 200, "body": ""}
+
+
+def send(run: Run, user: str, **fields: str) -> str:
+    """Fill in and send the form that a press has opened for this release; return what is wrong with it."""
+    view = eventually(lambda: _form(run), "the form in Slack", 30)
+    answer = _post(run, "/_send", user=user, view=view, **fields)
+    assert answer["status"] == 200
+    return str(json.loads(answer["body"])["errors"]["comment"]) if answer["body"] else ""
+
+
+def told(run: Run, user: str, words: str) -> None:
+    """Wait for what only this member sees."""
+
+    def found() -> bool:
+        return any(p["user"] == user and words in p["text"] for p in _get(run, "/_private"))
+
+    eventually(found, f"{words!r} for {user}", 60)
+
+
+def _form(run: Run) -> str | None:
+    views = _get(run, "/_views")
+    return next((id_ for id_, view in views.items() if run.release_id in view["private_metadata"]), None)
+
+
+def _get(run: Run, path: str) -> Any:
+    with client(run.world.stack.addresses.slack) as http:
+        return request(http, "GET", path).json()
+
+
+def _post(run: Run, path: str, **given: str) -> dict[str, Any]:
+    with client(run.world.stack.addresses.slack, timeout=30) as http:
+        return dict(request(http, "POST", path, json=given).json())
