@@ -206,6 +206,9 @@ def test_a_quorum_nobody_can_reach_is_an_error(ledger: Ledger, release: ReleaseR
         open_gate(ledger, release, quorum=3)
     with pytest.raises(LedgerError, match="quorum of 0"):
         open_gate(ledger, release, quorum=0)
+    # Airflow takes an empty list of answerers for everybody.
+    with pytest.raises(LedgerError, match="can't be reached by 0 people"):
+        open_gate(ledger, release, people=())
     twice = (ALICE, Person(id="alice2", airflow="a.alice"))
     with pytest.raises(LedgerError, match="can't be reached by 1 people"):
         open_gate(ledger, release, people=twice, quorum=2)

@@ -11,7 +11,8 @@ _PAGE = tree.ROOT / "docs" / "explanation" / "ways-round-a-gate.md"
 
 
 def test_every_way_round_a_gate_has_its_test() -> None:
-    rows = [line for line in _PAGE.read_text().splitlines() if line.startswith("| ")][1:]
+    lines = _PAGE.read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.endswith("| test |")]
     assert len(rows) >= 12
     for row in rows:
         named = re.search(r"`(tests/[\w/]+\.py)::(\w+)` \|$", row)

@@ -22,7 +22,7 @@ API = "/relman/api/v1/releases"
 @pytest.fixture(scope="module")
 def runs(world: World) -> Iterator[Run]:
     """Releases that wait at their gate: gates come before the lock, so they all wait at once."""
-    started = [world.start("gated") for _ in range(8)]
+    started = [world.start("gated") for _ in range(9)]
     return iter(started)
 
 
@@ -69,6 +69,26 @@ def test_a_deploy_that_is_cleared_to_run_alone(run: Run) -> None:
     clear(run, DEPLOY, include_upstream=False)
     bob(run, "PATCH", f"{run.path}/taskInstances/{GATE}", new_state="success")
     nothing_ships(run)
+
+
+def test_a_deploy_that_is_cleared_to_run_on_what_is_newest(run: Run) -> None:
+    """Airflow's own "run on latest version": what was approved, and then another content of the DAG."""
+    spec = run.world.specs / "gated.yaml"
+    before = spec.read_text()
+    bob(run, "POST", f"{API}/{run.release_id}/hold", reason="a moment")
+    assert approve(run)[0] == 200
+    try:
+        spec.write_text(before.replace("timeout: 10m", "timeout: 12m"))
+        dag = f"/api/v2/dags/{run.dag_id}/details"
+        eventually(
+            lambda: "timeout: 12m" in str(run.world.call("bob", "GET", dag)[1]), "the edited spec's DAG"
+        )
+        clear(run, DEPLOY, run_on_latest_version=True)
+        bob(run, "POST", f"{API}/{run.release_id}/resume", reason="go on")
+        nothing_ships(run)
+        assert "changed under the release" in run.events("release.closed")[0].data["reason"]
+    finally:
+        spec.write_text(before)
 
 
 def test_votes_forged_in_airflows_own_stores(run: Run) -> None:
