@@ -22,6 +22,19 @@ SEEDS = range(10)
 RECOVERY_S = 240.0
 
 
+@pytest.fixture(scope="module")
+def airflow_settings() -> dict[str, str]:
+    """Airflow notices sooner than elsewhere that somebody is gone: waiting for that proves nothing."""
+    return {
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    }
+
+
 @pytest.fixture(scope="module", autouse=True)
 def users(world: World) -> None:
     for service in SERVICES:

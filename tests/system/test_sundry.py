@@ -1,0 +1,181 @@
+"""Of what one look at a real Airflow is enough: suites, checklists, follow-ups, pools, the train, the record.
+
+All in one Airflow, so that the train, which comes once, is waited for while something else is done.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relman_plugins.testing.stack_config import SLACK_TOKEN
+from tests.cli.command import relman
+from tests.system.conftest import Run, World, slack_transcript
+from tests.waiting import eventually
+
+GATE, LIST, FOLLOW_UP = "live.approval", "live.hands", "follow_up"
+
+
+def test_a_release_goes_on_when_somebody_breaks_its_spec(world: World) -> None:
+    run = world.start("gated")
+    run.asked(GATE)
+    spec = world.specs / "gated.yaml"
+    before = spec.read_text()
+    try:
+        spec.write_text("kind: [")
+        eventually(lambda: world.admin.has_dag("relman_invalid__gated") or _paused(world), "the sentinel")
+        assert run.answer("alice", GATE, "Approve")[0] == 200
+        assert run.outcome() == "succeeded"
+        assert run.state() == "success"
+    finally:
+        spec.write_text(before)
+
+
+def _paused(world: World) -> bool:
+    status, dag = world.call("admin", "GET", "/api/v2/dags/relman_invalid__gated")
+    return status == 200 and dag["is_paused"]
+
+
+def test_a_dry_run_changes_nothing_and_asks_nobody(world: World) -> None:
+    run = world.start("gated", dry_run=True)
+    assert run.outcome() == "succeeded"
+    assert run.state() == "success"
+    assert not {"change.started", "gate.opened", "artifact.built", "lock.acquired"} & set(run.kinds())
+
+
+def test_a_flaky_suite_is_green_and_told_everywhere(world: World) -> None:
+    run = world.start("flaky")
+    assert run.outcome() == "succeeded"
+    (ended,) = run.events("suite.finished")
+    assert (ended.data["passed"], ended.data["tries"], ended.data["flakes"]) == (True, 2, 1)
+    assert ended.data["flaky"] == [{"name": "test_b", "message": "timed out"}]
+    url = world.stack.addresses.airflow
+    login = {"RELMAN_URL": url, "RELMAN_USER": "admin", "RELMAN_PASSWORD": "admin"}
+    status = relman("status", run.release_id, **login).stdout
+    assert "unit: 2 tests, 0 failed, 0 skipped, 1 flaky" in status
+    assert "flaky: test_b" in status
+    assert "coverage: 50 % of 2 lines covered" in status
+    assert "Failed and then passed in unit:" in relman("report", run.release_id, **login).stdout
+    eventually(lambda: "flaky: `test_b`" in str(slack_transcript(world)) or None, "the message in Slack")
+    # The next release is compared with this one.
+    second = world.start("flaky", "1.2.0")
+    assert second.outcome() == "succeeded"
+    coverage = second.events("suite.finished")[0].data["reports"][0]
+    assert coverage["reason"] == "50 % of 2 lines covered, +0.00 points since 1.1.0"
+
+
+def test_people_say_after_a_rejection_what_is_to_be_done(world: World) -> None:
+    run = world.start("asking")
+    run.asked(GATE)
+    assert run.answer("bob", GATE, "Reject")[0] == 200
+    assert run.outcome() == "rejected"
+    run.asked(FOLLOW_UP)
+    assert world.ledger.locks.held(run.release_id) == []
+    detail = world.admin.required_action(run.dag_id, run.run_id, FOLLOW_UP)
+    assert detail["subject"] == "asking 1.1.0 rejected: follow-ups?"
+    path = f"{run.path}/taskInstances/{FOLLOW_UP}/-1/hitlDetails"
+    form = {"what_1": "Tell people before", "who_1": "Bob", "by_1": "2026-03-09", "what_2": None}
+    status, said = world.call("alice", "PATCH", path, chosen_options=["Record follow-ups"], params_input=form)
+    assert status == 200, said
+    assert run.until("release.follow_up").data["items"][0]["what"] == "Tell people before"
+    assert run.state() == "failed"
+    assert run.task(FOLLOW_UP) == "success"
+    assert run.kinds().count("release.closed") == 1
+    status_now = world.ledger.status(run.release_id)
+    assert (status_now.outcome, status_now.follow_ups and status_now.follow_ups.answered_by) == (
+        "rejected",
+        "Alice Example",
+    )
+    eventually(lambda: "wants 1 follow-up" in str(slack_transcript(world)), "the message in Slack")
+
+
+@pytest.fixture
+def accepted(world: World) -> Run:
+    """A release whose checklist waits; admin started it."""
+    run = world.start("accepted")
+    run.asked(LIST)
+    return run
+
+
+def answer(run: Run, user: str, option: str, **fields: str) -> tuple[int, Any]:
+    path = f"{run.path}/taskInstances/{LIST}/-1/hitlDetails"
+    said = {name.replace("_", "-"): value for name, value in fields.items()}
+    return run.world.call(user, "PATCH", path, chosen_options=[option], params_input=said)
+
+
+def test_a_tester_answers_on_airflows_page_and_the_release_goes_on(accepted: Run) -> None:
+    run = accepted
+    detail = run.world.admin.required_action(run.dag_id, run.run_id, LIST)
+    assert list(detail["params"]) == ["item-1", "pay", "comment"]
+    assert run.world.seen("live", "accepted").url in detail["body"]
+    status, said = answer(run, "bob", "Approve", item_1="passed", comment="on the tram")
+    assert (status, "not tested yet: A card can be paid with (pay)" in said["detail"]) == (409, True)
+    assert answer(run, "vera", "Approve", item_1="passed", pay="passed")[0] == 403
+    status, said = answer(run, "bob", "Approve", item_1="passed", pay="passed", comment="on the tram")
+    assert status == 200, said
+    assert run.outcome() == "succeeded"
+    suite = run.until("suite.finished").data
+    assert (suite["passed"], suite["tests"], suite["by"]) == (True, 2, "Bob Example")
+    assert run.events("gate.voted")[0].data["answers"] == {"item-1": "passed", "pay": "passed"}
+    # What Airflow's page shows afterwards is what was said.
+    closed = eventually(
+        lambda: run.world.admin.required_action(run.dag_id, run.run_id, LIST), "the question", 10
+    )
+    assert closed["params_input"]["pay"] == "passed"
+
+
+def test_a_checklist_marked_success_is_no_success(accepted: Run) -> None:
+    run = accepted
+    run.parked(LIST)
+    status, _ = run.world.call("bob", "PATCH", f"{run.path}/taskInstances/{LIST}", new_state="success")
+    assert status == 200
+    assert run.outcome() in ("failed", "rolled_back")
+    assert run.state() == "failed"
+    assert "suite.finished" not in run.kinds()
+
+
+def test_a_release_waits_for_its_pool_and_the_doctor_says_which(world: World) -> None:
+    run = world.start("pooled")
+    compared = run.until("parity.compared").data
+    # Other pipelines of these tests may have released into the same environment by now.
+    assert "LOG_LEVEL: only in pooled (debug)" in compared["lines"]
+    eventually(lambda: run.task("pooled.deploy") == "scheduled", "the deployment in the queue")
+    url = world.stack.addresses.airflow
+    login = {"RELMAN_URL": url, "RELMAN_USER": "admin", "RELMAN_PASSWORD": "admin"}
+    found = relman("doctor", **login)
+    assert (found.returncode, "airflow pools set lab 1" in found.stdout) == (1, True)
+    pool = {"name": "lab", "slots": 1, "description": "", "include_deferred": False}
+    assert world.call("admin", "POST", "/api/v2/pools", **pool)[0] == 201
+    assert run.outcome() == "succeeded"
+    tasks = {t["task_id"]: t["pool"] for t in world.admin.tasks(run.dag_id, run.run_id)}
+    assert {task for task, name in tasks.items() if name == "lab"} == {"pooled.deploy"}
+    assert "fail  pools" not in relman("doctor", **login).stdout
+
+
+def test_a_schedule_starts_a_release_of_the_version_in_its_file(world: World) -> None:
+    release = eventually(lambda: next(iter(world.ledger.releases(pipeline="timed")), None), "the train", 240)
+    assert release.version == (world.stack.repo / "checkout" / "VERSION").read_text().strip()
+    assert release.started_by.id == "schedule"
+    due = datetime.fromisoformat(release.run_id.removeprefix("scheduled__"))
+    assert due < release.opened_at < due + timedelta(minutes=5), "not at its time but as soon as it was seen"
+
+
+def test_no_secret_leaves_its_connection(world: World) -> None:
+    """The Slack token stands for all: it is nowhere but in the connection, whatever has run before."""
+    assert world.ledger.last_event_id() > 0
+    assert slack_transcript(world)
+    folders = world.stack.folders
+    events = [e for r in world.ledger.releases(limit=500) for e in world.ledger.events(r.release_id)]
+    assert not [e for e in events if SLACK_TOKEN in e.model_dump_json()]
+    with sqlite3.connect(f"file:{folders.airflow / 'airflow.db'}?mode=ro", uri=True) as db:
+        assert not [line for line in db.iterdump() if SLACK_TOKEN in line]
+    logs = [p for root in (folders.logs, folders.airflow / "logs") for p in root.rglob("*.log")]
+    assert not [p for p in logs if SLACK_TOKEN in _text(p)]
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace")
