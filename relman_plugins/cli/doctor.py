@@ -37,7 +37,7 @@ class Check:
 
 @connected
 def doctor(api: Api, form: AnyFormat = Format.TEXT) -> None:
-    """Check server, login, plugin, middleware, ledger, extras, caches, backlogs, tickets, Slack, DAGs, pools."""
+    """Check server, login, plugin, middleware, ledger, extras, caches, backlogs, tickets, Slack, DAGs."""
     checks = list(_checks(api))
     if form is Format.JSON:
         echo_json([asdict(check) for check in checks])
