@@ -9,6 +9,7 @@ from relman_plugins.domain import follow_up
 from relman_plugins.domain.condition import NotNeeded
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.identity import Actor
+from relman_plugins.domain.ticket import Ticket, summary
 from relman_plugins.reports.text import count, duration, short, word
 
 QUIET = frozenset(
@@ -17,6 +18,7 @@ QUIET = frozenset(
         Kind.STEP_FINISHED,
         Kind.CHANGE_STARTED,
         Kind.FINDINGS_RECORDED,
+        Kind.TICKET_ASKED,
         Kind.ANALYSIS_MEASURED,
         Kind.LOCK_ACQUIRED,
         Kind.LOCK_RELEASED,
@@ -120,6 +122,12 @@ def _named(data: dict[str, Any]) -> str:
     return ", ".join(str(p.get("name") or p.get("id")) for p in data["people"])
 
 
+def _ticket(data: dict[str, Any]) -> str:
+    found = data.get("ticket")
+    said = summary(Ticket.model_validate(found)) if found else f"{data['number']} is not there"
+    return _and(f"looked at the ticket: {said}", "; ".join(data.get("lacks") or ()))
+
+
 def _withdrawn(data: dict[str, Any]) -> str:
     took = f" after {duration(float(data['seconds']))}" if data.get("seconds") is not None else ""
     return _and(f"traffic is back at the old version{took}", data.get("reason"))
@@ -143,6 +151,8 @@ _SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
     ),
     Kind.CHANGE_FINISHED: _change,
     Kind.SUITE_FINISHED: _suite,
+    Kind.TICKET_CHECKED: _ticket,
+    Kind.TICKET_CREATED: lambda d: f"created the ticket {d['number']}",
     Kind.GATE_OPENED: _asked,
     Kind.GATE_VOTED: lambda d: _and(
         "approves" if d.get("decision") == "approve" else "rejects", d.get("comment")

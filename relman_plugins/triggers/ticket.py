@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PAUSE_S = 60.0
 """Between two looks at a ticket."""
 
+FIRST_PAUSE_S = 15.0
+"""Before the first look at a ticket that lacks something: people often give it right after they are told."""
+
 REJECTED_PAUSE_S = 300.0
 """Between two tries when the system refuses to answer: a wrong password asked often locks its account."""
 
@@ -76,7 +79,7 @@ class TicketTrigger(ReleaseTrigger):
         yield await self.event({"state": state})
 
     async def _news(self) -> str:
-        feed, pause = await ledger_feed(), self.pause_s
+        feed, pause = await ledger_feed(), min(self.pause_s, FIRST_PAUSE_S if self.seen else self.pause_s)
         while True:
             left = self._left()
             if await feed.until(self._over, pause if left is None else max(0.0, min(pause, left))):

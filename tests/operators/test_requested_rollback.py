@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,6 @@ from relman_plugins.factory.rollback import build_rollback
 from relman_plugins.hooks.change import Change, converge
 from relman_plugins.ledger.api import Ledger, asked_of, way_back
 from relman_plugins.ledger.rollbacks import key_of
-from relman_plugins.plan.model import Options, ReleasePlan
 from relman_plugins.platforms.archive import pack
 from relman_plugins.steps import housekeeping, returning
 from relman_plugins.steps.housekeeping import Housekeeper
@@ -196,18 +196,12 @@ def test_another_release_in_the_environment_is_not_disturbed(two: tuple[Release,
 def test_a_release_of_another_pipeline_is_not_named_to_those_who_may_not_see_it(
     two: tuple[Release, Release],
 ) -> None:
-    ledger = two[1].world.ledger
-    shape = two[1].world.shape.model_copy(update={"pipeline": "payroll"})
-    secret = ledger.open_release(
-        plan=ReleasePlan(shape=shape, options=Options(version="9.0.0")),
-        dag_id="release__payroll",
-        run_id="run-secret",
-        started_by=Actor(kind="person", id="carol", via="airflow"),
-        conf={},
-    )
-    assert ledger.locks.acquire(WHERE, "checkout", secret.release_id, 600)
+    world = two[1].world
+    payroll = replace(world, shape=world.shape.model_copy(update={"pipeline": "payroll"}))
+    secret = payroll.open("1.1.0", "run-secret")
+    assert world.ledger.locks.acquire(WHERE, "checkout", secret.id, 600)
     refused(two[1], "another pipeline's release is in flight in production .* `relman locks` names it")
-    assert secret.release_id not in str(only(two[1], Kind.ROLLBACK_REFUSED).data)
+    assert secret.id not in str(only(two[1], Kind.ROLLBACK_REFUSED).data)
 
 
 def test_what_another_release_brought_since_is_not_undone(two: tuple[Release, Release]) -> None:

@@ -13,6 +13,7 @@ import time_machine
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
+from relman_plugins.reports.telling import sentence
 from relman_plugins.testing import jira
 from relman_plugins.testing.jira import JiraServer
 from relman_plugins.testing.servicenow import PASSWORD, USER, ServiceNowServer
@@ -99,6 +100,8 @@ def test_a_ticket_that_will_do_lets_the_release_go_on_and_approvers_see_it(
     assert "scheduled" not in json.dumps(subject)
     status = release.world.ledger.status(release.id)
     assert [(t.gate, t.number, t.lacks) for t in status.tickets] == [(TICKET, NUMBER, ())]
+    looked = sentence(release.events(Kind.TICKET_CHECKED)[0])
+    assert looked.startswith(f"looked at the ticket: {NUMBER} is scheduled")
 
 
 def test_what_no_waiting_will_change_fails_the_step(release: Release, snow: ServiceNowServer) -> None:
