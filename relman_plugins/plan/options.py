@@ -42,8 +42,8 @@ def options_of(shape: Shape, given: Mapping[str, Any]) -> Options:
         )
     if ticket and not is_ticket(ticket):
         found.append(
-            f"{_told('', ticket)} is not a ticket: expected a number as in CHG0030001 or OPS-42, or a link as "
-            f"in https://tracker.example/CHG-42, without a user in it, at most {TICKET_LIMIT} characters"
+            f"{_told('', ticket)} is not a ticket: expected a number as in CHG0030001 or OPS-42, or a link "
+            f"as in https://tracker.example/CHG-42, without a user in it, at most {TICKET_LIMIT} characters"
         )
     dry_run = bool(given.get("dry_run"))
     needing = sorted({str(s.stage) for s in shape.steps if s.ticket})
