@@ -41,6 +41,10 @@ class Verdict(StrEnum):
         return max(verdicts, key=lambda v: v.severity, default=Verdict.NO_DATA)
 
 
+TAKEN_BACK = "its traffic was taken back before anybody could record why"
+"""The reason of a ``fail`` that rests on no numbers: a process was lost, and only what it did is known."""
+
+
 class Decision(StrEnum):
     """What a person says at a gate."""
 

@@ -29,6 +29,10 @@ MOMENT = timedelta(seconds=60)
 that ran out or a window that closed meanwhile did not let it through wrongly."""
 
 
+MOST = 2000
+"""Changes of one release that are asked about again: it makes a few, or one for each wave of a rolling."""
+
+
 class Begun(NamedTuple):
     """A change of an environment, as it was recorded first."""
 
@@ -108,7 +112,11 @@ def begun(evidence: Evidence) -> list[Begun]:
 
 def changes(evidence: Evidence) -> Iterator[str]:
     """Check every change, and ask again for each that went forward."""
-    for change in begun(evidence):
+    found = begun(evidence)
+    if len(found) > MOST:
+        yield f"there are more than {MOST} changes, and that is no release that relman made"
+        return
+    for change in found:
         where = f"event {change.event.id} ({change.event.kind}) at {change.at:%Y-%m-%d %H:%M:%S} UTC"
         if change.strange:
             yield f"{where}: {change.strange} is neither what the release built nor what was there before"

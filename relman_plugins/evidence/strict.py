@@ -10,6 +10,9 @@ from typing import Any
 LIMIT = 64 * 1024 * 1024
 """Bytes of a file that are read. The evidence of a release has tens or hundreds of kilobytes."""
 
+VALUES = 5_000_000
+"""Values of which a file may consist: each takes some hundred bytes of memory."""
+
 DEPTH = 64
 """Levels of objects and lists; evidence has about ten."""
 
@@ -18,11 +21,14 @@ def parsed(data: bytes, what: str) -> Any:
     """Return the one JSON value that ``data`` is.
 
     Raises:
-        ValueError: too large or too deep, not JSON in UTF-8, more than one value, a key twice in one object,
-            a number that is none, or halves of characters.
+        ValueError: too large, too much or too deep, not JSON in UTF-8, more than one value, a key twice in
+            one object, a number that is none, or halves of characters.
     """
     if len(data) > LIMIT:
         raise ValueError(f"{what} has more than {LIMIT // 1024 // 1024} MiB")
+    # Counts those in texts too, which is near enough.
+    if sum(data.count(mark) for mark in (b"[", b"{", b",")) > VALUES:
+        raise ValueError(f"{what} has more than {VALUES // 1_000_000} million values")
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
         _bounded(value)

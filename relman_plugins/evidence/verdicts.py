@@ -8,13 +8,10 @@ from itertools import groupby
 from typing import Any
 
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.domain.status import Verdict
+from relman_plugins.domain.status import TAKEN_BACK, Verdict
 from relman_plugins.evidence.record import Evidence
 from relman_plugins.judge.threshold import Measurement, State, look, step
 from relman_plugins.plan.model import MetricPlan, Step, StepKind
-
-GONE = "its traffic was taken back before anybody could record why"
-"""The reason of a verdict that rests on no numbers, as the trigger that finds it so records it."""
 
 _KINDS = (Kind.ANALYSIS_MEASURED, Kind.ANALYSIS_FINISHED)
 
@@ -58,7 +55,7 @@ def _again(evidence: Evidence, events: Sequence[Event]) -> Iterator[str]:
         if state.model_dump(mode="json") != event.data["state"]:
             yield f"look {state.rounds}: the numbers give another count than the one that is recorded"
     for event in (e for e in events if e.kind is Kind.ANALYSIS_FINISHED):
-        if event.data["reason"] == GONE and event.data["verdict"] == Verdict.FAIL.value:
+        if event.data["reason"] == TAKEN_BACK and event.data["verdict"] == Verdict.FAIL.value:
             # No verdict of the numbers: a process was lost after it had taken the traffic back.
             continue
         ended = (state.verdict.value if state.verdict else None, state.reason, state.rounds)

@@ -13,7 +13,7 @@ from airflow.triggers.base import TriggerEvent
 from relman_plugins import settings, telemetry
 from relman_plugins.clients.prometheus import Prometheus, fill
 from relman_plugins.domain.event import Kind, NewEvent
-from relman_plugins.domain.status import Verdict
+from relman_plugins.domain.status import TAKEN_BACK, Verdict
 from relman_plugins.errors import ClientError, LedgerError
 from relman_plugins.hooks.change import serves
 from relman_plugins.hooks.ledger import LedgerSource, async_ledger_source
@@ -93,9 +93,8 @@ class AnalysisTrigger(ReleaseTrigger):
     async def _end(self, recorder: Recorder) -> dict[str, Any]:
         state = await in_ledger_thread(self._state_so_far, recorder)
         if state.verdict is None and await self._is_gone():
-            reason = "its traffic was taken back before anybody could record why"
-            failed = state.model_copy(update={"verdict": Verdict.FAIL, "reason": reason})
-            return await self._failed(recorder, Judgement(failed, Verdict.FAIL, reason, ()))
+            failed = state.model_copy(update={"verdict": Verdict.FAIL, "reason": TAKEN_BACK})
+            return await self._failed(recorder, Judgement(failed, Verdict.FAIL, TAKEN_BACK, ()))
         next_look = self.watch.started_at + self.watch.interval_s
         while state.verdict is None:
             await asyncio.sleep(max(0.0, next_look - time.time()))

@@ -16,7 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from relman_plugins.ledger.api import Ledger
 from tests.demo import living
+from tests.evidence.standing import all_good
 from tests.repo import tree
 from tests.waiting import eventually
 
@@ -80,7 +82,13 @@ def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
     assert int(cost[3]) < 2000
     assert "#rel-checkout" in said
     assert "checkout 1.1.0" in said.partition("What Slack was told")[2]
-    assert (tmp_path / "now" / "relman" / "ledger.db").exists()
+    ledger = Ledger(f"sqlite:///{tmp_path / 'now' / 'relman' / 'ledger.db'}")
+    ended = {
+        "checkout-1.1.0-1": "succeeded",
+        "checkout-1.2.0-1": "rolled_back",
+        "checkout-1.3.0-1": "rejected",
+    }
+    assert all_good(ledger) == ended
     assert living.of(tmp_path) == []
 
 

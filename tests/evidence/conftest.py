@@ -21,11 +21,11 @@ Telling = Callable[[Ledger, Clock], Story]
 class Book:
     """A ledger, its clock, and the key that it and evidence of it are signed with."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: Any = None) -> None:
         self.clock = Clock()
         self.ledger = Ledger(url, clock=self.clock)
         self.ledger.migrate()
-        self.key = new_key()
+        self.key = key or new_key()
 
     def statement(self, told: Story) -> dict[str, Any]:
         dossier = self.ledger.dossier(told.id)

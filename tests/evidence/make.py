@@ -101,11 +101,18 @@ class Story:
     """One release, told step by step; a second passes with each."""
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, run_id: str = "run-1", who: str = "carol", **options: Any
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        run_id: str = "run-1",
+        who: str = "carol",
+        planned: Shape | None = None,
+        **options: Any,
     ) -> None:
         self.ledger, self.clock = ledger, clock
+        made = Options(version="1.2.0", changes="faster", **options)
         self.release: ReleaseRecord = ledger.open_release(
-            plan=ReleasePlan(shape=shape(), options=Options(version="1.2.0", changes="faster", **options)),
+            plan=ReleasePlan(shape=planned or shape(), options=made),
             dag_id="release__checkout",
             run_id=run_id,
             started_by=Actor(kind="person", id=who, name=who.title(), via="airflow"),
@@ -245,6 +252,20 @@ def new_key() -> Any:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     return Ed25519PrivateKey.generate()
+
+
+def fixed_key() -> Any:
+    """Return the same key each time, for what is compared with a file."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(b"a key of tests, known to anybody")
+
+
+def pem(key: Any) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return str(public.decode())
 
 
 def succeeded(ledger: Ledger, clock: Clock) -> Story:

@@ -10,8 +10,10 @@ import pytest
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.state import DesiredState
+from relman_plugins.domain.status import TAKEN_BACK
+from relman_plugins.plan.model import Step
 from tests.evidence.forge import rechained
-from tests.evidence.make import BOB, CANARY, GATE, OLD, Story
+from tests.evidence.make import BOB, CANARY, GATE, OLD, Story, shape
 from tests.evidence.test_verify import Good, failed
 
 
@@ -178,3 +180,44 @@ def test_an_emergency_of_somebody_who_may_not_is_told(good: Good) -> None:
     problems = failed(book.verify(rechained(forged)))
     assert "Mallory is not in incident, who may skip rules" in problems["approvals"]
     assert "production.approval" in problems["changes"]
+
+
+def test_a_change_outside_the_window_is_told(good: Good) -> None:
+    """The plan's window is open on Saturdays; the record is of a Sunday."""
+    book, _ = good
+    window = Step(
+        id="production.window",
+        kind="window",
+        stage="production",
+        environment="production",
+        needs=(GATE,),
+        args={"windows": [{"days": ["sat"], "from": "08:00", "to": "18:00", "zone": "UTC"}], "timeout_s": 9},
+    )
+    plain = shape()
+    steps = [
+        s.model_copy(update={"gates": (GATE, window.id), "needs": (GATE,)}) if s.id == CANARY else s
+        for s in plain.steps
+    ]
+    planned = plain.model_copy(update={"steps": (*steps[:4], window, *steps[4:])})
+    story = Story(book.ledger, book.clock, "window", planned=planned).build().approve()
+    found = book.verify(book.statement(story.shift()))
+    assert "no window of production.window was open" in failed(found)["changes"]
+
+
+def test_a_verdict_that_rests_on_no_numbers_is_taken_as_recorded(good: Good) -> None:
+    """A process that took the traffic back and was lost leaves no look; the next one says what it found."""
+    book, _ = good
+    story = Story(book.ledger, book.clock, "lost").build().approve().shift()
+    ended = {"verdict": "fail", "reason": TAKEN_BACK, "looks": 0}
+    story.tell(Kind.ANALYSIS_FINISHED, CANARY, "lost:finished", analysis="golden", weight=100, **ended)
+    assert book.verify(book.statement(story.back())).good
+    story.tell(
+        Kind.ANALYSIS_FINISHED,
+        CANARY,
+        "lost2:finished",
+        analysis="golden",
+        weight=100,
+        **ended | {"reason": "made up"},
+    )
+    said = failed(book.verify(book.statement(story)))["verdicts"]
+    assert "the numbers give no verdict after 0 looks, recorded is fail after 0 looks (made up)" in said

@@ -29,6 +29,7 @@ from relman_plugins.testing.demo_api import AirflowUser
 from relman_plugins.testing.stack import Stack
 from relman_plugins.testing.stack_config import USERS
 from tests.conftest import Postgres
+from tests.evidence.standing import all_good
 from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -243,6 +244,8 @@ def running(
         for dag_id in dags:
             eventually(lambda dag_id=dag_id: found.admin.has_dag(dag_id), dag_id)
         yield found
+        # Whatever these tests have done to releases: the record of each fits together.
+        assert all_good(found.ledger)
         for user in people.values():
             user.close()
 
