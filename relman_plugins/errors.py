@@ -5,6 +5,7 @@
     RelmanError
     ├── SpecError            a spec has diagnostics (carried as values)
     ├── PlanError            a valid spec cannot become a plan for these options
+    ├── CalendarError        a calendar, or a rule in one, that says nothing which can be followed
     ├── Refused              a rule says no: the message says which, and what to do
     │   ├── Aborted              a person ended the release
     │   ├── Held                 a person holds the release: it waits
@@ -45,6 +46,10 @@ class SpecError(RelmanError):
 
 class PlanError(RelmanError):
     """A valid spec cannot become a plan for the options given."""
+
+
+class CalendarError(RelmanError):
+    """A calendar, or a rule in one, that can't be followed: wrong, never-ending, or beyond its limits."""
 
 
 class Refused(RelmanError):

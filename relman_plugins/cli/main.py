@@ -8,6 +8,7 @@ import sys
 import typer
 
 from relman_plugins.cli import (
+    calendar,
     decide,
     diff,
     doctor,
@@ -73,6 +74,7 @@ app.command()(decide.resume)
 app.command()(locks.locks)
 app.command()(locks.unlock)
 app.command()(doctor.doctor)
+app.add_typer(calendar.app, name="calendar")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(evidence.app, name="evidence")
 
