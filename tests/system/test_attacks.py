@@ -21,8 +21,11 @@ API = "/relman/api/v1/releases"
 
 @pytest.fixture(scope="module")
 def runs(world: World) -> Iterator[Run]:
-    """Releases that wait at their gate: gates come before the lock, so they all wait at once."""
-    started = [world.start("gated") for _ in range(9)]
+    """Releases that wait at their gate: gates come before the lock, so they all wait at once.
+
+    Of a version that no other pipeline here brings in: the platform must not have a genuine copy already.
+    """
+    started = [world.start("gated", "1.3.0") for _ in range(9)]
     return iter(started)
 
 

@@ -50,7 +50,7 @@ def test_the_form_describes_its_fields_and_refuses_what_is_no_version(site: Site
         "Run Parameters": (
             "letters, digits and . _ + -",
             "the people who approve",
-            "https://tracker.example/",
+            "its number, or a link to it",
         ),
         "More about shop": ("Users that the load test simulates",),
         "Emergency, dry run": (
