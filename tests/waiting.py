@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def eventually(
-    question: Callable[[], T | None], what: str, within_s: float = 150.0, every_s: float = 0.05
+    question: Callable[[], T | None], what: str, within_s: float = 300.0, every_s: float = 0.05
 ) -> T:
     """Ask until the answer is true, and return it; ``within_s`` is patience with a busy machine, no claim."""
     asking = Retrying(
