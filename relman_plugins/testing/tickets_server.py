@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from abc import ABC, abstractmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any, Self
@@ -11,7 +12,7 @@ Answer = tuple[int, dict[str, str], bytes]
 """Status, headers, body."""
 
 
-class TicketsServer:
+class TicketsServer(ABC):
     """The server; a context manager. Subclasses say what is done and answered."""
 
     def __init__(self, user: str, password: str) -> None:
@@ -38,13 +39,13 @@ class TicketsServer:
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
+    @abstractmethod
     def done(self, method: str, path: str, body: bytes) -> Answer:
         """Do what a request with the right login asks for, and answer it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refused(self) -> Answer:
         """Answer a request without the right login."""
-        raise NotImplementedError
 
     def wrote(self, method: str = "POST") -> list[str]:
         """Return the paths of the requests with a method, in order."""
