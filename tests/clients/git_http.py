@@ -13,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
-HAS_GIT = shutil.which("git") is not None
+from tests.conftest import missing
+
 LOGIN = "Basic " + base64.b64encode(b"bot:secret").decode()
 
 
@@ -21,6 +22,8 @@ class GitServer:
     """Serves the repositories below a folder. ``twist`` answers in Git's place when it returns True."""
 
     def __init__(self, root: Path) -> None:
+        if shutil.which("git") is None:
+            missing("git", "apt-get install -y git")
         self.login = ""
         self.asked: list[str] = []
         self.sent: list[str] = []

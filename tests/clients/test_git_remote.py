@@ -18,10 +18,8 @@ from relman_plugins.clients.git_remote import Limits, remote_change_set
 from relman_plugins.domain.change_set import ChangeSet
 from relman_plugins.errors import ClientError, ClientRejected, ClientUnavailable
 from relman_plugins.hooks.git import headers_of
-from tests.clients.git_http import HAS_GIT, LOGIN, GitServer
+from tests.clients.git_http import LOGIN, GitServer
 from tests.clients.test_git import Source, porcelain, wanted
-
-pytestmark = pytest.mark.skipif(not HAS_GIT, reason="no git here; add it with: apt-get install git")
 
 
 @pytest.fixture

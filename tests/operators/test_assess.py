@@ -12,7 +12,7 @@ import pytest
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Outcome
 from relman_plugins.steps.subjects import body_of, subject_of
-from tests.clients.git_http import HAS_GIT, LOGIN, GitServer
+from tests.clients.git_http import LOGIN, GitServer
 from tests.clients.test_git import Source
 from tests.clients.trackers import Trackers
 from tests.steps import world as worlds
@@ -214,7 +214,6 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, specs: None, tmp_path: Path) -> I
         yield made
 
 
-@pytest.mark.skipif(not HAS_GIT, reason="no git here; add it with: apt-get install git")
 def test_a_repository_elsewhere_is_signed_in_to_and_read(
     elsewhere: GitServer, world: World, tmp_path: Path
 ) -> None:
