@@ -80,34 +80,36 @@ class SigningConnectionHook(_Tested):
         return f"The key is there; its id is {key_id(key_of(connection).public_key())}."
 
 
-class ServiceNowConnectionHook(_Tested):
+class _TicketsConnectionHook(_Tested):
+    """A system of change tickets; ``system`` is its name in specs."""
+
+    system: str
+
+    def _asked(self, connection: Any) -> str:
+        from relman_plugins.hooks.tickets import tickets_of
+
+        with tickets_of(self.system, connection) as system:
+            return system.check()
+
+
+class ServiceNowConnectionHook(_TicketsConnectionHook):
     """A ServiceNow instance whose change requests releases are bound to."""
 
     conn_name_attr = "servicenow_conn_id"
     default_conn_name = "relman_servicenow"
     conn_type = "relman_servicenow"
     hook_name = "relman ServiceNow"
-
-    def _asked(self, connection: Any) -> str:
-        from relman_plugins.hooks.tickets import tickets_of
-
-        with tickets_of("servicenow", connection) as system:
-            return system.check()
+    system = "servicenow"
 
 
-class JiraConnectionHook(_Tested):
+class JiraConnectionHook(_TicketsConnectionHook):
     """A Jira site whose changes releases are bound to."""
 
     conn_name_attr = "jira_conn_id"
     default_conn_name = "relman_jira"
     conn_type = "relman_jira"
     hook_name = "relman Jira"
-
-    def _asked(self, connection: Any) -> str:
-        from relman_plugins.hooks.tickets import tickets_of
-
-        with tickets_of("jira", connection) as system:
-            return system.check()
+    system = "jira"
 
 
 class LedgerConnectionHook(_Tested):
