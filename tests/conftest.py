@@ -97,6 +97,16 @@ def postgres() -> Iterator[Postgres]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without a schema."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/ledger.db"
+        return
+    with request.getfixturevalue("postgres").database() as url:
+        yield url
+
+
 LONG = ("tests/system/", "tests/demo/", "tests/ui/", "tests/cli/", "tests/plugin/")
 """Where tests wait for real processes: begun first, so that nothing is left to wait for at the end."""
 

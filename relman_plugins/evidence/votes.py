@@ -120,23 +120,24 @@ def _decided(evidence: Evidence, opened: Event, event: Event, before: Sequence[E
         yield "it was approved when its time was over"
     if any(v.decision.value == "reject" for v in gate.votes):
         yield "it was approved though somebody had said no"
-    record, step = (
-        evidence.record,
-        next((s for s in evidence.record.plan.shape.steps if s.id == opened.step), None),
-    )
-    short = ""
+    step, short = _planned(evidence, opened), ""
     if gate.debt:
         short = "" if _reviewed(evidence, opened, gate.votes) else "has no approval of a reviewer"
     elif step is not None and step.kind in _RULED:
-        short = falls_short(record, step, gate, before)
+        short = falls_short(evidence.record, step, gate, before)
     elif not gate.votes:
         short = "has no valid approval"
     if short:
         yield f"it was decided as approved, and {short}"
 
 
+def _planned(evidence: Evidence, event: Event) -> Step | None:
+    """Return the step of the plan that an event is about."""
+    return next((s for s in evidence.record.plan.shape.steps if s.id == event.step), None)
+
+
 def _waived(evidence: Evidence, event: Event, before: Sequence[Event]) -> Iterator[str]:
-    step = next((s for s in evidence.record.plan.shape.steps if s.id == event.step), None)
+    step = _planned(evidence, event)
     if step is None or step.kind is not StepKind.APPROVAL:
         yield f"event {event.id} skips rules of a gate that the plan does not have"
         return
@@ -149,7 +150,7 @@ def _waived(evidence: Evidence, event: Event, before: Sequence[Event]) -> Iterat
 
 def _spared(evidence: Evidence, event: Event, before: Sequence[Event]) -> Iterator[str]:
     """Weigh the recorded findings again, by the stored plan, as they were when the rules were left out."""
-    step = next((s for s in evidence.record.plan.shape.steps if s.id == event.step), None)
+    step = _planned(evidence, event)
     if step is None or step.kind is not StepKind.APPROVAL:
         yield f"event {event.id} leaves out rules of a gate that the plan does not have"
         return

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,19 +40,10 @@ class Book:
         return verify(self.file(statement), [self.key.public_key()])
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-        return
-    with request.getfixturevalue("postgres").database() as url:
-        yield url
-
-
 @pytest.fixture
-def book(url: str) -> Iterator[Book]:
+def book(empty_url: str) -> Iterator[Book]:
     """Have a ledger on SQLite and on PostgreSQL."""
-    book = Book(url)
+    book = Book(empty_url)
     yield book
     book.ledger.close()
 
