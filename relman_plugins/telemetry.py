@@ -2,7 +2,8 @@
 
 Spans go where Airflow's own go (``[traces] otel_on``), as children of the span of the task or trigger that
 runs; metrics go through Airflow's (``[metrics]``). Both are switched off there, and then cost nothing here.
-Neither can fail or delay a release: what goes wrong in them is logged and forgotten.
+Neither can fail or delay a release: what goes wrong in them is logged and forgotten. At debug, since it
+comes with every step: that a collector is down is said by OpenTelemetry's own exporter.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ def suite(cases: str, attributes: str = "") -> bytes:
     return f"<testsuites><testsuite {attributes}>{cases}</testsuite></testsuites>".encode()
 
 
+# What pytest reports of a test that is skipped is a part of what is read here.
 PYTEST = """
 import pytest
 def test_good(): assert sum(range(1_000_000))  # long enough for a report in milliseconds

@@ -231,7 +231,7 @@ def test_what_makes_no_sense_is_refused(shared, revisions, fields, reason):
 
 
 @pytest.mark.parametrize(
-    "uri", ["https://example.org/a.tar.gz", "file://elsewhere/a.tar.gz", "file:///no.tar.gz"]
+    "uri", ["https://files.invalid/a.tar.gz", "file://elsewhere/a.tar.gz", "file:///no.tar.gz"]
 )
 def test_an_artifact_that_is_not_here_is_refused(shared, uri):
     revision = Revision(version="1", digest="sha256:" + hashlib.sha256(b"").hexdigest(), uri=uri)

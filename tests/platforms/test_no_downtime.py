@@ -17,7 +17,7 @@ from tests.platforms.living import Daemon, call, made
 REPLICAS, USERS = 3, 4
 BOUNDS = [(1, 0), (0, 1), ("100%", 0), ("34%", "34%")]
 SLOW_S = 6
-"""Longer than any process gets to end, shorter than the front door waits for an answer."""
+"""How slow the service is: longer than any process gets to end, shorter than the front door waits."""
 SLOW = f"""
 import http.server, json, os, time
 class Handler(http.server.BaseHTTPRequestHandler):

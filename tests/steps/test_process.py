@@ -42,7 +42,7 @@ def test_what_moved_to_another_session_neither_holds_it_up_nor_stays(tmp_path: P
 
 
 def test_what_hides_cannot_stretch_the_time_limit(tmp_path: Path) -> None:
-    hidden = LEAVES.format(argv=["sleep", "60"], more=", env={}") + "; import time; time.sleep(60)"
+    hidden = LEAVES.format(argv=["sleep", "60"], more=", env={}") + "; import signal; signal.pause()"
     result, said = run(tmp_path, hidden, timeout_s=3)
     try:
         assert result.timed_out
