@@ -10,8 +10,12 @@ from urllib.parse import quote
 from relman_plugins.clients.http import client, request
 from relman_plugins.domain.identity import dag_id_of
 from relman_plugins.errors import ClientError, ClientUnavailable
+from relman_plugins.testing.stack_config import SQLITE_S
 
 TRIES = 5
+
+ANSWER_S = SQLITE_S + 30
+"""How long an answer is waited for: longer than Airflow itself waits for its database, so that it says so."""
 
 
 class AirflowUser:
@@ -20,10 +24,10 @@ class AirflowUser:
     def __init__(self, base_url: str, user: str, password: str) -> None:
         self.base_url = base_url
         self.user = user
-        with client(base_url, timeout=30) as http:
+        with client(base_url, timeout=ANSWER_S) as http:
             answer = request(http, "POST", "/auth/token", json={"username": user, "password": password})
         token = answer.json()["access_token"]
-        self._http = client(base_url, timeout=30, headers={"Authorization": f"Bearer {token}"})
+        self._http = client(base_url, timeout=ANSWER_S, headers={"Authorization": f"Bearer {token}"})
 
     def close(self) -> None:
         """Close the connections."""

@@ -25,7 +25,7 @@ from relman_plugins.ledger.api import Ledger, open_ledger
 from relman_plugins.platforms.archive import pack
 from relman_plugins.platforms.base import Platform
 from relman_plugins.platforms.registry import platform
-from relman_plugins.testing.demo_api import AirflowUser
+from relman_plugins.testing.demo_api import ANSWER_S, AirflowUser
 from relman_plugins.testing.stack import Stack
 from relman_plugins.testing.stack_config import USERS
 from tests.conftest import Postgres
@@ -131,7 +131,7 @@ class World:
     def call(self, user: str, method: str, path: str, **json: Any) -> tuple[int, Any]:
         """Send a request as a user; return status and body, whatever they are."""
         token = self.people[user]._http.headers["Authorization"]
-        with client(self.stack.addresses.airflow, headers={"Authorization": token}, timeout=30) as http:
+        with client(self.stack.addresses.airflow, headers={"Authorization": token}, timeout=ANSWER_S) as http:
             answer = http.request(method, path, json=json or None)
         return answer.status_code, answer.json() if answer.content else None
 

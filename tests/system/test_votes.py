@@ -275,7 +275,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             extra |= {**metadata_at(metadata), **ledger_at(ledger)}
         world = stack.enter_context(running(repo, extra, ledger, USERS | dict.fromkeys(CROWD, "user")))
         # SQLite has one writer: with more at once Airflow's API server answers 500 ("database is locked").
-        side_by_side = 6 if request.param == "sqlite" else 10 if TRIES == 1 else len(HAMMERED)
+        side_by_side = 4 if request.param == "sqlite" else 10 if TRIES == 1 else len(HAMMERED)
         pool = stack.enter_context(ThreadPoolExecutor(side_by_side))
         # With many tries only those: they are about the moment, not about what else goes on.
         begun = HAMMERED | (STORIES if TRIES == 1 else {})
