@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from relman_plugins.calendars.series import Extra, Length, Series
+from relman_plugins.calendars.work import MOST_STEPS, Work
 from relman_plugins.calendars.zones import to_utc, wall_of, zone_of
 from relman_plugins.errors import CalendarError
 
@@ -165,6 +166,8 @@ class _Reader:
         self.cancelled = self.transparent = 0
         self.by_uid: dict[str, int] = {}
         self.gone: set[str] = set()
+        # One event may take a third of a second, and a file has thousands.
+        self.work = Work(10 * MOST_STEPS)
 
     def take(self, event: _Event) -> None:
         """Take one event in.
@@ -193,7 +196,9 @@ class _Reader:
             if not self.wanted:
                 return
         series = self._series(event)
-        series.check()
+        work = Work()
+        series.check(work)
+        self.work.spend(work.most - work.left)
         if recurrence is None and uid:
             self.by_uid[uid] = len(self.series)
         self.series.append(series)

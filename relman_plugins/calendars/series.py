@@ -79,11 +79,12 @@ class Series(Frozen):
             CalendarError: more work than allowed, or a rule or zone that is none.
         """
         zone = zone_of(self.zone)
+        but, but_days = frozenset(self.but), frozenset(self.but_days)
         found: dict[datetime, Span] = {}
         for wall, length in self._walls(wall_of(since, zone), wall_of(until, zone), work):
             start = to_utc(wall, zone)
             end = to_utc(later(wall, timedelta(days=length.days)), zone) + timedelta(seconds=length.seconds)
-            left_out = start in self.but or wall.date() in self.but_days
+            left_out = start in but or wall.date() in but_days
             overlaps = start < until and (since < end or since == start == end)
             if overlaps and not left_out:
                 found.setdefault(start, Span(start, end, self.summary))
@@ -114,15 +115,16 @@ class Series(Frozen):
             return wall.date() > rule.until.date()
         return to_utc(wall, zone_of(self.zone)) > rule.until.replace(tzinfo=UTC)
 
-    def check(self) -> None:
+    def check(self, work: Work) -> None:
         """See whether the series can be followed at all.
 
         Raises:
             CalendarError: a zone or a rule is none, or a rule never happens, or takes more work than allowed.
         """
         zone_of(self.zone)
-        for text, rule in zip(self.rules, self.parsed(), strict=True):
-            if next(occurrences(rule, self.start, self.start, Work()), None) is None and rule.until is None:
+        for text in self.rules:
+            rule = parse(text)
+            if next(occurrences(rule, self.start, self.start, work), None) is None and rule.until is None:
                 raise CalendarError(f"rule {text[:120]!r} never happens")
 
 
@@ -134,7 +136,9 @@ def _parsed(rules: tuple[str, ...], first: datetime | None) -> tuple[Rule, ...]:
     found = []
     for rule in map(parse, rules):
         if first is not None and rule.count is not None:
-            begins = next(occurrences(rule, first, first, Work()), None)
+            # Only whether the start is one: not when the first one is, which may take long.
+            day = later(first, timedelta(days=1))
+            begins = next(occurrences(rule, first, first, Work(), day), None)
             if begins != first:
                 rule = replace(rule, count=rule.count - 1)
         found.append(rule)
