@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from relman_plugins.domain.defect import DefectSource
 from relman_plugins.errors import ClientUnavailable, unread
+from relman_plugins.hooks.door import door_of
 
 if TYPE_CHECKING:
     from relman_plugins.clients.defects.base import Defects
-
-_USUAL = {"jira": "", "github": "https://api.github.com", "gitlab": "https://gitlab.com"}
 
 
 def defects(source: DefectSource) -> Defects:
@@ -35,22 +34,15 @@ def defects(source: DefectSource) -> Defects:
 def defects_of(source: DefectSource, connection: Any) -> Defects:
     """Return a client of the system that a connection describes.
 
-    The host may be a whole address; else schema (https unless given), host and port make one. Without a host
-    it is github.com's, or gitlab.com's. Login and password are used when set; ``token`` of the extra field
-    becomes a bearer token instead.
+    Address and login are those of ``hooks.door``.
 
     Raises:
-        ClientRejected: the host is no address.
+        ClientRejected: there is no host, or it is no address.
     """
     from relman_plugins.clients.defects.github import GitHub
     from relman_plugins.clients.defects.gitlab import GitLab
     from relman_plugins.clients.defects.jira import Jira
 
     kinds: dict[str, Callable[..., Defects]] = {"jira": Jira, "github": GitHub, "gitlab": GitLab}
-    host = (connection.host or "").rstrip("/") or _USUAL[source.tracker]
-    base = host if "://" in host else f"{connection.schema or 'https'}://{host}"
-    base = f"{base}:{connection.port}" if connection.port else base
-    token = connection.extra_dejson.get("token")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    auth = (connection.login, connection.password or "") if connection.login and not token else None
-    return kinds[source.tracker](base, source.project, source.kinds, headers, auth)
+    door = door_of(connection)
+    return kinds[source.tracker](door.address, source.project, source.kinds, door.headers, door.auth)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relman_plugins.errors import ClientUnavailable, unread
+from relman_plugins.hooks.door import door_of
 
 if TYPE_CHECKING:
     from relman_plugins.clients.prometheus import Prometheus
@@ -31,18 +32,12 @@ async def async_prometheus(conn_id: str) -> Prometheus:
 def prometheus_of(connection: Any) -> Prometheus:
     """Return a client of the metrics server that a connection describes; nothing is asked yet.
 
-    The host may be a whole address; else schema (http unless given), host and port make one. Login and
-    password are used when set. Of the extra field, ``token`` becomes a bearer token, and ``org_id`` the
-    tenant of Mimir, Cortex and Loki (``X-Scope-OrgID``).
+    Address and login are those of ``hooks.door``, over http unless the schema says otherwise; ``org_id`` of
+    the extra field is the tenant of Mimir, Cortex and Loki (``X-Scope-OrgID``).
     """
     from relman_plugins.clients.prometheus import Prometheus
 
-    host = connection.host or "localhost"
-    base = host if "://" in host else f"{connection.schema or 'http'}://{host}"
-    extra, headers = connection.extra_dejson, {}
-    if token := extra.get("token"):
-        headers["Authorization"] = f"Bearer {token}"
-    if tenant := extra.get("org_id"):
-        headers["X-Scope-OrgID"] = str(tenant)
-    auth = (connection.login, connection.password or "") if connection.login else None
-    return Prometheus(f"{base}:{connection.port}" if connection.port else base, headers=headers, auth=auth)
+    door = door_of(connection, scheme="http", host="localhost")
+    tenant = connection.extra_dejson.get("org_id")
+    headers = door.headers | ({"X-Scope-OrgID": str(tenant)} if tenant else {})
+    return Prometheus(door.address, headers=headers, auth=door.auth)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from relman_plugins.domain.ticket import SYSTEMS
 from relman_plugins.errors import ClientUnavailable, unread
+from relman_plugins.hooks.door import door_of
 
 if TYPE_CHECKING:
     from relman_plugins.clients.tickets.base import Tickets
@@ -43,21 +44,15 @@ async def async_tickets(system: str, conn_id: str, fields: TicketFields | None =
 def tickets_of(system: str, connection: Any, fields: TicketFields | None = None) -> Tickets:
     """Return a client of the system that a connection describes.
 
-    The host may be a whole address; else schema (https unless given), host and port make one. Login and
-    password are used when set; ``token`` of the extra field becomes a bearer token instead.
+    Address and login are those of ``hooks.door``.
 
     Raises:
-        ClientRejected: The host is no address.
+        ClientRejected: There is no host, or it is no address.
     """
     from relman_plugins.clients.tickets.registry import tickets as client
 
-    host = (connection.host or "").rstrip("/")
-    base = host if "://" in host else f"{connection.schema or 'https'}://{host}"
-    token = connection.extra_dejson.get("token")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    auth = (connection.login, connection.password or "") if connection.login and not token else None
-    address = f"{base}:{connection.port}" if connection.port else base
-    return client(system, address, headers=headers, auth=auth, fields=fields)
+    door = door_of(connection)
+    return client(system, door.address, headers=door.headers, auth=door.auth, fields=fields)
 
 
 def _unreadable(system: str, conn_id: str, error: Exception) -> ClientUnavailable:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airflow.sdk import Connection
 
 from relman_plugins.domain.defect import DefectSource
+from relman_plugins.errors import ClientRejected
 from relman_plugins.hooks.defects import defects_of
 from tests.clients.trackers import Trackers
 
@@ -96,7 +98,21 @@ def test_a_wrong_login_a_dead_server_and_a_foreign_project_are_not_known(server:
     assert "does not take the connection's login" in asked(server, "jira", "OPS-1", connection=wrong)[1]
     dead = server.connection(port=1)
     assert asked(server, "jira", "OPS-1", connection=dead)[1] == "Jira at 127.0.0.1 can't be asked: no answer"
-    assert "knows none of OPS-1" in asked(server, "jira", "OPS-1")[1]
+    assert asked(server, "jira", "OPS-1")[1] == "Jira shows no OPS-1: may its account see them?"
+
+
+def test_an_issue_that_is_not_shown_is_not_known_where_only_one_project_is_meant(server: Trackers) -> None:
+    server.github(1)
+    server.jira("OPS-1")
+    assert asked(server, "github", "#1", "#2")[1] == "GitHub shows no #2: may its account see them?"
+    assert asked(server, "jira", "OPS-1", "OPS-2", project="OPS")[1].startswith("Jira shows no OPS-2")
+    assert asked(server, "jira", "OPS-1", "UTF-8")[1] == "", "that only looks like an issue"
+
+
+def test_no_login_goes_anywhere_when_the_connection_names_no_host() -> None:
+    source = DefectSource(tracker="github", connection="aws_default", project="shop/checkout")
+    with pytest.raises(ClientRejected, match="connection 'aws_default' has no host"):
+        defects_of(source, Connection(conn_id="aws_default", conn_type="aws", login="AKIA", password="x"))
 
 
 def test_of_more_issues_than_are_asked_about_not_all_are_known(server: Trackers) -> None:

@@ -69,7 +69,7 @@ class Defects(ABC):
         Never raises for what the system says or does: then that is the reason.
         """
         named, found = self.named(issues), list[Defect]()
-        started, seen = time.monotonic(), 0
+        started, missing = time.monotonic(), list[str]()
         for issue in named[:MOST_ISSUES]:
             if time.monotonic() - started > ALL_LIMIT_S:
                 return tuple(found), f"{self.system} is too slow: it was not asked about all issues"
@@ -77,11 +77,13 @@ class Defects(ABC):
                 defect = self.find(issue)
             except ClientError as error:
                 return tuple(found), str(error)
-            seen += defect is not None
+            if defect is None:
+                missing.append(issue)
             if defect is not None and defect.is_defect and defect.is_open:
                 found.append(defect)
-        if named and not seen:
-            return (), f"{self.system} knows none of {', '.join(named[:5])}: may its account see them?"
+        # Without a project, a text that merely looks like a key of Jira's may be among those that are there.
+        if missing and (self.project or len(missing) == len(named)):
+            return tuple(found), f"{self.system} shows no {', '.join(missing[:5])}: may its account see them?"
         most = f"{len(named)} issues are named; {self.system} was asked about {MOST_ISSUES} of them"
         return tuple(found), most if len(named) > MOST_ISSUES else ""
 
