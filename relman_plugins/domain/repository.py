@@ -7,7 +7,8 @@ import re
 LONGEST = 300
 
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
-_PATH = r"(?:/[A-Za-z0-9_~+%][A-Za-z0-9._~+%-]*)+/?"
+# No %: a server may take %2e%2e for a step up, and then the repository is another than the address says.
+_PATH = r"(?:/[A-Za-z0-9_~+][A-Za-z0-9._~+-]*)+/?"
 _REMOTE = r"[\w.+-]+@[\w.-]+:"
 
 ADDRESS = re.compile(rf"https?://(?P<host>{_HOST}){_PATH}")

@@ -37,6 +37,11 @@ def test_directories_are_directories(text: str) -> None:
     assert (is_address(text), refused(text)) == (False, "")
 
 
+@pytest.mark.parametrize("step", ["%2e%2e", "%2E%2E", "..", "a%2f..%2fb", "%5c"])
+def test_no_address_steps_out_of_its_folder(step: str) -> None:
+    assert refused(f"https://git.example.com/shop/{step}/mallory/repo.git")
+
+
 def test_addresses_name_their_host() -> None:
     assert refused("https://Git.example.com:8443/shop/checkout.git") == ""
     assert host_of("https://Git.example.com:8443/shop/checkout.git") == "git.example.com:8443"
