@@ -99,14 +99,18 @@ def _between(repo: Repo, wanted: Wanted) -> ChangeSet:
         return known
     base: Any = wanted.live_commit.encode() if _SHA.fullmatch(wanted.live_commit) else b""
     if base and base not in repo.object_store:
-        base = b""
+        why = f"the commit on record for {wanted.live}, which is live, is not in the history that is there"
+        return known.model_copy(update={"unknown": why})
     base = base or _commit_of(repo, wanted.live, wanted.tag_prefix)[0]
     if not base:
         why = f"neither a tag nor the record says which commit {wanted.live}, which is live, was built from"
         return known.model_copy(update={"unknown": why})
     paths = [p.strip("/").encode() for p in wanted.paths] or None
     commits, files = _commits(repo, base, head, paths), _files(repo, base, head, paths, wanted)
-    return ChangeSet(base=base.decode(), head=known.head, head_by=head_by, **commits, **files)
+    unknown = "; ".join(filter(None, [commits.pop("unknown"), files.pop("unknown")]))
+    return ChangeSet(
+        base=base.decode(), head=known.head, head_by=head_by, unknown=unknown, **commits, **files
+    )
 
 
 def _commit_of(repo: Repo, version: str, prefix: str) -> tuple[Any, str]:
@@ -151,6 +155,7 @@ def _commits(repo: Repo, base: Any, head: Any, paths: list[bytes] | None) -> dic
         "commit_count": count,
         "authors": tuple(sorted(authors.values(), key=lambda a: (a.email, a.name))),
         "issues": tuple(sorted(issues))[:MOST_LISTED],
+        "issue_count": len(issues),
         "backwards": not count and base != head and _is_ancestor(repo, head, base),
         "unknown": more,
     }
@@ -171,21 +176,27 @@ def _authors(author: str, message: str) -> Iterator[Author]:
 
 def _files(repo: Repo, base: Any, head: Any, paths: list[bytes] | None, wanted: Wanted) -> dict[str, Any]:
     from dulwich.diff_tree import tree_changes
+    from dulwich.objects import S_ISGITLINK
 
     names: list[str] = []
     moved: list[DependencyChange] = []
+    elsewhere: list[str] = []
     lines = 0
     trees = (_tree(repo, base), _tree(repo, head))
     for change in tree_changes(repo.object_store, *trees, paths=paths):
         sides = (change.old, change.new)
         path = _text(next(s.path for s in reversed(sides) if s is not None and s.path))
         names.append(path)
+        if any(s is not None and s.mode is not None and S_ISGITLINK(s.mode) for s in sides):
+            elsewhere.append(path)
         if len(names) <= MOST_FILES:
             before, after = (_content(repo, s) for s in sides)
             lines += _lines(before, after)
             if dependencies.is_manifest(path):
                 moved += dependencies.changed(path, before, after)
+    submodules = f"what changed in submodules is not looked at: {', '.join(elsewhere[:5])}"
     return {
+        "unknown": submodules if elsewhere else "",
         "files": tuple(names[:MOST_LISTED]),
         "file_count": len(names),
         "lines": lines,

@@ -76,6 +76,7 @@ class ChangeSet(Frozen):
     """Files that migrate data, by their path."""
     issues: tuple[str, ...] = ()
     """Issues that commits name, such as ``OPS-12`` or ``#34``; in order of their names."""
+    issue_count: int = 0
     backwards: bool = False
     """Whether the version that is live has all of these commits already: this one is older."""
     unknown: str = ""

@@ -114,6 +114,32 @@ def test_a_commit_on_record_counts_more_than_a_tag_that_moved(source: Source) ->
     assert change_set(source.path, wanted(live_commit=first)).commit_count == 1
 
 
+def test_a_commit_on_record_that_is_gone_is_not_replaced_by_what_a_tag_says(source: Source) -> None:
+    source.commit("More", app__main_dot_py="x\n")
+    found = change_set(source.path, wanted(live_commit="a" * 40))
+    assert found.unknown.startswith("the commit on record for 1.0.0, which is live, is not in the history")
+    assert not found.is_known
+
+
+def test_a_submodule_that_moves_hides_what_changed_in_it(source: Source) -> None:
+    from dulwich.repo import Repo
+
+    with Repo(str(source.path)) as repo:
+        tree = repo[repo[repo.head()].tree]
+        tree.add(b"db", 0o160000, b"1" * 40)
+        repo.object_store.add_object(tree)
+        who = b"Ann <ann@example.org>"
+        repo.get_worktree().commit(message=b"Newer db", tree=tree.id, author=who, committer=who)
+    found = change_set(source.path, wanted())
+    assert (found.files, found.unknown) == (("db",), "what changed in submodules is not looked at: db")
+
+
+def test_all_issues_are_counted_though_not_all_are_named(source: Source) -> None:
+    source.commit(" ".join(f"#{n}" for n in range(1, 301)) + " OPS-1", app__main_dot_py="x\n")
+    found = change_set(source.path, wanted())
+    assert (len(found.issues), found.issue_count) == (200, 301)
+
+
 def test_an_older_version_is_told_from_a_newer_one(source: Source) -> None:
     source.commit("More", app__a_dot_py="a\n")
     source.tag("v1.1.0")
