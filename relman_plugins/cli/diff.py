@@ -59,7 +59,7 @@ def _home(file: Path, other: Path, folder: Path | None) -> Path:
 
     if file.suffix == ".json" or (file.parent / ENVIRONMENTS).is_dir():
         return file.parent
-    for home in (other.parent, folder):
+    for home in (folder, other.parent):
         if home is not None and (home / ENVIRONMENTS).is_dir():
             typer.echo(
                 shown(f"{file} is read with the environments, people and policies of {home}"), err=True
