@@ -33,6 +33,7 @@ class Kind(StrEnum):
     STEP_FAILED = "step.failed"
     STEP_REFUSED = "step.refused"
     CHANGE_ASSESSED = "change.assessed"
+    CHANGE_OUTDATED = "change.outdated"
     ARTIFACT_BUILT = "artifact.built"
     ENVIRONMENT_PROVISIONED = "environment.provisioned"
     ENVIRONMENT_REMOVED = "environment.removed"

@@ -93,6 +93,8 @@ class Circumstances(Frozen):
 
     live: str = ""
     """The version that is live; empty when nothing is."""
+    live_digest: str = ""
+    """Digest of its artifact."""
     changed: tuple[str, ...] = ()
     """What differs between the live release's plan and this one's, in words."""
     weaker: tuple[str, ...] = ()

@@ -113,6 +113,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.STEP_REFUSED: _refused,
     Kind.ARTIFACT_BUILT: Severity.INFO,
     Kind.CHANGE_ASSESSED: _assessed,
+    Kind.CHANGE_OUTDATED: Severity.INFO,
     Kind.ENVIRONMENT_PROVISIONED: Severity.INFO,
     Kind.ENVIRONMENT_REMOVED: Severity.INFO,
     Kind.CHANGE_STARTED: Severity.INFO,

@@ -3,7 +3,8 @@
 What is believed is the stored plan, which has the conditions and the weights, and what the step that assesses
 recorded: not the class that it came to, but its findings, weighed anew. An environment's rules go by its
 owner's weights over findings that were made for it; no pipeline chooses those. Whatever is not known (nothing
-was recorded, or it can't be read, or two records say different things) leaves the rule asked for. Pure.
+was recorded, or it can't be read, or two records say different things, or another version is live by now)
+leaves the rule asked for. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from relman_plugins.domain.approval import Rule
 from relman_plugins.domain.condition import Condition, NotNeeded
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.domain.risk import Assessment, RiskPolicy, assess
+from relman_plugins.domain.risk import Assessment, Circumstances, RiskPolicy, assess
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.rules import rules_of
 from relman_plugins.plan.model import Shape, Step, StepKind
@@ -34,10 +35,13 @@ class Sorted(NamedTuple):
 
 def sort(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> Sorted:
     """Sort the rules of a gate by the release's risk; ``events`` are the release's, of any kinds."""
+    shape = record.plan.shape
     told = [e.data for e in events if e.kind is Kind.CHANGE_ASSESSED]
+    outdated = {e.environment for e in events if e.kind is Kind.CHANGE_OUTDATED}
     needed, spared = [], []
     for rule in rules_of(gate.args):
-        reason = _not_needed(record.plan.shape, rule.when, told) if rule.when is not None else ""
+        known = rule.when is not None and _place(shape, rule.when) not in outdated
+        reason = _not_needed(shape, rule.when, told) if rule.when is not None and known else ""
         if reason and rule.when is not None:
             spared.append(_line(rule, rule.when, reason))
         else:
@@ -48,6 +52,27 @@ def sort(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> Sorted:
 def depends(gate: Step) -> bool:
     """Say whether a rule of a gate is asked for only at some risk."""
     return any(rule.get("when") for rule in gate.args.get("rules") or ())
+
+
+def compared(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> dict[str, Circumstances]:
+    """Return under which circumstances the risk was told that rules of a gate depend on, by environment.
+
+    What was recorded last counts; what can't be read is left out, since nothing is spared by it.
+    """
+    told = [e.data for e in events if e.kind is Kind.CHANGE_ASSESSED]
+    found = {}
+    for rule in rules_of(gate.args):
+        if rule.when is not None and told:
+            one = _weighed(record.plan.shape, rule.when.weighed_by, told[-1])
+            if one is not None:
+                found[_place(record.plan.shape, rule.when)] = one.circumstances
+    return found
+
+
+def _place(shape: Shape, condition: Condition) -> str:
+    """Return the environment with whose live version the change was compared that a condition is about."""
+    step = next((s for s in shape.steps if s.kind is StepKind.ASSESS), None)
+    return condition.weighed_by or str(step.args.get("environment", "") if step else "")
 
 
 def _not_needed(shape: Shape, condition: Condition, told: Sequence[Mapping[str, Any]]) -> str:

@@ -19,7 +19,7 @@ from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database
 from relman_plugins.ledger.ephemerals import Ephemeral
 from relman_plugins.ledger.last_suite import LastSuite, last_suite
-from relman_plugins.ledger.live import live
+from relman_plugins.ledger.live import brought, live
 from relman_plugins.ledger.locks import Locks
 from relman_plugins.ledger.outbox import Outbox
 from relman_plugins.ledger.projections import Status, stable_of, status_of
@@ -301,6 +301,10 @@ class Ledger:
     def live(self, environment: str) -> dict[str, Revision]:
         """Return the stable revision of every service in an environment, as the last changes left it."""
         return live(self._db, environment)
+
+    def brought(self, environment: str, service: str, revision: Revision) -> ReleaseRecord | None:
+        """Return the latest release that built a revision and made it an environment's stable one, if any."""
+        return brought(self._db, environment, service, revision)
 
     def last_change(
         self, environment: str, service: str, *, before: int | None = None, finished: bool = False

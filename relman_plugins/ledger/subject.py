@@ -22,6 +22,7 @@ SHOWN = (
     Kind.SUITE_FINISHED,
     Kind.PARITY_COMPARED,
     Kind.CHANGE_ASSESSED,
+    Kind.CHANGE_OUTDATED,
     Kind.TICKET_CREATED,
 )
 """The kinds of events that the document rests on."""

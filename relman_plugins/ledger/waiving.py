@@ -17,10 +17,12 @@ from relman_plugins.domain.approval import Rule
 from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.domain.condition import NotNeeded
 from relman_plugins.domain.event import Event, Kind, NewEvent
+from relman_plugins.domain.state import Revision
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger.ballots import environment_of
-from relman_plugins.ledger.conditions import sort
+from relman_plugins.ledger.conditions import compared, sort
 from relman_plugins.ledger.gates import GateState, debt_of, gate_state
+from relman_plugins.ledger.live import live_in
 from relman_plugins.ledger.record import clean_json, insert_event, select_events
 from relman_plugins.ledger.releases import ReleaseRecord, find_release
 from relman_plugins.ledger.subject import SHOWN, subject_of
@@ -40,7 +42,7 @@ class Waiver(Frozen):
     """Why an emergency skips nothing although it could, in words."""
 
 
-RELIEF = (Kind.CHANGE_ASSESSED, Kind.GATE_WAIVED, Kind.GATE_NOT_NEEDED)
+RELIEF = (Kind.CHANGE_ASSESSED, Kind.CHANGE_OUTDATED, Kind.GATE_WAIVED, Kind.GATE_NOT_NEEDED)
 """The kinds of events that say which rules of a gate must be met."""
 
 
@@ -96,6 +98,7 @@ def waive(conn: Connection, release_id: str, gate: str, now: datetime) -> Waiver
     if record is None:
         raise LedgerError(f"there is no release {release_id!r} in the ledger; nothing can be skipped")
     step = record.plan.shape.step(gate)
+    _tell_outdated(conn, record, step, now)
     events = select_events(conn, release_id, kinds=RELIEF)
     found, glass = waiver(record, step, events), _glass(record, step)
     if found.spared:
@@ -126,6 +129,29 @@ def waive(conn: Connection, release_id: str, gate: str, now: datetime) -> Waiver
     if insert_event(conn, release_id, event, now) is not None:
         _open_debt(conn, record, step, glass, due, now)
     return found
+
+
+def _tell_outdated(conn: Connection, record: ReleaseRecord, gate: Step, now: datetime) -> None:
+    """Record that another version is live than the change was compared with, once for each environment.
+
+    Then nobody knows the risk. What the release itself has brought there is no other version.
+    """
+    events = select_events(conn, record.release_id, kinds=(Kind.CHANGE_ASSESSED, Kind.ARTIFACT_BUILT))
+    own = [Revision.model_validate(e.data["revision"]) for e in events if e.kind is Kind.ARTIFACT_BUILT][-1:]
+    for environment, then in compared(record, gate, events).items():
+        there = live_in(conn, environment).get(record.plan.shape.service)
+        digest = there.digest if there and then.live_digest else ""
+        same = (there.version if there else "", digest) == (then.live, then.live_digest)
+        if same or (there and [(r.version, r.digest) for r in own] == [(there.version, there.digest)]):
+            continue
+        event = NewEvent(
+            kind=Kind.CHANGE_OUTDATED,
+            key=f"ledger:outdated:{environment}:{record.release_id}",
+            step=gate.id,
+            environment=environment,
+            data={"assessed": then.live, "live": there.version if there else ""},
+        )
+        insert_event(conn, record.release_id, event, now)
 
 
 def _spare(conn: Connection, record: ReleaseRecord, step: Step, found: Waiver, now: datetime) -> None:

@@ -49,7 +49,7 @@ class View:
 
 
 MOST_RELEASES = 200
-"""Releases of the pipeline, newest first, among which that of the live version is looked for."""
+"""Releases of the pipeline, newest first, among which the last one that has ended is looked for."""
 
 
 class AssessChangeOperator(ReleaseStepOperator):
@@ -107,12 +107,13 @@ class AssessChangeOperator(ReleaseStepOperator):
             for r in run.ledger.releases(run.shape.pipeline, limit=MOST_RELEASES)
             if r.release_id != run.release_id and not r.plan.options.dry_run
         ]
-        live = next((r for r in earlier if revision and r.version == revision.version), None)
+        live = run.ledger.brought(view.environment, run.service, revision) if revision else None
         changes = self._changes(run, view, revision.version if revision else "", live)
         differences = diff(live.plan.shape, run.shape).differences if live else ()
         defects, unknown = _defects(view.defects, changes)
         circumstances = Circumstances(
             live=revision.version if revision else "",
+            live_digest=revision.digest if revision else "",
             changed=tuple(line_of(d) for d in differences),
             weaker=tuple(line_of(d) for d in differences if d.danger),
             last_outcome=self._last_outcome(run, earlier),
@@ -163,6 +164,9 @@ def _defects(source: DefectSource | None, changes: ChangeSet) -> tuple[tuple[str
         found, unknown = client.open_among(changes.issues)
     finally:
         client.close()
+    more = changes.issue_count - len(changes.issues)
+    if more > 0 and not unknown:
+        unknown = f"{changes.issue_count} issues are named; {more} of them were not looked at"
     return tuple(defect.line() for defect in found), unknown
 
 

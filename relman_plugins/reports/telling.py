@@ -165,6 +165,10 @@ _SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
     Kind.GATE_WAIVED: lambda d: _and(
         f"break-glass skips {', '.join(r['group'] for r in d['rules'])}", d.get("reason")
     ),
+    Kind.CHANGE_OUTDATED: lambda d: (
+        f"{d.get('live') or 'nothing'} is live there by now, and the change was compared with "
+        f"{d.get('assessed') or 'nothing'}: its risk is not known, and rules that depend on it are asked for"
+    ),
     Kind.GATE_NOT_NEEDED: lambda d: f"not needed: {'; '.join(_spared(r) for r in d['rules'])}",
     Kind.GATE_OVERDUE: lambda d: f"what break-glass skipped is not approved in time; asked of {_named(d)}",
     Kind.GATE_BYPASSED: lambda d: _and("passed without a decision", d.get("message")),

@@ -49,8 +49,8 @@ class ApprovalSensor(AskingOperator):
         return self._asked(context, run)
 
     def _asked(self, context: Context, run: StepRun, renews: int | None = None) -> str:
-        subject = subject_of(run)
         found = run.ledger.votes.waive(run.release_id, run.step.id)
+        subject = subject_of(run)
         if not found.left:
             return nobody_asked(found)
         gate = self.ask_as_planned(

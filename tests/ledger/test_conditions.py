@@ -12,12 +12,13 @@ from relman_plugins.domain.change_set import ChangeSet
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.risk import Circumstances, Risk, RiskPolicy, assess
+from relman_plugins.domain.state import Revision
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import Refused, Superseded
 from relman_plugins.ledger.api import RELIEF, SHOWN, Ledger, ReleaseRecord, canonical_subject, waiver
 from relman_plugins.plan.model import BreakGlassPlan, Options, ReleasePlan, Shape, Step, Weighing
-from tests.ledger.make import ALICE, BOB, GATE, build, make_shape, open_gate
-from tests.ledger.test_bound import go, says, shown
+from tests.ledger.make import ALICE, BOB, DIGEST, GATE, build, make_shape, open_gate
+from tests.ledger.test_bound import CANARY, go, says, shown
 
 DANA = BOB.model_copy(update={"id": "dana", "airflow": "a.dana", "name": "Dana"})
 POLICY = RiskPolicy()
@@ -36,7 +37,8 @@ def shape(*rules: dict[str, Any], owner: RiskPolicy | None = STRICT, assesses: b
     made = make_shape()
     args = {"rules": list(rules), "quorum": len(rules)}
     steps = [s.model_copy(update={"args": s.args | args}) if s.id == GATE else s for s in made.steps]
-    look = Step(id="assess", kind="assess", needs=("open",), args={"risk": POLICY.model_dump(mode="json")})
+    looks_at = {"risk": POLICY.model_dump(mode="json"), "environment": "production"}
+    look = Step(id="assess", kind="assess", needs=("open",), args=looks_at)
     weighing = Weighing(migrations=(), risk=owner) if owner else None
     glass = BreakGlassPlan(
         group="incident", people=(DANA,), reviewing="directors", reviewers=(ALICE,), within_s=60
@@ -48,7 +50,26 @@ def shape(*rules: dict[str, Any], owner: RiskPolicy | None = STRICT, assesses: b
     return made.model_copy(update={"steps": (*steps[:2], *looks, *steps[2:]), "environments": places})
 
 
+def live(ledger: Ledger, made: Shape, version: str) -> None:
+    """Let a version have come into production by a release of before."""
+    before = ledger.open_release(
+        plan=ReleasePlan(shape=made, options=Options(version=version)),
+        dag_id="release__checkout",
+        run_id=f"before-{ledger.last_event_id()}",
+        started_by=Actor(kind="person", id="a.dana", name="Dana", via="airflow"),
+        conf={},
+    )
+    stable = Revision(version=version, digest=DIGEST, uri="file:///tmp/a").model_dump(mode="json")
+    data = {"stable": stable, "promoted": True}
+    kind, key = Kind.CHANGE_FINISHED, f"live:{before.release_id}"
+    brought = NewEvent(kind=kind, key=key, step=CANARY, environment="production", data=data)
+    assert ledger.record(before.release_id, brought)
+    says(ledger, before, Kind.RELEASE_CLOSED, "close", {"outcome": "succeeded"})
+
+
 def start(ledger: Ledger, made: Shape, run_id: str = "run-1", **options: Any) -> ReleaseRecord:
+    if not ledger.live("production"):
+        live(ledger, made, "1")
     release = ledger.open_release(
         plan=ReleasePlan(shape=made, options=Options(version="1.1.0", **options)),
         dag_id="release__checkout",
@@ -114,6 +135,20 @@ def test_a_low_risk_needs_no_board_and_says_why(ledger: Ledger) -> None:
     assert gate.subject["not_needed"] == [line]
     [event] = ledger.events(release.release_id, kinds=[Kind.GATE_NOT_NEEDED])
     assert event.data["left"] == [{"id": "managers", "group": "managers", "quorum": 1}]
+
+
+@pytest.mark.parametrize(("owner", "by"), [(None, ""), (weighed(STRICT, 0), "production")])
+def test_a_risk_that_was_told_of_another_live_version_is_none(ledger: Ledger, owner: Any, by: str) -> None:
+    made = shape(MANAGERS, board(">= medium", by))
+    release = start(ledger, made)
+    assessed(ledger, release, LOW, owner)
+    assert [r.id for r in ledger.votes.waive(release.release_id, GATE).left] == ["managers"]
+    live(ledger, made, "2")
+    assert [r.id for r in ledger.votes.waive(release.release_id, GATE).left] == ["managers", "board"]
+    # It stays so, whatever is live later.
+    live(ledger, made, "1")
+    assert [r.id for r in ledger.votes.waive(release.release_id, GATE).left] == ["managers", "board"]
+    assert len(ledger.events(release.release_id, kinds=[Kind.CHANGE_OUTDATED])) == 1
 
 
 def test_a_medium_risk_needs_both(ledger: Ledger) -> None:

@@ -109,6 +109,7 @@ def test_the_first_release_has_nothing_to_be_compared_with(world: World, source:
 def test_the_commit_on_record_counts_even_without_a_tag(world: World, source: Source) -> None:
     first = world.open("1.0.0", "before").finished("open")
     first.run("assess")
+    first.finished("build")
     first.says(
         Kind.CHANGE_FINISHED,
         "production.canary_100",
@@ -122,6 +123,24 @@ def test_the_commit_on_record_counts_even_without_a_tag(world: World, source: So
     release = world.open(run_id="now").finished("open")
     release.run("assess")
     assert assessed(release)["changes"]["commit_count"] == 1
+
+
+def test_another_release_of_the_live_version_says_nothing_of_what_is_live(
+    world: World, source: Source
+) -> None:
+    first = world.open("1.0.0", "before").finished("open")
+    first.run("assess")
+    first.finished("build")
+    stable = first.artifact.model_dump(mode="json")
+    first.says(Kind.CHANGE_FINISHED, "production.canary_100", stable=stable, promoted=True)
+    first.says(Kind.RELEASE_CLOSED, "close", outcome="succeeded", reason="")
+    source.commit("Move data", migrations__2_dot_sql="x\n")
+    again = world.open("1.0.0", "again").finished("open")
+    again.run("assess")
+    again.finished("build").says(Kind.RELEASE_CLOSED, "close", outcome="aborted", reason="")
+    release = world.open().finished("open")
+    release.run("assess")
+    assert assessed(release)["changes"]["migrations"] == ["migrations/2.sql"]
 
 
 def test_how_the_last_release_ended_and_an_emergency_count(world: World, source: Source) -> None:
@@ -181,6 +200,15 @@ def test_defects_that_commits_name_and_are_open_count_and_are_named(
     release = world.open().finished("open")
     assert "still open: OPS-7 The cart is empty (+15)" in release.run("assess")["message"]
     assert factors(release) == {"open_defects": 15}
+
+
+def test_more_issues_than_are_looked_at_are_not_known(jira: Trackers, world: World, source: Source) -> None:
+    shipped(world, "1.0.0", "before")
+    jira.jira("OPS-7")
+    source.commit(" ".join(f"#{n}" for n in range(1, 301)) + " OPS-7", app_dot_py="x\n")
+    source.tag("v1.1.0")
+    release = world.open().finished("open")
+    assert "301 issues are named; 101 of them were not looked at" in release.run("assess")["message"]
 
 
 @pytest.mark.parametrize("broken", [500, "connection"])

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.risk import RiskPolicy
 from relman_plugins.domain.status import Decision
+from relman_plugins.reports.telling import sentence
 from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from tests.clients.test_git import Source
@@ -100,6 +101,25 @@ def test_a_medium_risk_asks_both_and_says_why(world: World, source: Source, comm
     assert [u.id for u in comms[-1].assigned_users] == ["alice", "bob"]
     assert "asked for if risk >= medium" in comms[-1].body
     yes(world, release, "alice")
+    yes(world, release, "bob")
+    release.resume(GATE, waiting, {"state": "approved"})
+    assert isinstance(release.run(FIRST).trigger, AnalysisTrigger)
+
+
+def test_when_another_version_is_live_by_now_nobody_is_left_out(
+    world: World, source: Source, comms: list[Any]
+) -> None:
+    release = released(world, source, app__a_dot_py="two\n")
+    shipped(world, "1.2.0", "between")
+    waiting = release.run(GATE)
+    assert [u.id for u in comms[-1].assigned_users] == ["alice", "bob"]
+    [event] = release.events(Kind.CHANGE_OUTDATED)
+    assert (event.environment, event.data) == ("production", {"assessed": "1.0.0", "live": "1.2.0"})
+    assert sentence(event).startswith("1.2.0 is live there by now, and the change was compared with 1.0.0")
+    yes(world, release, "alice")
+    release.finished(GATE)
+    with pytest.raises(AirflowFailException, match=r"gate production\.approval is open, not approved"):
+        release.run(FIRST)
     yes(world, release, "bob")
     release.resume(GATE, waiting, {"state": "approved"})
     assert isinstance(release.run(FIRST).trigger, AnalysisTrigger)
