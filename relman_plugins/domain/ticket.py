@@ -18,6 +18,14 @@ SYSTEMS = {"servicenow": "ServiceNow", "jira": "Jira"}
 FRESH_S = 60.0
 """Seconds for which a step that changes an environment may rest on what a ticket's system said."""
 
+DECIDED = frozenset(
+    {
+        *("state", "approval", "approval_set", "on_hold", "phase", "phase_state", "active", "close_code"),
+        *("number", "sys_id", "correlation_id", "type", "cmdb_ci", "start_date", "end_date"),
+    }
+)
+"""Columns of a change request that say what was decided about it, or that relman itself fills in."""
+
 _NUMBERS = {"servicenow": r"[A-Z]{2,10}[0-9]{4,20}", "jira": r"[A-Z][A-Z0-9_]{1,30}-[1-9][0-9]{0,9}"}
 _ALONE = {name: re.compile(f"(?<![A-Za-z0-9_-]){p}(?![A-Za-z0-9_-])") for name, p in _NUMBERS.items()}
 _EXAMPLES = {"servicenow": "CHG0030001", "jira": "OPS-42"}
@@ -90,6 +98,8 @@ class Draft(Frozen):
     """What else is filled in: texts, by the system's name of the field."""
     options: dict[str, str] = Field(default_factory=dict)
     """The same for fields of Jira that take one of several options."""
+    decisions: tuple[str, ...] = ()
+    """Fields of Jira, by id or name, in which the release's gates look for an approval: never filled in."""
 
 
 class Ending(Frozen):

@@ -1,4 +1,7 @@
-"""From the gates of a stage to the steps that look at its change ticket: the environment's first."""
+"""From the gates of a stage to the steps that look at its change ticket.
+
+Those that create one come first, since the others look at it; else the environment's do.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ def steps(documents: Documents, stage: Stage, env: Environment, step: Maker) -> 
     """Yield the ticket steps of a stage, one for each gate that names a system."""
     service = documents.pipeline.metadata.name
     asked = [gate.change_ticket for gate in _gates(stage, env) if gate.change_ticket != "required"]
+    asked.sort(key=lambda terms: terms.create is None)
     for n, terms in enumerate(asked, start=1):
         item = terms.configuration_item or service
         yield step(
@@ -61,11 +65,12 @@ def _creation(terms: ServiceNowTicket | JiraTicket) -> dict[str, Any] | None:
 def _fields(terms: JiraTicket) -> dict[str, Any]:
     """Return where in an issue stands what the gate asks; what it doesn't ask need not be there."""
     wanted = terms.fields
+    timed = terms.window or (terms.create is not None and terms.create.planned is not None)
     return TicketFields(
         approval=wanted.approval if terms.approved else None,
         approvals=terms.approved,
-        start=wanted.start if terms.window else None,
-        end=wanted.end if terms.window else None,
+        start=wanted.start if timed else None,
+        end=wanted.end if timed else None,
         configuration_item=None if terms.configuration_item == ANY else wanted.configuration_item,
     ).model_dump(mode="json")
 

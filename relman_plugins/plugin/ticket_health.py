@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from relman_plugins.domain.ticket import SYSTEMS
@@ -21,11 +22,13 @@ RELEASES = 20
 PATIENCE_S = 8.0
 """How long all of them together have to answer."""
 
-KEPT_S = 60.0
-"""How long an answer is kept: nobody can make this server ask another one as often as they like."""
+KEPT_S = {True: 60.0, False: 300.0}
+"""How long a yes and a no are kept: nobody can make this server ask another one as often as they like, and a
+wrong password that is sent often locks its account."""
 
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="relman-tickets")
 _known: dict[tuple[str, str], tuple[float, bool, str]] = {}
+_asking: dict[tuple[str, str], Future[None]] = {}
 
 
 def ticket_systems(ledger: Ledger) -> list[dict[str, Any]]:
@@ -36,16 +39,24 @@ def ticket_systems(ledger: Ledger) -> list[dict[str, Any]]:
     """
     steps = (s for release in ledger.releases(limit=RELEASES) for s in release.plan.shape.steps)
     wanted = sorted({(s.args["system"], s.args["connection"]) for s in steps if s.kind is StepKind.TICKET})
-    old = time.monotonic() - KEPT_S
-    asked = [_threads.submit(_ask, *one) for one in wanted if one not in _known or _known[one][0] < old]
-    wait(asked, timeout=PATIENCE_S)
+    now = time.monotonic()
+    for one in wanted:
+        # One that hangs is not asked a second time meanwhile.
+        if not _is_fresh(one, now) and (one not in _asking or _asking[one].done()):
+            _asking[one] = _threads.submit(_ask, *one)
+    wait([_asking[one] for one in wanted if not _is_fresh(one, now)], timeout=PATIENCE_S)
     found = []
     for system, connection in wanted:
-        at, ok, message = _known.get((system, connection), (0.0, False, ""))
-        if at < old:
-            ok, message = False, f"no answer within {PATIENCE_S:g} s"
+        ok, message = False, f"no answer within {PATIENCE_S:g} s"
+        if _is_fresh((system, connection), now):
+            _, ok, message = _known[system, connection]
         found.append({"system": SYSTEMS[system], "connection": connection, "ok": ok, "message": message})
     return found
+
+
+def _is_fresh(one: tuple[str, str], now: float) -> bool:
+    at, ok, _ = _known.get(one, (-math.inf, True, ""))
+    return at >= now - KEPT_S[ok]
 
 
 def _ask(system: str, connection: str) -> None:

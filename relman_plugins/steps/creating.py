@@ -12,7 +12,7 @@ from relman_plugins import settings
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.ticket import SYSTEMS, Draft, demands_of
 from relman_plugins.errors import ClientUnavailable
-from relman_plugins.plan.model import Step
+from relman_plugins.plan.model import Shape, Step, StepKind
 
 if TYPE_CHECKING:
     from relman_plugins.steps.run import StepRun
@@ -83,7 +83,14 @@ def _draft(run: StepRun, gate: Step, about: str, now: datetime) -> Draft:
         ends=starts + timedelta(seconds=terms["for_s"]) if starts else None,
         fields=terms["fields"],
         options=terms.get("options", {}),
+        decisions=_decisions(run.shape),
     )
+
+
+def _decisions(shape: Shape) -> tuple[str, ...]:
+    """Return where the gates of a release look for what was decided about its ticket."""
+    asked = (s.args.get("fields") or {} for s in shape.steps if s.kind is StepKind.TICKET)
+    return tuple(dict.fromkeys(f["approval"] for f in asked if f.get("approval")))
 
 
 def _description(run: StepRun) -> str:

@@ -52,6 +52,7 @@ def look(run: StepRun, gate: Step) -> tuple[Ticket | None, tuple[Lack, ...]]:
         "number": number,
         "ticket": ticket.model_dump(mode="json") if ticket else None,
         "lacks": [lack.text for lack in found],
+        "waits": told(found),
     }
     count = len(run.mine(Kind.TICKET_CHECKED))
     run.record(Kind.TICKET_CHECKED, f"{run.attempt}:looked:{gate.id}:{count + 1}", data)
@@ -74,16 +75,20 @@ def wait_for_ticket(
 ) -> NoReturn:
     """Wait until a ticket's system says something else than ``why``; then the step begins anew.
 
-    Before the change has begun for as long as the gate says, from the first such wait of the step, or from
-    the last resumption of a held release. After that without an end: a ticket system that is down moves no
-    traffic, neither forward nor back.
+    Before the change has begun for as long as the gate says, from the beginning of this wait, or from the
+    last resumption of a held release. A look at which nothing was lacking but the planned time ends a wait, a
+    new try of the task begins another. After the beginning without an end: a ticket system that is down moves
+    no traffic, neither forward nor back.
 
     Raises:
         StepFailed: The time is over.
     """
     said = _told_of(why) if isinstance(why, ClientError) else told(why)
     args, begun, now = gate.args, _has_begun(run, gate), run.ledger.now()
-    waits = [e for e in run.mine(Kind.TICKET_WAITED) if e.data["gate"] == gate.id]
+    ever = [e for e in run.mine(Kind.TICKET_WAITED) if e.data["gate"] == gate.id]
+    seen = [e for e in run.mine(Kind.TICKET_CHECKED) if e.data["gate"] == gate.id]
+    over = max((e.id for e in seen if not e.data.get("waits", e.data["lacks"])), default=0)
+    waits = [e for e in ever if e.id > over and e.data.get("attempt") == run.attempt]
     resumed = [e.at for e in run.events(Kind.RELEASE_RESUMED) if waits and e.id > waits[0].id]
     since = (resumed or [datetime.fromisoformat(e.data["since"]) for e in waits[:1]] or [now])[-1]
     until = None if begun else since + timedelta(seconds=args["timeout_s"])
@@ -96,10 +101,11 @@ def wait_for_ticket(
             "number": number_of(run, gate),
             "why": said,
             "message": f"waiting for the ticket: {said}",
+            "attempt": run.attempt,
             "since": since.isoformat(),
             "gives_up_at": until.isoformat() if until else None,
         }
-        run.record(Kind.TICKET_WAITED, f"{run.attempt}:waited:{gate.id}:{len(waits) + 1}", data)
+        run.record(Kind.TICKET_WAITED, f"{run.attempt}:waited:{gate.id}:{len(ever) + 1}", data)
     task.log.info("waiting for the ticket: %s", said)
     pause = REJECTED_PAUSE_S if isinstance(why, ClientRejected) else PAUSE_S
     if isinstance(why, ClientUnavailable) and why.retry_after:

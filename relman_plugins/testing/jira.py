@@ -24,12 +24,14 @@ STATUSES = {
     "Completed": "done",
     "Failed": "done",
     "Canceled": "done",
+    "On hold": "indeterminate",
 }
 """Status → its category."""
 _MOVES = {
     "Awaiting approval": ("Awaiting implementation", "Canceled"),
     "Awaiting implementation": ("Implementing", "Canceled"),
     "Implementing": ("Completed", "Failed", "Canceled"),
+    "On hold": ("Implementing", "Canceled"),
 }
 _NAMES = {
     "summary": "Summary",

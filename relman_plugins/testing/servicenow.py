@@ -42,6 +42,8 @@ class ServiceNowServer(TicketsServer):
         self.records: list[dict[str, str]] = []
         self.items = {"checkout": uuid.uuid4().hex}
         """Configuration items: name → id."""
+        self.readonly: set[str] = set()
+        """Fields that the account may not write: they are left out, and nothing is said."""
         self.notes: dict[str, list[str]] = {}
         """Work notes by the number of a change, oldest first."""
 
@@ -72,7 +74,7 @@ class ServiceNowServer(TicketsServer):
             return _error(404, "Requested URI does not represent any resource", "")
         if method == "GET":
             return self._listed(query)
-        given = json.loads(body)
+        given = {name: value for name, value in json.loads(body).items() if name not in self.readonly}
         if method == "POST":
             record = self._new(f"CHG{30001 + len(self.records):07}") | {"state": "-5"}
             named = {id_: name for name, id_ in self.items.items()}

@@ -10,9 +10,9 @@ import pytest
 
 from relman_plugins.clients.tickets.base import Tickets
 from relman_plugins.clients.tickets.jira import Jira
-from relman_plugins.domain.ticket import Approval, Ticket, TicketFields
+from relman_plugins.domain.ticket import Approval, Draft, Ending, Ticket, TicketFields
 from relman_plugins.errors import ClientRejected, ClientUnavailable
-from relman_plugins.testing.jira import PASSWORD, USER, JiraServer, error, ok
+from relman_plugins.testing.jira import PASSWORD, USER, JiraServer, error, ok, status_of
 from relman_plugins.testing.tickets_server import html
 
 FIELDS = TicketFields(start="Planned start", end="customfield_10051", configuration_item="components")
@@ -161,6 +161,36 @@ def test_a_field_of_another_kind_is_nonsense(site: JiraServer, fields: dict[str,
     with pytest.raises(ClientUnavailable) as caught:
         found(site)
     assert said in str(caught.value)
+
+
+def test_an_issue_that_somebody_has_stopped_is_not_taken_on(site: JiraServer) -> None:
+    issue = site.issue("OPS-42", "On hold", **TIMES)
+    ending = Ending(succeeded="Completed", otherwise="Failed", through=("Implementing",))
+    with Jira(site.url, auth=(USER, PASSWORD), fields=FIELDS) as system:
+        system.begin("OPS-42", ["awaiting_implementation", "implementing"], ending)
+        assert issue["status"]["name"] == "On hold"
+        issue["status"] = status_of("Awaiting implementation")
+        system.begin("OPS-42", ["awaiting_implementation", "implementing"], ending)
+    assert issue["status"]["name"] == "Implementing"
+
+
+@pytest.mark.parametrize("field", ["customfield_10060", "CAB decision"])
+def test_no_issue_is_created_with_an_approval_filled_in(site: JiraServer, field: str) -> None:
+    draft = Draft(
+        correlation="relman-1",
+        kind="[System] Change",
+        project="OPS",
+        summary="s",
+        description="d",
+        options={"customfield_10060": "Approved"},
+        decisions=(field,),
+    )
+    with (
+        Jira(site.url, auth=(USER, PASSWORD), fields=FIELDS) as system,
+        pytest.raises(ClientRejected, match="not created with customfield_10060 filled in"),
+    ):
+        system.create(draft)
+    assert site.issues == {}
 
 
 def test_an_issue_outside_service_projects_has_no_approvals(site: JiraServer) -> None:

@@ -135,6 +135,26 @@ def test_what_the_system_does_not_take_is_said_and_masked(release: Release, snow
     assert "a@b.example" not in why
 
 
+@pytest.mark.parametrize("field", ["correlation_id", "state"])
+def test_an_account_that_may_not_write_what_is_written_is_found_out(
+    release: Release, snow: ServiceNowServer, field: str
+) -> None:
+    snow.readonly = {field}
+    waiting = release.run(TICKET)
+    if field == "correlation_id":
+        why = release.events(Kind.TICKET_WAITED)[-1].data["why"]
+        assert "did not take its correlation_id; give the connection's account the right" in why
+        return
+    (change,) = snow.records
+    change.update(state="-2", approval="approved")
+    release.resume(TICKET, waiting, {"state": "changed"})
+    release.approved()
+    release.run(FIRST)
+    told(release, "servicenow")
+    (backlog,) = release.world.ledger.outbox.backlog()
+    assert "did not take its state" in str(backlog)
+
+
 def test_an_unknown_configuration_item_creates_nothing(release: Release, snow: ServiceNowServer) -> None:
     snow.items.clear()
     waits(release.run(TICKET), SoakTrigger)
@@ -192,6 +212,7 @@ def test_a_system_that_is_down_holds_up_no_end_and_hears_of_it_later(
     assert told(release, "servicenow").sent == 1
     # Nothing was changed, and relman created it: it is cancelled.
     assert snow.records[0]["state"] == "4"
+    assert len(snow.notes[snow.records[0]["number"]]) == 1
 
 
 def test_a_change_that_somebody_else_made_is_not_cancelled(snow: ServiceNowServer, world: World) -> None:

@@ -55,6 +55,13 @@ def test_a_release_must_bring_a_ticket_unless_one_is_created_in_time(
     assert [s.stage for s in shape(*stages).steps if s.ticket] == needing
 
 
+def test_what_creates_a_ticket_comes_before_what_looks_at_it() -> None:
+    found = shape(CREATE, a=LOOK)
+    assert [s.args["create"] is not None for s in found.steps if s.kind is StepKind.TICKET] == [True, False]
+    assert found.step("a.ticket_2").needs == ("a.ticket",)
+    assert not any(s.ticket for s in found.steps)
+
+
 def test_only_tickets_that_are_to_be_told_have_a_route() -> None:
     assert shape(LOOK).routes == ()
     (route,) = shape(CREATE).routes

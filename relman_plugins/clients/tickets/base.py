@@ -165,9 +165,10 @@ class Server:
         else:
             hint = _ELSEWHERE if 300 <= status < 400 else _HINTS.get(status, "")
             said = f"{self.system} ({self._http.base_url.host}) answered {status}"
-            if status == 400:
-                # Which field is missing, or may not be set, nobody else knows.
-                hint = f"it does not take what was sent: {words(error.said, 160)}"
+            if status == 400 or (status == 403 and error.said):
+                # Which field is missing, or may not be set, and which rule forbids it, nobody else knows.
+                said_there = f"it does not take what was sent: {words(error.said, 160)}"
+                hint = "; ".join(filter(None, [hint, said_there]))
             said += f": {hint}" if hint else ""
         if isinstance(error, ClientUnavailable):
             own: ClientError = ClientUnavailable(said, error.retry_after)

@@ -93,6 +93,12 @@ class Jira(Server):
         for field, at in planned:
             if field and at:
                 fields[self._id(field)] = f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.000+0000}"
+        for decision in map(self._id, draft.decisions if draft.fields or draft.options else ()):
+            if decision in draft.fields or decision in draft.options:
+                raise ClientRejected(
+                    f"the issue is not created with {decision} filled in: a gate looks there for an "
+                    "approval, and that is for people to give; take it out of create"
+                )
         return self._key(self.asked("POST", "rest/api/3/issue", json={"fields": fields}))
 
     def note(self, number: str, key: str, text: str) -> None:
@@ -109,7 +115,8 @@ class Jira(Server):
         """Move an issue to the first status that it passes on its way, as ``Tickets.begin`` says."""
         allowed = [normal(name) for name in ending.through if normal(name) in states]
         state, over = self._state(number)
-        if not over and allowed and state != allowed[0]:
+        # From where somebody has put it to stop the change, only people take it on.
+        if not over and state in states and allowed and state != allowed[0]:
             self._move(number, allowed[0])
 
     def end(self, number: str, ending: Ending, *, good: bool | None, text: str) -> None:

@@ -68,7 +68,13 @@ class ServiceNow(Server):
         for row in rows:
             if self._field(correlation, row, "correlation_id")[0] != correlation:
                 raise self.nonsense(correlation, "correlation_id", row.get("correlation_id"))
-        return self._field(correlation, rows[0], "number")[0] if rows else None
+        return self._number(rows[0]) if rows else None
+
+    def _number(self, row: Any) -> str:
+        number = self._field("a new change", row, "number")[0] if isinstance(row, dict) else ""
+        if not number or number_in("servicenow", number) != number:
+            raise self.nonsense("a new change", "number", number)
+        return number
 
     def create(self, draft: Draft) -> str:
         """Create a change request, as ``Tickets.create`` says."""
@@ -83,11 +89,10 @@ class ServiceNow(Server):
             body["cmdb_ci"] = self._item(draft.item)
         if draft.starts and draft.ends:
             body |= {"start_date": f"{draft.starts:{_FORMAT}}", "end_date": f"{draft.ends:{_FORMAT}}"}
-        sent = {"sysparm_display_value": "all", "sysparm_fields": "number"}
+        sent = {"sysparm_display_value": "all", "sysparm_fields": "number,correlation_id"}
         row = self.asked("POST", _TABLE, params=sent, json=body).get("result")
-        number = self._field("a new change", row, "number")[0] if isinstance(row, dict) else ""
-        if not number or number_in("servicenow", number) != number:
-            raise self.nonsense("a new change", "number", number)
+        number = self._number(row)
+        self._took(number, row, correlation_id=draft.correlation)
         return number
 
     def note(self, number: str, key: str, text: str) -> None:
@@ -110,7 +115,7 @@ class ServiceNow(Server):
         if state in _OVER:
             return
         if good is None:
-            self._patch(number, row, {"state": "4", "work_notes": text})
+            self._patch(number, row, {"state": "4"})
             return
         if state not in _CLOSING:
             called = _STATES.get(state, state)
@@ -150,7 +155,19 @@ class ServiceNow(Server):
         sys_id, _ = self._field(number, row, "sys_id")
         if not _SYS_ID.fullmatch(sys_id):
             raise self.nonsense(number, "sys_id", sys_id)
-        self.asked("PATCH", f"{_TABLE}/{sys_id}", params={"sysparm_fields": "number"}, json=body)
+        sent = {"sysparm_display_value": "all", "sysparm_fields": "number,state"}
+        answer = self.asked("PATCH", f"{_TABLE}/{sys_id}", params=sent, json=body).get("result")
+        if "state" in body:
+            self._took(number, answer, state=body["state"])
+
+    def _took(self, number: str, row: Any, **written: str) -> None:
+        """Raise unless what was written is there: what an account may not write is left out unsaid."""
+        for name, value in written.items():
+            if not isinstance(row, dict) or self._field(number, row, name)[0] != value:
+                raise ClientRejected(
+                    f"ServiceNow answered for {number}, and did not take its {name}; give the connection's "
+                    "account the right to write that field"
+                )
 
     def check(self) -> str:
         """Ask for one change request, whichever, as ``Tickets.check`` says."""

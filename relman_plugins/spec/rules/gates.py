@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relman_plugins.domain.ticket import SYSTEMS
+from relman_plugins.domain.ticket import DECIDED, SYSTEMS
 from relman_plugins.spec.bundle import Bundle, Path_, entries, text_at
 from relman_plugins.spec.diagnostic import Diagnostic, Severity
 from relman_plugins.spec.position import Document, Node
@@ -138,17 +138,34 @@ def tickets(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def ticket_systems(bundle: Bundle) -> Iterator[Diagnostic]:
-    """A release has one ticket, so all gates ask one system for it."""
-    first = ""
+    """A release has one ticket, so all gates ask one system for it, behind one connection."""
+    first: dict[str, str] = {}
     for document, path, gate in bundle.gates():
         system = text_at(gate, "change_ticket", "system") or ""
         if system not in SYSTEMS:
             continue
-        first = first or system
-        if system != first:
-            message = f"the ticket is looked for in {quoted(system)} here, and in {quoted(first)} elsewhere"
-            hint = "a release has one ticket: ask one system for it"
-            yield finding(document, (*path, "change_ticket", "system"), "RM517", message, hint=hint)
+        connection = text_at(gate, "change_ticket", "connection") or f"relman_{system}"
+        for name, here in (("system", system), ("connection", connection)):
+            there = first.setdefault(name, here)
+            if here != there:
+                message = f"the ticket is looked for in {quoted(here)} here, and in {quoted(there)} elsewhere"
+                hint = "a release has one ticket: ask one system for it, behind one connection"
+                at = gate.child("change_ticket", name) is not None
+                place = (*path, "change_ticket", name) if at else (*path, "change_ticket")
+                yield finding(document, place, "RM517", message, key=not at, hint=hint)
+                break
+
+
+def ticket_decisions(bundle: Bundle) -> Iterator[Diagnostic]:
+    """No ticket is created approved: relman's account may be able to, and whoever writes a spec is not."""
+    for document, path, gate in bundle.gates():
+        if text_at(gate, "change_ticket", "system") != "servicenow":
+            continue
+        for place, _ in entries(document, *path, "change_ticket", "create", "fields"):
+            if str(place[-1]).lower() in DECIDED:
+                message = f"a change is not created with {quoted(str(place[-1]))}"
+                hint = "what others decide about it, and what relman fills in itself, stays out of fields"
+                yield finding(document, place, "RM521", message, key=True, hint=hint)
 
 
 def _members(people: Document, path: Path_) -> set[str]:
@@ -159,4 +176,4 @@ def _people(count: int) -> str:
     return "one person" if count == 1 else f"{count} people"
 
 
-RULES = (groups, members, accounts, twice, tickets, ticket_systems)
+RULES = (groups, members, accounts, twice, tickets, ticket_systems, ticket_decisions)
