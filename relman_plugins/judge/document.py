@@ -123,7 +123,7 @@ class Document(_Strict):
     group_weights: dict[str, Percent] = Field(default_factory=dict)
     """Percent of the score; groups without a weight share equally what is left of 100."""
     thresholds: Thresholds = Field(default_factory=Thresholds)
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.98
+    confidence: Annotated[float, Field(gt=0, le=0.999999)] = 0.98
     tolerance: Ratio = 0.25
     horizon: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """``sequential``: looks that are planned; None: what is there is all."""

@@ -6,8 +6,8 @@ if a critical metric failed, or if half of the metrics or more (``thresholds.nod
 
 Otherwise than in Kayenta: weights above 100 are refused when the document is read (there they make the weight
 of the other groups negative); weights of less than 100 are brought to 100 when no group is left to take the
-rest; ``pass`` and ``marginal`` both belong to the better side, always; and what failed for want of data is
-``no_data``, which asks people, rather than ``fail``, which rolls back.
+rest, or a group has no metric that decides; ``pass`` and ``marginal`` both belong to the better side, always;
+and what failed for want of data is ``no_data``, which asks people, rather than ``fail``, which rolls back.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def summary(findings: Sequence[Finding], weights: Mapping[str, float]) -> tuple[
     free = [name for name in groups if name not in weights]
     rest = (100 - sum(weights.values())) / len(free) if free else 0.0
     parts = {name: weights.get(name, rest) for name in groups}
-    total = sum(parts.values()) if not free else 100.0
+    # Of a group that is weighed and has no metric that decides, nobody knows anything: it has no part in it.
+    total = sum(parts.values())
     if total <= 0:
         return (100.0 if groups and min(groups.values()) == 100 else 0.0), groups
     return round(sum(groups[name] * part for name, part in parts.items()) / total, 2), groups

@@ -39,7 +39,10 @@ GOOD = {"name": "m", "control": [1, 2], "experiment": [1, 2]}
         ('{"metrics": [], "thresholds": {"pas": 1}}', r'^\$\.thresholds\.pas: .*"pass"'),
         ('{"metrics": [{"nam": "m"}]}', r"^\$\.metrics\[0\]\.name: is missing \(and 1 more"),
         ('{"metrics": [], "method": "guess"}', r"^\$\.method: expected "),
-        ('{"metrics": [], "confidence": 98}', r"^\$\.confidence: expected less than 1; found 98"),
+        (
+            '{"metrics": [], "confidence": 98}',
+            r"^\$\.confidence: expected less than or equal to 0.99",
+        ),
         ('{"metrics": [], "confidence": "0.98"}', r'^\$\.confidence: .*found the text "0\.98"'),
         ('{"metrics": [], "confidence": true}', r"^\$\.confidence: .*found true"),
         ('{"metrics": [], "tolerance": 1e999}', r"^\$\.tolerance: "),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -22,7 +23,7 @@ from relman_plugins.judge.stats.evidence import (
     rate_gains,
     split_gains,
 )
-from relman_plugins.judge.stats.samples import look_at, pair_harm, sample_harm, sample_rates
+from relman_plugins.judge.stats.samples import Look, look_at, pair_harm, sample_harm, sample_rates
 
 ALPHA = 0.02
 NEEDED = -math.log(ALPHA)
@@ -157,3 +158,30 @@ def test_more_harm_is_more_evidence(control_bad: int, bad: int, n: int) -> None:
         for worse in range(bad, min(bad + 40, n), 4)
     ]
     assert all(b >= a - 1e-9 or a < 0 for a, b in pairwise(found))
+
+
+def test_a_look_of_a_thousand_million_values_is_judged_without_writing_each_out() -> None:
+    counts = np.array([600_000_000, 300_000_000, 100_000_000])
+    slower = np.array([400_000_000, 300_000_000, 300_000_000])
+    looks = [Look(np.array([0.1, 0.2, 0.5]), counts, slower)] * 3
+    tracemalloc.start()
+    try:
+        found, rates = sample_harm(looks), sample_rates(looks, 0.9)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.min() >= NEEDED
+    assert list(rates.experiment_bad[1:]) == [0, 0]
+    assert peak < 20_000_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=6))
+def test_the_quantile_of_earlier_looks_is_that_of_all_their_values(counts: list[tuple[int, int]]) -> None:
+    places = np.arange(len(counts), dtype=np.float64)
+    control, experiment = (np.array(part) for part in zip(*counts, strict=True))
+    look = Look(places, control, experiment)
+    values = np.repeat(places, control + experiment)
+    rates = sample_rates([look, look], 0.9)
+    if values.size:
+        place = float(np.quantile(values, 0.9, method="inverted_cdf"))
+        assert (rates.control_bad[1], rates.experiment_bad[1]) == look.above(place)

@@ -81,6 +81,12 @@ def test_how_much_may_be_missing_can_be_said(nodata: float, verdict: str) -> Non
     assert report(P, P, N, nodata=nodata).verdict.value == verdict
 
 
+def test_a_group_that_no_metric_decides_about_costs_no_points() -> None:
+    muted = (P, "saturation", {"muted": True})
+    found = report((P, "errors"), (P, "latency"), muted, weights={"latency": 40, "saturation": 40})
+    assert (found.score, found.verdict.value) == (100, "pass")
+
+
 def test_weights_above_100_are_refused() -> None:
     with pytest.raises(BadDocument, match=r"\$\.group_weights: the weights add up to 110"):
         report(P, weights={"a": 60, "b": 50})

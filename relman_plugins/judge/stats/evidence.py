@@ -92,7 +92,15 @@ def split_gains(bad: int, both: int, control: int, experiment: int, ratios: Arra
         control: All of the control's.
         experiment: All of the experiment's.
         ratios: Odds ratios that are bet on.
+
+    Above ``_LARGEST`` the binomial split stands for the hypergeometric one, which is narrower: the stake is
+    then no more than fair.
     """
+    if control + experiment > _LARGEST:
+        parts = (both - bad, control, bad, experiment)
+        whole = Rates(*(np.array([float(part)]) for part in parts))
+        gained: Array = rate_gains(whole, ratios, 1.0)[0]
+        return gained
     return bad * np.log(ratios) - _expected(both, control, experiment, tuple(ratios.tolist()))
 
 
