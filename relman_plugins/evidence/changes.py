@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from relman_plugins.calendars.weekly import Window, is_open
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.state import DesiredState, Revision
+from relman_plugins.domain.status import Verdict
 from relman_plugins.errors import Aborted, Held, Refused, Superseded
 from relman_plugins.evidence.record import Evidence
 from relman_plugins.ledger.api import GateState, ReleaseRecord, check_forward, moment_of, state_of
@@ -77,7 +78,7 @@ def begun(evidence: Evidence) -> list[Begun]:
     """Return every change of an environment, in order."""
     steps = {s.id: s for s in evidence.record.plan.shape.steps}
     recorded = {link.id: moment_of(link.recorded_at) for link in evidence.links}
-    started = {e.key.removesuffix(e.kind.value) for e in evidence.of(Kind.CHANGE_STARTED)}
+    started: dict[str, Event] = {}
     before: dict[str | None, Revision | None] = {}
     built: Revision | None = None
     asked_back: set[str | None] = set()
@@ -90,9 +91,13 @@ def begun(evidence: Evidence) -> list[Begun]:
             asked_back.add(event.environment)
         if event.kind not in (Kind.CHANGE_STARTED, Kind.CHANGE_FINISHED):
             continue
-        # Traffic that is taken back does not wait for the record: it has both events, but in one go.
-        if event.kind is Kind.CHANGE_FINISHED and event.key.removesuffix(event.kind.value) in started:
+        # The end of what was looked at when it began. Traffic that is taken back does not wait for the
+        # record: it may have an end only.
+        name = event.key.removesuffix(event.kind.value)
+        if event.kind is Kind.CHANGE_FINISHED and name in started and _ends(event, started[name]):
             continue
+        if event.kind is Kind.CHANGE_STARTED:
+            started[name] = event
         was = before.setdefault(event.environment, _revision(event.data.get("previous")))
         desired = DesiredState.model_validate(event.data["desired"])
         given = [r for r in (desired.stable, desired.candidate) if r is not None]
@@ -106,13 +111,21 @@ def begun(evidence: Evidence) -> list[Begun]:
         stage = step.stage if step is not None else None
         at, forward = recorded[event.id], own or makes
         found.append(Begun(event, at, step, forward, stage not in changed, ", ".join(odd)))
-        changed.add(stage)
+        changed |= {stage} if forward else set()
     return found
+
+
+def _ends(end: Event, start: Event) -> bool:
+    """Say whether an event is the end of just the change that another one began."""
+    same = (end.step, end.environment) == (start.step, start.environment)
+    return same and all(end.data.get(name) == start.data.get(name) for name in ("desired", "previous"))
 
 
 def changes(evidence: Evidence) -> Iterator[str]:
     """Check every change, and ask again for each that went forward."""
     found = begun(evidence)
+    if found and evidence.record.plan.options.dry_run:
+        yield "a dry run changes nothing, and changes are recorded"
     if len(found) > MOST:
         yield f"there are more than {MOST} changes, and that is no release that relman made"
         return
@@ -135,7 +148,10 @@ def _leave(evidence: Evidence, change: Begun) -> Iterator[str]:
     if event.environment != step.environment:
         yield f"step {step.id} changed {event.environment}, the plan says {step.environment}"
     before = [e for e in evidence.events if e.id < event.id]
+    yield from _more_than_planned(evidence, step, [*before, event])
     yield from _needed(evidence, step, before)
+    if _follows(event, step, before):
+        yield from _judged(evidence, step, before)
     yield from _refused(evidence, change, step, before)
     if change.first and not evidence.record.plan.options.emergency:
         yield from _windows(evidence, change.at, step)
@@ -147,6 +163,47 @@ def _needed(evidence: Evidence, step: Step, before: list[Event]) -> Iterator[str
     ended |= {e.step for e in before if e.kind is Kind.GATE_DECIDED and e.data["state"] == "approved"}
     if missing := [id_ for id_ in step.needs if id_ not in ended]:
         yield f"step {step.id} went on though {', '.join(missing)} had not ended well"
+    for id_ in step.needs:
+        yield from _judged(evidence, evidence.record.plan.shape.step(id_), before)
+
+
+def _judged(evidence: Evidence, step: Step, before: list[Event]) -> Iterator[str]:
+    """The numbers of a step were good, or people took the undecided ones for good."""
+    if not step.args.get("analysis") or _first_deploy(evidence, step, before):
+        return
+    own = [e for e in before if e.step == step.id]
+    good = any(e.kind is Kind.ANALYSIS_FINISHED and e.data["verdict"] == Verdict.PASS.value for e in own)
+    taken = any(e.kind is Kind.GATE_DECIDED and e.data["state"] == "approved" for e in own)
+    bad = any(e.kind is Kind.ANALYSIS_FINISHED and e.data["verdict"] == Verdict.FAIL.value for e in own)
+    if bad or not (good or taken):
+        yield f"step {step.id} was gone on from without a good verdict of {step.args['analysis']!r}"
+
+
+def _first_deploy(evidence: Evidence, step: Step, before: list[Event]) -> bool:
+    """Say whether nothing else was in the environment: then there is nobody to share traffic with."""
+    stage = {s.id for s in evidence.record.plan.shape.steps if s.stage == step.stage}
+    moved = [e for e in before if e.step in stage and e.kind in (Kind.CHANGE_STARTED, Kind.CHANGE_FINISHED)]
+    built = [_revision(e.data["revision"]) for e in before if e.kind is Kind.ARTIFACT_BUILT]
+    was = _revision(moved[0].data.get("previous")) if moved else None
+    return bool(moved) and (was is None or same_revision(was, built[-1] if built else None))
+
+
+def _follows(event: Event, step: Step, before: list[Event]) -> bool:
+    """Say whether a change follows from a step's numbers: judged is its first one, or it only watches.
+
+    Another try of the step makes its first change once more.
+    """
+    own = [e.data["desired"] for e in before if e.step == step.id and e.kind is Kind.CHANGE_STARTED]
+    return step.kind is StepKind.MONITOR or bool(own and own[0] != event.data["desired"])
+
+
+def _more_than_planned(evidence: Evidence, step: Step, events: list[Event]) -> Iterator[str]:
+    weight, desired = step.args.get("weight"), DesiredState.model_validate(events[-1].data["desired"])
+    given = desired.candidate_weight if desired.candidate is not None else 100
+    if weight is None or _first_deploy(evidence, step, events):
+        return
+    if given > int(weight):
+        yield f"step {step.id} gave {given} % of the traffic, the plan says {weight} %"
 
 
 def _refused(evidence: Evidence, change: Begun, step: Step, before: list[Event]) -> Iterator[str]:

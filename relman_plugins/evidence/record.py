@@ -36,6 +36,12 @@ class Evidence(NamedTuple):
         """The event with which the release begins."""
         return self.events[0]
 
+    @property
+    def signed(self) -> list[dict[str, Any]]:
+        """The checkpoints that stand at an event of the release: these cover it up to there."""
+        ids = {link.id for link in self.links}
+        return [row for row in self.checkpoints if isinstance(row.get("id"), int) and row["id"] in ids]
+
     def of(self, *kinds: Kind) -> Iterator[Event]:
         """Yield the events of some kinds, in order."""
         return (e for e in self.events if e.kind in kinds)

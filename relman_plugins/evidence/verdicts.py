@@ -36,6 +36,11 @@ def _watch(event: Event) -> str:
 def _again(evidence: Evidence, events: Sequence[Event]) -> Iterator[str]:
     shape = evidence.record.plan.shape
     planned = shape.step(events[0].step or "")
+    wanted = (events[0].step, planned.args.get("analysis"))
+    if odd := [e for e in events if (e.step, e.data["analysis"]) != wanted]:
+        said = f"{odd[0].step} was judged by {str(odd[0].data['analysis'])[:60]!r}"
+        yield f"{said}, the plan says {planned.id} by {wanted[1]!r}"
+        return
     rules = shape.analysis(events[0].data["analysis"]).metrics
     state = State()
     for event in (e for e in events if e.kind is Kind.ANALYSIS_MEASURED):

@@ -94,6 +94,8 @@ def _left_out(name: str, evidence: Evidence, keys: Mapping[str, Ed25519PublicKey
         return "it was not signed when the file was made"
     if name == "ledger" and not keys:
         return "its signatures were not looked at: no key was given"
+    if name == "ledger" and not evidence.signed:
+        return "it was signed, but at no event of this release: only the ledger can say that this covers it"
     return ""
 
 
@@ -176,11 +178,10 @@ def _verdicts(evidence: Evidence) -> str:
 def _ledger(evidence: Evidence) -> str:
     if not evidence.checkpoints:
         return "not signed"
-    last, row = evidence.links[-1].id, evidence.checkpoints[-1]
-    covers = "with this release in it" if row["id"] >= last else f"with this release up to event {row['id']}"
-    if row["id"] < evidence.links[0].id:
-        covers = "before this release"
-    return f"signed at {row['at']}, at event {row['id']}, {covers}"
+    if not evidence.signed:
+        return "signed at no event of this release"
+    row = evidence.signed[-1]
+    return f"signed at {row['at']}, at event {row['id']}, with this release up to there"
 
 
 def _count(n: int, word: str) -> str:

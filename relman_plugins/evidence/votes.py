@@ -25,8 +25,17 @@ from relman_plugins.plan.model import Step, StepKind
 _RULED = (StepKind.APPROVAL, StepKind.CHECKLIST, StepKind.PARITY)
 """Steps of which the plan says who answers."""
 
-MOST = 1000
-"""Questions and answers of one release that are checked: a person is asked a few times."""
+MOST = 2000
+"""Questions, answers and decisions of one release that are checked: a person is asked a few times."""
+
+_COUNTED = (
+    Kind.GATE_OPENED,
+    Kind.GATE_VOTED,
+    Kind.GATE_VOTE_WITHDRAWN,
+    Kind.GATE_DECIDED,
+    Kind.GATE_WAIVED,
+    Kind.GATE_NOT_NEEDED,
+)
 
 _LATER = (
     Kind.GATE_VOTED,
@@ -39,7 +48,7 @@ _LATER = (
 def approvals(evidence: Evidence) -> Iterator[str]:
     """Check each round of each gate: what was shown, to whom, who voted, and what that gave by the plan."""
     rounds: dict[tuple[str, Any], Event] = {}
-    if sum(1 for _ in evidence.of(Kind.GATE_OPENED, Kind.GATE_WAIVED, Kind.GATE_DECIDED)) > MOST:
+    if sum(1 for _ in evidence.of(*_COUNTED)) > MOST:
         yield f"there are more than {MOST} questions and decisions, and that is no release that relman made"
         return
     for n, event in enumerate(evidence.events):

@@ -104,7 +104,9 @@ def _holds(row: Mapping[str, Any], keys: Mapping[str, Ed25519PublicKey]) -> bool
 
 
 def subject(evidence: Evidence) -> Iterator[str]:
-    """Compare what the statement is about, and its summary, with the record."""
+    """Compare what the statement is about, and its summary, with the record; one thing was built."""
+    if sum(1 for _ in evidence.of(Kind.ARTIFACT_BUILT)) > 1:
+        yield "more than one artifact is recorded: a release builds one, which all approvals are for"
     events = [link.model_dump() for link in evidence.links]
     wanted = subject_of(evidence.release, events)
     said = evidence.statement["subject"]

@@ -71,9 +71,11 @@ def proves(verified: Verified) -> Iterator[str]:
             " What was decided as approved has the approvals that the plan's rules ask for."
         )
     if changes_of(evidence):
+        emergency = evidence.record.plan.options.emergency
+        windows = ", an emergency's at any time" if emergency else " and inside its windows"
         yield (
-            "Every change that went forward was recorded after the approvals and steps that the plan asks "
-            "for and inside its windows, and these held at that time, by the rules that relman applies."
+            "Every change that went forward was recorded after the approvals, steps and good verdicts that "
+            f"the plan asks for{windows}, and these held at that time, by the rules that relman applies."
         )
     if any(evidence.of(Kind.ANALYSIS_FINISHED)):
         yield "The verdicts follow from the recorded numbers and the limits in the plan."
@@ -105,8 +107,7 @@ def proves_not(verified: Verified) -> Iterator[str]:
 
 def signed_at(evidence: Evidence) -> tuple[int, str] | None:
     """Return the last event of the release at which the whole ledger was signed, and when."""
-    ids = {link.id for link in evidence.links}
-    here = [row for row in evidence.checkpoints if row["id"] in ids]
+    here = evidence.signed
     return (here[-1]["id"], here[-1]["at"]) if here else None
 
 

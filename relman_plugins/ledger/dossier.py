@@ -22,8 +22,8 @@ class Dossier(Frozen):
     votes: tuple[dict[str, Any], ...]
     """The first vote of each person in a round; what counts is in the events."""
     checkpoints: tuple[dict[str, Any], ...]
-    """Signed ends of the whole record: those at an event of this release, the first behind its last event
-    (it covers all of them), and the newest."""
+    """Signed ends of the whole record: those at an event of this release, the first behind its last event,
+    and the newest. That one behind covers them, only the ledger can tell: other events lie in between."""
     head: Head
     """Where the whole record ended at that moment."""
 
@@ -49,7 +49,10 @@ def moment_of(text: Any) -> datetime:
     at = datetime.fromisoformat(text) if isinstance(text, str) else None
     if at is None or at.tzinfo is None:
         raise ValueError(f"{str(text)[:40]!r} is no time with a zone")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is no time that UTC has") from None
 
 
 def _checkpoints(conn: Connection, ids: list[int]) -> list[dict[str, Any]]:

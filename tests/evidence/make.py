@@ -213,11 +213,12 @@ class Story:
             DesiredState(stable=OLD, candidate=NEW, candidate_weight=100, candidate_replicas=2)
         )
 
-    def measure(self, *errors: float) -> Story:
-        state, rules = State(), shape().analysis("golden").metrics
-        about = {"analysis": "golden", "weight": 100}
+    def measure(self, *errors: float, by: AnalysisPlan | None = None) -> Story:
+        judging = by or shape().analysis("golden")
+        state, rules = State(), judging.metrics
+        about = {"analysis": judging.name, "weight": 100}
         for value in errors:
-            measured = [Measurement(name="errors", value=value), Measurement(name="slow", value=0.2)]
+            measured = [Measurement(name=r.name, value=value if r.name == "errors" else 0.2) for r in rules]
             judged = step(state, measured, rules=rules, count=2)
             state = judged.state
             self.tell(

@@ -9,9 +9,9 @@ import pytest
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Kind
-from relman_plugins.domain.state import DesiredState
+from relman_plugins.domain.state import DesiredState, Revision
 from relman_plugins.domain.status import TAKEN_BACK
-from relman_plugins.plan.model import Step
+from relman_plugins.plan.model import AnalysisPlan, MetricPlan, Step
 from tests.evidence.forge import rechained
 from tests.evidence.make import BOB, CANARY, GATE, OLD, Story, shape
 from tests.evidence.test_verify import Good, failed
@@ -180,6 +180,80 @@ def test_an_emergency_of_somebody_who_may_not_is_told(good: Good) -> None:
     problems = failed(book.verify(rechained(forged)))
     assert "Mallory is not in incident, who may skip rules" in problems["approvals"]
     assert "production.approval" in problems["changes"]
+
+
+def told_of(good: Good, run_id: str, **options: Any) -> Any:
+    """Begin another story, and return it with a way to check it: whoever tells it wrote all hashes anew."""
+    book, _ = good
+    return Story(book.ledger, book.clock, run_id, **options), lambda s: failed(book.verify(book.statement(s)))
+
+
+@pytest.mark.parametrize("numbers", [(0.01, 0.5), ()])
+def test_a_promotion_without_good_numbers_is_told(good: Good, numbers: tuple[float, ...]) -> None:
+    story, check = told_of(good, f"bad-{len(numbers)}")
+    story.build().approve().shift()
+    if numbers:
+        story.measure(*numbers)
+    said = check(story.promote().close("succeeded"))["changes"]
+    assert "step production.canary_100 was gone on from without a good verdict of 'golden'" in said
+
+
+def test_another_try_of_the_same_change_needs_no_numbers(good: Good) -> None:
+    story, check = told_of(good, "again")
+    assert check(story.build().approve().shift().shift().measure(0.01, 0.02).promote()) == {}
+
+
+def test_the_end_of_another_change_than_was_begun_is_told(good: Good) -> None:
+    story, check = told_of(good, "ends")
+    story.build()
+    start = DesiredState(stable=OLD, stable_replicas=2).model_dump(mode="json")
+    strange = Revision(version="9.9.9", digest="sha256:" + "9" * 64, uri="file:///strange")
+    end = DesiredState(stable=strange, stable_replicas=2).model_dump(mode="json")
+    about = {"token": 1, "previous": OLD.model_dump()}
+    story.tell(Kind.CHANGE_STARTED, CANARY, "ends:change.started", desired=start, **about)
+    story.tell(Kind.CHANGE_FINISHED, CANARY, "ends:change.finished", desired=end, **about)
+    assert "9.9.9 is neither what the release built nor what was there before" in check(story)["changes"]
+
+
+def test_a_second_artifact_is_told(good: Good) -> None:
+    story, check = told_of(good, "two")
+    story.build().approve().shift().measure(0.01, 0.02).promote()
+    story.tell(Kind.ARTIFACT_BUILT, "build", "two:built", revision=OLD.model_dump(), size=1, files=1)
+    assert "more than one artifact is recorded" in check(story)["subject"]
+
+
+def test_numbers_that_are_judged_by_another_analysis_than_the_plans_are_told(good: Good) -> None:
+    plain = shape()
+    lax = AnalysisPlan(name="lax", connection="m", metrics=(MetricPlan(name="errors", query="e", max=0.99),))
+    planned = plain.model_copy(update={"analyses": (*plain.analyses, lax)})
+    story, check = told_of(good, "lax", planned=planned)
+    story.build().approve().shift().measure(0.5, 0.6, by=lax)
+    said = check(story.promote())
+    assert "was judged by 'lax', the plan says production.canary_100 by 'golden'" in said["verdicts"]
+
+
+def test_a_dry_run_that_changed_something_is_told(good: Good) -> None:
+    story, check = told_of(good, "dry", dry_run=True)
+    said = check(story.build().shift().measure(0.01, 0.02).promote())["changes"]
+    assert "a dry run changes nothing, and changes are recorded" in said
+
+
+def test_more_traffic_than_the_step_may_give_is_told(good: Good) -> None:
+    plain = shape()
+    steps = tuple(
+        s.model_copy(update={"args": s.args | {"weight": 10}}) if s.id == CANARY else s for s in plain.steps
+    )
+    story, check = told_of(good, "weight", planned=plain.model_copy(update={"steps": steps}))
+    said = check(story.build().approve().shift())["changes"]
+    assert "gave 100 % of the traffic, the plan says 10 %" in said
+
+
+def test_a_time_that_no_clock_shows_is_told_and_raises_nothing(good: Good) -> None:
+    book, statement = good
+    forged = copy.deepcopy(statement)
+    forged["predicate"]["exported"]["at"] = "0001-01-01T00:00:00+14:00"
+    found = book.verify(forged)
+    assert "is no time that UTC has" in next(f.text for f in found.findings if f.state == "fail")
 
 
 def test_a_change_outside_the_window_is_told(good: Good) -> None:
