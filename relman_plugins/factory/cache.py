@@ -16,14 +16,14 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pydantic
 
 import relman_plugins
-from relman_plugins.files import replace
+from relman_plugins.factory.kept import Kept
 from relman_plugins.plan.model import Shape
 from relman_plugins.spec.files import Unreadable, bytes_of, is_there
 
@@ -33,10 +33,7 @@ MADE_BY = ("calendars", "domain", "factory", "plan", "spec", "strategies")
 """Rooms whose code decides what a spec comes to."""
 
 MOST = 50_000
-"""Entries that are kept. With more all are forgotten: what is gone must not stay for ever."""
-
-LARGEST = 16 * 1024 * 1024
-"""Bytes of an entry that are read."""
+"""Entries that are kept."""
 
 
 class Compiled(NamedTuple):
@@ -53,29 +50,37 @@ class Cache:
     """The entries in ``folder``, for one load: a document that several pipelines name is read once.
 
     The folder is this user's own, made when there is something to keep. One that somebody else owns, or may
-    write, is not used.
+    write, is not used. A context manager: at its end what is to be kept is written.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._seen: dict[Path, str] = {}
+        self._digests: dict[str, str] = {}
         self._code = code_state() if folder is not None else ""
-        self._usable = folder is not None and bool(self._code) and _is_ours(folder)
-        self._prepared = False
+        self._kept = Kept(folder, MOST) if folder is not None and self._code else None
+        self._usable = folder is not None and _is_ours(folder)
+        self._writable: bool | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._kept is not None:
+            self._tried(self._kept.close)
 
     def recall(self, file: Path) -> Compiled | None:
         """Return what the spec in ``file`` came to; None when it has to be compiled. Never raises."""
-        if not self._usable:
+        if not self._usable or self._kept is None:
             return None
         try:
-            return self._recalled(file)
+            return self._recalled(file, self._kept.get(_name(file)) or b"")
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, Unreadable):
             return None
 
-    def _recalled(self, file: Path) -> Compiled | None:
+    def _recalled(self, file: Path, body: bytes) -> Compiled | None:
         root = file.parent
-        with self._place(file).open("rb") as raw:
-            checksum, _, rest = raw.read(LARGEST).partition(b"\n")
+        checksum, _, rest = body.partition(b"\n")
         if hashlib.sha256(rest).hexdigest().encode() != checksum:
             return None
         about, _, shape = rest.partition(b"\n")
@@ -99,46 +104,50 @@ class Cache:
             texts: every document that was read, by path relative to the file's folder.
             files: what else was looked for, by path relative to that folder: ``file`` or ``directory``.
         """
-        if self._folder is None or not self._code:
+        if self._kept is None or not self._prepared():
             return
-        root = file.parent
+        kept, root = self._kept, file.parent
         entry = {
             "code": self._code,
-            "documents": {name: _digest(text.encode()) for name, text in texts.items()},
+            "documents": {name: self._digest_of(text) for name, text in texts.items()},
             "files": [[path, wanted, is_there(root / path, wanted)] for path, wanted in files.items()],
             "docs": compiled.docs,
             "warnings": compiled.warnings,
         }
         rest = f"{json.dumps(entry)}\n{compiled.shape.model_dump_json()}".encode()
+        body = hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+        self._tried(lambda: kept.put(_name(file), body))
+
+    def _prepared(self) -> bool:
+        """Say whether anything can be kept; make the folder for it."""
+        folder = self._folder
+        if self._writable is None and folder is not None:
+            self._writable = True
+            self._tried(lambda: os.makedirs(folder, 0o700, exist_ok=True))
+            self._writable = self._writable and _is_ours(folder)
+        return bool(self._writable)
+
+    def _tried(self, act: Callable[[], object]) -> None:
         try:
-            self._prepare(self._folder)
-            if self._usable:
-                replace(self._place(file), hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+            act()
         except OSError as error:
-            self._usable = False
+            self._writable = False
             log.warning("relman: nothing can be kept in %s: %s", self._folder, error)
 
-    def _prepare(self, folder: Path) -> None:
-        """Make the folder, and see to it that it does not grow for ever: once for each load."""
-        if self._prepared:
-            return
-        self._prepared = True
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self._usable = _is_ours(folder)
-        if self._usable and len(entries := list(os.scandir(folder))) > MOST:
-            for entry in entries:
-                Path(entry.path).unlink(missing_ok=True)
-
-    def _place(self, file: Path) -> Path:
-        assert self._folder is not None  # noqa: S101 - for the type checker
-        return self._folder / f"{file.stem}-{_digest(str(file.parent).encode())[:16]}.json"
+    def _digest_of(self, text: str) -> str:
+        if text not in self._digests:  # most are those of documents that the pipelines share
+            self._digests[text] = _digest(text.encode())
+        return self._digests[text]
 
     def _digest(self, path: Path, root: Path) -> str:
         if path not in self._seen:
             # As the reader of specs takes it: a byte order mark is no part of the text.
             self._seen[path] = _digest(bytes_of(path, root).removeprefix(b"\xef\xbb\xbf"))
         return self._seen[path]
+
+
+def _name(file: Path) -> str:
+    return f"{file.stem}-{_digest(str(file.parent).encode())[:16]}"
 
 
 def _digest(raw: bytes) -> str:

@@ -92,9 +92,10 @@ def load_dags(
 
 def _from_files(files: Sequence[Path], catalog: Catalog) -> Iterator[tuple[DAG, bool]]:
     """Yield the DAG of each file, and whether its spec is right."""
-    compiled = _compiler(Cache(settings.compiled_folder() if files else None))
-    for file in files:
-        yield _guarded(file.stem, lambda file=file: _built(compiled(file), catalog))  # type: ignore[misc]
+    with Cache(settings.compiled_folder() if files else None) as cache:
+        compiled = _compiler(cache)
+        for file in files:
+            yield _guarded(file.stem, lambda file=file: _built(compiled(file), catalog))  # type: ignore[misc]
 
 
 def _compiler(cache: Cache) -> Callable[[Path], Compiled]:

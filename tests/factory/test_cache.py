@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import resource
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +24,7 @@ from hypothesis import strategies as st
 
 import relman_plugins
 from relman_plugins.factory.cache import code_state, trouble
+from relman_plugins.factory.kept import NAME
 from relman_plugins.factory.loader import load_dags
 from relman_plugins.settings import compiled_folder
 from tests.factory.conftest import ROOT
@@ -49,16 +55,33 @@ def written(dags: dict[str, DAG]) -> dict[str, Any]:
     return {name: json.loads(json.dumps(DagSerialization.to_dict(dag))) for name, dag in dags.items()}
 
 
-def entry(pipeline: str = "checkout") -> Path:
-    [found] = kept().glob(f"{pipeline}-*.json")
-    return found
+def database() -> Path:
+    return kept() / NAME
+
+
+def rows(query: str, *values: object) -> list[Any]:
+    """Look into the database, or change it, as its owner could."""
+    with closing(sqlite3.connect(database())) as connection, connection:
+        return connection.execute(query, values).fetchall()
+
+
+def entry(pipeline: str = "checkout") -> bytes:
+    [(found,)] = rows("SELECT body FROM entry WHERE name LIKE ?", f"{pipeline}-%")
+    return bytes(found)
+
+
+def rewritten(body: bytes, pipeline: str = "checkout") -> None:
+    rows("UPDATE entry SET body = ? WHERE name LIKE ?", body, f"{pipeline}-%")
+
+
+def checked(rest: bytes) -> bytes:
+    return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
 
 
 def poisoned(pipeline: str = "checkout") -> None:
-    """Change an entry as its owner could: whoever uses it shows that it was used."""
-    about, _, shape = entry(pipeline).read_bytes().partition(b"\n")[2].partition(b"\n")
-    rest = json.dumps(json.loads(about) | {"docs": POISON}).encode() + b"\n" + shape
-    entry(pipeline).write_bytes(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+    """Change an entry: whoever uses it shows that it was used."""
+    about, _, shape = entry(pipeline).partition(b"\n")[2].partition(b"\n")
+    rewritten(checked(json.dumps(json.loads(about) | {"docs": POISON}).encode() + b"\n" + shape), pipeline)
 
 
 def is_used(folder: Path) -> bool:
@@ -67,7 +90,7 @@ def is_used(folder: Path) -> bool:
 
 def test_what_is_kept_gives_the_same_dags(specs: Path) -> None:
     first = load(specs)
-    assert len(list(kept().glob("*.json"))) == 2
+    assert rows("SELECT count(*) FROM entry") == [(2,)]
     assert written(load(specs)) == written(first)
     poisoned()
     assert is_used(specs)
@@ -177,7 +200,7 @@ def test_a_folder_of_somebody_else_is_not_used(specs: Path, monkeypatch: pytest.
 def test_the_folder_is_its_owners_alone(specs: Path) -> None:
     load(specs)
     assert kept().stat().st_mode & 0o777 == 0o700
-    assert entry().stat().st_mode & 0o777 == 0o600
+    assert database().stat().st_mode & 0o777 == 0o600
 
 
 def test_why_nothing_is_kept_is_told(specs: Path, home: Path) -> None:
@@ -211,7 +234,82 @@ def test_a_full_disk_costs_no_dag_and_leaves_nothing_behind(specs: Path, home: P
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "release__checkout" in run.stdout.splitlines()[-1]
-    assert list(kept().iterdir()) == []
+    assert not database().stat().st_size
+    load(specs)
+    poisoned()
+    assert is_used(specs)
+
+
+def test_a_full_disk_spoils_nothing_that_is_kept(specs: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(specs)
+    poisoned()
+    other = specs / "returns.yaml"
+    other.write_text((specs / "checkout.yaml").read_text().replace("name: checkout", "name: returns", 1))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (database().stat().st_size, before[1]))
+    try:
+        dags = load(specs)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "release__returns" in dags
+    assert "nothing can be kept" in caplog.text
+    assert is_used(specs)
+
+
+@pytest.mark.parametrize("content", [b"", b"no database" * 999, b"SQLite format 3\0" + b"\xff" * 4096])
+def test_a_spoilt_database_costs_one_load(specs: Path, content: bytes) -> None:
+    whole = written(load(specs))
+    database().write_bytes(content)
+    assert written(load(specs)) == whole
+    assert written(load(specs)) == whole
+    poisoned()
+    assert is_used(specs)
+
+
+def test_pages_that_are_spoilt_or_gone_cost_no_dag(specs: Path) -> None:
+    whole = written(load(specs))
+    raw = database().read_bytes()
+    for at in range(0, len(raw), 2048):
+        for spoilt in (raw[:at], raw[:at] + b"\x5a" * 512 + raw[at + 512 :]):
+            database().write_bytes(spoilt)
+            assert written(load(specs)) == whole
+
+
+def test_a_load_does_without_what_another_process_locks(
+    specs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(specs)
+    poisoned()
+    with closing(sqlite3.connect(database(), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert not is_used(specs)
+    assert "database is locked" in caplog.text
+    assert is_used(specs)
+
+
+def _names_loaded(specs: Path) -> list[str]:
+    return sorted(load(specs))
+
+
+def test_two_processes_keep_what_they_compiled_side_by_side(specs: Path) -> None:
+    for number in range(30):
+        text = (specs / "checkout.yaml").read_text().replace("name: checkout", f"name: p{number}", 1)
+        (specs / f"p{number}.yaml").write_text(text)
+    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
+        both = list(pool.map(_names_loaded, [specs, specs]))
+    assert both[0] == both[1] == sorted(load(specs))
+    assert rows("SELECT count(*) FROM entry") == [(32,)]
+    assert rows("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_what_is_gone_does_not_stay_for_ever(specs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relman_plugins.factory.cache.MOST", 1)
+    load(specs)
+    (specs / "checkout.yaml").unlink()
+    file = specs / "hello.yaml"
+    file.write_text(file.read_text() + "\n# another byte\n")
+    load(specs)
+    assert rows("SELECT count(*) FROM entry") == [(1,)]
 
 
 def test_it_can_be_switched_off(specs: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,12 +332,12 @@ def test_two_folders_of_one_home_do_not_disturb_each_other(specs: Path, tmp_path
 @given(data=st.data())
 def test_a_spoilt_entry_is_none(specs: Path, data: st.DataObject) -> None:
     whole = written(load(specs))
-    raw = entry().read_bytes()
+    raw = entry()
     at = data.draw(st.integers(0, len(raw) - 1))
     spoilt = data.draw(
         st.sampled_from([raw[:at], raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :], b"", raw + b"x"])
     )
-    entry().write_bytes(spoilt)
+    rewritten(spoilt)
     assert written(load(specs)) == whole
 
 
@@ -248,8 +346,7 @@ def test_a_spoilt_entry_is_none(specs: Path, data: st.DataObject) -> None:
 )
 def test_an_entry_of_another_shape_is_none(specs: Path, about: str) -> None:
     whole = written(load(specs))
-    rest = about.encode() + b"\n{}"
-    entry().write_bytes(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+    rewritten(checked(about.encode() + b"\n{}"))
     assert written(load(specs)) == whole
 
 
