@@ -6,9 +6,8 @@ that every kill is survived by both.
 
 from __future__ import annotations
 
-import os
 import random
-import signal
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -30,6 +29,8 @@ def airflow_settings() -> dict[str, str]:
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "3",
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     }
@@ -48,11 +49,7 @@ def kill(world: World, target: str, dice: random.Random) -> str:
     managed = next(m for m in reversed(world.stack.processes.running) if m.name == name)
     root = psutil.Process(managed.popen.pid)
     if target == "worker":
-        workers = [p for p in root.children(recursive=True) if "worker" in words(p)]
-        busy = [c for w in workers for c in w.children(recursive=True)] or workers
-        victim = dice.choice(busy)
-        os.kill(victim.pid, signal.SIGKILL)
-        return f"worker process {victim.pid}"
+        return eventually(lambda: kill_at_work(root, dice), "a worker at work")
     # The one process, as `kill -9` does: what it had started may live on beside its successor.
     root.kill()
     managed.popen.wait()
@@ -60,12 +57,24 @@ def kill(world: World, target: str, dice: random.Random) -> str:
     return target
 
 
-def words(process: psutil.Process) -> str:
-    """Return a process's command line; nothing for one that ends while it is looked at."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
+def kill_at_work(scheduler: psutil.Process, dice: random.Random) -> str | None:
+    """Kill a worker of LocalExecutor that has a task, or the process of its task; None if there is none.
+
+    An idle one is left alone: with it may die the lock of the queue that all of them read from, and Airflow
+    starts nothing more until the scheduler is restarted (docs/how-to/troubleshoot.md).
+    """
+    for worker in dice.sample(workers := scheduler.children(), len(workers)):
+        with suppress(psutil.NoSuchProcess):
+            # Stopped, it can't go back to the queue while it is looked at.
+            worker.suspend()
+            try:
+                if tasks := worker.children():
+                    victim = dice.choice([worker, *tasks])
+                    victim.kill()
+                    return f"{'worker' if victim is worker else 'task'} {victim.pid}"
+            finally:
+                worker.resume()
+    return None
 
 
 @pytest.mark.timeout(900)
