@@ -86,13 +86,14 @@ class _Event:
 
 
 @lru_cache(maxsize=16)
-def read(text: str, zone: str = "", *, transparent: bool = False) -> Feed:
+def read(text: str, zone: str = "", *, fallback: str = "UTC", transparent: bool = False) -> Feed:
     """Read a file.
 
     Args:
         text: what is in it.
         zone: IANA zone of times that name none, and of days; by default the one the file gives itself
-            (``X-WR-TIMEZONE``), else UTC.
+            (``X-WR-TIMEZONE``), else ``fallback``.
+        fallback: IANA zone.
         transparent: whether events count that block no time.
 
     Raises:
@@ -104,7 +105,7 @@ def read(text: str, zone: str = "", *, transparent: bool = False) -> Feed:
     if len(re.findall(r"(?im)^BEGIN:VEVENT\s*$", text)) > MOST_EVENTS:
         raise CalendarError(f"the calendar has more than {MOST_EVENTS:,} events; leave out what is over")
     events, own_zone = _events(text)
-    zone = zone or (own_zone if own_zone else "UTC")
+    zone = zone or own_zone or fallback
     zone_of(zone)
     reader = _Reader(zone, transparent)
     for event in _newest(events):

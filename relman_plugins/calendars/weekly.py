@@ -81,13 +81,13 @@ HORIZON = 16
 
 def is_open(windows: Sequence[Window], at: datetime) -> bool:
     """Say whether changes are allowed at ``at`` (aware). Without any windows they always are."""
-    at = _utc(at)
+    at = utc(at)
     return not windows or any(_inside(window, at) for window in windows)
 
 
 def next_change(windows: Sequence[Window], at: datetime) -> datetime | None:
     """Return when it opens or closes next after ``at`` (aware), in UTC; None if it never does."""
-    at = _utc(at)
+    at = utc(at)
     merged = _merged(windows, at)
     for stretch in merged:
         if at < stretch.start:
@@ -100,23 +100,25 @@ def next_change(windows: Sequence[Window], at: datetime) -> datetime | None:
 
 def answer(windows: Sequence[Window], at: datetime) -> Answer:
     """Say whether changes are allowed at ``at`` (aware), why, and what comes next."""
-    at = _utc(at)
+    at = utc(at)
     if not windows:
         return Answer(open=True, reasons=("there are no windows: always open",))
     change = next_change(windows, at)
     inside = [w for w in windows if _inside(w, at)]
     if inside:
-        until = f"until {_stamp(change)}" if change is not None else "always"
+        until = f"until {stamp(change)}" if change is not None else "always"
         return Answer(open=True, reasons=tuple(f"inside {w}, {until}" for w in inside), next_close=change)
-    when = f"opens {_stamp(change)}" if change is not None else "never opens"
+    when = f"opens {stamp(change)}" if change is not None else "never opens"
     return Answer(open=False, reasons=(*(f"outside {w}" for w in windows), when), next_open=change)
 
 
-def _stamp(at: datetime) -> str:
+def stamp(at: datetime) -> str:
+    """Write a moment for people."""
     return at.strftime("%a %Y-%m-%d %H:%M UTC")
 
 
-def _utc(at: datetime) -> datetime:
+def utc(at: datetime) -> datetime:
+    """Return the moment in UTC; refuse one without a zone."""
     if at.tzinfo is None:
         raise ValueError("a time without a zone says nothing about a window; pass an aware datetime")
     return at.astimezone(UTC)
@@ -125,7 +127,7 @@ def _utc(at: datetime) -> datetime:
 def _merged(windows: Sequence[Window], at: datetime) -> list[_Stretch]:
     """Return the stretches around and after ``at``, in order, touching and overlapping ones joined."""
     merged: list[_Stretch] = []
-    for stretch in sorted(s for w in windows for s in _stretches(w, at)):
+    for stretch in sorted(s for w in windows for s in stretches(w, at, at + timedelta(days=HORIZON - 1))):
         if merged and stretch.start <= merged[-1].end:
             merged[-1] = _Stretch(merged[-1].start, max(merged[-1].end, stretch.end))
         else:
@@ -143,11 +145,11 @@ def _inside(window: Window, at: datetime) -> bool:
     return window.from_ <= clock < window.to and DAYS[wall.weekday()] in window.days
 
 
-def _stretches(window: Window, at: datetime) -> Iterator[_Stretch]:
-    """Yield when the window is open, from two days before ``at`` to ``HORIZON`` days after it."""
+def stretches(window: Window, since: datetime, until: datetime) -> Iterator[_Stretch]:
+    """Yield when the window is open, from two days before ``since`` to a day after ``until`` (aware)."""
     zone = ZoneInfo(window.zone)
-    first = at.astimezone(zone).date() - timedelta(days=2)
-    for offset in range(HORIZON + 3):
+    first = since.astimezone(zone).date() - timedelta(days=2)
+    for offset in range((until - since).days + 4):
         day = first + timedelta(days=offset)
         if DAYS[day.weekday()] in window.days:
             overnight = window.to == "24:00" or window._past_midnight

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from relman_plugins import settings
-from relman_plugins.calendars.weekly import Window, answer
+from relman_plugins.calendars.gate import Gate
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.errors import Refused
@@ -18,7 +18,7 @@ from relman_plugins.steps.renewing import RenewingOperator
 from relman_plugins.steps.run import StepRun
 from relman_plugins.strategies.api import promoted, same_revision
 from relman_plugins.triggers.base import deferral
-from relman_plugins.triggers.waits import LockTrigger, WindowTrigger
+from relman_plugins.triggers.waits import LockTrigger, WindowTrigger, gate_args
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import Lock
@@ -82,12 +82,13 @@ class ChangingOperator(RenewingOperator):
             if gate.kind is not StepKind.WINDOW:
                 continue
             now = datetime.now(UTC)
-            if not answer([Window.model_validate(w) for w in gate.args["windows"]], now).open:
+            if not Gate.of(gate.args).answer(now, run.started_by).open:
                 self.log.info("the release window closed before the first change; waiting for the next one")
                 self.defer(
                     trigger=WindowTrigger(
                         release_id=run.release_id,
-                        windows=gate.args["windows"],
+                        gate=gate_args(gate.args),
+                        started_by=run.started_by,
                         expires_at=(now + timedelta(seconds=gate.args["timeout_s"])).isoformat(),
                         since=now.isoformat(),
                         **deferral(settings.minimum_deferral()),

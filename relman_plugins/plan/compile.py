@@ -11,7 +11,7 @@ from typing import Any
 from relman_plugins.domain.parity import Area
 from relman_plugins.domain.risk import RiskPolicy
 from relman_plugins.errors import PlanError
-from relman_plugins.plan import approvals, changes, glass, graph, routes, suite_reports, tickets
+from relman_plugins.plan import approvals, calendars, changes, glass, graph, routes, suite_reports, tickets
 from relman_plugins.plan.model import (
     AnalysisPlan,
     EnvironmentPlan,
@@ -106,9 +106,11 @@ def _rolls_back(documents: Documents, stage: Stage, env: Environment) -> bool:
 
 def _gates(documents: Documents, stage: Stage, env: Environment, step: changes.Maker) -> tuple[Step, ...]:
     steps = list(approvals.steps(documents, stage, env, step))
-    if env.windows:
-        windows = [w.model_dump(mode="json", by_alias=True) for w in env.windows]
-        steps.append(step("window", StepKind.WINDOW, windows=windows, timeout_s=env.window_timeout.seconds))
+    windows = [w.model_dump(mode="json", by_alias=True) for w in env.windows]
+    more = calendars.args(documents, stage, env)
+    if windows or more:
+        timeout_s = env.window_timeout.seconds
+        steps.append(step("window", StepKind.WINDOW, windows=windows, timeout_s=timeout_s, **more))
     return tuple(steps)
 
 

@@ -209,6 +209,8 @@ def _readable(step: Step) -> dict[str, Any]:
         args["items"] = [i["item"] for i in args["items"]]
     if "windows" in args:
         args["windows"] = [words.window(w) for w in args["windows"]]
+    if "calendars" in args:
+        args["calendars"] = [words.calendar(c) for c in args["calendars"]]
     return args
 
 

@@ -48,6 +48,23 @@ def window(value: dict[str, Any]) -> str:
     return f"{_days(value['days'])} {value['from']}-{value['to']} {value['zone']}"
 
 
+def calendar(value: dict[str, Any]) -> str:
+    """Write one calendar with what applies of it: ``calendar company (only office hours; not year end)``."""
+    said = []
+    for effect, word in (("allow", "only"), ("deny", "not")):
+        names = [_timed(w) for w in value["windows"] if w["effect"] == effect]
+        said += [f"{word} {', '.join(names)}"] if names else []
+    return f"calendar {value['name']} ({'; '.join(said)})"
+
+
+def _timed(value: dict[str, Any]) -> str:
+    who = {"person": "started by a person", "schedule": "started by a schedule"}.get(
+        value.get("started_by") or ""
+    )
+    about = [*([" and ".join(value["actions"])] if value.get("actions") else []), *([who] if who else [])]
+    return str(value["name"]) + (f" [{', '.join(about)}]" if about else "")
+
+
 def answerers(step: Step) -> str:
     """Say who may answer: ``1 of release-managers (alice, bob)``."""
     rules = step.args.get("rules") or ()
@@ -247,7 +264,8 @@ def _approval(shape: Shape, step: Step) -> str:
 
 def _window(shape: Shape, step: Step) -> str:
     hours = " or ".join(window(w) for w in step.args["windows"])
-    return f"waits for {hours}, at most {duration(step.args['timeout_s'])}"
+    parts = [*([hours] if hours else []), *map(calendar, step.args.get("calendars") or ())]
+    return f"waits for {' and for '.join(parts)}, at most {duration(step.args['timeout_s'])}"
 
 
 def _monitor(shape: Shape, step: Step) -> str:

@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from relman_plugins import settings
-from relman_plugins.calendars.weekly import Window, answer
+from relman_plugins.calendars.gate import Gate
 from relman_plugins.domain.event import Kind
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.run import StepRun
 from relman_plugins.triggers.base import deferral
-from relman_plugins.triggers.waits import WindowTrigger
+from relman_plugins.triggers.waits import WindowTrigger, gate_args
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
 class WindowSensor(ReleaseStepOperator):
-    """Wait until the environment's release window is open: deferred to the exact opening, no polling.
+    """Wait until the environment's windows and calendars are open: deferred to the exact opening, no polling.
 
     An emergency release does not wait; that it is one stands in what its approvers approve. The first step
     that changes the environment looks at the window again, at the moment it acts. A release that was held
@@ -30,9 +30,8 @@ class WindowSensor(ReleaseStepOperator):
     def act(self, context: Context, run: StepRun) -> str:
         """Return at once in an open window, wait for its opening otherwise."""
         args = run.step.args
-        windows = [Window.model_validate(w) for w in args["windows"]]
         now = datetime.now(UTC)
-        said = answer(windows, now)
+        said = Gate.of(args).answer(now, run.started_by)
         if run.plan.options.emergency and not said.open:
             return f"emergency: not waiting for the window ({'; '.join(said.reasons)})"
         waits = run.mine(Kind.WINDOW_WAITED)
@@ -47,7 +46,8 @@ class WindowSensor(ReleaseStepOperator):
         return self.defer(
             trigger=WindowTrigger(
                 release_id=run.release_id,
-                windows=args["windows"],
+                gate=gate_args(args),
+                started_by=run.started_by,
                 expires_at=until.isoformat(),
                 since=since.isoformat(),
                 **deferral(settings.minimum_deferral()),

@@ -61,10 +61,16 @@ class Bundle:
     people: Document | None = None
     policies: dict[str, Document] = field(default_factory=dict)
     """What the pipeline extends; the pipeline has what they give already."""
+    calendars: dict[str, Document] = field(default_factory=dict)
+    """What environments and stages name."""
+    events: dict[str, str] = field(default_factory=dict)
+    """Text of the iCalendar files that calendars name, by path relative to the folder of the pipelines."""
     incomplete: bool = False
     """Whether a policy could not be used, so that what it gives may be missing."""
     unreadable: frozenset[str] = frozenset()
-    """Documents that exist and were reported already: ``people.yaml``, or names of environments."""
+    """Documents that exist and were reported already: ``people.yaml``, names of environments, or
+    ``calendars/<name>``.
+    """
 
     def stages(self) -> Sequence[tuple[Path_, Node]]:
         """Return the stages that are mappings."""
@@ -73,6 +79,14 @@ class Bundle:
     @cached_property
     def _stages(self) -> tuple[tuple[Path_, Node], ...]:
         return tuple((p, n) for p, n in entries(self.pipeline, "stages") if isinstance(n.value, dict))
+
+    def calendar_lists(self) -> Iterator[tuple[Document, Path_, list[tuple[Path_, Node]]]]:
+        """Yield where calendars are named, and the names, with their places."""
+        places: list[tuple[Document, Path_]] = [(d, ("calendars",)) for d in self.environments.values()]
+        places += [(self.pipeline, (*path, "calendars")) for path, _ in self.stages()]
+        for document, place in places:
+            if names := [(p, n) for p, n in entries(document, *place) if is_name(n.value)]:
+                yield document, place, names
 
     def checklists(self) -> Iterator[tuple[Path_, Node]]:
         """Yield the suites that people go through by hand."""

@@ -9,13 +9,14 @@ from typing import Any, TypeVar, cast
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.spec.bundle import Bundle, is_name, text_at
+from relman_plugins.spec.calendars import read_calendars
 from relman_plugins.spec.diagnostic import Diagnostic, arrange
 from relman_plugins.spec.merge import merged
-from relman_plugins.spec.models import Documents, Environment, People, ReleasePipeline
+from relman_plugins.spec.models import Calendar, Documents, Environment, People, ReleasePipeline
 from relman_plugins.spec.models.base import SpecModel
 from relman_plugins.spec.policies import Policies
 from relman_plugins.spec.position import Document
-from relman_plugins.spec.rules import check
+from relman_plugins.spec.rules import TIMES, check
 from relman_plugins.spec.rules.references import FILES
 from relman_plugins.spec.shape import OTHER_KIND, header, validated
 from relman_plugins.spec.source import read
@@ -134,6 +135,7 @@ class _Models:
 
     environments: dict[str, Environment] = field(default_factory=dict)
     people: People | None = None
+    calendars: dict[str, Calendar] = field(default_factory=dict)
 
 
 def load_pipeline(path: Path, shared: Shared | None = None, folder: Path | None = None) -> Loaded:
@@ -170,6 +172,8 @@ def load_pipeline(path: Path, shared: Shared | None = None, folder: Path | None 
         pipeline=pipeline,
         environments=models.environments,
         people=models.people,
+        calendars=models.calendars,
+        events=bundle.events,
         digest=digest_of(content),
         content=content,
         texts=loading.texts,
@@ -197,6 +201,7 @@ def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tu
             environments[name] = document
         if model is not None:
             models.environments[name] = model
+    calendars, models.calendars, events = read_calendars(bundle, loading, unreadable)
     people = None
     named = any(True for _ in itertools.chain(bundle.asked(), bundle.people_asked(), bundle.groups_told()))
     path = loading.shared.present(loading.folder, PEOPLE) if named else None
@@ -206,6 +211,8 @@ def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tu
     return replace(
         bundle,
         people=people,
+        calendars=calendars,
+        events=events,
         policies=policies.documents,
         incomplete=not policies.complete,
         unreadable=frozenset(unreadable),
@@ -213,11 +220,15 @@ def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tu
 
 
 def _content(bundle: Bundle) -> dict[str, Any]:
-    return {
+    parts: dict[str, Any] = {
         "pipeline": bundle.pipeline.root.value,
         "environments": {name: d.root.value for name, d in bundle.environments.items()},
         "people": _named_people(bundle),
     }
+    if bundle.calendars:
+        parts["calendars"] = {name: d.root.value for name, d in bundle.calendars.items()}
+        parts["events"] = bundle.events
+    return parts
 
 
 def _named_people(bundle: Bundle) -> dict[str, Any] | None:
@@ -231,3 +242,34 @@ def _named_people(bundle: Bundle) -> dict[str, Any] | None:
     used = {member for members in groups.values() for member in members}
     used |= {person for _, _, person in bundle.people_asked()}
     return {"groups": groups, "people": {k: v for k, v in value["people"].items() if k in used}}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An environment and its calendars."""
+
+    environment: Environment | None
+    """None when there is at least one error."""
+    calendars: dict[str, Calendar]
+    events: dict[str, str]
+    """Text of the iCalendar files that the calendars name."""
+    diagnostics: tuple[Diagnostic, ...]
+    sources: dict[str, str]
+
+
+def load_environment(folder: Path, name: str) -> Place:
+    """Read one environment with the calendars it names, without any pipeline, and check their times.
+
+    Never raises for what the files contain, as :func:`load_pipeline` does not.
+    """
+    loading = _Loading(folder, Shared())
+    document, environment = loading.document(folder / ENVIRONMENTS / f"{name}.yaml", Environment)
+    if document is None:
+        return Place(None, {}, {}, arrange(loading.found), loading.sources)
+    unreadable: set[str] = set()
+    bundle = Bundle(folder, document, {name: document})
+    documents, models, events = read_calendars(bundle, loading, unreadable)
+    bundle = replace(bundle, calendars=documents, events=events, unreadable=frozenset(unreadable))
+    found = arrange([*loading.found, *(d for rule in TIMES for d in rule(bundle))])
+    right = environment if not any(d.is_error for d in found) else None
+    return Place(right, models, events, found, loading.sources)

@@ -3,7 +3,7 @@
 Works on values with their places, before any model is made: what a policy gives keeps its place in the
 policy's file, and every rule and message applies to it as if the pipeline said it. Of two that say the same
 thing differently the nearer one counts as a whole: the pipeline, then its policies from the last one named to
-the first, each before those it extends. Only gates and routes add up.
+the first, each before those it extends. Only gates, calendars and routes add up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import replace
 from relman_plugins.spec.models.reports import FORMATS
 from relman_plugins.spec.position import Document, Node, Span
 
-GATES = "gates"
+ADDED = ("gates", "calendars")
+"""Lists of a stage that add up."""
 ROUTES = "routes"
 FOLLOW_UPS = "follow_ups"
 ASSESS = "assess"
@@ -57,22 +58,29 @@ def _stage_layers(policies: Sequence[Node], stage: Node, last: bool) -> Iterator
 
 def _stage(stage: Node, layers: Sequence[Node]) -> Node:
     given = [(layer, key) for layer in layers for key in layer.children]
-    stage = _defaults(stage, [(layer, str(key)) for layer, key in given if key != GATES])
-    lists = [(layer.children[GATES], layer.keys[GATES]) for layer, key in given if key == GATES]
-    own = stage.children.get(GATES)
+    stage = _defaults(stage, [(layer, str(key)) for layer, key in given if key not in ADDED])
+    for key in ADDED:
+        stage = _added(stage, layers, key)
+    return stage
+
+
+def _added(stage: Node, layers: Sequence[Node], key: str) -> Node:
+    """Put what the layers list before what the stage lists, each once."""
+    lists = [(layer.children[key], layer.keys[key]) for layer in layers if key in layer.children]
+    own = stage.children.get(key)
     if not lists or (own is not None and not isinstance(own.value, list)):
         return stage
     if own is not None:
-        lists.append((own, stage.keys[GATES]))
-    gates: list[Node] = []
-    for gate in (gate for node, _ in lists for gate in node.children.values()):
-        same = next((n for n, other in enumerate(gates) if other.value == gate.value), None)
+        lists.append((own, stage.keys[key]))
+    items: list[Node] = []
+    for item in (item for node, _ in lists for item in node.children.values()):
+        same = next((n for n, other in enumerate(items) if other.value == item.value), None)
         if same is None:
-            gates.append(gate)
-        elif gate.file == stage.file:
-            gates[same] = gate  # what is wrong with it is best said where the reader looks
-    holder, key = lists[-1]
-    return _with(stage, GATES, _list(holder, gates), key)
+            items.append(item)
+        elif item.file == stage.file:
+            items[same] = item  # what is wrong with it is best said where the reader looks
+    holder, place = lists[-1]
+    return _with(stage, key, _list(holder, items), place)
 
 
 def _suites(root: Node, policies: Sequence[Node]) -> Node:

@@ -15,11 +15,11 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from relman_plugins.domain.base import Frozen
-from relman_plugins.spec.models import Environment, People, ReleasePipeline
+from relman_plugins.spec.models import Calendar, Environment, People, ReleasePipeline
 from relman_plugins.spec.models.base import API_VERSION, SpecModel
 from relman_plugins.spec.models.policy import Policy
 
-KINDS: tuple[type[SpecModel], ...] = (ReleasePipeline, Policy, Environment, People)
+KINDS: tuple[type[SpecModel], ...] = (ReleasePipeline, Policy, Environment, Calendar, People)
 
 
 def json_schema() -> dict[str, Any]:

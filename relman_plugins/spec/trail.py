@@ -31,6 +31,7 @@ _KINDS = {
     "Environment": "the environment",
     "People": "the people document",
     "Policy": "the policy",
+    "Calendar": "the calendar",
 }
 
 

@@ -9,6 +9,12 @@ from relman_plugins.domain.identity import NAME_PATTERN
 from relman_plugins.domain.parameter import PARAMETER_PATTERN
 from relman_plugins.spec.models.assess import PROJECT_PATTERN
 from relman_plugins.spec.models.base import CONNECTION_PATTERN, POOL_PATTERN, VARIABLE_PATTERN
+from relman_plugins.spec.models.calendar import (
+    COUNTRY_PATTERN,
+    ICS_PATTERN,
+    MOMENT_PATTERN,
+    SUBDIVISION_PATTERN,
+)
 from relman_plugins.spec.models.notify import CHANNEL_PATTERN, EMAIL_PATTERN, RECIPIENT_PATTERN
 from relman_plugins.spec.models.parity import KEY_PATTERN, URL_PATH_PATTERN
 from relman_plugins.spec.models.window import END_PATTERN, START_PATTERN
@@ -38,6 +44,10 @@ _PATTERNS = {
     URL_PATH_PATTERN: "must be a path that begins with a slash, without spaces",
     START_PATTERN: "must be a time of day from 00:00 to 23:59",
     END_PATTERN: "must be a time of day from 00:00 to 24:00",
+    MOMENT_PATTERN: "must be a day as in 2026-12-18, or a time as in 2026-12-18T18:00",
+    ICS_PATTERN: "must be the relative path of an .ics file inside calendars/",
+    COUNTRY_PATTERN: "must be two capital letters, such as DE",
+    SUBDIVISION_PATTERN: "must be capital letters and digits, such as BE, without the country",
     r"^[^\n\r]*$": "must be one line",
     r"^[^\x00]*$": "must not contain NUL",
     r"^([UW][A-Z0-9]{2,20})?$": "must be a Slack member id such as U01ALICE",

@@ -12,6 +12,7 @@ from relman_plugins.domain.state import Revision
 from relman_plugins.errors import Refused
 
 if TYPE_CHECKING:
+    from relman_plugins.calendars.model import StartedBy
     from relman_plugins.hooks.recorder import Recorder
     from relman_plugins.ledger.api import Ledger, ReleaseRecord
     from relman_plugins.plan.model import EnvironmentPlan, ReleasePlan, Shape, Step
@@ -54,6 +55,11 @@ class StepRun:
     def service(self) -> str:
         """Return the service that the release is of."""
         return self.shape.service
+
+    @property
+    def started_by(self) -> StartedBy:
+        """Return who started the release, as calendars tell it."""
+        return "person" if self.release.started_by.kind == "person" else "schedule"
 
     def events(self, *kinds: Kind) -> list[Event]:
         """Return the release's events of these kinds (all when none is named), oldest first."""

@@ -9,27 +9,35 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import telemetry
-from relman_plugins.calendars.weekly import Window, answer
+from relman_plugins.calendars.gate import Gate
 from relman_plugins.domain.event import Kind
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.triggers.base import ReleaseTrigger
 from relman_plugins.triggers.feed import ledger_feed
 
 if TYPE_CHECKING:
+    from relman_plugins.calendars.model import StartedBy
     from relman_plugins.ledger.api import Ledger
 
 LOCK_PAUSE_S = 15.0
 LONGEST_SLEEP_S = 3600.0
 
 
+def gate_args(args: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a window gate's arguments decides when it is open."""
+    return {key: args[key] for key in Gate.model_fields if key in args}
+
+
 class WindowTrigger(ReleaseTrigger):
-    """Wait until one of a gate's windows opens; no polling: it sleeps to the exact opening.
+    """Wait until a gate's windows and calendars are open; no polling: it sleeps to the exact opening.
 
     The event is ``{"state": "open" | "held" | "resumed" | "expired" | "aborted"}``. An abort is seen at once.
     A release that is held at the end does not expire: its task waits for the end of the hold, then anew. Nor
     does one that was held for a part of the wait: its task waits anew from the resumption.
 
-    :param windows: weekly windows as in the plan.
+    :param gate: windows and calendars as in the plan.
+    :param started_by: ``person`` or ``schedule``: who started the release.
+        An older relman stored weekly windows only, as ``windows``.
     :param expires_at: when to give up, ISO 8601.
     :param since: when the patience began, ISO 8601; empty in what an older relman stored: then no hold that
         is over counts.
@@ -39,14 +47,17 @@ class WindowTrigger(ReleaseTrigger):
         self,
         *,
         release_id: str,
-        windows: list[dict[str, Any]],
         expires_at: str,
+        gate: dict[str, Any] | None = None,
+        started_by: StartedBy = "person",
         since: str = "",
         **kwargs: Any,
     ) -> None:
+        stored = {"windows": kwargs.pop("windows", [])}
         super().__init__(**kwargs)
         self.release_id = release_id
-        self.windows = windows
+        self.gate = gate or stored
+        self.started_by = started_by
         self.since = since
         self.expires_at = expires_at
 
@@ -54,7 +65,8 @@ class WindowTrigger(ReleaseTrigger):
         """Return what is waited for."""
         return {
             "release_id": self.release_id,
-            "windows": self.windows,
+            "gate": self.gate,
+            "started_by": self.started_by,
             "expires_at": self.expires_at,
             "since": self.since,
         }
@@ -67,12 +79,12 @@ class WindowTrigger(ReleaseTrigger):
         yield await self.event({"state": state})
 
     async def _opening(self) -> str:
-        windows = [Window.model_validate(w) for w in self.windows]
+        gate = Gate.of(self.gate)
         expires_at = datetime.fromisoformat(self.expires_at)
         feed = await ledger_feed()
         while True:
             now = datetime.now(UTC)
-            said = answer(windows, now)
+            said = gate.answer(now, self.started_by)
             if said.open:
                 return "open"
             if now >= expires_at:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +39,21 @@ def relman(*args: object, **extra: str) -> subprocess.CompletedProcess[str]:
     )
     assert "Traceback" not in done.stderr + done.stdout, done.stderr
     return done
+
+
+def here(*args: object) -> subprocess.CompletedProcess[str]:
+    """Run ``relman ARGS`` in this process: a second faster, for commands that read files and nothing else."""
+    from relman_plugins.cli.main import main
+
+    out, err, line = io.StringIO(), io.StringIO(), ["relman", *map(str, args)]
+    code = 0
+    with redirect_stdout(out), redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", line)
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return subprocess.CompletedProcess(line, code, out.getvalue(), err.getvalue())
 
 
 def as_user(server: Any, user: str) -> dict[str, str]:

@@ -11,8 +11,9 @@ examples, with the specs that stand before them on the page.
   ``played``: somebody plays the scheduler. ``shipped``: the release has ended well, and brought a version.
 - ``<!-- run postgres -->``: with a PostgreSQL database where the page has ``database.example``.
 
-YAML has a mark too: ``<!-- spec -->`` for a pipeline, ``<!-- spec environment -->`` (or ``people``, or
-``policy``) for those that ``release_specs/checkout.yaml`` then refers to, and for what must fit into it:
+YAML has a mark too: ``<!-- spec -->`` for a pipeline, ``<!-- spec environment -->`` (or ``people``,
+``policy`` or ``calendar``; ``environment kept`` for one that later commands find) for those that
+``release_specs/checkout.yaml`` then refers to, and for what must fit into it:
 ``<!-- spec part -->`` (keys of a pipeline), ``<!-- spec stage -->`` (of a stage).
 
 ``NOT_RUN`` are the lines that no test runs, and why.
@@ -103,6 +104,13 @@ def workplace(block: Block, folder: Path) -> Path:
             (folder / "release_specs" / f"{name_of(before)}.yaml").write_text(before.text)
         if before.line < block.line and before.mark == "spec people":
             (folder / "release_specs" / "people.yaml").write_text(before.text)
+        if before.line < block.line and before.mark == "spec calendar":
+            calendars = folder / "release_specs" / "calendars"
+            calendars.mkdir(exist_ok=True)
+            (calendars / f"{name_of(before)}.yaml").write_text(before.text)
+            shutil.copy(tree.ROOT / "examples/calendars/inventory.ics", calendars)
+        if before.line < block.line and before.mark == "spec environment kept":
+            (folder / "release_specs" / "environments" / f"{name_of(before)}.yaml").write_text(before.text)
     return folder
 
 

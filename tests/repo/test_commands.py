@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -130,6 +131,12 @@ def _written(block: markdown.Block, specs: Path) -> str:
         case "policy":
             (specs / "policies" / f"{markdown.name_of(block)}.yaml").write_text(block.text)
             base["extends"] = [markdown.name_of(block)]
+        case "calendar":
+            folder = specs / "calendars"
+            folder.mkdir(exist_ok=True)
+            (folder / f"{markdown.name_of(block)}.yaml").write_text(block.text)
+            shutil.copy(tree.ROOT / "examples/calendars/inventory.ics", folder)
+            base["stages"][-1]["calendars"] = [markdown.name_of(block)]
         case "part":
             base |= part
         case "stage":

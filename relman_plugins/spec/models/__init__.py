@@ -10,6 +10,7 @@ from relman_plugins.spec.models.assess import Assess
 from relman_plugins.spec.models.base import Metadata, SpecModel
 from relman_plugins.spec.models.blue_green import BlueGreen
 from relman_plugins.spec.models.break_glass import BreakGlass
+from relman_plugins.spec.models.calendar import Calendar, CalendarWindow
 from relman_plugins.spec.models.checklist import Checklist, ChecklistItem
 from relman_plugins.spec.models.documents import Documents
 from relman_plugins.spec.models.duration import Duration
@@ -41,6 +42,8 @@ __all__ = [
     "Assess",
     "BlueGreen",
     "BreakGlass",
+    "Calendar",
+    "CalendarWindow",
     "Canary",
     "ChangeTicketGate",
     "Checklist",

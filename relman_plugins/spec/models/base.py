@@ -74,6 +74,8 @@ class Metadata(SpecModel):
     """The team that answers for it; becomes the owner of the DAG."""
     description: Text = ""
     """What it is, for people."""
+    labels: Annotated[dict[Name, Line], Field(max_length=20)] = Field(default_factory=dict)
+    """What calendars can tell pipelines apart by, such as `tier: critical`."""
 
 
 def without_nones(model: SpecModel) -> dict[str, Any]:

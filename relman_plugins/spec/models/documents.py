@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from relman_plugins.spec.models.base import SpecModel
+from relman_plugins.spec.models.calendar import Calendar
 from relman_plugins.spec.models.environment import Environment
 from relman_plugins.spec.models.people import People
 from relman_plugins.spec.models.pipeline import ReleasePipeline
@@ -20,6 +21,10 @@ class Documents(SpecModel):
     """The environments of the stages, by name."""
     people: People | None = None
     """Read only when a gate names a group."""
+    calendars: dict[str, Calendar] = Field(default_factory=dict)
+    """What environments and stages name, by name."""
+    events: dict[str, str] = Field(default_factory=dict)
+    """Text of the iCalendar files that calendars name, by path relative to the pipeline's folder."""
     digest: str
     """``sha256:<hex>`` of the canonical JSON of what the pipeline names.
 

@@ -61,8 +61,10 @@ class Environment(SpecModel):
     """Who may skip the rules here that say `waivable: true`, in an emergency; without it nobody may."""
     windows: Annotated[tuple[Window, ...], Field(max_length=50)] = ()
     """When changes are allowed; without any, always."""
+    calendars: Annotated[tuple[Name, ...], Field(max_length=10)] = ()
+    """Calendars, from `calendars/`, that must all be open for a change, beside `windows`."""
     window_timeout: Duration = Duration(7 * 86_400)
-    """How long a release waits for a window."""
+    """How long a release waits for a window, or for its calendars to open."""
     notify: Notify | None = None
     """Who else is told of what happens here, whatever the pipeline says."""
     slack_votes: Literal["allowed", "link"] = "allowed"

@@ -112,6 +112,8 @@ class Stage(SpecModel):
     """Comparing this environment with one that the release has been through, before anything else here."""
     gates: Annotated[tuple[Gate, ...], Field(max_length=10)] = ()
     """What must hold before anything changes here, on top of the environment's own gates."""
+    calendars: Annotated[tuple[Name, ...], Field(max_length=10)] = ()
+    """Calendars that must be open too before anything changes here, on top of the environment's own."""
     strategy: Strategy = Field(default=Recreate(), json_schema_extra={"default": "recreate"})
     """How traffic moves: `recreate` (all at once), `rolling`, `blue_green` or `canary`."""
     monitor: Monitor | None = None

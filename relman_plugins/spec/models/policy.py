@@ -27,6 +27,8 @@ class StagePolicy(SpecModel):
 
     gates: Annotated[tuple[Gate, ...], Field(max_length=10)] = ()
     """What must hold before anything changes here. Added to the stage's own gates, never removable."""
+    calendars: Annotated[tuple[Name, ...], Field(max_length=10)] = ()
+    """Calendars that must be open before anything changes here. Added to the stage's own, never removable."""
     parity: Parity | None = None
     """Comparing environments before a stage, unless the stage has a `parity` of its own."""
     strategy: Strategy = Field(default=Recreate(), json_schema_extra={"default": "recreate"})

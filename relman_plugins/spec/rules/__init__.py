@@ -29,6 +29,7 @@ from relman_plugins.spec.rules import (
     safety,
     suites,
     traffic,
+    windows,
 )
 
 ALONE = (names.file_names, safety.secrets, safety.lifetimes, safety.pools, *calendars.RULES)
@@ -42,6 +43,7 @@ RULES = (
     *safety.RULES,
     *suites.RULES,
     *calendars.RULES,
+    *windows.RULES,
     *gates.RULES,
     *approvals.RULES,
     *parameters.RULES,
@@ -54,6 +56,9 @@ RULES = (
     *conditions.RULES,
 )
 
+
+TIMES = (*calendars.RULES, *windows.RULES)
+"""Rules about when changes are allowed: all that an environment without a pipeline is held against."""
 
 MOST_ERRORS = 100
 """Errors after which a rule stops: nobody reads more at once, and a file could keep it busy for minutes."""

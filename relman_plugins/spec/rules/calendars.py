@@ -20,14 +20,28 @@ def zones(bundle: Bundle) -> Iterator[Diagnostic]:
     """Time zones are IANA names."""
     places: list[tuple[Document, Path_]] = [(bundle.pipeline, ("schedule", "zone"))]
     places += [(d, (*p, "zone")) for d in bundle.environments.values() for p, _ in entries(d, "windows")]
+    for calendar in bundle.calendars.values():
+        places += [
+            (calendar, ("zone",)),
+            *((calendar, (*p, "zone")) for p, _ in entries(calendar, "windows")),
+        ]
     for document, path in places:
         zone = text_at(document.root, *path)
-        if zone and not _exists(zone):
+        if zone and not is_zone(zone):
             message = f"unknown time zone {quoted(zone)} in {holder(document, path[:-1])}"
             yield finding(document, path, "RM401", message, hint=_nearest(zone))
 
 
-def _exists(zone: str) -> bool:
+def _weekly(bundle: Bundle) -> Iterator[tuple[Document, Path_]]:
+    """Yield where weekly times stand: in environments and in calendars."""
+    for document in bundle.environments.values():
+        yield from ((document, path) for path, _ in entries(document, "windows"))
+    for document in bundle.calendars.values():
+        yield from ((document, (*path, "weekly")) for path, _ in entries(document, "windows"))
+
+
+def is_zone(zone: str) -> bool:
+    """Say whether there is an IANA time zone of that name."""
     if zone == "localtime":
         return False
     try:
@@ -48,21 +62,18 @@ def _nearest(zone: str) -> str:
 
 def empty(bundle: Bundle) -> Iterator[Diagnostic]:
     """A window is open for some time."""
-    for document in bundle.environments.values():
-        for path, window in entries(document, "windows"):
-            start, end = text_at(window, "from"), text_at(window, "to")
-            if start is not None and start == end:
-                message = f"{holder(document, path)} opens and closes at {quoted(start)}: it is never open"
-                hint = 'a whole day is from: "00:00", to: "24:00"'
-                yield finding(document, (*path, "to"), "RM402", message, hint=hint)
+    for document, path in _weekly(bundle):
+        start, end = text_at(document.root, *path, "from"), text_at(document.root, *path, "to")
+        if start is not None and start == end:
+            message = f"{holder(document, path)} opens and closes at {quoted(start)}: it is never open"
+            hint = 'a whole day is from: "00:00", to: "24:00"'
+            yield finding(document, (*path, "to"), "RM402", message, hint=hint)
 
 
 def repeated(bundle: Bundle) -> Iterator[Diagnostic]:
     """A day is named once."""
-    holders = [(bundle.pipeline, ("schedule",))]
-    places: list[tuple[Document, Path_]] = [*holders]
-    places += [(d, p) for d in bundle.environments.values() for p, _ in entries(d, "windows")]
-    for document, path in places:
+    holders: list[tuple[Document, Path_]] = [(bundle.pipeline, ("schedule",))]
+    for document, path in (*holders, *_weekly(bundle)):
         seen: set[str] = set()
         for place, day in entries(document, *path, "days"):
             if isinstance(day.value, str) and day.value in seen:
@@ -81,9 +92,11 @@ def patience(bundle: Bundle) -> Iterator[Diagnostic]:
         windows = [window for _, window in entries(document, "windows")]
         if text is None:
             continue
+        if not windows and "calendars" in document.root.children:
+            continue
         if not windows:
             message = "the environment has no windows to wait for"
-            hint = "add windows:, or remove window_timeout:"
+            hint = "add windows: or calendars:, or remove window_timeout:"
             yield finding(
                 document, ("window_timeout",), "RM404", message, key=True, hint=hint, severity="warning"
             )
