@@ -34,10 +34,19 @@ if TYPE_CHECKING:
 
 LOCK_TTL_S = 24 * 3600.0
 
-_CONVERTED = frozenset(
-    name.removeprefix("_convert_") for name in dir(BaseOperator) if name.startswith("_convert_")
-)
-"""Attributes whose values Airflow converts when they are set; setting ``_dag`` adds the task to it."""
+
+class _Converted:
+    """An attribute whose value Airflow converts when it is set, kept where Airflow keeps it."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._converter = name, f"_convert_{name}"
+        self._otherwise = getattr(BaseOperator, name, None)
+
+    def __get__(self, task: BaseOperator | None, owner: type) -> Any:
+        return self._otherwise if task is None else vars(task).get(self._name, self._otherwise)
+
+    def __set__(self, task: BaseOperator, value: Any) -> None:
+        vars(task)[self._name] = getattr(task, self._converter)(value)
 
 
 class StepFailed(RelmanError):
@@ -86,16 +95,9 @@ class ReleaseStepOperator(BaseOperator):
         object.__setattr__(self, "shape", shape)
         return (), kwargs
 
-    def __setattr__(self, key: str, value: Any) -> None:
-        """Set an attribute, without the search for a converter where Airflow has none for it.
-
-        Airflow's own way looks at each of the sixty attributes of a task for a converter of that name, and
-        for templates and mapped arguments, which steps don't have: a sixth of what a DAG costs to build.
-        """
-        if key in _CONVERTED:
-            super().__setattr__(key, value)
-        else:
-            object.__setattr__(self, key, value)
+    __setattr__ = object.__setattr__  # type: ignore[assignment]
+    """Airflow's own way looks at each of the sixty attributes of a task for a converter of that name, and for
+    templates and mapped arguments, which steps don't have: a fifth of what a DAG costs to build."""
 
     def execute(self, context: Context) -> Any:
         """Run the step; called again after a wait, a retry or a clear."""
@@ -306,3 +308,9 @@ class ReleaseStepOperator(BaseOperator):
                 raise
             look_before(self, run, run.shape.step(unlooked.gate))
             self._check(run, frozenset({unlooked.gate, *looked}))
+
+
+for _name in dir(BaseOperator):
+    if _name.startswith("_convert_"):
+        _attribute = _name.removeprefix("_convert_")
+        setattr(ReleaseStepOperator, _attribute, _Converted(_attribute))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -135,6 +137,17 @@ def test_a_connection_that_cannot_be_read_is_named_and_not_quoted(
     assert "hunter2" not in failed.data["message"]
 
 
+def test_what_airflow_converts_is_converted(world: World) -> None:
+    [task, *_] = build_dag(world.shape, {}).tasks
+    task.retries, task.retry_delay, task.max_retry_delay = "3", 90, 300.0
+    assert (task.retries, task.retry_delay) == (3, timedelta(seconds=90))
+    assert deepcopy(task).max_retry_delay == timedelta(seconds=300)
+    with pytest.raises(ValueError, match="can not be changed"):
+        task.dag = DAG("another", schedule=None)
+    with pytest.raises(ValueError, match="already a setup"):
+        task.is_teardown = True
+
+
 def test_attributes_are_set_as_airflow_sets_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def built() -> tuple[DAG, dict[str, dict[str, Any]]]:
         dag = build_dag(world.shape, {})
@@ -143,6 +156,8 @@ def test_attributes_are_set_as_airflow_sets_them(world: World, monkeypatch: pyte
 
     ours, mine = built()
     monkeypatch.delattr(ReleaseStepOperator, "__setattr__")
+    for name in [n for n, v in vars(ReleaseStepOperator).items() if type(v).__name__ == "_Converted"]:
+        monkeypatch.delattr(ReleaseStepOperator, name)
     theirs, expected = built()
     assert mine == expected
     assert DagSerialization.to_dict(ours) == DagSerialization.to_dict(theirs)
