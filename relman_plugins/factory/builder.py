@@ -10,7 +10,7 @@ from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, TaskGroup, Trig
 
 from relman_plugins.domain.identity import dag_id_of
 from relman_plugins.factory.catalog import OPERATORS, Catalog, operator_type
-from relman_plugins.factory.docs import dag_docs, stage_tooltip, tasks_docs
+from relman_plugins.factory.docs import Docs, documented, stage_tooltip
 from relman_plugins.factory.params import release_params
 from relman_plugins.plan import words
 from relman_plugins.plan.model import INVALID_TAG, Shape, Step, StepKind
@@ -22,9 +22,8 @@ read between its time and its run."""
 
 RETRIES = 3
 RETRY_DELAY = timedelta(seconds=3)
-_NEVER_RETRIED = (StepKind.SUITE,)
-"""How often tests run again is the spec's to say, also when they broke off with their worker. A build that
-a worker took along begins anew: the same output is the same artifact. A command's no is final everywhere."""
+_NEVER_RETRIED = (StepKind.BUILD, StepKind.SUITE)
+"""What runs the user's own code says no for a reason."""
 
 _POOLED = (
     StepKind.PROVISION,
@@ -57,7 +56,7 @@ def build_dag(
     texts: Mapping[str, str],
     *,
     catalog: Catalog = OPERATORS,
-    docs: str | None = None,
+    docs: Docs | None = None,
     in_flight_only: bool = False,
 ) -> DAG:
     """Build and validate the DAG of a pipeline.
@@ -66,13 +65,14 @@ def build_dag(
         shape: What the spec decides.
         texts: The spec's documents for the DAG's docs, by path.
         catalog: The operator of each kind of step.
-        docs: The DAG's docs, if they are there already.
+        docs: The docs, if they are there already.
         in_flight_only: The spec is broken or gone: the DAG is there for releases in flight, and starts none.
 
     Raises:
         ImportError: An operator of the catalogue cannot be imported.
         AirflowException: Airflow would refuse the DAG.
     """
+    docs = docs or documented(shape, texts)
     dag = DAG(
         dag_id_of(shape.pipeline),
         description=shape.description or None,
@@ -83,9 +83,9 @@ def build_dag(
         is_paused_upon_creation=False,
         default_args={"owner": shape.owner},
         tags=["relman", shape.owner[:100], *([INVALID_TAG] if in_flight_only else [])],
-        doc_md=dag_docs(shape, texts) if docs is None else docs,
+        doc_md=docs.dag,
     )
-    _connect(shape, _tasks(shape, dag, catalog))
+    _connect(shape, _tasks(shape, dag, catalog, docs.tasks))
     # Params that exist before the tasks are copied into each of them and validated there again.
     dag.params = release_params(shape)
     # Cycles are looked for by whoever takes the DAG; a plan has none.
@@ -93,12 +93,11 @@ def build_dag(
     return dag
 
 
-def _tasks(shape: Shape, dag: DAG, catalog: Catalog) -> dict[str, BaseOperator]:
+def _tasks(shape: Shape, dag: DAG, catalog: Catalog, docs: Mapping[str, str]) -> dict[str, BaseOperator]:
     groups = {
         name: TaskGroup(name, dag=dag, tooltip=stage_tooltip(shape, steps))
         for name, steps in words.stages(shape)
     }
-    docs = tasks_docs(shape)
     return {
         step.id: operator_type(catalog[step.kind])(
             task_id=words.short_id(step),

@@ -23,6 +23,7 @@ from typing import NamedTuple, Self
 import pydantic
 
 import relman_plugins
+from relman_plugins.factory.docs import Docs
 from relman_plugins.factory.kept import Kept
 from relman_plugins.plan.model import Shape
 from relman_plugins.spec.files import Unreadable, bytes_of, is_there
@@ -40,8 +41,7 @@ class Compiled(NamedTuple):
     """What a valid spec came to."""
 
     shape: Shape
-    docs: str
-    """The DAG's documentation."""
+    docs: Docs
     warnings: str
     """What was found and is no error, as people read it; empty for nothing."""
 
@@ -91,7 +91,9 @@ class Cache:
             return None
         if any(is_there(root / path, wanted) is not found for path, wanted, found in entry["files"]):
             return None
-        return Compiled(Shape.model_validate_json(shape), str(entry["docs"]), str(entry["warnings"]))
+        plan = Shape.model_validate_json(shape)
+        tasks = {step.id: str(entry["tasks"][step.id]) for step in plan.steps}
+        return Compiled(plan, Docs(str(entry["docs"]), tasks), str(entry["warnings"]))
 
     def keep(
         self, file: Path, compiled: Compiled, texts: Mapping[str, str], files: Mapping[str, str]
@@ -111,7 +113,8 @@ class Cache:
             "code": self._code,
             "documents": {name: self._digest_of(text) for name, text in texts.items()},
             "files": [[path, wanted, is_there(root / path, wanted)] for path, wanted in files.items()],
-            "docs": compiled.docs,
+            "docs": compiled.docs.dag,
+            "tasks": compiled.docs.tasks,
             "warnings": compiled.warnings,
         }
         rest = f"{json.dumps(entry)}\n{compiled.shape.model_dump_json()}".encode()

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from relman_plugins.plan import words
 from relman_plugins.plan.model import Shape, Step, StepKind
 from relman_plugins.plan.text import timing
 
 
-def dag_docs(shape: Shape, texts: Mapping[str, str]) -> str:
-    """Return the DAG's documentation: what it is, its steps by stage, its spec.
+class Docs(NamedTuple):
+    """The documentation of a DAG and its tasks."""
+
+    dag: str
+    """What it is, its steps by stage, its spec."""
+    tasks: dict[str, str]
+    """By step id: what each does, what holds it up, what it holds up."""
+
+
+def documented(shape: Shape, texts: Mapping[str, str]) -> Docs:
+    """Write the documentation of a pipeline.
 
     Args:
         shape: What the spec decides.
         texts: The spec's documents, by path relative to the spec folder.
     """
-    return "\n".join(_dag(shape, texts)) + "\n"
-
-
-def tasks_docs(shape: Shape) -> dict[str, str]:
-    """Return the tasks' documentation by step id: what each does, what holds it up, what it holds up."""
+    does = {step.id: words.describe(shape, step) for step in shape.steps}
     where = {e.name: _sentence(words.environment(shape, e.name)) for e in shape.environments}
-    return {step.id: _task(shape, step, where) for step in shape.steps}
+    return Docs(
+        "\n".join(_dag(shape, texts, does, where)) + "\n",
+        {step.id: _task(step, does[step.id], where) for step in shape.steps},
+    )
 
 
-def _task(shape: Shape, step: Step, where: Mapping[str, str]) -> str:
-    lines = [_sentence(words.describe(shape, step))]
+def _task(step: Step, does: str, where: Mapping[str, str]) -> str:
+    lines = [_sentence(does)]
     if step.environment:
         lines += ["", where[step.environment]]
     if step.gates:
@@ -46,7 +55,7 @@ def stage_tooltip(shape: Shape, steps: Iterable[Step]) -> str:
 
 def fenced(text: str, language: str = "") -> list[str]:
     """Return ``text`` as a code block that its own backticks cannot end."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2) if "```" in text else 2
     fence = "`" * (longest + 1)
     return [f"{fence}{language}", text.rstrip("\n"), fence]
 
@@ -54,7 +63,9 @@ def fenced(text: str, language: str = "") -> list[str]:
 _NEVER_BLOCKED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE, StepKind.FOLLOW_UP)
 
 
-def _dag(shape: Shape, texts: Mapping[str, str]) -> Iterator[str]:
+def _dag(
+    shape: Shape, texts: Mapping[str, str], does: Mapping[str, str], where: Mapping[str, str]
+) -> Iterator[str]:
     """Airflow shows this in a small window, without space between paragraphs and without Mermaid.
 
     Hence two columns, and no drawing: the page behind the window has Airflow's own graph.
@@ -68,10 +79,9 @@ def _dag(shape: Shape, texts: Mapping[str, str]) -> Iterator[str]:
     stage = None
     for step in shape.steps:
         if step.stage and step.stage != stage:
-            where = _sentence(words.environment(shape, str(step.environment)))
-            yield f"| **{step.stage}** | **{_cell(where)}** |"
+            yield f"| **{step.stage}** | **{_cell(where[str(step.environment)])}** |"
         stage = step.stage
-        yield f"| `{words.short_id(step)}` | {_cell(words.describe(shape, step))} |"
+        yield f"| `{words.short_id(step)}` | {_cell(does[step.id])} |"
     yield ""
     for label, sentence in timing(shape):
         yield f"- {_sentence(label).rstrip('.')}: {sentence}"

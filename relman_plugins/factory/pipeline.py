@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relman_plugins.errors import PlanError, SpecError
 from relman_plugins.factory.cache import Cache, Compiled
-from relman_plugins.factory.docs import dag_docs
+from relman_plugins.factory.docs import documented
 from relman_plugins.plan.compile import compile_shape
 from relman_plugins.spec.api import Loaded, Shared, load_pipeline
 from relman_plugins.spec.render import render_text
@@ -39,7 +39,7 @@ def compile_pipeline(file: Path, shared: Shared, cache: Cache) -> Compiled:
         raise SpecError(f"{file.name}: {error}") from error
     warnings = _rendered(loaded, file.parent.parent) if loaded.diagnostics else ""
     texts = loaded.documents.texts
-    compiled = Compiled(shape, dag_docs(shape, texts), warnings)
+    compiled = Compiled(shape, documented(shape, texts), warnings)
     cache.keep(file, compiled, texts, loaded.files)
     return compiled
 

@@ -99,7 +99,7 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
 
 
 def _rolls_back(documents: Documents, stage: Stage, env: Environment) -> bool:
-    last = stage == documents.pipeline.stages[-1]
+    last = stage is documents.pipeline.stages[-1]
     stepwise = not isinstance(stage.strategy, Recreate)
     return not env.ephemeral and (last or stepwise or stage.monitor is not None)
 

@@ -101,13 +101,13 @@ def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[
         early = first and not gates and not stage.parity
         provisioned = add(stage.provision, ("open",) if early else at, changes=True, gates=gates)
         at = (*at, *provisioned) if early else provisioned
-    leaves_last = () if stage.teardown else _leaving(stage)
+    leaves_last = () if stage.teardown else [s.id for s in _leaving(stage)]
     for step in stage.changes:
-        at = add(step, at, changes=True, gates=gates, unlocks=step in leaves_last)
+        at = add(step, at, changes=True, gates=gates, unlocks=step.id in leaves_last)
     changed = at
     for suite in stage.suites:
         at = () if at == changed else at
-        at = (*at, *add(suite, changed, unlocks=suite in leaves_last))
+        at = (*at, *add(suite, changed, unlocks=suite.id in leaves_last))
     if stage.monitor:
         promotes = bool(stage.monitor.args["promotes"])
         at = add(
@@ -115,12 +115,12 @@ def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[
             at,
             changes=promotes,
             gates=gates if promotes else (),
-            unlocks=stage.monitor in leaves_last,
+            unlocks=stage.monitor.id in leaves_last,
         )
     if stage.keep:
-        at = add(stage.keep, at, changes=True, gates=gates, unlocks=stage.keep in leaves_last)
+        at = add(stage.keep, at, changes=True, gates=gates, unlocks=stage.keep.id in leaves_last)
     if stage.soak:
-        at = add(stage.soak, at, unlocks=stage.soak in leaves_last)
+        at = add(stage.soak, at, unlocks=stage.soak.id in leaves_last)
     work = [s.id for s in steps if s.kind in _WORK]
     if stage.teardown:
         made = [stage.provision.id] if stage.provision else []

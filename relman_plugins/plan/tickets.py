@@ -77,11 +77,14 @@ def _fields(terms: JiraTicket) -> dict[str, Any]:
 
 def are_required(documents: Documents, stage: Stage, env: Environment) -> bool:
     """Say whether a release must be given a ticket when it starts: none that came before creates one."""
+    here = _gates(stage, env)
+    if not here:
+        return False
     before = documents.pipeline.stages[: documents.pipeline.stages.index(stage) + 1]
     environments = (documents.environments[one.environment] for one in before)
     asked = [g for one, e in zip(before, environments, strict=True) for g in _gates(one, e)]
     created = any(g.change_ticket != "required" and g.change_ticket.create for g in asked)
-    return any(g.change_ticket == "required" or not created for g in _gates(stage, env))
+    return any(g.change_ticket == "required" or not created for g in here)
 
 
 def _gates(stage: Stage, env: Environment) -> list[ChangeTicketGate]:

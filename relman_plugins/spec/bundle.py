@@ -24,14 +24,14 @@ def is_name(value: Any) -> bool:
 def entries(document: Document, *path: str | int) -> Iterator[tuple[Path_, Node]]:
     """Yield path and node of everything directly inside the mapping or list at ``path``."""
     holder = document.root.child(*path)
-    for key, node in (holder.children if holder is not None else {}).items():
-        yield (*path, key), node
+    return iter([((*path, key), node) for key, node in holder.children.items()] if holder is not None else ())
 
 
 def text_at(node: Node | None, *path: str | int) -> str | None:
     """Return the text at ``path``, or None when there is none or it is something else."""
-    found = node.child(*path) if node is not None else None
-    return found.value if found is not None and isinstance(found.value, str) else None
+    for part in path:
+        node = node.children.get(part) if node is not None else None
+    return node.value if node is not None and isinstance(node.value, str) else None
 
 
 def number_at(node: Node | None, *path: str | int) -> int | float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 LARGEST = 1_000_000
@@ -42,13 +43,7 @@ def bytes_of(path: Path, root: Path) -> bytes:
         Unreadable: It lies elsewhere, is no regular file, is too large, or can't be read.
     """
     try:
-        real = path.resolve(strict=True)
-        if not real.is_relative_to(root.resolve()):
-            raise Unreadable(
-                "RM008", "a symbolic link leads out of the folder of specs", "put the file itself there"
-            )
-        # Not blocking: opening a named pipe would otherwise wait for its writer.
-        with open(os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open(_opened(path, root), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise Unreadable("RM008", "not a regular file")
             raw = file.read(LARGEST + 1)
@@ -62,6 +57,21 @@ def bytes_of(path: Path, root: Path) -> bytes:
     if len(raw) > LARGEST:
         raise Unreadable("RM005", f"the file is larger than {LARGEST:,} bytes", "split the file")
     return raw
+
+
+def _opened(path: Path, root: Path) -> int:
+    # Not blocking: opening a named pipe would otherwise wait for its writer.
+    how = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    if path.parent == root:
+        # No link, so it is there: most files are, and resolving both paths takes longer than to read it.
+        with suppress(OSError):
+            return os.open(path, how | os.O_NOFOLLOW)
+    real = path.resolve(strict=True)
+    if not real.is_relative_to(root.resolve()):
+        raise Unreadable(
+            "RM008", "a symbolic link leads out of the folder of specs", "put the file itself there"
+        )
+    return os.open(real, how)
 
 
 def is_there(path: Path, wanted: str) -> bool:

@@ -32,7 +32,7 @@ from relman_plugins.spec.rules import (
     windows,
 )
 
-ALONE = (names.file_names, safety.secrets, safety.lifetimes, safety.pools, *calendars.RULES)
+ALONE = frozenset((names.file_names, safety.secrets, safety.lifetimes, safety.pools, *calendars.RULES))
 """Rules that look at one document at a time: what they said of an environment they would say again."""
 
 RULES = (
@@ -76,23 +76,15 @@ def check(bundle: Bundle, clean: set[str]) -> Iterator[Diagnostic]:
     wrong: set[str] = set()
     reached = True
     for rule in RULES:
-        found = rule(alone if rule in ALONE else bundle)
         errors = 0
-        # Of secrets all are wanted: a line is shown unless it is known to hold one.
-        for diagnostic in found if rule in safety.RULES else _first(found):
+        for diagnostic in rule(alone if rule in ALONE else bundle):
             wrong.add(diagnostic.path)
             errors += diagnostic.is_error
             yield diagnostic
+            # Of secrets all are wanted: a line is shown unless it is known to hold one.
+            if errors == MOST_ERRORS and rule not in safety.RULES:
+                break
         reached = reached and errors < MOST_ERRORS
     if reached:
         # A rule that stopped early has not looked at every environment.
         clean |= {d.path for d in unknown.values()} - wrong
-
-
-def _first(found: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
-    errors = 0
-    for diagnostic in found:
-        yield diagnostic
-        errors += diagnostic.is_error
-        if errors == MOST_ERRORS:
-            return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Annotated, NamedTuple
 
@@ -91,10 +90,10 @@ def together(bundle: Bundle) -> Iterator[Diagnostic]:
 def twice(bundle: Bundle) -> Iterator[Diagnostic]:
     """Two rules of a gate differ: the same one twice is a quorum."""
     for gate in _gates(bundle):
-        seen: list[str] = []
+        seen: list[dict[str, object]] = []
         for path, rule in gate.rules:
             value = rule.value if isinstance(rule.value, dict) else {}
-            said = json.dumps({k: v for k, v in value.items() if k != "quorum"}, sort_keys=True, default=str)
+            said = {k: v for k, v in value.items() if k != "quorum"}
             if said in seen and "approval" in value:
                 message = f"{holder(gate.document, path)} says the same as rule {seen.index(said) + 1}"
                 hint = "write one rule with the sum of both quorums"

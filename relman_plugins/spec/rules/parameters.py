@@ -29,20 +29,26 @@ def values(bundle: Bundle) -> Iterator[Diagnostic]:
             field = ParameterField.model_validate(node.value)
         except ValueError:
             continue
-        where, numeric = holder(bundle.pipeline, path), field.type in ("integer", "number")
+        numeric = field.type in ("integer", "number")
         wrong = ["enum"] if field.enum and field.type != "string" else []
         wrong += [key for key in ("min", "max") if getattr(field, key) is not None and not numeric]
         for key in wrong:
-            message = f'"{key}" says nothing about {where}, whose type is "{field.type}"'
+            message = (
+                f'"{key}" says nothing about {holder(bundle.pipeline, path)}, whose type is "{field.type}"'
+            )
             yield finding(bundle.pipeline, (*path, key), "RM602", message, key=True, hint=f"remove {key}:")
         if field.min is not None and field.max is not None and field.min > field.max:
+            where = holder(bundle.pipeline, path)
             message = f"no value fits {where}: min {field.min:g} is above max {field.max:g}"
             yield finding(bundle.pipeline, (*path, "min"), "RM602", message)
-        elif not wrong and field.default is not None and not looks_secret("", field.default):
+        elif not wrong and field.default is not None:
             parameter = field.called(str(path[-1]))
             try:
                 parameter.taken(field.default)
             except ValueError:
+                if looks_secret("", field.default):
+                    continue  # said already, and no message may quote it
+                where = holder(bundle.pipeline, path)
                 message = f"the default {quoted(field.default)} of {where} is not {parameter.takes()}"
                 yield finding(bundle.pipeline, (*path, "default"), "RM602", message)
 

@@ -92,16 +92,11 @@ def watching(bundle: Bundle) -> Iterator[Diagnostic]:
 def tolerance(bundle: Bundle) -> Iterator[Diagnostic]:
     """An analysis can fail: it tolerates fewer failures than a stage takes looks."""
     for path, stage in bundle.stages():
-        length, interval = _seconds(stage, "for"), _seconds(stage, "interval")
-        looks = {kind: number_at(stage, "strategy", kind, "count") for kind in LOOKS}
-        taken: dict[tuple[str, ...], int | float] = {
-            **{("strategy", k): LOOKS[k] if given is None else given for k, given in looks.items()},
-            ("monitor",): (length or 0) // (interval or MONITOR_INTERVAL.seconds),
-        }
-        for inner, count in taken.items():
+        for inner in (*(("strategy", kind) for kind in LOOKS), ("monitor",)):
             name = text_at(stage, *inner, "analysis")
             if name is None:
                 continue
+            count = _looks(stage, inner)
             for metric_path, metric in entries(bundle.pipeline, "analyses", name, "metrics"):
                 tolerated = number_at(metric, "tolerated_failures")
                 if tolerated is not None and count and tolerated >= count:
@@ -114,6 +109,14 @@ def tolerance(bundle: Bundle) -> Iterator[Diagnostic]:
                     yield finding(
                         bundle.pipeline, place, "RM306", message, hint="as it is, it can never fail"
                     )
+
+
+def _looks(stage: Node, watching: tuple[str, ...]) -> int | float:
+    """Return how often a stage looks at what its strategy, or its monitor, watches."""
+    if watching == ("monitor",):
+        return (_seconds(stage, "for") or 0) // (_seconds(stage, "interval") or MONITOR_INTERVAL.seconds)
+    given = number_at(stage, *watching, "count")
+    return LOOKS[watching[-1]] if given is None else given
 
 
 def _seconds(stage: Node, key: str) -> int | None:
