@@ -12,6 +12,11 @@ from relman_plugins.calendars.weekly import Answer, Window
 from relman_plugins.domain.base import Frozen
 
 
+def starter(kind: str) -> StartedBy:
+    """Return who started a release, as windows tell it, from the kind of the actor on record."""
+    return "person" if kind == "person" else "schedule"
+
+
 class Gate(Frozen):
     """An environment's own weekly windows, and the calendars that apply: all of them must be open."""
 

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from relman_plugins.calendars.weekly import Window, is_open
+from relman_plugins.calendars.gate import Gate, starter
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.state import DesiredState, Revision
 from relman_plugins.domain.status import Verdict
-from relman_plugins.errors import Aborted, Held, Refused, Superseded
+from relman_plugins.errors import Aborted, CalendarError, Held, Refused, Superseded
 from relman_plugins.evidence.record import Evidence
 from relman_plugins.ledger.api import GateState, ReleaseRecord, check_forward, moment_of, state_of
 from relman_plugins.plan.model import Step, StepKind
@@ -153,8 +153,8 @@ def _leave(evidence: Evidence, change: Begun) -> Iterator[str]:
     if _follows(event, step, before):
         yield from _judged(evidence, step, before)
     yield from _refused(evidence, change, step, before)
-    if change.first and not evidence.record.plan.options.emergency:
-        yield from _windows(evidence, change.at, step)
+    if not evidence.record.plan.options.emergency:
+        yield from _windows(evidence, change, step, before)
 
 
 def _needed(evidence: Evidence, step: Step, before: list[Event]) -> Iterator[str]:
@@ -235,13 +235,30 @@ def _let_through(change: Begun, step: Step, before: list[Event]) -> datetime:
     return max([change.at - MOMENT, *(at for at in seen if at <= change.at)])
 
 
-def _windows(evidence: Evidence, at: datetime, step: Step) -> Iterator[str]:
+def _windows(evidence: Evidence, change: Begun, step: Step, before: list[Event]) -> Iterator[str]:
+    at, who = change.at, starter(evidence.record.started_by.kind)
     for gate in (evidence.record.plan.shape.step(id_) for id_ in step.gates):
         if gate.kind is not StepKind.WINDOW:
             continue
-        windows = [Window.model_validate(w) for w in gate.args["windows"]]
-        if not is_open(windows, at) and not is_open(windows, at - MOMENT):
-            yield f"no window of {gate.id} was open"
+        again = gate.args.get("on_close") is not None and _moves_on(change.event, step, before)
+        if not change.first and not again:
+            continue
+        try:
+            asked = Gate.of(gate.args)
+            closed = [said for said in (asked.answer(t, who) for t in (at, at - MOMENT)) if not said.open]
+        except CalendarError as error:
+            yield f"whether {gate.id} was open can't be said: {error}"
+            continue
+        if len(closed) == 2:
+            yield f"{gate.id} was closed: {'; '.join(closed[0].reasons)}"
+
+
+def _moves_on(event: Event, step: Step, before: list[Event]) -> bool:
+    """Say whether a change is the next one of its stage: not another try, nor what follows from one."""
+    own = [e.data["desired"] for e in before if e.step == step.id and e.kind is Kind.CHANGE_STARTED]
+    if step.kind is StepKind.ROLL:
+        return event.data["desired"] not in own
+    return not own and step.kind in (StepKind.DEPLOY, StepKind.PREVIEW, StepKind.SHIFT)
 
 
 def _revision(data: Any) -> Revision | None:

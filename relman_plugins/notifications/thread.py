@@ -153,7 +153,9 @@ def _compared(event: Event, data: dict[str, Any]) -> _Written:
 def _window(event: Event, data: dict[str, Any]) -> _Written:
     opens = f", which opens {moment(data['next_open'])}" if data.get("next_open") else ""
     ends = f"; gives up {moment(data['gives_up_at'])}" if data.get("gives_up_at") else ""
-    return (f"🕒 {_where(event)} waits for its release window{opens}{ends}",)
+    reasons = [*data["reasons"]][:-1] if data.get("reasons") else []  # the last one is when it opens
+    why = [context(plain("; ".join(map(str, reasons)), 600))] if reasons else []
+    return (f"🕒 {_where(event)} waits for its release window{opens}{ends}", *why)
 
 
 def _changed(event: Event, data: dict[str, Any]) -> _Written:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from relman_plugins import settings
-from relman_plugins.calendars.gate import Gate
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.errors import Refused
@@ -16,9 +15,10 @@ from relman_plugins.plan.model import StepKind
 from relman_plugins.steps.base import LOCK_TTL_S, StepFailed
 from relman_plugins.steps.renewing import RenewingOperator
 from relman_plugins.steps.run import StepRun
+from relman_plugins.steps.windows import answer_now, patience_of, wait
 from relman_plugins.strategies.api import promoted, same_revision
 from relman_plugins.triggers.base import deferral
-from relman_plugins.triggers.waits import LockTrigger, WindowTrigger, gate_args
+from relman_plugins.triggers.waits import LockTrigger
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import Lock
@@ -74,27 +74,38 @@ class ChangingOperator(RenewingOperator):
             )
         return lock
 
-    def wait_for_window(self, run: StepRun) -> None:
-        """Look at the release window at the first change; a change that has begun is finished."""
-        if run.plan.options.emergency or changes_so_far(run):
+    def wait_for_window(self, run: StepRun, *, wave: bool = False) -> None:
+        """Look at windows and calendars at the moment of the act; wait while they are closed.
+
+        Before the first change always. In the middle of one by the environment's ``on_close``: ``finish``
+        does not look again, ``hold`` waits, keeping the lock, ``drain`` ends the step, so that the traffic
+        goes back. A change that this step has begun it finishes, but for the next ``wave`` of several.
+
+        Raises:
+            StepFailed: it closed in the middle of the change, and then the environment is drained.
+            CalendarError: it can't be said whether it is open: then nothing goes forward.
+        """
+        if run.plan.options.emergency:
             return
+        begun = changes_so_far(run)
+        own = not wave and any(e.step == run.step.id for e in begun)
         for gate in (run.shape.step(g) for g in run.step.gates):
             if gate.kind is not StepKind.WINDOW:
                 continue
-            now = datetime.now(UTC)
-            if not Gate.of(gate.args).answer(now, run.started_by).open:
-                self.log.info("the release window closed before the first change; waiting for the next one")
-                self.defer(
-                    trigger=WindowTrigger(
-                        release_id=run.release_id,
-                        gate=gate_args(gate.args),
-                        started_by=run.started_by,
-                        expires_at=(now + timedelta(seconds=gate.args["timeout_s"])).isoformat(),
-                        since=now.isoformat(),
-                        **deferral(settings.minimum_deferral()),
-                    ),
-                    method_name="resume",
-                )
+            on_close = gate.args.get("on_close", "finish")
+            if begun and (own or on_close == "finish"):
+                continue
+            said = answer_now(run, gate)
+            if said.open:
+                continue
+            if begun and on_close == "drain":
+                reasons = "; ".join(said.reasons)
+                raise StepFailed(f"the release window closed in the middle of the change: {reasons}")
+            if begun:
+                _, until = patience_of(run, gate)
+                left_s = (until - datetime.now(UTC)).total_seconds()
+                run.ledger.locks.renew(self.take_lock(run), max(left_s, 0) + LOCK_TTL_S)
+            wait(self, run, gate, said)
 
     def change(
         self, run: StepRun, platform: Platform, desired: DesiredState, lock: Lock, **about: Any

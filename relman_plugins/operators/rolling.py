@@ -41,6 +41,7 @@ class RollOperator(ChangingOperator):
             if number:
                 self._hold(run)
                 self._check(run)
+                self.wait_for_window(run, wave=True)
             label = f"wave-{desired.stable_replicas}-{desired.candidate_replicas}"
             promoted = desired.candidate is None
             self.change(run, platform, desired, lock, previous=previous, promoted=promoted, label=label)

@@ -109,6 +109,7 @@ def _gates(documents: Documents, stage: Stage, env: Environment, step: changes.M
     windows = [w.model_dump(mode="json", by_alias=True) for w in env.windows]
     more = calendars.args(documents, stage, env)
     if windows or more:
+        more |= {"on_close": env.on_close} if env.on_close != "finish" else {}
         timeout_s = env.window_timeout.seconds
         steps.append(step("window", StepKind.WINDOW, windows=windows, timeout_s=timeout_s, **more))
     return tuple(steps)

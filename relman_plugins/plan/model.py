@@ -76,7 +76,7 @@ class Step(Frozen):
     approval   ``{gate, group, quorum, people: [Person], rules: [Rule], emails: {person: address},
                timeout_s, on_timeout, remind_s|None, valid_for_s|None}``; ``quorum`` and ``people`` of all
                rules together, ``emails`` only where authors of commits are looked at
-    window     ``{windows: [Window], timeout_s, calendars?: [Calendar], actions?}``
+    window     ``{windows: [Window], timeout_s, calendars?: [Calendar], actions?, on_close?}``
     monitor    ``{analysis, for_s, interval_s, promotes}``
     keep       ``{keep_s, promotes: true}``: seconds from the switch during which the old revision stands by
     soak       ``{for_s}``: seconds before the release goes on

@@ -265,7 +265,12 @@ def _approval(shape: Shape, step: Step) -> str:
 def _window(shape: Shape, step: Step) -> str:
     hours = " or ".join(window(w) for w in step.args["windows"])
     parts = [*([hours] if hours else []), *map(calendar, step.args.get("calendars") or ())]
-    return f"waits for {' and for '.join(parts)}, at most {duration(step.args['timeout_s'])}"
+    closing = {
+        "hold": "; a change stops where it closes",
+        "drain": "; where it closes a change is taken back",
+    }
+    last = closing.get(step.args.get("on_close", ""), "")
+    return f"waits for {' and for '.join(parts)}, at most {duration(step.args['timeout_s'])}{last}"
 
 
 def _monitor(shape: Shape, step: Step) -> str:

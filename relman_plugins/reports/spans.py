@@ -56,6 +56,8 @@ def _waits(
                 opened.setdefault("ticket", at)
             case Kind.WINDOW_WAITED:
                 opened.setdefault("window", at)
+            case Kind.CHANGE_STARTED if begun := opened.pop("window", None):
+                waits.append(Segment(what="window", start=begun, end=at))
             case Kind.CHANGE_FINISHED if kind == "shift":
                 opened.setdefault("watch", at)
             case Kind.GATE_DECIDED if begun := opened.pop("approval", None):

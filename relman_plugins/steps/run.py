@@ -59,7 +59,9 @@ class StepRun:
     @property
     def started_by(self) -> StartedBy:
         """Return who started the release, as calendars tell it."""
-        return "person" if self.release.started_by.kind == "person" else "schedule"
+        from relman_plugins.calendars.gate import starter
+
+        return starter(self.release.started_by.kind)
 
     def events(self, *kinds: Kind) -> list[Event]:
         """Return the release's events of these kinds (all when none is named), oldest first."""

@@ -275,7 +275,7 @@ def test_a_change_outside_the_window_is_told(good: Good) -> None:
     planned = plain.model_copy(update={"steps": (*steps[:4], window, *steps[4:])})
     story = Story(book.ledger, book.clock, "window", planned=planned).build().approve()
     found = book.verify(book.statement(story.shift()))
-    assert "no window of production.window was open" in failed(found)["changes"]
+    assert "production.window was closed: outside sat 08:00-18:00 UTC" in failed(found)["changes"]
 
 
 def test_a_verdict_that_rests_on_no_numbers_is_taken_as_recorded(good: Good) -> None:

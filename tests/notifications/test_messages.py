@@ -236,6 +236,14 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
         {"outcome": "rolled_back", "reason": "analysis failed"},
         ["↩️ checkout-1.1.0-1 is closed: rolled back", "│ analysis failed"],
     ),
+    (
+        Kind.WINDOW_WAITED,
+        {
+            "reasons": ["denied by year <end> of calendar company", "opens soon"],
+            "gives_up_at": "2026-03-09T12:00:00+00:00",
+        },
+        ["🕒 production waits for its release window; gives up ", "denied by year <end> of calendar company"],
+    ),
     (Kind.STEP_REFUSED, {"message": "no decision"}, ["⛔ production.canary_10 was refused", "│ no decision"]),
     (Kind.RELEASE_HELD, {"actor": ALICE, "reason": "lunch"}, ["⏸️ Alice (via cli) holds", "│ lunch"]),
 ]

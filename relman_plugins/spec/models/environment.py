@@ -65,6 +65,10 @@ class Environment(SpecModel):
     """Calendars, from `calendars/`, that must all be open for a change, beside `windows`."""
     window_timeout: Duration = Duration(7 * 86_400)
     """How long a release waits for a window, or for its calendars to open."""
+    on_close: Literal["finish", "hold", "drain"] = "finish"
+    """What becomes of a change that has begun when the window closes: it is finished; or it waits before the
+    next step that moves traffic; or its traffic goes back.
+    """
     notify: Notify | None = None
     """Who else is told of what happens here, whatever the pipeline says."""
     slack_votes: Literal["allowed", "link"] = "allowed"

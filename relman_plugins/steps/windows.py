@@ -1,0 +1,79 @@
+"""Waiting for windows and calendars: the same at the gate and at the moment of each act."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NoReturn
+
+from relman_plugins import settings
+from relman_plugins.calendars.gate import Gate
+from relman_plugins.calendars.weekly import Answer, stamp
+from relman_plugins.domain.event import Kind
+from relman_plugins.steps.run import StepRun
+from relman_plugins.triggers.base import deferral
+from relman_plugins.triggers.waits import WindowTrigger, gate_args
+
+if TYPE_CHECKING:
+    from relman_plugins.plan.model import Step
+    from relman_plugins.steps.base import ReleaseStepOperator
+
+_ACTS = (Kind.CHANGE_STARTED, Kind.CHANGE_FINISHED)
+
+
+def answer_now(run: StepRun, gate: Step) -> Answer:
+    """Say whether a window gate of the plan is open for this release, by this machine's clock.
+
+    Raises:
+        CalendarError: it can't be said: then nothing goes forward.
+    """
+    return Gate.of(gate.args).answer(datetime.now(UTC), run.started_by)
+
+
+def patience_of(run: StepRun, gate: Step) -> tuple[datetime, datetime]:
+    """Return since when the step waits for the gate, and until when it does.
+
+    A release that was held meanwhile has its whole patience again, since the window may have opened and
+    closed while it was not to go on. So has a step whose opening came and went, or that has acted since.
+    """
+    now = datetime.now(UTC)
+    acted = max((e.id for e in run.mine(*_ACTS)), default=0)
+    waits = [e for e in run.mine(Kind.WINDOW_WAITED) if e.id > acted]
+    resumed = [e for e in run.events(Kind.RELEASE_RESUMED) if waits and e.id > waits[0].id]
+    since = resumed[-1].at if resumed else waits[-1].at if waits else now
+    if waits and not resumed:
+        opening = waits[-1].data.get("next_open")
+        since = now if opening and datetime.fromisoformat(opening) <= now else _begun(waits[-1].data, since)
+    return since, since + timedelta(seconds=gate.args["timeout_s"])
+
+
+def _begun(data: dict[str, object], at: datetime) -> datetime:
+    since = data.get("since")
+    return datetime.fromisoformat(since) if isinstance(since, str) else at
+
+
+def wait(step: ReleaseStepOperator, run: StepRun, gate: Step, said: Answer) -> NoReturn:
+    """Record what is waited for, and defer to the opening; the step then begins anew, with all its checks."""
+    since, until = patience_of(run, gate)
+    reasons = "; ".join(said.reasons)
+    data = {
+        "message": f"waiting for the release window: {reasons}",
+        "reasons": list(said.reasons),
+        "since": since.isoformat(),
+        "next_open": said.next_open.isoformat() if said.next_open else None,
+        "gives_up_at": until.isoformat(),
+    }
+    run.record(Kind.WINDOW_WAITED, f"waited:{since.isoformat()}", data)
+    opens = stamp(said.next_open) if said.next_open else "never, as far as can be told"
+    step.log.info("closed: %s; next opening: %s", reasons, opens)
+    step.defer(
+        trigger=WindowTrigger(
+            release_id=run.release_id,
+            gate=gate_args(gate.args),
+            started_by=run.started_by,
+            expires_at=until.isoformat(),
+            since=since.isoformat(),
+            **deferral(settings.minimum_deferral()),
+        ),
+        method_name="resume",
+    )
+    raise AssertionError("defer raises")
