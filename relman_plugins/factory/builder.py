@@ -22,8 +22,9 @@ read between its time and its run."""
 
 RETRIES = 3
 RETRY_DELAY = timedelta(seconds=3)
-_NEVER_RETRIED = (StepKind.BUILD, StepKind.SUITE)
-"""What runs the user's own code says no for a reason."""
+_NEVER_RETRIED = (StepKind.SUITE,)
+"""How often tests run again is the spec's to say, also when they broke off with their worker. A build that
+a worker took along begins anew: the same output is the same artifact. A command's no is final everywhere."""
 
 _POOLED = (
     StepKind.PROVISION,

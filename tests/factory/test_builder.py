@@ -122,7 +122,7 @@ def test_any_plan_is_a_valid_dag_with_the_plans_edges(docs):
         assert task.upstream_task_ids == set(step.needs) | extra
         assert task.step_id == step.id
         assert task.shape is shape
-        assert task.retries == (0 if step.kind in (StepKind.BUILD, StepKind.SUITE) else 3)
+        assert task.retries == (0 if step.kind is StepKind.SUITE else 3)
         assert task.doc_md
     restored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     assert set(restored.task_dict) == set(dag.task_dict)

@@ -156,13 +156,27 @@ class Run:
         return [e for e in self.world.ledger.events(self.release_id) if e.kind.value == kind]
 
     def until(self, kind: str, step: str | None = None, within_s: float = PATIENCE_S) -> Any:
-        """Wait for an event."""
-        return eventually(
-            lambda: next((e for e in self.events(kind) if step is None or e.step == step), None),
-            f"{kind} of {step or 'any step'} in {self.release_id} ({self.kinds()[-5:]})",
-            within_s,
-            every_s=0.2,
-        )
+        """Wait for an event; what it stands at instead is told as it is when the patience has ended."""
+        try:
+            return eventually(
+                lambda: next((e for e in self.events(kind) if step is None or e.step == step), None),
+                f"{kind} of {step or 'any step'} in {self.release_id}",
+                within_s,
+                every_s=0.2,
+            )
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.standing()}") from None
+
+    def standing(self) -> str:
+        """Tell where the release stands, in the record and in Airflow."""
+        recorded = self.world.ledger.events(self.release_id)
+        events = [f"{e.kind.value} {e.step or ''} {e.data}" for e in recorded]
+        tasks = [
+            f"{t['task_id']}: {t['state']}, try {t['try_number']}"
+            for t in self.world.admin.tasks(self.dag_id, self.run_id)
+            if t["state"]
+        ]
+        return "\n".join([*events[-8:], *tasks])
 
     def outcome(self, within_s: float = PATIENCE_S) -> str:
         """Wait for the end; return the outcome."""
