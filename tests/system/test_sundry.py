@@ -1,4 +1,4 @@
-"""Of what one look at a real Airflow is enough: suites, checklists, tickets, pools, the train, the record.
+"""Of what one look at a real Airflow is enough: suites, checklists, pools, the train, the record.
 
 All in one Airflow, so that the train, which comes once, is waited for while something else is done.
 """
@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from relman_plugins.testing.servicenow import PASSWORD, USER, ServiceNowServer
 from relman_plugins.testing.stack_config import SLACK_TOKEN
 from tests.cli.command import relman
 from tests.system.conftest import Run, World, slack_transcript
@@ -155,26 +154,6 @@ def test_a_release_waits_for_its_pool_and_the_doctor_says_which(world: World) ->
     tasks = {t["task_id"]: t["pool"] for t in world.admin.tasks(run.dag_id, run.run_id)}
     assert {task for task, name in tasks.items() if name == "lab"} == {"pooled.deploy"}
     assert "fail  pools" not in relman("doctor", **login).stdout
-
-
-def test_a_change_is_created_waited_for_told_of_the_release_and_closed(world: World) -> None:
-    with ServiceNowServer() as snow:
-        connection = {"connection_id": "relman_servicenow", "conn_type": "relman_servicenow", "login": USER}
-        connection |= {"host": snow.url, "password": PASSWORD}
-        status, said = world.call("admin", "POST", "/api/v2/connections", **connection)
-        assert status == 201, said
-        run = world.start("ticketed")
-        run.until("ticket.waited")
-        run.parked("ticketed.ticket")
-        (change,) = snow.records
-        assert "change.started" not in run.kinds()
-        change.update(state="-2", approval="approved")
-        assert run.outcome() == "succeeded"
-        eventually(lambda: change["state"] == "3", "the end of the change")
-        assert change["close_code"] == "successful"
-        status, said = world.call("vera", "GET", "/relman/api/v1/health")
-        assert [(t["connection"], t["ok"]) for t in said["tickets"]] == [("relman_servicenow", True)]
-        assert PASSWORD not in str(world.ledger.events(run.release_id))
 
 
 def test_a_schedule_starts_a_release_of_the_version_in_its_file(world: World) -> None:

@@ -7,247 +7,23 @@ RELMAN_TRIES says how often somebody answers at each moment after a gate has ope
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
 
 import pytest
 
-from relman_plugins.notifications.buttons import APPROVE, REJECT
-from relman_plugins.testing.slack_interactive import buttons_of
+from relman_plugins.testing.servicenow import PASSWORD, USER, ServiceNowServer
 from relman_plugins.testing.stack_config import USERS
 from tests.conftest import Postgres
-from tests.system import slack
-from tests.system.conftest import Run, World, ledger_at, metadata_at, running, slack_transcript
-from tests.system.voting import API, CHANGE, CROWD, IN_A_ROW, LANES, MOMENTS, TRIES, Story, write_specs
-from tests.waiting import eventually
-
-
-def ruled(world: World, way: str) -> None:
-    """Two rules, one person in both groups: who came first never keeps a possible approval out."""
-    story, via = Story.begin(world, f"ruled-{way}"), {"page": "airflow"}.get(way, way)
-    story.refused(way, "admin", 403, "started it, and nobody approves their own release", **CHANGE)
-    story.refused(way, "vera", 403, "")
-    story.refused(way, "olaf", 403, "olaf may not answer")
-    story.refused(way, "carol", 409, "for board: a comment, Change (change)")
-    story.refused(way, "carol", 409, "matches CHG[0-9]{7}", comment="seen", change="42")
-    story.approved(way, "alice", **CHANGE)
-    second = {"page": "bob", "api": "carol"}[way]
-    if way == "api":
-        status, said = world.call("alice", "DELETE", story.votes, comment="wait")
-        assert (status, said["missing"]) == (200, 2)
-        story.approved(way, "alice", **CHANGE)
-    gate = story.state()
-    assert (gate.missing, gate.state) == (1, "open")
-    story.approved(way, second, **CHANGE)
-    rules = {"page": {"alice": "board", "bob": "managers"}, "api": {"alice": "managers", "carol": "board"}}
-    assert story.state().counts == rules[way]
-    assert story.run.outcome() == "succeeded"
-    assert set(story.voters()) == {("alice", via), (second, via)}
-    assert ("carol", "unfit_answers") in story.refusals()
-    assert len(story.run.events("gate.vote_withdrawn")) == (way == "api")
-
-
-def ruled_in_slack(world: World) -> None:
-    """The same from Slack: the form asks for what a rule asks."""
-    story = Story.begin(world, "ruled-slack")
-    run, gate = story.run, story.gate
-    slack.press(run, gate, "U00ROOT", APPROVE)
-    filled = {"comment": "seen", "field.change": "CHG0000042"}
-    assert "nobody approves their own release" in slack.send(run, "U00ROOT", **filled)
-    slack.press(run, gate, "U06VERA", APPROVE)
-    slack.told(run, "U06VERA", "may not change releases")
-    assert "matches CHG[0-9]{7}" in slack.send(run, "U01ALICE", **filled | {"field.change": "42"})
-    assert slack.send(run, "U01ALICE", **filled) == ""
-    slack.press(run, gate, "U02BOB", APPROVE)
-    assert slack.send(run, "U02BOB") == ""
-    assert story.state().counts == {"alice": "board", "bob": "managers"}
-    assert run.outcome() == "succeeded"
-    assert story.voters() == [("alice", "slack"), ("bob", "slack")]
-    stands = eventually(
-        lambda: (q := slack.question(run, gate)) and not list(buttons_of(q)) and q["text"], "the new message"
-    )
-    assert stands.startswith(f"✅ {run.release_id.rsplit('-', 2)[0]}: approved by Alice Example")
-
-
-def escalated(world: World, way: str) -> None:
-    """A second group is refused until its time has come, and may answer then."""
-    story = Story.begin(world, f"second-{way}")
-    later = story.run.events("gate.opened")[0].at + timedelta(seconds=21)
-    if way == "slack":
-        after(later)
-        slack.press(story.run, story.gate, "U05OLAF", APPROVE)
-    else:
-        story.refused(way, "olaf", 403, "directors may answer from")
-        after(later)
-        story.approved(way, "olaf")
-    assert story.run.outcome() == "succeeded"
-    assert [who for who, _ in story.voters()] == ["olaf"]
-    assert len(story.run.events("gate.escalated")) == 1
-
-
-def rejected(world: World, way: str) -> None:
-    """One no of somebody entitled ends it; of somebody else it is none."""
-    story = Story.begin(world, f"no-{way}")
-    if way == "slack":
-        slack.press(story.run, story.gate, "U03STRANGER", REJECT)
-        slack.told(story.run, "U03STRANGER", "ask one of: Root, Alice Example")
-        assert story.refusals() == {("slack:U03STRANGER", "unknown_slack_user")}
-        slack.press(story.run, story.gate, "U02BOB", REJECT)
-        assert slack.send(story.run, "U02BOB", comment="not on a Friday") == ""
-    else:
-        assert story.say(way, "olaf", "Reject")[0] == 403
-        assert story.say(way, "bob", "Reject", comment="not on a Friday")[0] == 200
-    assert story.run.outcome() == "rejected"
-    (decided,) = story.run.events("gate.decided")
-    assert (decided.data["by"], decided.data["comment"]) == ("bob", "not on a Friday")
-    assert story.run.state() == "failed"
-    assert "change.started" not in story.run.kinds()
-
-
-def superseded(world: World, way: str) -> None:
-    """The approval of a newer release ends the older one that waits."""
-    older, newer = (Story.begin(world, f"newer-{way}", version) for version in ("1.1.0", "1.3.0"))
-    newer.approved(way, "alice")
-    assert older.run.outcome() == "superseded"
-    assert newer.run.release_id in older.run.events("release.closed")[0].data["reason"]
-    older.refused(way, "bob", 409, "is superseded by")
-    assert newer.run.outcome() == "succeeded"
-    assert older.run.state() == "failed"
-    assert "change.started" not in older.run.kinds()
-    if way == "page":
-        told = f"Superseded by `1.3.0` (`{newer.run.release_id}`)"
-        eventually(lambda: told in str(slack_transcript(world)), "Slack's word of it")
-
-
-def renewed(world: World, way: str) -> None:
-    """An approval that has run out is asked for again where the traffic is, which stays as it was."""
-    name = f"renewed-{way}"
-    world.found(name, name)
-    story = Story.begin(world, name)
-    run, step = story.run, f"{name}.canary_100"
-    story.approved(way, "alice")
-
-    def asked(n: int) -> Any:
-        return eventually(lambda: next(iter(run.events("gate.opened")[n:]), None), f"question {n}")
-
-    def yes(asker: str) -> None:
-        # The task that waits is the one that people answer on Airflow's page.
-        assert run.answer("vera", asker, "Approve")[0] == 403
-        status, _ = run.answer("bob", asker, "Approve") if way == "page" else story.say(way, "bob")
-        assert status in (200, 201)
-
-    n = 1
-    while (asker := asked(n).data["asker"]) != step:
-        # On a busy machine it has run out before the first change, too.
-        yes(asker)
-        n += 1
-    candidate = world.seen(name, name).candidate
-    assert candidate is not None
-    assert candidate.weight == 50
-    yes(step)
-    assert run.outcome() == "succeeded"
-    assert [e.step for e in run.events("gate.opened")] == [story.gate] * (n + 1)
-    assert [who for who, _ in story.voters()] == ["alice"] + ["bob"] * n
-    assert not run.events("gate.bypassed")
-
-
-def later(world: World) -> None:
-    """Approved now by two people, to take effect later: the latest time counts."""
-    story = Story.begin(world, "later")
-    at = datetime.now(UTC) + timedelta(seconds=30)
-    story.approved("api", "bob", not_before=at.isoformat())
-    story.approved("page", "alice")
-    assert story.run.events("gate.decided")[0].data["effect_at"] == at.isoformat()
-    assert story.run.outcome() == "succeeded"
-    assert story.run.events("change.started")[0].at >= at
-
-
-def emergency(world: World, way: str) -> None:
-    """The glass is broken by who may; what is owed is paid afterwards, not by whoever broke it."""
-    run = world.start(f"glass-{way}", emergency=True, emergency_reason="the shop is down")
-    assert run.outcome() == "succeeded"
-    (waived,) = run.events("gate.waived")
-    assert (waived.actor.id, waived.data["reason"]) == ("admin", "the shop is down")
-    story = Story(run, f"glass-{way}.break_glass")
-    status, said = world.call("alice", "GET", f"{API}/gates?debts=true")
-    assert (status, story.gate in [g["gate"] for g in said["gates"]]) == (200, True)
-    story.refused("api", "admin", 403, "")
-    if way == "slack":
-        slack.press(run, story.gate, "U02BOB", APPROVE)
-        slack.told(run, "U02BOB", "ask one of: Alice Example, Carol Example")
-        slack.press(run, story.gate, "U04CAROL", APPROVE)
-        eventually(lambda: story.state().state == "approved", "the vote")
-    else:
-        story.approved(way, "carol")
-    assert story.voters() == [("carol", way)]
-    assert story.gate not in [g.gate for g in world.ledger.votes.debts()]
-    eventually(lambda: _heard(world, run), "the audience's word of it")
-
-
-def _heard(world: World, run: Run) -> bool:
-    (audience,) = (c["messages"] for c in slack_transcript(world) if c["name"] == "releases")
-    return any("Break-glass" in str(m) and run.release_id in str(m) for m in audience)
-
-
-def no_emergency(world: World) -> None:
-    """Somebody who may not break the glass asks the approvers as ever; one says no, through the API."""
-    dag_id = "release__glass-other"
-    conf = {"version": "1.1.0", "emergency": True, "emergency_reason": "me"}
-    run_id = world.people["bob"].trigger(dag_id, conf)
-    release = eventually(lambda: world.ledger.release_of_run(dag_id, run_id), "bob's release")
-    run = Run(world, dag_id, run_id, release.release_id)
-    story = Story(run, "glass-other.approval")
-    run.asked(story.gate)
-    asked = world.admin.required_action(dag_id, run.run_id, story.gate)
-    assert "This emergency skips no rule:" in str(asked)
-    story.refused("api", "bob", 403, "started it")
-    assert story.say("api", "alice", "Reject", comment="it is up")[0] == 201
-    assert run.outcome() == "rejected"
-    assert not run.events("gate.waived")
-
-
-def answered_after(world: World, moment: int, lane: int) -> Counter[str]:
-    """Answer each gate so long after it opened, by page and API in turn; count what came of it."""
-    name, found = f"moment-{moment}-{lane}", Counter[str]()
-    run = world.start(name)
-    for n in range(1, IN_A_ROW + 1):
-        story = Story(run, f"{name}.approval" + (f"_{n}" if n > 1 else ""))
-        after(run.until("gate.opened", story.gate).at + timedelta(seconds=MOMENTS[moment]))
-        story.approved(("page", "api")[(n + lane + moment) % 2], "alice")
-    assert run.outcome(300) == "succeeded"
-    assert [who for who, _ in story.voters()] == ["alice"] * IN_A_ROW
-    for task in world.admin.tasks(run.dag_id, run.run_id):
-        if ".approval" in task["task_id"]:
-            found[f"{task['state']} at try {task['try_number']}"] += 1
-    return found
-
-
-def after(moment: datetime) -> None:
-    eventually(lambda: datetime.now(UTC) >= moment, "the moment", 120, every_s=0.01)
-
-
-STORIES: dict[str, Callable[[World], Any]] = {
-    **{f"ruled-{way}": lambda w, way=way: ruled(w, way) for way in ("page", "api")},
-    "ruled-slack": ruled_in_slack,
-    **{f"renewed-{way}": lambda w, way=way: renewed(w, way) for way in ("page", "api")},
-    **{f"second-{way}": lambda w, way=way: escalated(w, way) for way in ("page", "api", "slack")},
-    **{f"no-{way}": lambda w, way=way: rejected(w, way) for way in ("page", "slack")},
-    **{f"newer-{way}": lambda w, way=way: superseded(w, way) for way in ("page", "api")},
-    "later": later,
-    **{f"glass-{way}": lambda w, way=way: emergency(w, way) for way in ("api", "slack")},
-    "glass-other": no_emergency,
-}
-HAMMERED: dict[str, Callable[[World], Any]] = {
-    f"moment-{m}-{lane}": lambda w, m=m, lane=lane: answered_after(w, m, lane)
-    for m in range(len(MOMENTS))
-    for lane in range(LANES)
-}
+from tests.system.conftest import World, ledger_at, metadata_at, running
+from tests.system.stories import HAMMERED, STORIES, ticketed
+from tests.system.voting import CROWD, IN_A_ROW, LANES, MOMENTS, TRIES, Story, write_specs
 
 
 @dataclass
@@ -269,6 +45,9 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     # A machine that is busy with all this parses late; what is late is not gone.
     extra, ledger = {"AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "600"}, ""
     with ExitStack() as stack:
+        snow = stack.enter_context(ServiceNowServer())
+        tickets = {"conn_type": "relman_servicenow", "host": snow.url, "login": USER, "password": PASSWORD}
+        extra["AIRFLOW_CONN_RELMAN_SERVICENOW"] = json.dumps(tickets)
         if request.param == "postgresql":
             postgres: Postgres = request.getfixturevalue("postgres")
             metadata, ledger = (stack.enter_context(postgres.database()) for _ in range(2))
@@ -278,7 +57,8 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         side_by_side = 4 if request.param == "sqlite" else 10 if TRIES == 1 else len(HAMMERED)
         pool = stack.enter_context(ThreadPoolExecutor(side_by_side))
         # With many tries only those: they are about the moment, not about what else goes on.
-        begun = HAMMERED | (STORIES if TRIES == 1 else {})
+        stories = STORIES | {"ticketed": lambda w: ticketed(w, snow)}
+        begun = HAMMERED | (stories if TRIES == 1 else {})
         yield Told(world, {name: pool.submit(story, world) for name, story in begun.items()})
         pool.shutdown(cancel_futures=True)
 
@@ -325,6 +105,15 @@ def test_an_approval_that_has_run_out_is_asked_for_again_where_the_traffic_is(to
 
 def test_an_approval_takes_effect_at_the_time_that_was_set(told: Told) -> None:
     told.to_the_end("later")
+
+
+@pytest.mark.parametrize("name", ["risky", "calm"])
+def test_the_risk_of_the_change_decides_who_is_asked(told: Told, name: str) -> None:
+    told.to_the_end(name)
+
+
+def test_a_change_is_created_waited_for_told_of_the_release_and_closed(told: Told) -> None:
+    told.to_the_end("ticketed")
 
 
 @pytest.mark.parametrize("way", ["api", "slack"])

@@ -29,11 +29,18 @@ WAVES = "strategy: {canary: {steps: [50, 100], analysis: calm, interval: 12s, co
 GLASS = """gates: [{approval: managers, timeout: 10m, waivable: true}]
 break_glass: {group: incident, audience: {slack: "#releases"}, follow_up: {approval: board, within: 1h}}"""
 
+TICKET = """{change_ticket: {
+    system: servicenow, configuration_item: checkout, create: {planned: {for: 1h}}, report: close}}"""
+BY_RISK = "{rules: [{approval: managers}, {approval: board, when: risk >= medium}], timeout: 10m}"
+
 GATES = {
     **dict.fromkeys(("ruled-page", "ruled-api", "ruled-slack"), RULES),
     **dict.fromkeys(("second-page", "second-api", "second-slack"), ESCALATED),
     **dict.fromkeys(("no-page", "no-slack", "newer-page", "newer-api"), ONE),
     **dict.fromkeys(("renewed-page", "renewed-api"), "{approval: managers, timeout: 10m, valid_for: 30s}"),
+    "ticketed": TICKET,
+    "risky": BY_RISK,
+    "calm": "{approval: managers, when: risk >= medium, timeout: 10m}",
     "later": "{approval: managers, quorum: 2, timeout: 10m}",
     "crowd": "{approval: crowd, quorum: 50, timeout: 10m}",
     **dict.fromkeys(("glass-api", "glass-slack", "glass-other"), ""),
@@ -48,6 +55,12 @@ TOLD = dict.fromkeys(("ruled-slack", "glass-slack"), "#rel-checkout") | dict.fro
     ("second-slack", "no-slack", "newer-page"), "#releases"
 )
 """Where stories are told: Slack takes one message a second and channel."""
+
+ASSESSED = {
+    "risky": "assess: {risk: {medium: 10, high: 99}}\n",
+    "calm": "assess: {risk: {medium: 99, high: 100}}\n",
+}
+"""Where nothing can be found out about a change, its risk is more than ten points and less than 99."""
 
 PEOPLE = f"""apiVersion: relman/v1
 kind: People
@@ -81,6 +94,7 @@ def write_specs(folder: Path) -> None:
         (folder / f"{name}.yaml").write_text(
             f"apiVersion: relman/v1\nkind: ReleasePipeline\nmetadata: {{name: {name}, owner: tests}}\n"
             "artifact: {source: ../checkout, build: [python, build.py]}\n"
+            + ASSESSED.get(name, "")
             + (f"analyses: {{calm: {calm}}}\n" if renews else "")
             + f"stages:\n  - environment: {name}\n    gates: [{gate}]\n"
             + (f"    {WAVES}\n" if renews else "")
