@@ -9,7 +9,8 @@ from relman_plugins.domain.condition import Condition, parse
 from relman_plugins.domain.identity import Person
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.changes import Maker
-from relman_plugins.plan.model import Step, StepKind
+from relman_plugins.plan.graph import Draft
+from relman_plugins.plan.model import StepKind
 from relman_plugins.spec.models import (
     ApprovalGate,
     ApprovalRule,
@@ -21,7 +22,7 @@ from relman_plugins.spec.models import (
 )
 
 
-def steps(documents: Documents, stage: Stage, env: Environment, step: Maker) -> Iterator[Step]:
+def steps(documents: Documents, stage: Stage, env: Environment, step: Maker) -> Iterator[Draft]:
     """Yield the approval steps of a stage.
 
     Raises:

@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 from relman_plugins.domain.bounds import rolling_bounds
 from relman_plugins.errors import PlanError
-from relman_plugins.plan.model import Step, StepKind
+from relman_plugins.plan.graph import Draft
+from relman_plugins.plan.model import StepKind
 from relman_plugins.spec.models import BlueGreen, Canary, Rolling, Stage
 
-Maker = Callable[..., Step]
+Maker = Callable[..., Draft]
 """Makes a step of the stage at hand: ``(name, kind, **args)``."""
 
 
-def steps(stage: Stage, replicas: int, step: Maker) -> tuple[Step, ...]:
+def steps(stage: Stage, replicas: int, step: Maker) -> tuple[Draft, ...]:
     """Return the steps that bring the version in, one after the other.
 
     Raises:
@@ -31,14 +32,14 @@ def steps(stage: Stage, replicas: int, step: Maker) -> tuple[Step, ...]:
             return (step("deploy", StepKind.DEPLOY, weight=100, promotes=True),)
 
 
-def keep(stage: Stage, step: Maker) -> Step | None:
+def keep(stage: Stage, step: Maker) -> Draft | None:
     """Return the step that keeps the old version for a time and then lets it go, if the strategy has one."""
     if not isinstance(stage.strategy, BlueGreen):
         return None
     return step("keep", StepKind.KEEP, keep_s=stage.strategy.keep.seconds, promotes=True)
 
 
-def _canary(stage: Stage, canary: Canary, step: Maker) -> tuple[Step, ...]:
+def _canary(stage: Stage, canary: Canary, step: Maker) -> tuple[Draft, ...]:
     last = canary.steps[-1]
     return tuple(
         _shift(f"canary_{w}", w, canary, step, promotes=w == last and stage.monitor is None)
@@ -46,7 +47,7 @@ def _canary(stage: Stage, canary: Canary, step: Maker) -> tuple[Step, ...]:
     )
 
 
-def _shift(name: str, weight: int, watched: Canary | BlueGreen, step: Maker, *, promotes: bool) -> Step:
+def _shift(name: str, weight: int, watched: Canary | BlueGreen, step: Maker, *, promotes: bool) -> Draft:
     return step(
         name,
         StepKind.SHIFT,
@@ -58,7 +59,7 @@ def _shift(name: str, weight: int, watched: Canary | BlueGreen, step: Maker, *, 
     )
 
 
-def _roll(stage: Stage, rolling: Rolling, replicas: int, step: Maker) -> Step:
+def _roll(stage: Stage, rolling: Rolling, replicas: int, step: Maker) -> Draft:
     try:
         surge, unavailable = rolling_bounds(rolling.max_surge, rolling.max_unavailable, replicas)
     except ValueError as error:

@@ -17,7 +17,6 @@ from relman_plugins.plan.model import (
     EnvironmentPlan,
     MetricPlan,
     Shape,
-    Step,
     StepKind,
     Weighing,
 )
@@ -70,10 +69,8 @@ def compile_shape(documents: Documents) -> Shape:
 def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
     pipeline, env = documents.pipeline, documents.environments[stage.environment]
 
-    def step(name: str, kind: StepKind, **args: Any) -> Step:
-        return Step(
-            id=f"{stage.id}.{name}", kind=kind, stage=stage.id, environment=stage.environment, args=args
-        )
+    def step(name: str, kind: StepKind, **args: Any) -> graph.Draft:
+        return graph.Draft(f"{stage.id}.{name}", kind, stage.id, stage.environment, args)
 
     expires = {"expires_s": env.expires.seconds}
     return graph.StageSteps(
@@ -104,7 +101,9 @@ def _rolls_back(documents: Documents, stage: Stage, env: Environment) -> bool:
     return not env.ephemeral and (last or stepwise or stage.monitor is not None)
 
 
-def _gates(documents: Documents, stage: Stage, env: Environment, step: changes.Maker) -> tuple[Step, ...]:
+def _gates(
+    documents: Documents, stage: Stage, env: Environment, step: changes.Maker
+) -> tuple[graph.Draft, ...]:
     steps = list(approvals.steps(documents, stage, env, step))
     windows = [w.model_dump(mode="json", by_alias=True) for w in env.windows]
     more = calendars.args(documents, stage, env)
@@ -167,7 +166,7 @@ def _suite(suite: Suite) -> dict[str, Any]:
     }
 
 
-def _checklist(documents: Documents, name: str, suite: Checklist, step: changes.Maker) -> Step:
+def _checklist(documents: Documents, name: str, suite: Checklist, step: changes.Maker) -> graph.Draft:
     people = approvals.members(documents, suite.group)
     if not people:
         raise PlanError(f"nobody may answer checklist {name}: group {suite.group} is empty; add people to it")
@@ -184,7 +183,7 @@ def _checklist(documents: Documents, name: str, suite: Checklist, step: changes.
     )
 
 
-def _parity(documents: Documents, parity: Parity, step: changes.Maker) -> Step:
+def _parity(documents: Documents, parity: Parity, step: changes.Maker) -> graph.Draft:
     schema = parity.schema_
     areas = parity.of or [a.value for a in Area if schema or a is not Area.SCHEMA]
     people = approvals.members(documents, parity.group) if parity.group else ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.model import Step, StepKind
@@ -17,32 +17,42 @@ from relman_plugins.plan.model import Step, StepKind
 _LOOSE = ("open", "build", "assess", "close")
 
 
+class Draft(NamedTuple):
+    """A step of a stage before it is known what it needs."""
+
+    id: str
+    kind: StepKind
+    stage: str
+    environment: str
+    args: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class StageSteps:
     """The steps of one stage, not yet connected."""
 
     name: str
-    parity: Step | None
+    parity: Draft | None
     """Before the gates, so that who approves sees what it found."""
-    tickets: tuple[Step, ...]
+    tickets: tuple[Draft, ...]
     """Before the other gates, too, so that nobody approves what has no ticket."""
-    gates: tuple[Step, ...]
+    gates: tuple[Draft, ...]
     """One after the other, in this order."""
-    provision: Step | None
-    changes: tuple[Step, ...]
+    provision: Draft | None
+    changes: tuple[Draft, ...]
     """One after the other; at least one."""
-    suites: tuple[Step, ...]
+    suites: tuple[Draft, ...]
     """Side by side, after the last change."""
-    monitor: Step | None
+    monitor: Draft | None
     """After the suites."""
-    keep: Step | None
+    keep: Draft | None
     """After the monitor."""
-    soak: Step | None
+    soak: Draft | None
     """Last, before the next stage."""
     ticket: bool
     """Whether nothing changes without a ticket."""
-    teardown: Step | None
-    rollback: Step | None
+    teardown: Draft | None
+    rollback: Draft | None
 
 
 def connect(
@@ -86,11 +96,11 @@ def _stage(stage: StageSteps, before: tuple[str, ...], *, first: bool) -> tuple[
 
     waiting = stage.ticket
 
-    def add(step: Step, needs: Iterable[str], **more: Any) -> tuple[str, ...]:
+    def add(step: Draft, needs: Iterable[str], **more: Any) -> tuple[str, ...]:
         nonlocal waiting
         if waiting and more.get("changes"):
             waiting, more = False, {**more, "ticket": True}
-        steps.append(step.model_copy(update={"needs": tuple(needs), **more}))
+        steps.append(Step(**{**step._asdict(), "needs": tuple(needs), **more}))
         return (step.id,)
 
     at = add(stage.parity, before) if stage.parity else before
@@ -144,7 +154,7 @@ _WORK = (
 )
 
 
-def _leaving(stage: StageSteps) -> tuple[Step, ...]:
+def _leaving(stage: StageSteps) -> tuple[Draft, ...]:
     """Return the steps after which a stage that stays has nothing left to do."""
     for last in (stage.soak, stage.keep, stage.monitor):
         if last:

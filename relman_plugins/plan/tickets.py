@@ -10,7 +10,8 @@ from typing import Any
 
 from relman_plugins.domain.ticket import Ending, TicketFields, normal
 from relman_plugins.plan.changes import Maker
-from relman_plugins.plan.model import Step, StepKind
+from relman_plugins.plan.graph import Draft
+from relman_plugins.plan.model import StepKind
 from relman_plugins.spec.models import (
     ChangeTicketGate,
     Documents,
@@ -24,7 +25,7 @@ ANY = "any"
 """What a spec says for every configuration item."""
 
 
-def steps(documents: Documents, stage: Stage, env: Environment, step: Maker) -> Iterator[Step]:
+def steps(documents: Documents, stage: Stage, env: Environment, step: Maker) -> Iterator[Draft]:
     """Yield the ticket steps of a stage, one for each gate that names a system."""
     service = documents.pipeline.metadata.name
     asked = [gate.change_ticket for gate in _gates(stage, env) if gate.change_ticket != "required"]

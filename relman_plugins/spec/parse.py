@@ -170,6 +170,18 @@ def _read(loader: Any, reader: _Reader) -> None:
                     value = _CONSTANTS[text]
                 elif text[0] in _MAY_BE_NUMBER:
                     value = _number(text, span, reader)
+            if (
+                stack
+                and (top := stack[-1]).mapping
+                and top.key_span is None
+                and value is text
+                and text != "<<"
+                and text not in top.node.keys
+                and event.anchor is None
+            ):
+                # Half of all scalars are keys like this one: `add` would come to the same.
+                top.key, top.key_span = text, span
+                continue
             node = Node(value, span, text, plain, _NOTHING_INSIDE, _NOTHING_INSIDE, False, 1, 1, file)
             if event.anchor is not None:
                 reader.anchors[event.anchor] = node
