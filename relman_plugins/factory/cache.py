@@ -16,6 +16,7 @@ import logging
 import os
 import stat
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -145,7 +146,7 @@ class Cache:
     def _digest(self, path: Path, root: Path) -> str:
         if path not in self._seen:
             # As the reader of specs takes it: a byte order mark is no part of the text.
-            self._seen[path] = _digest(bytes_of(path, root).removeprefix(b"\xef\xbb\xbf"))
+            self._seen[path] = _digest(bytes_of(path, root).removeprefix(BOM_UTF8))
         return self._seen[path]
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 LARGEST = 1_000_000
 """Bytes a spec may have."""
 
+_USUAL = 64 * 1024
+"""Bytes that most specs have fewer than: to make room for the largest takes longer than to read them."""
+
 NOT_PIPELINES = frozenset({"people.yaml"})
 
 
@@ -46,7 +49,9 @@ def bytes_of(path: Path, root: Path) -> bytes:
         with open(_opened(path, root), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise Unreadable("RM008", "not a regular file")
-            raw = file.read(LARGEST + 1)
+            raw = file.read(_USUAL)
+            if len(raw) == _USUAL:
+                raw += file.read(LARGEST + 1 - _USUAL)
     except (OSError, RuntimeError) as error:
         # A link to itself is a RuntimeError before Python 3.13.
         looped = not isinstance(error, OSError) or error.errno == errno.ELOOP
@@ -62,7 +67,8 @@ def bytes_of(path: Path, root: Path) -> bytes:
 def _opened(path: Path, root: Path) -> int:
     # Not blocking: opening a named pipe would otherwise wait for its writer.
     how = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-    if path.parent == root:
+    folder = path.parent
+    if folder == root or (folder.parent == root and not folder.is_symlink()):
         # No link, so it is there: most files are, and resolving both paths takes longer than to read it.
         with suppress(OSError):
             return os.open(path, how | os.O_NOFOLLOW)

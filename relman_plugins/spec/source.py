@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +65,9 @@ def _bytes(path: Path, root: Path) -> bytes:
 
 
 def _decoded(raw: bytes) -> str:
+    raw = raw.removeprefix(BOM_UTF8)
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode()
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8", "replace")
         message = f"not UTF-8: byte 0x{raw[error.start]:02x}"
