@@ -13,6 +13,7 @@ from relman_plugins.cli import (
     diff,
     doctor,
     evidence,
+    freeze,
     judge,
     ledger,
     locks,
@@ -71,6 +72,9 @@ app.command()(decide.abort)
 app.command()(rollback.rollback)
 app.command()(decide.hold)
 app.command()(decide.resume)
+app.command()(freeze.freeze)
+app.command()(freeze.thaw)
+app.command()(freeze.freezes)
 app.command()(locks.locks)
 app.command()(locks.unlock)
 app.command()(doctor.doctor)

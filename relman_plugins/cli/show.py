@@ -55,6 +55,7 @@ def release_table(release: dict[str, Any]) -> Table:
         ("state", _state(release)),
         ("now", _now(status)),
         ("waits for", "\n".join(map(waits_for, release.get("waits_for") or ()))),
+        ("frozen", "\n".join(map(words.frozen, release.get("freezes") or ()))),
         (
             "artifact",
             f"{artifact['version']} {words.short(artifact['digest'])}" if artifact else "not built yet",

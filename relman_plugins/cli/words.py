@@ -110,6 +110,14 @@ def _measured(data: dict[str, Any], who: str) -> str:
     return f"look {data.get('look')}: {', '.join(values)}"
 
 
+def frozen(one: dict[str, Any]) -> str:
+    """Write a freeze for people."""
+    what = f"{one['pipeline'] or 'everything'} in {one['environment'] or 'every environment'}"
+    until = f" until {moment(one['until'])}" if one["until"] else ""
+    who = one["actor"].get("name") or one["actor"].get("id")
+    return f"{what} is frozen since {moment(one['at'])}{until} by {who}: {one['reason']}"
+
+
 _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "release.opened": lambda d, w: _by(d.get("version"), w),
     "release.closed": lambda d, w: " ".join(
@@ -122,6 +130,8 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "release.held": lambda d, w: _by(d.get("reason"), w),
     "release.resumed": lambda d, w: _by(d.get("reason"), w),
     "release.abort_requested": lambda d, w: _by(d.get("reason"), w),
+    "freeze.waited": lambda d, w: str(d.get("message") or ""),
+    "window.waited": lambda d, w: str(d.get("message") or ""),
     "step.failed": lambda d, w: str(d.get("message") or ""),
     "step.refused": lambda d, w: str(d.get("message") or ""),
     "artifact.built": lambda d, w: short((d.get("revision") or {}).get("digest")),

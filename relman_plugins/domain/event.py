@@ -58,6 +58,7 @@ class Kind(StrEnum):
     GATE_OVERDUE = "gate.overdue"
     VOTE_REFUSED = "vote.refused"
     WINDOW_WAITED = "window.waited"
+    FREEZE_WAITED = "freeze.waited"
     ANALYSIS_MEASURED = "analysis.measured"
     ANALYSIS_FINISHED = "analysis.finished"
     TRAFFIC_WITHDRAWN = "traffic.withdrawn"

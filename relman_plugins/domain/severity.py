@@ -137,6 +137,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.GATE_OVERDUE: Severity.WARNING,
     Kind.VOTE_REFUSED: Severity.INFO,
     Kind.WINDOW_WAITED: Severity.INFO,
+    Kind.FREEZE_WAITED: Severity.NOTICE,
     Kind.ANALYSIS_MEASURED: Severity.INFO,
     Kind.ANALYSIS_FINISHED: _judged,
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,
@@ -187,7 +188,9 @@ class Occasion(StrEnum):
 OCCASIONS: dict[Occasion, frozenset[Kind]] = {
     Occasion.OPENED: frozenset({Kind.RELEASE_OPENED}),
     Occasion.CLOSED: frozenset({Kind.RELEASE_CLOSED}),
-    Occasion.HELD: frozenset({Kind.RELEASE_HELD, Kind.RELEASE_RESUMED, Kind.ABORT_REQUESTED}),
+    Occasion.HELD: frozenset(
+        {Kind.RELEASE_HELD, Kind.RELEASE_RESUMED, Kind.ABORT_REQUESTED, Kind.FREEZE_WAITED}
+    ),
     Occasion.BUILT: frozenset({Kind.ARTIFACT_BUILT}),
     Occasion.ASSESSED: frozenset({Kind.CHANGE_ASSESSED}),
     Occasion.TESTED: frozenset({Kind.SUITE_FINISHED, Kind.PARITY_COMPARED}),

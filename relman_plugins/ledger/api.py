@@ -6,6 +6,7 @@ from relman_plugins.ledger.ballots import VoteResult
 from relman_plugins.ledger.dossier import Dossier, moment_of
 from relman_plugins.ledger.engine import Ledger
 from relman_plugins.ledger.ephemerals import Ephemeral
+from relman_plugins.ledger.freezes import Freeze
 from relman_plugins.ledger.gates import GateState, Vote, debt_of, state_of
 from relman_plugins.ledger.guard import check_forward, falls_short
 from relman_plugins.ledger.history import Moment
@@ -32,6 +33,7 @@ __all__ = [
     "Busy",
     "Dossier",
     "Ephemeral",
+    "Freeze",
     "GateState",
     "Ledger",
     "Line",

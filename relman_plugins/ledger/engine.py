@@ -18,6 +18,7 @@ from relman_plugins.ledger import chain, ephemerals, follow_ups, history, leases
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database
 from relman_plugins.ledger.ephemerals import Ephemeral
+from relman_plugins.ledger.freezes import Freezes
 from relman_plugins.ledger.last_suite import LastSuite, last_suite
 from relman_plugins.ledger.live import brought, live
 from relman_plugins.ledger.locks import Locks
@@ -55,6 +56,8 @@ class Ledger:
         """Gates and votes."""
         self.locks = Locks(self._db)
         """The locks of environments."""
+        self.freezes = Freezes(self._db)
+        """What people have frozen."""
         self.outbox = Outbox(self._db)
         """What is still to be told."""
 

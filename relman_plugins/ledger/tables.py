@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 """The schema version this code needs: the newest migration. Versions compare as text."""
 
 VERSION_TABLE = "relman_schema"
@@ -225,6 +225,19 @@ token = Table(
     Column("environment", String(63), primary_key=True),
     Column("service", String(63), primary_key=True),
     Column("last", BigInteger, nullable=False),
+)
+
+freeze = Table(
+    "freeze",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("environment", String(63), nullable=False),
+    Column("pipeline", String(63), nullable=False),
+    Column("action", String(10), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("until", UtcDateTime),
+    Column("actor", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
 )
 
 lease = Table(

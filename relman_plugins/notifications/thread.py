@@ -158,6 +158,11 @@ def _window(event: Event, data: dict[str, Any]) -> _Written:
     return (f"🕒 {_where(event)} waits for its release window{opens}{ends}", *why)
 
 
+def _frozen(event: Event, data: dict[str, Any]) -> _Written:
+    why = plain(data["message"].removeprefix("waiting: "), 600)
+    return (f"🧊 {_where(event)} waits: the line is stopped", context(why))
+
+
 def _changed(event: Event, data: dict[str, Any]) -> _Written:
     desired = data.get("desired") or {}
     candidate, stable = desired.get("candidate"), desired.get("stable")
@@ -297,6 +302,7 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.SUITE_FINISHED: _suite,
     Kind.PARITY_COMPARED: _compared,
     Kind.WINDOW_WAITED: _window,
+    Kind.FREEZE_WAITED: _frozen,
     Kind.ANALYSIS_FINISHED: _analysis,
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,
     Kind.ROLLBACK_REQUESTED: rollbacks.asked,

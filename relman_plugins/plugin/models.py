@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.identity import NAME_PATTERN
 from relman_plugins.domain.status import Decision
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
@@ -49,6 +50,25 @@ class BreakBody(Frozen):
     token: int
     """Fencing token of the lock that the person was shown; refused when it has changed hands since. Required:
     by name alone a request that comes late would stop a release that nobody meant."""
+
+
+Named = Annotated[str, StringConstraints(pattern=f"({NAME_PATTERN})|^$")]
+
+
+class ThawBody(Frozen):
+    """Why somebody lifts a freeze, and which: an empty name means all."""
+
+    environment: Named = ""
+    pipeline: Named = ""
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field()
+    """Kept in the ledger."""
+
+
+class FreezeBody(ThawBody):
+    """Why somebody stops the line, where, and until when."""
+
+    until: AwareDatetime | None = None
+    """When it ends by itself, with a time zone; null: when it is lifted."""
 
 
 class AbortBody(Frozen):

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import dag_id_of
+from relman_plugins.plan.model import StepKind
 from relman_plugins.plugin import access, views
 from relman_plugins.plugin.deps import ledger, release_or_404
 
@@ -60,6 +61,7 @@ def get_release(release_id: str, user: access.Reader) -> dict[str, Any]:
     shown = views.release(store, record)
     return shown | {
         "waits_for": _waits_for(store, record, shown["status"]["current"], user),
+        "freezes": _frozen(store, record),
         "gates": [views.gate(g) for g in store.votes.gates(release_id)],
         "locks": [views.lock(lock) for lock in store.locks.held(release_id)],
     }
@@ -92,6 +94,21 @@ def _waits_for(
         }
         for x in ahead
     ]
+
+
+def _frozen(store: Ledger, record: ReleaseRecord) -> list[dict[str, Any]]:
+    """Return what somebody has frozen that an open release still has to pass."""
+    events = store.events(record.release_id, kinds=[Kind.STEP_FINISHED, Kind.RELEASE_CLOSED])
+    if any(e.kind is Kind.RELEASE_CLOSED for e in events):
+        return []
+    ended = {e.step for e in events}
+    left = {
+        s.environment
+        for s in record.plan.shape.steps
+        if s.changes and s.id not in ended and s.kind not in (StepKind.ROLLBACK, StepKind.TEARDOWN)
+    }
+    found = store.freezes.on()
+    return [f.model_dump(mode="json") for f in found if any(f.holds(record.pipeline, e) for e in left)]
 
 
 @router.get("/releases/{release_id}/events")

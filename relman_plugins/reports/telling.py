@@ -65,6 +65,7 @@ def tone(event: Event) -> str:
         case (
             Kind.GATE_OPENED
             | Kind.WINDOW_WAITED
+            | Kind.FREEZE_WAITED
             | Kind.TICKET_WAITED
             | Kind.RELEASE_HELD
             | Kind.FOLLOW_UP_ASKED

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger
 
 LOCK_PAUSE_S = 15.0
+FREEZE_PAUSE_S = 5.0
 LONGEST_SLEEP_S = 3600.0
 
 
@@ -176,6 +177,39 @@ class LockTrigger(ReleaseTrigger):
             and lock.expires_at > now
         ]
         return None if others else "free"
+
+
+class FreezeTrigger(ReleaseTrigger):
+    """Wait until nothing that people have frozen is about a release's change any more, or it is aborted.
+
+    The event is ``{"state": "thawed" | "aborted"}``.
+    """
+
+    def __init__(self, *, release_id: str, pipeline: str, environment: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.release_id = release_id
+        self.pipeline = pipeline
+        self.environment = environment
+
+    def arguments(self) -> dict[str, Any]:
+        """Return whose change of which environment waits."""
+        return {"release_id": self.release_id, "pipeline": self.pipeline, "environment": self.environment}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look again and again: a thaw is no event of this release, and some freezes end by themselves."""
+        feed = await ledger_feed()
+        state = None
+        with telemetry.span("freeze", release_id=self.release_id, environment=self.environment):
+            while state is None:
+                state = await feed.until(self._thawed, FREEZE_PAUSE_S)
+            telemetry.note(state=state)
+        yield await self.event({"state": state})
+
+    def _thawed(self, ledger: Ledger) -> str | None:
+        flags = flags_of(ledger, self.release_id)
+        if flags.over:
+            return "aborted"
+        return None if ledger.freezes.holding(self.pipeline, self.environment) else "thawed"
 
 
 class HoldTrigger(ReleaseTrigger):

@@ -1,0 +1,98 @@
+"""``relman freeze``, ``relman thaw`` and ``relman freezes``: stopping the line, and starting it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relman_plugins.cli import complete
+from relman_plugins.cli.connect import connected
+from relman_plugins.cli.exits import Exit, Stop
+from relman_plugins.cli.options import AnyFormat, Format, Reason
+from relman_plugins.cli.screen import echo_json, shown
+from relman_plugins.cli.times import moment_of
+
+if TYPE_CHECKING:
+    from relman_plugins.cli.api import Api
+
+Environment = Annotated[
+    str,
+    typer.Option(
+        "--environment",
+        help="Only in this environment.",
+        autocompletion=complete.environments,
+        show_default=False,
+    ),
+]
+Pipeline = Annotated[
+    str,
+    typer.Option(
+        "--pipeline",
+        help="Only this pipeline's releases.",
+        autocompletion=complete.pipelines,
+        show_default=False,
+    ),
+]
+
+
+@connected
+def freeze(
+    api: Api,
+    reason: Reason,
+    environment: Environment = "",
+    pipeline: Pipeline = "",
+    until: Annotated[
+        str,
+        typer.Option(
+            "--until", help="When it ends by itself: 22:00, or 2026-11-25T22:00+01:00.", show_default=False
+        ),
+    ] = "",
+    form: AnyFormat = Format.TEXT,
+) -> None:
+    """Stop the line: no step begins to change what is frozen. Rollback and abort go on."""
+    _said(reason)
+    end = moment_of(until, "--until").isoformat() if until else None
+    body = {"environment": environment, "pipeline": pipeline, "reason": reason, "until": end}
+    _print(api.relman("POST", "/freezes", json=body), form)
+
+
+@connected
+def thaw(
+    api: Api,
+    reason: Reason,
+    environment: Environment = "",
+    pipeline: Pipeline = "",
+    form: AnyFormat = Format.TEXT,
+) -> None:
+    """Lift the freeze of just this scope: what waited for it goes on."""
+    _said(reason)
+    body = {"environment": environment, "pipeline": pipeline, "reason": reason}
+    _print(api.relman("POST", "/freezes/thaw", json=body), form)
+
+
+@connected
+def freezes(api: Api, form: AnyFormat = Format.TEXT) -> None:
+    """Show what is frozen, since when, by whom and why."""
+    from relman_plugins.cli.words import frozen
+
+    found = api.relman("GET", "/freezes")["freezes"]
+    if form is Format.JSON:
+        echo_json(found)
+        return
+    for one in found:
+        typer.echo(shown(frozen(one)))
+    if not found:
+        typer.echo("nothing is frozen")
+
+
+def _said(reason: str) -> None:
+    if not reason.strip():
+        raise Stop(Exit.USAGE, "--reason: say why")
+
+
+def _print(answer: dict[str, Any], form: Format) -> None:
+    if form is Format.JSON:
+        echo_json(answer)
+    else:
+        typer.echo(shown(answer["message"]))

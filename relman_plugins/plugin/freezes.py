@@ -1,0 +1,71 @@
+"""Routes by which people stop the line: freeze, thaw, and what is frozen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, HTTPException, Request
+
+from relman_plugins.domain.identity import dag_id_of
+from relman_plugins.plugin import access
+from relman_plugins.plugin.deps import ledger
+from relman_plugins.plugin.models import FreezeBody, ThawBody
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.api import Freeze, Ledger
+
+router = APIRouter()
+
+MAINTENANCE = "relman_maintenance"
+
+
+@router.get("/freezes")
+def list_freezes(user: access.Reader) -> dict[str, Any]:
+    """Return what is frozen, the oldest freeze first; of other people's pipelines nothing."""
+    found = ledger().freezes.on()
+    mine = {f.pipeline for f in found if not f.pipeline or access.may(user, "GET", dag_id_of(f.pipeline))}
+    return {"freezes": [f.model_dump(mode="json") for f in found if f.pipeline in mine]}
+
+
+@router.post("/freezes", status_code=201)
+def freeze(body: FreezeBody, request: Request, user: access.Writer) -> dict[str, Any]:
+    """Freeze an environment, a pipeline, or everything: no step begins to change it. The way back is open."""
+    store = ledger()
+    _require(store, user, body.pipeline)
+    found = store.freezes.freeze(
+        environment=body.environment,
+        pipeline=body.pipeline,
+        reason=body.reason,
+        until=body.until,
+        actor=access.actor(user, access.via_of(request)),
+    )
+    return {"freeze": found.model_dump(mode="json"), "message": str(found)}
+
+
+@router.post("/freezes/thaw")
+def thaw(body: ThawBody, request: Request, user: access.Writer) -> dict[str, Any]:
+    """Lift the freeze of just this scope. 404 when it is not frozen."""
+    store = ledger()
+    _require(store, user, body.pipeline)
+    actor = access.actor(user, access.via_of(request))
+    found = store.freezes.thaw(
+        environment=body.environment, pipeline=body.pipeline, reason=body.reason, actor=actor
+    )
+    if found is None:
+        raise HTTPException(404, "just that is not frozen; `relman freezes` lists what is")
+    return {"freeze": found.model_dump(mode="json"), "message": f"thawed: {_rest(store, found)}"}
+
+
+def _rest(store: Ledger, lifted: Freeze) -> str:
+    """Say what is frozen still; releases wait for all that is about them."""
+    left = [str(freeze) for freeze in store.freezes.on()]
+    what = f"{lifted.pipeline or 'everything'} in {lifted.environment or 'every environment'}"
+    return f"{what}; still frozen: {'; '.join(left)}" if left else f"{what}; nothing is frozen any more"
+
+
+def _require(store: Ledger, user: Any, pipeline: str) -> None:
+    """Answer 403 unless the user may change every release that the freeze can hold up."""
+    if access.all_admins():
+        raise HTTPException(403, access.ALL_ADMINS)
+    for dag_id in [dag_id_of(pipeline)] if pipeline else sorted({MAINTENANCE, *store.dags()}):
+        access.require(user, dag_id)

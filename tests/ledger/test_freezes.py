@@ -1,0 +1,68 @@
+"""Stopping the line, in the ledger."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from relman_plugins.domain.identity import Actor
+from relman_plugins.errors import Refused
+from relman_plugins.ledger.api import Ledger
+from tests.ledger.make import Clock
+
+DANA = Actor(kind="person", id="dana", name="Dana", via="cli")
+
+
+def frozen(ledger: Ledger, environment: str = "", pipeline: str = "", **more: object) -> None:
+    about = {"environment": environment, "pipeline": pipeline, "reason": "incident", "until": None}
+    ledger.freezes.freeze(**about | {"actor": DANA} | more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("scope", "held"),
+    [
+        (("", ""), ["checkout/production", "checkout/qa", "search/production"]),
+        (("production", ""), ["checkout/production", "search/production"]),
+        (("", "checkout"), ["checkout/production", "checkout/qa"]),
+        (("production", "checkout"), ["checkout/production"]),
+    ],
+)
+def test_a_freeze_is_about_what_it_names(ledger: Ledger, scope: tuple[str, str], held: list[str]) -> None:
+    frozen(ledger, *scope)
+    asked = [("checkout", "production"), ("checkout", "qa"), ("search", "production")]
+    assert [f"{p}/{e}" for p, e in asked if ledger.freezes.holding(p, e)] == held
+
+
+def test_a_thaw_lifts_just_that_freeze_and_what_others_froze_stays(ledger: Ledger) -> None:
+    frozen(ledger)
+    frozen(ledger, "production")
+    lifted = ledger.freezes.thaw(environment="production", pipeline="", reason="over", actor=DANA)
+    assert lifted is not None
+    assert lifted.environment == "production"
+    assert [f.environment for f in ledger.freezes.on()] == [""]
+    assert ledger.freezes.thaw(environment="production", pipeline="", reason="over", actor=DANA) is None
+
+
+def test_a_freeze_ends_by_itself_and_its_end_can_be_moved(ledger: Ledger, clock: Clock) -> None:
+    frozen(ledger, until=ledger.now() + timedelta(hours=1))
+    frozen(ledger, until=ledger.now() + timedelta(hours=2), reason="longer")
+    clock.forward(3_601)
+    (found,) = ledger.freezes.on()
+    assert found.reason == "longer"
+    assert str(found).startswith("everything in every environment is frozen until ")
+    assert str(found).endswith(" UTC by Dana: longer")
+    clock.forward(3_600)
+    assert ledger.freezes.on() == []
+    assert ledger.freezes.thaw(environment="", pipeline="", reason="x", actor=DANA) is None
+
+
+def test_only_a_named_person_with_a_reason_stops_the_line_or_starts_it_again(ledger: Ledger) -> None:
+    for actor, reason in ((Actor(), "incident"), (DANA, " ")):
+        with pytest.raises(Refused, match="only by a named person who gives a reason"):
+            frozen(ledger, actor=actor, reason=reason)
+        with pytest.raises(Refused, match="only by a named person who gives a reason"):
+            ledger.freezes.thaw(environment="", pipeline="", reason=reason, actor=actor)
+    with pytest.raises(Refused, match="would have ended"):
+        frozen(ledger, until=ledger.now())
+    assert ledger.freezes.on() == []

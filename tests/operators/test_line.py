@@ -1,0 +1,107 @@
+"""Stopping the line: what has not begun waits, the way back is open, and a thaw lets all of it go on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from airflow.sdk.exceptions import TaskDeferred
+
+from relman_plugins.domain.event import Kind
+from relman_plugins.domain.identity import Actor
+from relman_plugins.triggers.analysis import AnalysisTrigger
+from relman_plugins.triggers.waits import FreezeTrigger
+from tests.operators.test_changing import FIRST, LAST, ROLLBACK, judged, passed
+from tests.steps.world import Release, World, told
+
+DANA = Actor(kind="person", id="dana", name="Dana", via="cli")
+
+
+@pytest.fixture
+def release(world: World) -> Release:
+    world.live("1.0.0")
+    return world.open().approved()
+
+
+def freeze(world: World, environment: str = "", pipeline: str = "", until: datetime | None = None) -> None:
+    world.ledger.freezes.freeze(
+        environment=environment, pipeline=pipeline, reason="incident 7", until=until, actor=DANA
+    )
+
+
+def thaw(world: World, environment: str = "", pipeline: str = "") -> None:
+    lifted = world.ledger.freezes.thaw(environment=environment, pipeline=pipeline, reason="over", actor=DANA)
+    assert lifted
+
+
+def frozen(result: Any) -> TaskDeferred:
+    assert isinstance(result, TaskDeferred)
+    assert isinstance(result.trigger, FreezeTrigger)
+    return result
+
+
+@pytest.mark.parametrize("scope", [("", ""), ("production", ""), ("", "checkout")])
+def test_no_step_begins_a_change_until_the_thaw_and_who_and_why_is_on_record(
+    release: Release, scope: tuple[str, str]
+) -> None:
+    freeze(release.world, *scope)
+    waiting = frozen(release.run(FIRST))
+    assert release.world.weights() == {"1.0.0": 100}
+    (said,) = release.events(Kind.FREEZE_WAITED)
+    assert said.step == FIRST
+    assert said.data["message"].endswith("frozen by Dana: incident 7")
+    assert said.data["freezes"][0]["actor"]["id"] == "dana"
+    frozen(release.resume(FIRST, waiting, {"state": "thawed"}))  # a forged event opens nothing
+    thaw(release.world, *scope)
+    event = told(waiting)
+    assert event == {"state": "thawed"}
+    assert isinstance(release.resume(FIRST, waiting, event).trigger, AnalysisTrigger)
+
+
+@pytest.mark.parametrize("scope", [("staging", ""), ("", "search"), ("production", "search")])
+def test_what_others_do_is_not_held_up(release: Release, scope: tuple[str, str]) -> None:
+    freeze(release.world, *scope)
+    assert isinstance(release.run(FIRST).trigger, AnalysisTrigger)
+
+
+def test_a_change_stops_between_two_steps_and_a_good_verdict_promotes_nothing(release: Release) -> None:
+    passed(release, FIRST)
+    waiting = release.run(LAST)
+    freeze(release.world, "production")
+    judged(release, LAST, "pass")
+    event = {"verdict": "pass", "reason": "fine", "aborted": False}
+    frozen(release.resume(LAST, waiting, event))
+    assert release.world.weights() == {"1.1.0": 100, "1.0.0": 0}
+
+
+def test_the_way_back_is_open(release: Release) -> None:
+    release.run(FIRST)
+    freeze(release.world)
+    release.person(Kind.ABORT_REQUESTED)
+    assert "1.0.0 has all the traffic" in release.run(ROLLBACK)["message"]
+    assert release.world.weights() == {"1.0.0": 100}
+
+
+def test_an_abort_ends_the_wait(release: Release) -> None:
+    freeze(release.world)
+    waiting = frozen(release.run(FIRST))
+    release.person(Kind.ABORT_REQUESTED)
+    assert told(waiting) == {"state": "aborted"}
+
+
+def test_a_freeze_that_ends_by_itself_lets_the_release_go_on(release: Release) -> None:
+    freeze(release.world, until=datetime.now(UTC) + timedelta(hours=1))
+    waiting = frozen(release.run(FIRST))
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=2)):
+        assert told(waiting) == {"state": "thawed"}
+
+
+def test_an_emergency_waits_too_and_tests_and_a_dry_run_do_not(world: World) -> None:
+    world.live("1.0.0")
+    freeze(world)
+    emergency = world.open(emergency=True, emergency_reason="fire").approved()
+    frozen(emergency.run(FIRST))
+    dry = world.open("1.1.0", "run-2", dry_run=True).approved()
+    assert "dry run" in dry.run(FIRST)["message"]

@@ -1,0 +1,39 @@
+"""Stopping the line through the API, on a real server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.airflow_server import Server
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+API = "/relman/api/v1"
+
+
+def test_the_line_is_stopped_and_started_again_and_whom_it_holds_up_is_told(server: Server) -> None:
+    waiting = server.release("0.0.33")
+    scope = {"environment": "production", "pipeline": "checkout"}
+
+    def told() -> list[str]:
+        found = server.ask("GET", f"{API}/releases/{waiting.release_id}", "vera").json()["freezes"]
+        return [f"{f['actor']['id']}: {f['reason']}" for f in found]
+
+    assert server.ask("POST", f"{API}/freezes", "alice", json=scope).status_code == 422  # no reason
+    body = scope | {"reason": "incident 7", "until": "2999-01-01T00:00:00+01:00"}
+    answer = server.ask("POST", f"{API}/freezes", "alice", json=body)
+    assert answer.status_code == 201, answer.text
+    listed = server.ask("GET", f"{API}/freezes", "vera").json()["freezes"]
+    assert [(f["environment"], f["pipeline"], f["reason"]) for f in listed] == [
+        ("production", "checkout", "incident 7")
+    ]
+    assert told() == ["alice: incident 7"]
+    wrong = {"environment": "", "pipeline": "", "reason": "over"}
+    assert server.ask("POST", f"{API}/freezes/thaw", "alice", json=wrong).status_code == 404
+    thawed = server.ask("POST", f"{API}/freezes/thaw", "alice", json=scope | {"reason": "over"})
+    assert thawed.json()["message"].startswith("thawed: checkout in production; nothing is frozen")
+    assert told() == []
+    past = body | {"until": "2020-01-01T00:00:00Z"}
+    assert server.ask("POST", f"{API}/freezes", "alice", json=past).status_code == 409
+    odd = body | {"environment": "Prod uction"}
+    assert server.ask("POST", f"{API}/freezes", "alice", json=odd).status_code == 422
