@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from relman_plugins.domain.base import Frozen
-from relman_plugins.plan import suite_reports, words
+from relman_plugins.plan import suite_reports, window_words, words
 from relman_plugins.plan.model import AnalysisPlan, ReleasePlan, Shape, Step, StepKind
 from relman_plugins.plan.routing import Route
 
@@ -193,7 +193,7 @@ def _step(label: str, before: Step, after: Step) -> Iterator[Difference]:
 
 def _readable(step: Step) -> dict[str, Any]:
     """Return a step's arguments as people compare them: no ids of other steps, people by id and user."""
-    hidden = {"gate", "suite", "steps", "promotes", "weight"} | _KNOWN_BY.get(step.kind, set())
+    hidden = {"gate", "suite", "steps", "promotes", "weight", "actions"} | _KNOWN_BY.get(step.kind, set())
     args = {k: v for k, v in step.args.items() if k not in hidden}
     if step.kind is StepKind.SUITE:
         args = suite_reports.flat(args)
@@ -208,9 +208,9 @@ def _readable(step: Step) -> dict[str, Any]:
     if "items" in args:
         args["items"] = [i["item"] for i in args["items"]]
     if "windows" in args:
-        args["windows"] = [words.window(w) for w in args["windows"]]
+        args["windows"] = [window_words.weekly(w) for w in args["windows"]]
     if "calendars" in args:
-        args["calendars"] = [words.calendar(c) for c in args["calendars"]]
+        args["calendars"] = [line for c in args["calendars"] for line in window_words.each(c)]
     return args
 
 
@@ -267,6 +267,12 @@ def _weaker(what: str, before: Any, after: Any) -> str:
             return "a ticket may be in more states"
         case "approved" | "window" if before and not after:
             return "less is asked of the ticket"
+        case "windows" if set(after or ()) - set(before or ()) or (before and not after):
+            return "changes at other hours: look at which"
+        case "calendars" if set(before or ()) - set(after or ()):
+            return "a window or freeze is another, or gone: look when changes are allowed now"
+        case "on_close" if before in ("hold", "drain") and after not in ("hold", "drain"):
+            return "a change goes on after its window has closed"
         case "item" if before and before != after:
             return "another ticket will do"
         case "on_difference" if _STRICT.index(after) < _STRICT.index(before):

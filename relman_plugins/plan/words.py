@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from relman_plugins.domain.repository import is_address
 from relman_plugins.domain.status import Outcome
 from relman_plugins.domain.ticket import SYSTEMS
+from relman_plugins.plan import window_words
 from relman_plugins.plan.model import Shape, Step, StepKind
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def duration(seconds: float) -> str:
@@ -41,28 +41,6 @@ WAIVABLE = "skipped in an emergency by those who may"
 
 WHEN = "only if "
 """How it is said that a rule is asked for only at some risks."""
-
-
-def window(value: dict[str, Any]) -> str:
-    """Write one weekly window: ``mon-fri 09:00-17:00 Europe/Berlin``."""
-    return f"{_days(value['days'])} {value['from']}-{value['to']} {value['zone']}"
-
-
-def calendar(value: dict[str, Any]) -> str:
-    """Write one calendar with what applies of it: ``calendar company (only office hours; not year end)``."""
-    said = []
-    for effect, word in (("allow", "only"), ("deny", "not")):
-        names = [_timed(w) for w in value["windows"] if w["effect"] == effect]
-        said += [f"{word} {', '.join(names)}"] if names else []
-    return f"calendar {value['name']} ({'; '.join(said)})"
-
-
-def _timed(value: dict[str, Any]) -> str:
-    who = {"person": "started by a person", "schedule": "started by a schedule"}.get(
-        value.get("started_by") or ""
-    )
-    about = [*([" and ".join(value["actions"])] if value.get("actions") else []), *([who] if who else [])]
-    return str(value["name"]) + (f" [{', '.join(about)}]" if about else "")
 
 
 def answerers(step: Step) -> str:
@@ -132,13 +110,6 @@ def stages(shape: Shape) -> list[tuple[str, list[Step]]]:
 def gates(shape: Shape) -> list[Step]:
     """Return the gate steps in order."""
     return [s for s in shape.steps if s.kind in (StepKind.TICKET, StepKind.APPROVAL, StepKind.WINDOW)]
-
-
-def _days(days: Iterable[str]) -> str:
-    places = sorted(_DAYS.index(d) for d in set(days))
-    if len(places) > 2 and places == list(range(places[0], places[-1] + 1)):
-        return f"{_DAYS[places[0]]}-{_DAYS[places[-1]]}"
-    return ", ".join(_DAYS[p] for p in places)
 
 
 def _open(shape: Shape, step: Step) -> str:
@@ -263,8 +234,8 @@ def _approval(shape: Shape, step: Step) -> str:
 
 
 def _window(shape: Shape, step: Step) -> str:
-    hours = " or ".join(window(w) for w in step.args["windows"])
-    parts = [*([hours] if hours else []), *map(calendar, step.args.get("calendars") or ())]
+    hours = " or ".join(map(window_words.weekly, step.args["windows"]))
+    parts = [*([hours] if hours else []), *map(window_words.calendar, step.args.get("calendars") or ())]
     closing = {
         "hold": "; a change stops where it closes",
         "drain": "; where it closes a change is taken back",

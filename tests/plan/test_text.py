@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman_plugins.plan import words
+from relman_plugins.plan import window_words, words
 from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.model import Options
 from relman_plugins.plan.options import plan_release
@@ -100,8 +100,8 @@ def test_durations_are_written_as_specs_write_them(seconds):
 
 def test_windows_are_short():
     every = {"days": ["wed", "mon", "tue"], "from": "09:00", "to": "17:00", "zone": "UTC"}
-    assert words.window(every) == "mon-wed 09:00-17:00 UTC"
-    assert words.window({**every, "days": ["sat", "mon"]}) == "mon, sat 09:00-17:00 UTC"
+    assert window_words.weekly(every) == "mon-wed 09:00-17:00 UTC"
+    assert window_words.weekly({**every, "days": ["sat", "mon"]}) == "mon, sat 09:00-17:00 UTC"
 
 
 def test_a_ticket_that_is_required_is_said_where_it_is_needed():
