@@ -9,6 +9,7 @@ from typing import Any
 from relman_plugins.cli import rules
 from relman_plugins.cli.screen import continued
 from relman_plugins.domain import follow_up
+from relman_plugins.domain.look import counts
 
 _MARKS = {"succeeded": "✔", "rolled_back": "↩", "rejected": "✘", "failed": "✘", "aborted": "■"}
 
@@ -106,7 +107,9 @@ def _effect(data: dict[str, Any]) -> str:
 
 
 def _measured(data: dict[str, Any], who: str) -> str:
-    values = (f"{m.get('name')} {m.get('value')} {m.get('verdict')}" for m in data.get("metrics", ()))
+    values = (
+        f"{m.get('name')} {counts(m) or m.get('value')} {m.get('verdict')}" for m in data.get("metrics", ())
+    )
     return f"look {data.get('look')}: {', '.join(values)}"
 
 

@@ -23,9 +23,17 @@ _PLACEHOLDER = re.compile(r"\$(?:(?P<escaped>\$)|(?P<name>[a-z_]+)|\{(?P<braced>
 
 
 def fill(
-    query: str, *, service: str = "", environment: str = "", version: str = "", stable: str | None = None
+    query: str,
+    *,
+    service: str = "",
+    environment: str = "",
+    version: str = "",
+    stable: str | None = None,
+    window: str | None = None,
 ) -> str:
     r"""Put a release's values into a query: ``$service``, ``$environment``, ``$version`` and ``$stable``.
+
+    ``$window`` is there for counts only: the time since something began, such as ``37250ms``.
 
     ``${name}`` is the same as ``$name``, ``$$`` is a dollar sign, and a dollar sign before anything else
     than a name (the end of a regular expression) stays. Values are escaped so that they cannot leave the
@@ -35,6 +43,7 @@ def fill(
         ClientRejected: The query names something else, such as ``$zone``.
     """
     values = {"service": service, "environment": environment, "version": version, "stable": stable or ""}
+    values |= {"window": window} if window is not None else {}
 
     def put(match: re.Match[str]) -> str:
         if match["escaped"]:

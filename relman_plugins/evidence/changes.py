@@ -169,9 +169,15 @@ def _needed(evidence: Evidence, step: Step, before: list[Event]) -> Iterator[str
 
 def _judged(evidence: Evidence, step: Step, before: list[Event]) -> Iterator[str]:
     """The numbers of a step were good, or people took the undecided ones for good."""
-    if not step.args.get("analysis") or _first_deploy(evidence, step, before):
-        return
+    name = step.args.get("analysis")
     own = [e for e in before if e.step == step.id]
+    if not name:
+        return
+    if _first_deploy(evidence, step, before):
+        # Limits are looked at once all traffic has moved. Who compares has nothing to compare with, and asks.
+        compares = evidence.record.plan.shape.analysis(name).comparison is not None
+        if not compares or not any(e.kind is Kind.CHANGE_STARTED for e in own):
+            return
     good = any(e.kind is Kind.ANALYSIS_FINISHED and e.data["verdict"] == Verdict.PASS.value for e in own)
     taken = any(e.kind is Kind.GATE_DECIDED and e.data["state"] == "approved" for e in own)
     bad = any(e.kind is Kind.ANALYSIS_FINISHED and e.data["verdict"] == Verdict.FAIL.value for e in own)

@@ -10,6 +10,7 @@ from typing import Any
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import TAKEN_BACK, Verdict
 from relman_plugins.evidence.record import Evidence
+from relman_plugins.judge import comparing
 from relman_plugins.judge.threshold import Measurement, State, look, step
 from relman_plugins.plan.model import MetricPlan, Step, StepKind
 
@@ -18,8 +19,16 @@ _KINDS = (Kind.ANALYSIS_MEASURED, Kind.ANALYSIS_FINISHED)
 
 def verdicts(evidence: Evidence) -> Iterator[str]:
     """Judge each analysis again, look by look, and compare every verdict and reason."""
-    events = sorted(evidence.of(*_KINDS), key=lambda e: (_watch(e), e.id))
-    for watch, own in groupby(events, key=_watch):
+    shape = evidence.record.plan.shape
+    compared = {a.name for a in shape.analyses if a.comparison is not None}
+    steps = {s.id for s in shape.steps if s.args.get("analysis") in compared}
+
+    def watch_of(event: Event) -> str:
+        # The tries of a comparison are one: what an earlier one counted is evidence still.
+        return event.step if event.step in steps else _watch(event)
+
+    events = sorted(evidence.of(*_KINDS), key=lambda e: (watch_of(e), e.id))
+    for watch, own in groupby(events, key=watch_of):
         yield from (f"{watch}: {problem}" for problem in _again(evidence, list(own)))
 
 
@@ -41,8 +50,12 @@ def _again(evidence: Evidence, events: Sequence[Event]) -> Iterator[str]:
         said = f"{odd[0].step} was judged by {str(odd[0].data['analysis'])[:60]!r}"
         yield f"{said}, the plan says {planned.id} by {wanted[1]!r}"
         return
-    rules = shape.analysis(events[0].data["analysis"]).metrics
-    state = State()
+    analysis = shape.analysis(events[0].data["analysis"])
+    if analysis.comparison is not None:
+        terms = comparing.Terms(analysis.comparison, shape.false_alarms(planned), _rounds(planned))
+        yield from _compared(terms, events)
+        return
+    rules, state = analysis.metrics, State()
     for event in (e for e in events if e.kind is Kind.ANALYSIS_MEASURED):
         if event.data["look"] != state.rounds + 1:
             yield f"look {state.rounds + 1} is not recorded, so the verdict can't be given again"
@@ -59,6 +72,32 @@ def _again(evidence: Evidence, events: Sequence[Event]) -> Iterator[str]:
                 yield f"look {state.rounds}: {name} gives {verdict} ({reason}), {said}"
         if state.model_dump(mode="json") != event.data["state"]:
             yield f"look {state.rounds}: the numbers give another count than the one that is recorded"
+    yield from _end(events, state)
+
+
+def _compared(terms: comparing.Terms, events: Sequence[Event]) -> Iterator[str]:
+    """Judge a comparison again by the counts that are recorded, of all tries of its step together."""
+    state = comparing.State()
+    for event, judged in comparing.again(
+        (e for e in events if e.kind is Kind.ANALYSIS_MEASURED), terms=terms
+    ):
+        if event.data["look"] != state.rounds + 1:
+            yield f"look {state.rounds + 1} is not recorded, so the verdict can't be given again"
+            return
+        state = judged.state
+        given = [one.data() for one in judged.looks]
+        for one, was in zip(given, event.data["metrics"], strict=True):
+            if (one["name"], one["verdict"], one["reason"]) != (was["name"], was["verdict"], was["reason"]):
+                said = f"recorded is {was['verdict']} ({was['reason']})"
+                yield f"look {state.rounds}: {one['name']} gives {one['verdict']} ({one['reason']}), {said}"
+    nothing = (Verdict.NO_DATA.value, 0)
+    if state.rounds == 0 and all((e.data["verdict"], e.data["looks"]) == nothing for e in events):
+        # There was nothing to compare with; that people were asked is for those who look at changes.
+        return
+    yield from _end(events, state)
+
+
+def _end(events: Sequence[Event], state: State | comparing.State) -> Iterator[str]:
     for event in (e for e in events if e.kind is Kind.ANALYSIS_FINISHED):
         if event.data["reason"] == TAKEN_BACK and event.data["verdict"] == Verdict.FAIL.value:
             # No verdict of the numbers: a process was lost after it had taken the traffic back.

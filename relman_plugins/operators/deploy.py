@@ -11,7 +11,7 @@ from relman_plugins.operators.changing import (
     is_first_deploy,
     previous_of,
 )
-from relman_plugins.operators.judging import JudgingOperator
+from relman_plugins.operators.judging import JudgingOperator, nothing_to_compare
 from relman_plugins.operators.left import leave_behind
 from relman_plugins.plan.model import StepKind
 from relman_plugins.strategies.api import promoted, state_for_weight
@@ -55,6 +55,8 @@ class DeployOperator(JudgingOperator):
         is_promotion = desired.candidate is None
         leave_behind(context, run, previous, lock)
         self.change(run, platform, desired, lock, previous=previous, promoted=is_promotion)
+        if why := nothing_to_compare(run, previous):
+            return self.uncompared(context, run, why)
         if args.get("analysis") and not (first and weight < 100):
             self.watch(run, lock, previous, weight=weight, count=int(args["count"]))
         if args.get("promotes") and not is_promotion:

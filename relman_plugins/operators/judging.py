@@ -54,6 +54,7 @@ class JudgingOperator(ChangingOperator):
             weight=weight,
             interval_s=args["interval_s"],
             count=count,
+            false_alarms=run.shape.false_alarms(run.step),
             started_at=time.time(),
             withdraw=withdrawn(previous, environment.replicas, environment.config),
             token=lock.token,
@@ -107,6 +108,13 @@ class JudgingOperator(ChangingOperator):
             return self._go_on(run, reason)
         return self._ask_what_it_means(context, run, verdict, reason)
 
+    def uncompared(self, context: Context, run: StepRun, why: str) -> str:
+        """Ask people about a version that can be compared with nothing: that is no data, never a pass."""
+        ended = {"verdict": Verdict.NO_DATA.value, "reason": why, "looks": 0}
+        about = {"analysis": run.step.args["analysis"], "weight": run.step.args["weight"]}
+        run.record(Kind.ANALYSIS_FINISHED, f"{run.attempt}:finished", about | ended)
+        return self._ask_what_it_means(context, run, Verdict.NO_DATA, why)
+
     def _judged(self, context: Context, run: StepRun, event: dict[str, Any]) -> str:
         if event.get("aborted") or event.get("verdict") == Verdict.FAIL:
             stuck = event.get("stuck")
@@ -142,6 +150,21 @@ class JudgingOperator(ChangingOperator):
             body=body,
         )
         return self.settle(context, run, gate)
+
+
+def nothing_to_compare(run: StepRun, previous: Revision | None) -> str:
+    """Return why the step's analysis has nothing to compare with; empty when it has, or does not compare."""
+    name = run.step.args.get("analysis")
+    if not name or run.shape.analysis(name).comparison is None:
+        return ""
+    if previous is None:
+        return f"no version served in {run.environment.name} before, so there is nothing to compare with"
+    if previous.version == run.artifact.version:
+        return (
+            f"the version that serves in {run.environment.name} is called {previous.version} too, so their "
+            "numbers can't be told apart"
+        )
+    return ""
 
 
 def all_approvers(run: StepRun) -> tuple[Person, ...]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from relman_plugins.domain.bounds import rolling_bounds
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.graph import Draft
 from relman_plugins.plan.model import StepKind
-from relman_plugins.spec.models import BlueGreen, Canary, Rolling, Stage
+from relman_plugins.spec.models import Analysis, BlueGreen, Canary, Comparison, Rolling, Stage
 
 Maker = Callable[..., Draft]
 """Makes a step of the stage at hand: ``(name, kind, **args)``."""
 
 
-def steps(stage: Stage, replicas: int, step: Maker) -> tuple[Draft, ...]:
+Analyses = Mapping[str, Analysis | Comparison]
+
+
+def steps(stage: Stage, replicas: int, step: Maker, analyses: Analyses) -> tuple[Draft, ...]:
     """Return the steps that bring the version in, one after the other.
 
     Raises:
@@ -22,7 +26,7 @@ def steps(stage: Stage, replicas: int, step: Maker) -> tuple[Draft, ...]:
     """
     match stage.strategy:
         case Canary() as canary:
-            return _canary(stage, canary, step)
+            return _canary(stage, canary, step, analyses)
         case Rolling() as rolling:
             return (_roll(stage, rolling, replicas, step),)
         case BlueGreen() as both:
@@ -39,24 +43,31 @@ def keep(stage: Stage, step: Maker) -> Draft | None:
     return step("keep", StepKind.KEEP, keep_s=stage.strategy.keep.seconds, promotes=True)
 
 
-def _canary(stage: Stage, canary: Canary, step: Maker) -> tuple[Draft, ...]:
+def _canary(stage: Stage, canary: Canary, step: Maker, analyses: Analyses) -> tuple[Draft, ...]:
     last = canary.steps[-1]
+    # At 100 % the old version has nothing to compare with.
+    compares = isinstance(analyses.get(canary.analysis or ""), Comparison)
     return tuple(
-        _shift(f"canary_{w}", w, canary, step, promotes=w == last and stage.monitor is None)
+        _shift(
+            f"canary_{w}",
+            w,
+            canary,
+            step,
+            promotes=w == last and stage.monitor is None,
+            **({"analysis": None} if compares and w == last else {}),
+        )
         for w in canary.steps
     )
 
 
-def _shift(name: str, weight: int, watched: Canary | BlueGreen, step: Maker, *, promotes: bool) -> Draft:
-    return step(
-        name,
-        StepKind.SHIFT,
-        weight=weight,
-        analysis=watched.analysis,
-        interval_s=watched.interval.seconds,
-        count=watched.count,
-        promotes=promotes,
-    )
+def _shift(name: str, weight: int, watched: Canary | BlueGreen, step: Maker, **more: Any) -> Draft:
+    args = {
+        "weight": weight,
+        "analysis": watched.analysis,
+        "interval_s": watched.interval.seconds,
+        "count": watched.count,
+    }
+    return step(name, StepKind.SHIFT, **args | more)
 
 
 def _roll(stage: Stage, rolling: Rolling, replicas: int, step: Maker) -> Draft:

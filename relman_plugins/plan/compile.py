@@ -14,6 +14,7 @@ from relman_plugins.errors import PlanError
 from relman_plugins.plan import approvals, calendars, changes, glass, graph, routes, suite_reports, tickets
 from relman_plugins.plan.model import (
     AnalysisPlan,
+    ComparisonPlan,
     EnvironmentPlan,
     MetricPlan,
     Shape,
@@ -25,6 +26,7 @@ from relman_plugins.spec.models import (
     ApprovalGate,
     Canary,
     Checklist,
+    Comparison,
     Documents,
     Environment,
     Parity,
@@ -79,7 +81,7 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
         tickets=tuple(tickets.steps(documents, stage, env, step)),
         gates=_gates(documents, stage, env, step),
         provision=step("provision", StepKind.PROVISION, **expires) if env.ephemeral else None,
-        changes=changes.steps(stage, env.replicas, step),
+        changes=changes.steps(stage, env.replicas, step, pipeline.analyses),
         suites=tuple(
             _checklist(documents, name, suite, step)
             if isinstance(suite, Checklist)
@@ -258,7 +260,11 @@ def _weighing(env: Environment) -> Weighing | None:
     )
 
 
-def _analysis(name: str, analysis: Analysis) -> AnalysisPlan:
+def _analysis(name: str, analysis: Analysis | Comparison) -> AnalysisPlan:
+    if isinstance(analysis, Comparison):
+        terms = analysis.model_dump(include=set(ComparisonPlan.model_fields))
+        comparison = ComparisonPlan.model_validate(terms)
+        return AnalysisPlan(name=name, connection=analysis.connection, comparison=comparison)
     metrics = tuple(MetricPlan.model_validate(m.model_dump()) for m in analysis.metrics)
     return AnalysisPlan(name=name, connection=analysis.connection, metrics=metrics)
 

@@ -134,13 +134,31 @@ def _analyses(one: Shape, two: Shape) -> Iterator[Difference]:
             continue
         if before[name].connection != after[name].connection:
             yield _changed(where, "connection", before[name].connection, after[name].connection)
+        judges = [_judge(side[name]) for side in (before, after)]
+        if judges[0] != judges[1]:
+            other = "its numbers are judged in another way: look at each metric"
+            yield _changed(where, "judge", judges[0], judges[1], other)
+            continue
+        terms = [_terms(side[name]) for side in (before, after)]
+        for what in (t for t in terms[0] if t in terms[1] and terms[0][t] != terms[1][t]):
+            risk = _looser(what, terms[0][what], terms[1][what])
+            yield _changed(where, what, terms[0][what], terms[1][what], risk)
         metrics = [_metrics(side[name]) for side in (before, after)]
         gone = "its numbers are judged no more"
         yield from _things(f"{where} metric", metrics[0], metrics[1], gone=gone, risk=_looser)
 
 
 def _metrics(analysis: AnalysisPlan) -> dict[str, dict[str, Any]]:
-    return {m.name: m.model_dump() for m in analysis.metrics}
+    metrics = analysis.comparison.metrics if analysis.comparison else analysis.metrics
+    return {m.name: m.model_dump() for m in metrics}
+
+
+def _judge(analysis: AnalysisPlan) -> str:
+    return "sequential" if analysis.comparison else "thresholds"
+
+
+def _terms(analysis: AnalysisPlan) -> dict[str, Any]:
+    return analysis.comparison.model_dump(exclude={"metrics"}) if analysis.comparison else {}
 
 
 def _stages(one: Shape, two: Shape) -> Iterator[Difference]:
@@ -329,6 +347,12 @@ def _looser(what: str, before: Any, after: Any) -> str:
             return "more failures tolerated"
         case "min_samples" if after < before:
             return "rests on fewer samples"
+        case "false_alarms" if after < before:
+            return "harm is found later"
+        case "tolerance" if after > before:
+            return "more harm may pass"
+        case "undecided" if after == "pass":
+            return "people are not asked any more when the numbers decide neither way"
     return ""
 
 

@@ -175,13 +175,42 @@ class MetricPlan(Frozen):
     unit: str = ""
 
 
+class ComparedPlan(Frozen):
+    """One share of requests that is bad, of both versions."""
+
+    name: str
+    bad: str
+    """PromQL that counts; ``$version`` is the new version, then the old one, ``$window`` since when."""
+    total: str
+    max: float | None = None
+    """A bad share of the new version above this is harm by itself."""
+    min_samples: float = 50
+    """Requests that each version must have had before the metric passes."""
+
+
+class ComparisonPlan(Frozen):
+    """How a new version is compared with the old one that serves beside it."""
+
+    metrics: tuple[ComparedPlan, ...]
+    false_alarms: float
+    """Chance of failing a version that is no worse, over all steps of a stage together."""
+    tolerance: float
+    """Harm to be ruled out: a bad share above ``1 + tolerance`` times the old version's."""
+    undecided: Literal["inconclusive", "pass"]
+    """What it means when neither is certain after the last look."""
+    early_pass: bool
+    """Whether it ends with the first look that rules out harm beyond the tolerance."""
+
+
 class AnalysisPlan(Frozen):
     """A named set of metrics."""
 
     name: str
     connection: str
     """Airflow connection id of the metrics server."""
-    metrics: tuple[MetricPlan, ...]
+    metrics: tuple[MetricPlan, ...] = ()
+    """What is judged by limits; empty where there is a comparison."""
+    comparison: ComparisonPlan | None = None
 
 
 class Shape(Frozen):
@@ -241,6 +270,15 @@ class Shape(Frozen):
     def analysis(self, name: str) -> AnalysisPlan:
         """Return an analysis by name; raise KeyError if there is none."""
         return next((a for a in self.analyses if a.name == name), None) or _missing(name)
+
+    def false_alarms(self, step: Step) -> float:
+        """Return a step's part of its comparison's chance of a false alarm: its stage shares that."""
+        comparison = self.analysis(step.args["analysis"]).comparison
+        if comparison is None:
+            return 0.0
+        name = step.args["analysis"]
+        steps = [s for s in self.steps if s.stage == step.stage and s.args.get("analysis") == name]
+        return comparison.false_alarms / len(steps)
 
 
 def _missing(name: str) -> Any:

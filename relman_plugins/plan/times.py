@@ -59,7 +59,9 @@ def rollback_time(shape: Shape, minimum_s: float = MINIMUM_DEFERRAL_S) -> float 
         suites = max((_longest(s) for s in steps if s.kind in _SUITES), default=0.0)
         for step in (s for s in steps if s.args.get("analysis")):
             blind += suites if step.kind is StepKind.MONITOR else 0.0
-            tolerated = max(m.tolerated_failures for m in shape.analysis(step.args["analysis"]).metrics)
+            tolerated = max(
+                (m.tolerated_failures for m in shape.analysis(step.args["analysis"]).metrics), default=0
+            )
             found.append(blind + float(step.args["interval_s"]) * (1 + tolerated))
             blind = max(0.0, minimum_s - _looks(step))
     return max(found, default=None)

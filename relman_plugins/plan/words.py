@@ -160,7 +160,9 @@ def _shift(shape: Shape, step: Step) -> str:
     text = f"gives the new version {args['weight']} % of the traffic"
     if args["analysis"]:
         looks = f"{plural(args['count'], 'look')}, {duration(args['interval_s'])} apart"
-        text += f" and judges it by {args['analysis']} ({looks})"
+        compares = shape.analysis(args["analysis"]).comparison is not None
+        how = "compares it with the old one" if compares else "judges it"
+        text += f" and {how} by {args['analysis']} ({looks})"
     return text + (", then lets the old version go" if args["promotes"] else "")
 
 

@@ -10,6 +10,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
+from relman_plugins.domain.look import counts
 from relman_plugins.reports import text
 from relman_plugins.reports.chart import bars
 from relman_plugins.reports.model import ReleaseReport
@@ -30,7 +31,7 @@ def html(report: ReleaseReport, evidence: Iterable[tuple[str, Iterable[str]]] = 
     )
     environment.filters.update(
         duration=text.duration, moment=text.moment, clock=text.clock, short=text.short, shown=text.shown,
-        word=text.word, value=text.value, asked_after=text.asked_after,
+        word=text.word, value=text.value, counts=counts, asked_after=text.asked_after,
         number=text.number, extent=text.extent, compared_with=text.compared_with,
     )  # fmt: skip
     page = environment.from_string(_source("report.html"))

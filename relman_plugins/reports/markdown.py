@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from relman_plugins.domain.follow_up import FollowUp
+from relman_plugins.domain.look import counts
 from relman_plugins.reports.comparison import slower
 from relman_plugins.reports.model import ReleaseReport
 from relman_plugins.reports.text import (
@@ -190,7 +191,7 @@ def _analyses(r: ReleaseReport) -> Iterator[str]:
     rows = []
     for a in r.analyses:
         last = a.looks[-1].metrics if a.looks else ()
-        values = ", ".join(f"{m.get('name')} {value(m.get('value'))}" for m in last)
+        values = ", ".join(f"{m.get('name')} {counts(m) or value(m.get('value'))}" for m in last)
         weight = f"{a.weight} %" if a.weight is not None else "–"
         rows.append((a.step, a.analysis, weight, word(a.verdict) or "no end", len(a.looks), values, a.reason))
     yield from _table(("step", "analysis", "weight", "verdict", "looks", "last look", "why"), rows)

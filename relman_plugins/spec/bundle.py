@@ -41,6 +41,11 @@ def number_at(node: Node | None, *path: str | int) -> int | float | None:
     return found.value if found is not None and good else None
 
 
+def compares(analysis: Node) -> bool:
+    """Say whether an analysis compares with the old version."""
+    return text_at(analysis, "judge") == "sequential"
+
+
 class Asked(NamedTuple):
     """A group that is asked something, where its name stands, and where it says how many must answer."""
 

@@ -49,6 +49,8 @@ CODES: dict[str, str] = {
     "RM312": "a command with a template in it, which is passed on as it is (warning)",
     "RM313": "an expiry on an environment that is not ephemeral (warning)",
     "RM314": "bounds of a rolling change that let nothing move, or leave nobody to serve",
+    "RM315": "a count of all versions, or not only since the comparison began",
+    "RM316": "a comparison with an old version that has no traffic then",
     "RM321": "a suite without a report",
     "RM322": "a report that names no file, or several",
     "RM323": "a limit that nothing can be held against (warning)",

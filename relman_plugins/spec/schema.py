@@ -36,15 +36,18 @@ def schema_text() -> str:
     return json.dumps(_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def keys_at(model: type[SpecModel], path: Sequence[str | int], tag: str | int = "") -> tuple[str, ...]:
+def keys_at(
+    model: type[SpecModel], path: Sequence[str | int], chosen: Sequence[str | int] = ()
+) -> tuple[str, ...]:
     """Return the keys that may stand in the mapping at ``path``, sorted; none if any key may.
 
-    Where one of several definitions was chosen, ``tag`` is its name.
+    Where one of several definitions was chosen, ``chosen`` is the path with the definition's name in it.
     """
     definitions = _schema()["$defs"]
-    if tag in definitions:
-        return tuple(sorted(_properties(definitions[str(tag)], definitions)))
     schemas = [definitions[model.__name__]]
+    last = max((n for n, part in enumerate(chosen) if part in definitions), default=None)
+    if last is not None:
+        schemas, path = [definitions[str(chosen[last])]], chosen[last + 1 :]
     for part in path:
         schemas = [inner for s in schemas for inner in _inside(_resolved(s, definitions), part, definitions)]
     return tuple(sorted({key for s in schemas for key in _properties(s, definitions)}))

@@ -103,13 +103,15 @@ def _unknown_key(document: Document, model: type[SpecModel], loc: tuple[str | in
     from relman_plugins.spec.schema import keys_at  # brings every model there is
 
     path, _ = document.nearest(loc)
-    allowed = keys_at(model, path[:-1], loc[-2] if len(loc) > 1 else "")
+    allowed = keys_at(model, path[:-1], loc[:-1])
     message = (
         f"unknown key {quoted(path[-1])} in {holder(document, path[:-1])}; expected one of {listed(allowed)}"
     )
     hint = suggestion(path[-1], allowed)
     if loc[-2:] == ("Checklist", "command"):
         hint = "a suite is a command or a checklist, not both: make two suites of it"
+    if path[-1] in ("bad", "total") and "Analysis" in loc:
+        hint = "add judge: sequential to the analysis, to compare with the old version"
     return finding(document, path, "RM102", message, key=True, hint=hint)
 
 

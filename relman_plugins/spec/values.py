@@ -105,6 +105,8 @@ def _limit(kind: str, context: dict[str, Any]) -> str:
             return "must be a percentage from 0% to 100%, such as 80% or 99.5%"
         case "latency":
             return "must be a response time such as 300ms or 1.5s"
+        case "less_than":
+            return f"must be less than {context['lt']:g}"
         case "greater_than":
             return f"must be more than {context['gt']:g}"
         case "path_inside":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from relman_plugins.domain.look import counts
+
 Event = Mapping[str, Any]
 
 
@@ -100,7 +102,8 @@ def _decided(data: Event, _event: Event) -> str:
 
 def _measured(data: Event, _event: Event) -> str:
     return "; ".join(
-        f"{m.get('name')} {_number(m.get('value'))} ({m.get('verdict')})" for m in data.get("metrics") or []
+        f"{m.get('name')} {counts(m) or _number(m.get('value'))} ({m.get('verdict')})"
+        for m in data.get("metrics") or []
     )
 
 

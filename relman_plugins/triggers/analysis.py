@@ -11,7 +11,7 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import settings, telemetry
-from relman_plugins.clients.prometheus import Prometheus, fill
+from relman_plugins.clients.prometheus import Prometheus
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.status import TAKEN_BACK, Verdict
 from relman_plugins.errors import ClientError, LedgerError
@@ -20,9 +20,8 @@ from relman_plugins.hooks.ledger import LedgerSource, async_ledger_source
 from relman_plugins.hooks.metrics import async_prometheus
 from relman_plugins.hooks.platform import async_platform_of
 from relman_plugins.hooks.recorder import Recorder
-from relman_plugins.judge.threshold import Judgement, Measurement, State, step
-from relman_plugins.plan.model import MetricPlan
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread, in_platform_thread
+from relman_plugins.triggers.looking import Judgement, State, looking_of
 from relman_plugins.triggers.watch import Known, Watch, known
 from relman_plugins.triggers.withdrawal import Withdrawal
 
@@ -53,6 +52,7 @@ class AnalysisTrigger(ReleaseTrigger):
     def __init__(self, *, watch: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.watch = Watch.model_validate(watch)
+        self._looking = looking_of(self.watch)
         self._prometheus: Prometheus | None = None
 
     def arguments(self) -> dict[str, Any]:
@@ -93,15 +93,14 @@ class AnalysisTrigger(ReleaseTrigger):
     async def _end(self, recorder: Recorder) -> dict[str, Any]:
         state = await in_ledger_thread(self._state_so_far, recorder)
         if state.verdict is None and await self._is_gone():
-            failed = state.model_copy(update={"verdict": Verdict.FAIL, "reason": TAKEN_BACK})
-            return await self._failed(recorder, Judgement(failed, Verdict.FAIL, TAKEN_BACK, ()))
+            return await self._failed(recorder, state, TAKEN_BACK)
         next_look = self.watch.started_at + self.watch.interval_s
         while state.verdict is None:
             await asyncio.sleep(max(0.0, next_look - time.time()))
             next_look = time.time() + self.watch.interval_s
             with telemetry.span("look", release_id=self.watch.release_id, look=state.rounds + 1):
-                now, measurements = await asyncio.gather(self._known(recorder), self._measure_all())
-                self._note(measurements)
+                now, came = await asyncio.gather(self._known(recorder), self._ask())
+                telemetry.note(**self._looking.note(came))
             if now.over:
                 return _event(None, now.over)
             if now.flags.aborted_by:
@@ -109,10 +108,10 @@ class AnalysisTrigger(ReleaseTrigger):
             if now.verdict is not None:
                 state = state.model_copy(update={"verdict": now.verdict, "reason": now.reason})
                 break
-            judgement = step(state, measurements, rules=self.watch.analysis.metrics, count=self.watch.count)
+            judgement = await asyncio.to_thread(self._looking.judge, state, came)
             state = judgement.state
             if judgement.verdict is Verdict.FAIL:
-                return await self._failed(recorder, judgement)
+                return await self._failed(recorder, state, judgement.reason, judgement)
             await in_ledger_thread(self._record, recorder, judgement)
         await in_ledger_thread(self._record_end, recorder, state)
         while state.verdict is not Verdict.FAIL:
@@ -124,11 +123,15 @@ class AnalysisTrigger(ReleaseTrigger):
             await asyncio.sleep(HOLD_PAUSE_S)
         return _event(state.verdict, state.reason)
 
-    async def _failed(self, recorder: Recorder, judgement: Judgement) -> dict[str, Any]:
-        stuck = await Withdrawal(self.watch, recorder, judgement.reason, self.log).run()
-        await in_ledger_thread(self._record, recorder, judgement)
-        await in_ledger_thread(self._record_end, recorder, judgement.state)
-        return _event(Verdict.FAIL, judgement.reason, stuck=stuck)
+    async def _failed(
+        self, recorder: Recorder, state: State, reason: str, judgement: Judgement | None = None
+    ) -> dict[str, Any]:
+        stuck = await Withdrawal(self.watch, recorder, reason, self.log).run()
+        if judgement is not None:
+            await in_ledger_thread(self._record, recorder, judgement)
+        ended = state.model_copy(update={"verdict": Verdict.FAIL, "reason": reason})
+        await in_ledger_thread(self._record_end, recorder, ended)
+        return _event(Verdict.FAIL, reason, stuck=stuck)
 
     async def _aborted(self, recorder: Recorder, now: Known) -> dict[str, Any]:
         reason = f"aborted by {now.flags.aborted_by}: {now.flags.abort_reason}"
@@ -139,14 +142,13 @@ class AnalysisTrigger(ReleaseTrigger):
         """Return what an earlier process of this watch knew; a fresh start without the ledger."""
         ledger = recorder.ledger_or_none()
         if ledger is None:
-            return State()
+            return self._looking.resumed(())  # type: ignore[no-any-return]
         try:
             looks = ledger.events(self.watch.release_id, kinds=[Kind.ANALYSIS_MEASURED])
         except LedgerError as error:
             self.log.warning("the looks so far can't be read, beginning anew: %s", error)
-            return State()
-        mine = [e for e in looks if e.key.startswith(self.watch.prefix + ":")]
-        return State.model_validate(mine[-1].data["state"]) if mine else State()
+            return self._looking.resumed(())  # type: ignore[no-any-return]
+        return self._looking.resumed(looks)  # type: ignore[no-any-return]
 
     async def _is_gone(self) -> bool:
         """Say whether the candidate has no traffic any more: a process before this one took it back."""
@@ -188,47 +190,18 @@ class AnalysisTrigger(ReleaseTrigger):
             else:
                 return
 
-    async def _measure_all(self) -> list[Measurement]:
-        metrics = self.watch.analysis.metrics
+    async def _ask(self) -> list[Any]:
         try:
             client = self._prometheus or await async_prometheus(self.watch.analysis.connection)
         except (ClientError, ValueError) as error:
-            return [Measurement(name=m.name, error=str(error)) for m in metrics]
+            return self._looking.unasked(str(error))
         self._prometheus = client
-        return list(await asyncio.gather(*(self._measure(client, m) for m in metrics)))
-
-    def _note(self, measurements: list[Measurement]) -> None:
-        values = {f"value.{m.name}": m.value for m in measurements}
-        errors = "; ".join(f"{m.name}: {m.error}" for m in measurements if m.error)
-        telemetry.note(error=errors or None, **values)
-
-    async def _measure(self, client: Prometheus, metric: MetricPlan) -> Measurement:
-        try:
-            value = await client.async_query(self._filled(metric.query))
-            samples = await client.async_query(self._filled(metric.samples)) if metric.samples else None
-        except ClientError as error:
-            return Measurement(name=metric.name, error=str(error))
-        return Measurement(name=metric.name, value=value, samples=samples)
-
-    def _filled(self, query: str) -> str:
-        watch = self.watch
-        return fill(
-            query,
-            service=watch.service,
-            environment=watch.environment.name,
-            version=watch.candidate.version,
-            stable=watch.stable.version if watch.stable else None,
-        )
+        return await self._looking.ask(client)
 
     def _record(self, recorder: Recorder, judgement: Judgement) -> None:
-        if not judgement.looks:
-            return
-        measured = {
-            "look": judgement.state.rounds,
-            "metrics": [look.data() for look in judgement.looks],
-            "state": judgement.state.model_dump(mode="json"),
-        }
-        self._say(recorder, Kind.ANALYSIS_MEASURED, f"look{judgement.state.rounds}", measured)
+        if judgement.looks:
+            measured = self._looking.data(judgement)
+            self._say(recorder, Kind.ANALYSIS_MEASURED, f"look{judgement.state.rounds}", measured)
 
     def _record_end(self, recorder: Recorder, state: State) -> None:
         verdict = state.verdict.value if state.verdict else None

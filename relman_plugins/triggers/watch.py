@@ -30,6 +30,8 @@ class Watch(Frozen):
     weight: int
     interval_s: float
     count: int
+    false_alarms: float = 0.0
+    """Where versions are compared: the chance of failing one that is no worse."""
     started_at: float
     """When the candidate got this weight, in seconds since the epoch."""
     withdraw: DesiredState

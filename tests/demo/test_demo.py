@@ -80,6 +80,10 @@ def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
     assert cost, said
     assert 0 < int(cost[1]) < int(cost[2])
     assert int(cost[3]) < 2000
+    caught = re.search(
+        r"error-rate: harm is certain after \d looks?: \d+ of \d+ \([\d.]+ %\) bad, of the old", said
+    )
+    assert caught, said
     assert "#rel-checkout" in said
     assert "checkout 1.1.0" in said.partition("What Slack was told")[2]
     ledger = Ledger(f"sqlite:///{tmp_path / 'now' / 'relman' / 'ledger.db'}")

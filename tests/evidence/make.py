@@ -9,12 +9,16 @@ from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.state import DesiredState, Revision
 from relman_plugins.domain.status import Decision
+from relman_plugins.judge import comparing
+from relman_plugins.judge.comparing import Pair
 from relman_plugins.judge.threshold import Measurement, State, step
 from relman_plugins.ledger.api import SHOWN, Ledger, ReleaseRecord, canonical_subject
 from relman_plugins.ledger.rules import rules_of
 from relman_plugins.plan.model import (
     AnalysisPlan,
     BreakGlassPlan,
+    ComparedPlan,
+    ComparisonPlan,
     EnvironmentPlan,
     MetricPlan,
     Options,
@@ -95,6 +99,24 @@ def shape() -> Shape:
             ),
         ),
     )
+
+
+BESIDE = ComparisonPlan(
+    metrics=(ComparedPlan(name="errors", bad="b", total="t"),),
+    false_alarms=0.02,
+    tolerance=0.25,
+    undecided="pass",
+    early_pass=False,
+)
+
+
+def compared() -> Shape:
+    """Plan the same release, compared with the old version."""
+    plain = shape()
+    args = {"weight": 100, "analysis": "beside"}
+    steps = tuple(s.model_copy(update={"args": s.args | args}) if s.id == CANARY else s for s in plain.steps)
+    analyses = (AnalysisPlan(name="beside", connection="m", comparison=BESIDE),)
+    return plain.model_copy(update={"steps": steps, "analyses": analyses})
 
 
 class Story:
@@ -233,6 +255,22 @@ class Story:
         verdict = state.verdict.value if state.verdict else None
         ended = {"verdict": verdict, "reason": state.reason, "looks": state.rounds}
         self.tell(Kind.ANALYSIS_FINISHED, CANARY, key=f"{self.id}:{CANARY}:1:finished", **about, **ended)
+        return self
+
+    def compare(self, *looks: tuple[Pair, Pair]) -> Story:
+        """Look at both versions' counts since the beginning, by the analysis ``beside`` of `compared`."""
+        state, terms = comparing.State(), comparing.Terms(BESIDE, 0.02, 2)
+        about = {"analysis": "beside", "weight": 50}
+        key = f"{self.id}:{CANARY}:try1"
+        for n, (control, experiment) in enumerate(looks, start=1):
+            came = comparing.Counted("errors", control, experiment)
+            judged = comparing.step(state, [came], terms=terms, run=key)
+            state = judged.state
+            metrics = [look.data() for look in judged.looks]
+            self.tell(Kind.ANALYSIS_MEASURED, CANARY, f"{key}:look{n}", **about, look=n, metrics=metrics)
+        verdict = state.verdict.value if state.verdict else None
+        ended = {"verdict": verdict, "reason": state.reason, "looks": state.rounds}
+        self.tell(Kind.ANALYSIS_FINISHED, CANARY, f"{key}:finished", **about, **ended)
         return self
 
     def promote(self) -> Story:

@@ -275,7 +275,7 @@ class TestDocs:
 
     def test_of_tasks_say_what_they_do(self, example):
         canary = example.task_dict["production.canary_10"].doc_md
-        assert canary.startswith("Gives the new version 10 % of the traffic and judges it by golden-signals")
+        assert canary.startswith("Gives the new version 10 % of the traffic and compares it with")
         assert "`production.approval`, `production.window`" in canary
         assert "Never held up" in example.task_dict["production.rollback"].doc_md
 

@@ -138,7 +138,8 @@ def _written(block: markdown.Block, specs: Path) -> str:
             shutil.copy(tree.ROOT / "examples/calendars/inventory.ics", folder)
             base["stages"][-1]["calendars"] = [markdown.name_of(block)]
         case "part":
-            base |= part
+            analyses = base["analyses"] | part.get("analyses", {})  # a page shows one of them
+            base |= part | {"analyses": analyses}
         case "stage":
             base["stages"][-1] |= part
         case other:

@@ -44,7 +44,7 @@ def test_the_examples_are_good(specs: Path) -> None:
     assert [s.id for s in found.pipeline.stages] == ["qa", "staging", "production"]
     assert (qa.strategy, staging.strategy) == (Recreate(), Recreate())
     assert production.strategy == Canary(
-        steps=(10, 50, 100), analysis="golden-signals", interval=Duration(2), count=3
+        steps=(10, 50, 100), analysis="errors-and-speed", interval=Duration(2), count=3
     )
     assert production.monitor is not None
     assert production.monitor.for_.seconds == 8

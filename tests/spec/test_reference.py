@@ -15,6 +15,8 @@ from relman_plugins.spec.codes import CODES
 from relman_plugins.spec.models import (
     Analysis,
     Artifact,
+    ComparedMetric,
+    Comparison,
     Duration,
     Environment,
     FollowUps,
@@ -32,6 +34,7 @@ SECTIONS = {
     "artifact": (Artifact,),
     "suites": (Suite,),
     "analyses": (Analysis, Metric),
+    "judge: sequential": (Comparison, ComparedMetric),
     "stages": (Stage,),
     "follow_ups": (FollowUps,),
     "Policy": (Policy,),

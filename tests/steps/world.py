@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 import threading
 import uuid
@@ -14,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
@@ -89,17 +91,22 @@ def shape_in(folder: Path) -> Shape:
 
 
 class Numbers:
-    """A server with Prometheus's query endpoint: every query gives ``value``; None gives nothing."""
+    """A server with Prometheus's query endpoint: every query gives ``value``; None gives nothing.
+
+    A query for what ``counts`` has, ``name{v="version"}[window]``, gives that.
+    """
 
     def __init__(self) -> None:
         self.value: float | None = 0.0
+        self.counts: dict[tuple[str, str], float | None] = {}
         self.asked: Callable[[], None] = lambda: None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.asked()
-                found = [] if outer.value is None else [{"metric": {}, "value": [0, str(outer.value)]}]
+                value = outer.value_of(parse_qs(urlsplit(self.path).query)["query"][0])
+                found = [] if value is None else [{"metric": {}, "value": [0, str(value)]}]
                 body = {"status": "success", "data": {"resultType": "vector", "result": found}}
                 raw = json.dumps(body).encode()
                 self.send_response(200)
@@ -114,6 +121,17 @@ class Numbers:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def value_of(self, query: str) -> float | None:
+        """Return what a query gives."""
+        asked = re.fullmatch(r'(\w+)\{v="([^"]+)"\}\[\d+ms\]', query)
+        return self.counts.get((asked[1], asked[2]), self.value) if asked else self.value
+
+    def count(self, old: tuple[float, float] | None, new: tuple[float, float] | None) -> None:
+        """Let 1.0.0 and 1.1.0 have had so many bad requests of so many, each since the beginning."""
+        for version, pair in (("1.0.0", old), ("1.1.0", new)):
+            for name, value in zip(("bad", "total"), pair or (None, None), strict=True):
+                self.counts[name, version] = value
 
     def close(self) -> None:
         self._server.shutdown()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from relman_plugins.spec.models.analysis import Analysis, Metric
+from relman_plugins.spec.models.analysis import Analysis, ComparedMetric, Comparison, Metric
 from relman_plugins.spec.models.assess import Assess
 from relman_plugins.spec.models.base import Metadata, SpecModel
 from relman_plugins.spec.models.blue_green import BlueGreen
@@ -48,6 +48,8 @@ __all__ = [
     "ChangeTicketGate",
     "Checklist",
     "ChecklistItem",
+    "ComparedMetric",
+    "Comparison",
     "DataSchema",
     "Documents",
     "Duration",

@@ -1,15 +1,19 @@
-"""Analyses: named sets of metrics with what they must be."""
+"""Analyses: named sets of metrics, with what they must be or compared with the old version's."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Discriminator, Field, StringConstraints, Tag, WithJsonSchema
 
-from relman_plugins.spec.models.base import ConnectionId, Name, Number, SpecModel, Whole
+from relman_plugins.spec.models.base import ConnectionId, Count, Flag, Name, Number, SpecModel, Whole
+from relman_plugins.spec.models.checklist import AnyOf
 
 Query = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 """PromQL; ``$service``, ``$environment``, ``$version`` and ``$stable`` are filled in when it is asked."""
+
+COMPARED = "sequential"
+"""The judge of an analysis that compares."""
 
 
 class Metric(SpecModel):
@@ -36,7 +40,58 @@ class Metric(SpecModel):
 class Analysis(SpecModel):
     """A set of metrics from one metrics server. All of them must pass."""
 
+    judge: Annotated[
+        Literal["thresholds", "sequential"], WithJsonSchema({"const": "thresholds", "type": "string"})
+    ] = "thresholds"
+    """How the numbers are judged: each by its own limits."""
     connection: ConnectionId
     """Airflow connection id of the metrics server."""
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=50)]
     """The metrics that are looked at together."""
+
+
+class ComparedMetric(SpecModel):
+    """A share of requests that is bad, of the new version and of the old one."""
+
+    name: Name
+    """Name of the metric, unique in its analysis."""
+    bad: Query
+    """PromQL that counts the bad requests of `$version` in the last `$window`."""
+    total: Query
+    """PromQL that counts all requests of `$version` in the last `$window`."""
+    max: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    """A bad share of the new version above this is harm by itself, whatever the old version's is."""
+    min_samples: Count = 50
+    """Requests that each version must have had before the metric passes."""
+
+
+class Comparison(SpecModel):
+    """A set of metrics, by which the new version is compared with the old one that serves beside it."""
+
+    judge: Literal["sequential"]
+    """How the numbers are judged: by the evidence that the new version is worse, after every look."""
+    connection: ConnectionId
+    """Airflow connection id of the metrics server."""
+    metrics: Annotated[tuple[ComparedMetric, ...], Field(min_length=1, max_length=50)]
+    """The metrics that are looked at together."""
+    tolerance: Annotated[Number, Field(gt=0, le=10)] = 0.25
+    """Harm that is to be ruled out: a bad share of more than `1 + tolerance` times the old version's."""
+    false_alarms: Annotated[Number, Field(ge=0.0001, le=0.2)] = 0.02
+    """Chance of failing a version that is no worse: of a stage's looks, metrics and weights together."""
+    undecided: Literal["inconclusive", "pass"] = "inconclusive"
+    """What it means when neither is certain after the last look: people are asked, or it passes."""
+    early_pass: Flag = False
+    """Whether it ends with the first look that rules out harm beyond the tolerance."""
+
+
+def _kind(value: Any) -> str:
+    compares = isinstance(value, Comparison) or (isinstance(value, dict) and value.get("judge") == COMPARED)
+    return "Comparison" if compares else "Analysis"
+
+
+AnyAnalysis = Annotated[
+    Annotated[Analysis, Tag("Analysis")] | Annotated[Comparison, Tag("Comparison")],
+    Discriminator(_kind),
+    AnyOf(),
+]
+"""Thresholds, or a comparison; ``judge`` says which."""

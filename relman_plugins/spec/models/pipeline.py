@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from relman_plugins.spec.models.analysis import Analysis
+from relman_plugins.spec.models.analysis import AnyAnalysis
 from relman_plugins.spec.models.assess import Assess
 from relman_plugins.spec.models.base import (
     ApiVersion,
@@ -160,7 +160,7 @@ class ReleasePipeline(SpecModel):
     """Looking at what changed since the live version, and how risky that is, before anybody is asked."""
     suites: dict[Name, AnySuite] = Field(default_factory=dict)
     """Test suites by name: commands, or checklists that people go through."""
-    analyses: dict[Name, Analysis] = Field(default_factory=dict)
+    analyses: dict[Name, AnyAnalysis] = Field(default_factory=dict)
     """Analyses by name."""
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=20)]
     """What happens, in order."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from relman_plugins.spec.models.analysis import Analysis
+from relman_plugins.spec.models.analysis import AnyAnalysis
 from relman_plugins.spec.models.assess import Assess
 from relman_plugins.spec.models.base import ApiVersion, Metadata, Name, SpecModel, Whole
 from relman_plugins.spec.models.duration import Duration
@@ -85,7 +85,7 @@ class Policy(SpecModel):
     """For every suite with a command that a pipeline defines."""
     suites: Annotated[dict[Name, SuitePolicy], Field(max_length=50)] = Field(default_factory=dict)
     """For suites with a command by name, if the pipeline defines them; wins over `every_suite`."""
-    analyses: Annotated[dict[Name, Analysis], Field(max_length=50)] = Field(default_factory=dict)
+    analyses: Annotated[dict[Name, AnyAnalysis], Field(max_length=50)] = Field(default_factory=dict)
     """Analyses by name. One of the same name in the pipeline replaces it as a whole."""
     notify: Notify | None = None
     """Who is told, key by key, unless the pipeline says so. Routes are added to the pipeline's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from relman_plugins.spec.bundle import Bundle, Path_, entries, number_at, text_at
+from relman_plugins.spec.bundle import Bundle, Path_, compares, entries, number_at, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.position import Document, Node
 from relman_plugins.spec.secrets import CODE as SECRET
@@ -14,17 +14,23 @@ from relman_plugins.spec.trail import finding, holder
 from relman_plugins.spec.words import listed, quoted, suggestion
 
 VARIABLES = ("environment", "service", "stable", "version")
+COUNTED = ("environment", "service", "stable", "version", "window")
+"""Those of a count: it is also told how long ago the comparison began."""
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
-def _metrics(bundle: Bundle) -> Iterator[tuple[Path_, Node]]:
-    for path, _ in entries(bundle.pipeline, "analyses"):
-        yield from entries(bundle.pipeline, *path, "metrics")
+def _metrics(bundle: Bundle, *, compared: bool = False) -> Iterator[tuple[Path_, Node]]:
+    """Yield the metrics of the analyses that compare, or of all others."""
+    for path, analysis in entries(bundle.pipeline, "analyses"):
+        if compares(analysis) is compared:
+            yield from entries(bundle.pipeline, *path, "metrics")
 
 
 def limits(bundle: Bundle) -> Iterator[Diagnostic]:
     """A metric has a limit, and some value can satisfy it."""
     for path, metric in _metrics(bundle):
+        if isinstance(metric.value, dict) and {"bad", "total"} & metric.value.keys():
+            continue  # meant to be compared, and reported already: limits are not what it lacks
         low, high = number_at(metric, "min"), number_at(metric, "max")
         if isinstance(metric.value, dict) and not {"min", "max"} & {
             k for k, v in metric.value.items() if v is not None
@@ -51,18 +57,44 @@ def samples(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def variables(bundle: Bundle) -> Iterator[Diagnostic]:
     """Queries use the variables there are."""
-    for path, metric in _metrics(bundle):
-        for key in ("query", "samples"):
-            for found in _VARIABLE.finditer(text_at(metric, key) or ""):
-                name = found[1] or found[2]
-                if name in VARIABLES:
+    for compared, keys, there in (
+        (False, ("query", "samples"), VARIABLES),
+        (True, ("bad", "total"), COUNTED),
+    ):
+        for path, metric in _metrics(bundle, compared=compared):
+            for key in keys:
+                unknown = next((n for n in _variables(text_at(metric, key)) if n not in there), None)
+                if unknown is None:
                     continue
-                known = listed(f"${v}" for v in VARIABLES)
+                known = listed(f"${v}" for v in there)
                 where = f'"{key}" of {holder(bundle.pipeline, path)}'
-                message = f'unknown variable "${name}" in {where}; there are {known}'
-                hint = suggestion(name, VARIABLES).replace('"', '"$', 1)
+                message = f'unknown variable "${unknown}" in {where}; there are {known}'
+                hint = suggestion(unknown, there).replace('"', '"$', 1)
                 yield finding(bundle.pipeline, (*path, key), "RM309", message, hint=hint)
-                break
+
+
+def counts(bundle: Bundle) -> Iterator[Diagnostic]:
+    """What is compared is counted of one version, since the comparison began."""
+    for path, metric in _metrics(bundle, compared=True):
+        for key in ("bad", "total"):
+            query = text_at(metric, key)
+            there = set(_variables(query))
+            for name, what in () if query is None else _NEEDED:
+                if name not in there:
+                    where = f'"{key}" of {holder(bundle.pipeline, path)}'
+                    message = f"{where} does not name ${name}: {what}"
+                    hint = 'for example sum(increase(requests_total{version="$version"}[$window]))'
+                    yield finding(bundle.pipeline, (*path, key), "RM315", message, hint=hint)
+
+
+_NEEDED = (
+    ("version", "both versions would have the same numbers"),
+    ("window", "each look would count again what the one before it has counted"),
+)
+
+
+def _variables(query: str | None) -> Iterator[str]:
+    return (found[1] or found[2] for found in _VARIABLE.finditer(query or ""))
 
 
 def secrets(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -113,7 +145,7 @@ def _values(root: Node) -> Iterator[str]:
                 yield child.value
 
 
-_QUERIES = ("query", "samples")
+_QUERIES = ("query", "samples", "bad", "total")
 """Anchors and labels of a query look like assignments, and no secret helps it."""
 
 
@@ -168,4 +200,4 @@ def pools(bundle: Bundle) -> Iterator[Diagnostic]:
             yield finding(document, ("slots",), "RM701", message, key=True, hint=hint, severity="warning")
 
 
-RULES = (limits, samples, variables, secrets, templates, lifetimes, pools)
+RULES = (limits, samples, variables, counts, secrets, templates, lifetimes, pools)

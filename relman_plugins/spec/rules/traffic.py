@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relman_plugins.spec.bundle import Bundle, Path_, entries, number_at, text_at
+from relman_plugins.spec.bundle import Bundle, Path_, compares, entries, number_at, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.models.blue_green import BlueGreen
 from relman_plugins.spec.models.duration import Duration
@@ -119,6 +119,31 @@ def _looks(stage: Node, watching: tuple[str, ...]) -> int | float:
     return LOOKS[watching[-1]] if given is None else given
 
 
+def comparisons(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A comparison needs the old version: it has no traffic after a switch, under a monitor, or at 100 %."""
+    comparing = {str(p[-1]) for p, analysis in entries(bundle.pipeline, "analyses") if compares(analysis)}
+    for path, stage in bundle.stages() if comparing else ():
+        weights = [
+            number_at(node) for _, node in entries(bundle.pipeline, *path, "strategy", "canary", "steps")
+        ]
+        places: dict[tuple[str, ...], str] = {
+            ("monitor",): "it watches when all traffic has moved",
+            ("strategy", "blue_green"): "all traffic moves at once",
+        }
+        if weights == [100]:
+            places["strategy", "canary"] = "its only weight is 100"
+        for inner, why in places.items():
+            name = text_at(stage, *inner, "analysis")
+            if name not in comparing:
+                continue
+            what = f"the {inner[-1]} of {holder(bundle.pipeline, path)}"
+            message = f"{what} compares with the old version, which has no traffic then: {why}"
+            hint = "name an analysis with judge: thresholds"
+            if places.get(("strategy", "canary")) and inner[-1] == "canary":
+                hint = "give it a smaller weight first, such as steps: [10, 50, 100]"
+            yield finding(bundle.pipeline, (*path, *inner, "analysis"), "RM316", message, hint=hint)
+
+
 def _seconds(stage: Node, key: str) -> int | None:
     text = text_at(stage, "monitor", key)
     try:
@@ -127,4 +152,4 @@ def _seconds(stage: Node, key: str) -> int | None:
         return None
 
 
-RULES = (weights, blind, ephemeral, watching, tolerance)
+RULES = (weights, blind, ephemeral, watching, tolerance, comparisons)

@@ -1,0 +1,341 @@
+"""Comparisons in a release: looks at what both versions counted, judged after each by the sequential judge.
+
+A look asks for bad requests and all requests of both versions *since the comparison began*; what is new since
+the look before goes to the judge. So nothing is counted twice, and a look that got no answer loses nothing:
+the next one has it. Looks are added one at a time with ``step``; ``again`` makes the state of recorded ones,
+so that a wait that is interrupted goes on where it was, and a record can be checked.
+
+* Harm that is certain in a metric (all metrics together are wrong with a chance of ``false_alarms`` at most,
+  over all looks) fails at once.
+* An unanswered query is no failure: the fifth in a row of one metric ends the comparison with ``error``.
+* After the last look a metric has passed if harm beyond the tolerance is ruled out, or if ``undecided`` is
+  ``pass`` and no harm was found. It needs ``min_samples`` of both versions, else it is ``no_data``, and an
+  answer to the last look. A comparison is as bad as its worst metric (``Verdict.severity``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+from pydantic import Field
+
+from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.event import Event
+from relman_plugins.domain.status import Verdict
+from relman_plugins.judge.document import Document, MetricData
+from relman_plugins.judge.report import Finding, plural
+from relman_plugins.judge.series import MOST, NAN
+from relman_plugins.judge.threshold import TOLERATED_ERRORS
+
+Pair = tuple[int, int]
+"""Bad requests, and all requests."""
+
+
+class MetricLike(Protocol):
+    """What the judge needs to know of a metric; the plan's compared metrics fit as they are."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def max(self) -> float | None: ...  # noqa: D102
+    @property
+    def min_samples(self) -> float: ...  # noqa: D102
+
+
+class ComparisonLike(Protocol):
+    """What is judged, and how; the plan's comparison fits as it is."""
+
+    @property
+    def metrics(self) -> Sequence[MetricLike]: ...  # noqa: D102
+    @property
+    def tolerance(self) -> float: ...  # noqa: D102
+    @property
+    def undecided(self) -> Literal["inconclusive", "pass"]: ...  # noqa: D102
+    @property
+    def early_pass(self) -> bool: ...  # noqa: D102
+
+
+class Terms(NamedTuple):
+    """What a comparison is judged by."""
+
+    comparison: ComparisonLike
+    false_alarms: float
+    """Chance of failing a version that is no worse, over all looks and metrics of this comparison."""
+    planned: int
+    """Looks after which the comparison ends."""
+
+    @property
+    def metrics(self) -> Sequence[MetricLike]:
+        """The metrics, in their order."""
+        return self.comparison.metrics
+
+
+class Counted(NamedTuple):
+    """What came back for one metric: counts since the comparison began, or why there are none."""
+
+    name: str
+    control: Pair | None = None
+    """Of the old version; None when the queries gave no number."""
+    experiment: Pair | None = None
+    """Of the new version."""
+    error: str | None = None
+    """Why a query was not answered, or can't be what it should; then the counts mean nothing."""
+
+
+class Course(NamedTuple):
+    """What is remembered of one metric."""
+
+    looks: tuple[tuple[Pair, Pair] | None, ...] = ()
+    """What each look added, of the old and of the new version; None for one that added nothing."""
+    mark: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    """What is counted of what ``run`` has counted."""
+    errors_in_a_row: int = 0
+    answered: bool = False
+    """Whether the last look was."""
+    reason: str = ""
+
+
+class State(Frozen):
+    """What is remembered between looks."""
+
+    rounds: int = 0
+    metrics: dict[str, Course] = Field(default_factory=dict)
+    run: str = ""
+    """Since when counts count: another try of a step begins at 0 again, and its looks go on."""
+    verdict: Verdict | None = None
+    """Set once and for good when the comparison has ended."""
+    reason: str = ""
+
+
+class Look(NamedTuple):
+    """One metric after one look, judged by all looks so far."""
+
+    name: str
+    verdict: Verdict
+    reason: str
+    control: Pair | None
+    experiment: Pair | None
+    effect: float | None = None
+    """Ratio of the bad shares, new to old."""
+    interval: tuple[float | None, float | None] | None = None
+    """Where that ratio lies, with the confidence of the whole comparison."""
+
+    def data(self) -> dict[str, Any]:
+        """Return the look as an event's JSON; ``value`` is the bad share of the new version."""
+        bad, total = self.experiment or (0, 0)
+        ends = None if self.interval is None else [_rounded(end) for end in self.interval]
+        return {
+            "name": self.name,
+            "value": _rounded(bad / total) if total else None,
+            "samples": total if self.experiment else None,
+            "control": list(self.control) if self.control else None,
+            "experiment": list(self.experiment) if self.experiment else None,
+            "effect": _rounded(self.effect),
+            "interval": ends,
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+        }
+
+
+class Judgement(NamedTuple):
+    """What a look changed."""
+
+    state: State
+    verdict: Verdict | None
+    """None: go on looking."""
+    reason: str
+    looks: tuple[Look, ...]
+
+
+def counted(name: str, control: Sequence[float | None], experiment: Sequence[float | None]) -> Counted:
+    """Return what came back of ``[bad, total]`` of both versions: whole numbers, or why they are none.
+
+    Counts of a metrics server are estimates (Prometheus extrapolates to the ends of a range), so they are
+    rounded, and a few more bad ones than there are in all are taken for all.
+    """
+    pairs: list[Pair | None] = []
+    for whose, numbers in (("old", control), ("new", experiment)):
+        known = [number for number in numbers if number is not None]
+        if odd := [n for n in known if not math.isfinite(n) or not -0.5 <= n <= MOST]:
+            return Counted(name, error=f"{odd[0]:g} is no number of requests (of the {whose} version)")
+        if len(known) < 2:
+            pairs.append(None)
+            continue
+        bad, total = (round(n) for n in known)
+        if bad > 1.1 * total + 1:
+            said = f"{bad} bad of {total} requests of the {whose} version: bad must count some of total's"
+            return Counted(name, error=said)
+        pairs.append((min(bad, total), total))
+    return Counted(name, pairs[0], pairs[1])
+
+
+def step(state: State, came: Iterable[Counted], *, terms: Terms, run: str) -> Judgement:
+    """Add one look, and say whether the comparison has ended.
+
+    Args:
+        state: What ``step`` returned before; ``State()`` at first. An ended state is returned as it is.
+        came: What came back, by name; a metric without counts as unanswered, others are ignored.
+        terms: What is judged, and how.
+        run: Since when the counts count; another one than before begins at 0.
+    """
+    if state.verdict is not None:
+        return Judgement(state, state.verdict, state.reason, ())
+    rounds = state.rounds + 1
+    by_name = {one.name: one for one in came}
+    answers = [by_name.get(m.name, Counted(m.name, error="was not measured")) for m in terms.metrics]
+    known = {
+        one.name: _added(state.metrics.get(one.name, Course()), one, anew=run != state.run) for one in answers
+    }
+    looks = tuple(_looks(terms, answers, known, rounds))
+    verdict, reason = _ended(terms, looks, known, rounds)
+    courses = {look.name: known[look.name]._replace(reason=look.reason) for look in looks}
+    after = state.model_copy(
+        update={
+            "rounds": rounds,
+            "metrics": courses,
+            "run": run,
+            "verdict": verdict,
+            "reason": reason if verdict else "",
+        }
+    )
+    return Judgement(after, verdict, reason, looks)
+
+
+def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judgement]]:
+    """Yield what each recorded look says, from the counts in it alone, oldest first."""
+    state = State()
+    for event in looks:
+        came = [_told(one) for one in event.data["metrics"]]
+        judged = step(state, came, terms=terms, run=run_of(event))
+        state = judged.state
+        yield event, judged
+
+
+def run_of(event: Event) -> str:
+    """Return the try of a step that a look belongs to: its counts begin with it."""
+    return event.key.rpartition(":")[0]
+
+
+def _told(data: Mapping[str, Any]) -> Counted:
+    if data["verdict"] == Verdict.ERROR.value:
+        return Counted(data["name"], error=data["reason"])
+    control, experiment = (tuple(data[arm]) if data[arm] else None for arm in ("control", "experiment"))
+    return Counted(data["name"], control, experiment)
+
+
+def _added(course: Course, came: Counted, *, anew: bool) -> Course:
+    mark = Course().mark if anew else course.mark
+    if came.error is not None:
+        return course._replace(
+            looks=(*course.looks, None), mark=mark, errors_in_a_row=course.errors_in_a_row + 1, answered=False
+        )
+    if came.control is None or came.experiment is None:
+        return course._replace(looks=(*course.looks, None), mark=mark, errors_in_a_row=0, answered=False)
+    new = tuple(_more(pair, at) for pair, at in zip((came.control, came.experiment), mark, strict=True))
+    now = tuple((at[0] + add[0], at[1] + add[1]) for at, add in zip(mark, new, strict=True))
+    return course._replace(
+        looks=(*course.looks, (new[0], new[1])), mark=(now[0], now[1]), errors_in_a_row=0, answered=True
+    )
+
+
+def _more(pair: Pair, mark: Pair) -> Pair:
+    """Return what is new: never less than nothing, and never more bad ones than requests."""
+    total = max(0, pair[1] - mark[1])
+    return min(max(0, pair[0] - mark[0]), total), total
+
+
+def _looks(
+    terms: Terms, answers: Sequence[Counted], known: Mapping[str, Course], rounds: int
+) -> Iterator[Look]:
+    from relman_plugins.judge.sequential import judged
+
+    document = Document(
+        method="sequential",
+        metrics=[_metric(metric, known[metric.name]) for metric in terms.metrics],
+        confidence=1 - terms.false_alarms,
+        tolerance=terms.comparison.tolerance,
+        horizon=terms.planned,
+        undecided="inconclusive",
+    )
+    findings = judged(document, early=False).metrics
+    for metric, came, finding in zip(terms.metrics, answers, findings, strict=True):
+        verdict, reason = _said(terms, metric, came, known[metric.name], finding, rounds)
+        if came.error is not None and verdict is not Verdict.FAIL:
+            verdict, reason = Verdict.ERROR, came.error
+        yield Look(
+            metric.name, verdict, reason, came.control, came.experiment, finding.effect, finding.interval
+        )
+
+
+def _metric(metric: MetricLike, course: Course) -> MetricData:
+    arms = [[list(look[n]) if look else NAN for look in course.looks] for n in (0, 1)]
+    found = MetricData(
+        name=metric.name, kind="proportion", direction="increase", control=arms[0], experiment=arms[1]
+    )
+    return found.model_copy(update={"max": metric.max})
+
+
+def _said(
+    terms: Terms, metric: MetricLike, came: Counted, course: Course, finding: Finding, rounds: int
+) -> tuple[Verdict, str]:
+    """Return what is known of a metric after a look, in words."""
+    old, new = (tuple(sum(look[n][i] for look in course.looks if look) for i in (0, 1)) for n in (0, 1))
+    shown = f"{_share(new)} bad, of the old version {_share(old)}"
+    low, high = finding.interval or (None, None)
+    if finding.classification in ("High", "Low"):
+        times = f"; at least {low:.3g} times as often" if low is not None and low > 1 else ""
+        limit = f"; at most {metric.max:g} is allowed" if not times and metric.max is not None else ""
+        return Verdict.FAIL, f"harm is certain after {plural(rounds)}: {shown}{times}{limit}"
+    if not (new[1] and old[1]):
+        # A look in which either has nothing adds nothing of the other.
+        arms = (("new", came.experiment), ("old", came.control))
+        without = " and ".join(whose for whose, pair in arms if not (pair and pair[1])) or "new"
+        return Verdict.NO_DATA, f"no requests of the {without} version were counted"
+    for whose, (_, total) in (("new", new), ("old", old)):
+        if total < metric.min_samples:
+            needed = f"at least {metric.min_samples:g} are needed"
+            return Verdict.NO_DATA, f"the {whose} version had {total:g} requests, {needed}: {shown}"
+    if finding.classification == "Pass":
+        return Verdict.PASS, f"harm beyond {terms.comparison.tolerance:.0%} is ruled out: {shown}"
+    open_ = f"; up to {high:.3g} times as often can't be ruled out" if high is not None else ""
+    if rounds < terms.planned:
+        return Verdict.INCONCLUSIVE, f"not decided after {rounds} of {plural(terms.planned)}: {shown}"
+    if terms.comparison.undecided == "pass":
+        return Verdict.PASS, f"no harm found in {plural(rounds)}: {shown}{open_}"
+    return Verdict.INCONCLUSIVE, f"neither harm nor its absence is certain: {shown}{open_}"
+
+
+def _ended(
+    terms: Terms, looks: Sequence[Look], known: Mapping[str, Course], rounds: int
+) -> tuple[Verdict | None, str]:
+    if any(look.verdict is Verdict.FAIL for look in looks):
+        return Verdict.FAIL, _reasons(looks, Verdict.FAIL)
+    for look in looks:
+        if (times := known[look.name].errors_in_a_row) > TOLERATED_ERRORS:
+            return Verdict.ERROR, f"{look.name}: {times} times in a row: {look.reason}"
+    worst = Verdict.worst([look.verdict for look in looks])
+    unanswered = [look for look in looks if not known[look.name].answered]
+    if rounds >= terms.planned:
+        if worst is Verdict.PASS and unanswered:
+            names = ", ".join(look.name for look in unanswered)
+            return Verdict.INCONCLUSIVE, f"{names}: the last look had no numbers"
+        return worst, _reasons(looks, worst)
+    if terms.comparison.early_pass and worst is Verdict.PASS and not unanswered:
+        return Verdict.PASS, _reasons(looks, Verdict.PASS)
+    return None, "; ".join(f"{look.name}: {look.reason}" for look in looks)
+
+
+def _reasons(looks: Sequence[Look], verdict: Verdict) -> str:
+    return "; ".join(f"{look.name}: {look.reason}" for look in looks if look.verdict is verdict)
+
+
+def _share(pair: Sequence[int]) -> str:
+    bad, total = pair
+    share = f" ({100 * bad / total:.3g} %)" if bad else ""
+    return f"{bad} of {total}{share}"
+
+
+def _rounded(value: float | None) -> float | None:
+    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None

@@ -1,0 +1,173 @@
+"""What a watch asks a metrics server, and what a judge makes of the answers: by limits, or by comparing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from relman_plugins.clients.prometheus import Prometheus, fill
+from relman_plugins.errors import ClientError
+from relman_plugins.judge import comparing, threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relman_plugins.domain.event import Event
+    from relman_plugins.domain.state import Revision
+    from relman_plugins.plan.model import ComparedPlan, MetricPlan
+    from relman_plugins.triggers.watch import Watch
+
+State = threshold.State | comparing.State
+Judgement = threshold.Judgement | comparing.Judgement
+
+
+class Looking(Protocol):
+    """One way to look: what is asked, and what is made of it. States are those of its judge."""
+
+    def resumed(self, looks: Sequence[Event]) -> Any:
+        """Return the state after the looks that are recorded of this release, oldest first."""
+
+    async def ask(self, client: Prometheus) -> list[Any]:
+        """Return what came back for each metric."""
+
+    def unasked(self, why: str) -> list[Any]:
+        """Return what there is when nobody could be asked."""
+
+    def judge(self, state: Any, came: list[Any]) -> Any:
+        """Return what one more look says. May take a while: not for the event loop."""
+
+    def note(self, came: list[Any]) -> dict[str, Any]:
+        """Return what a span says of the answers."""
+
+    def data(self, judgement: Any) -> dict[str, Any]:
+        """Return what the ledger keeps of the look."""
+
+
+def looking_of(watch: Watch) -> Looking:
+    """Return how a watch looks."""
+    return Comparing(watch) if watch.analysis.comparison else Limits(watch)
+
+
+class Limits:
+    """Each metric is one number of the new version, with limits."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch, self._metrics = watch, watch.analysis.metrics
+
+    def resumed(self, looks: Sequence[Event]) -> threshold.State:
+        """Return the judge's state as this try of the step recorded it."""
+        mine = [e for e in looks if e.key.startswith(self._watch.prefix + ":")]
+        return threshold.State.model_validate(mine[-1].data["state"]) if mine else threshold.State()
+
+    async def ask(self, client: Prometheus) -> list[threshold.Measurement]:
+        """Ask all at once."""
+        return list(await asyncio.gather(*(self._measure(client, m) for m in self._metrics)))
+
+    def unasked(self, why: str) -> list[threshold.Measurement]:
+        """Return an error for each."""
+        return [threshold.Measurement(name=m.name, error=why) for m in self._metrics]
+
+    def judge(self, state: threshold.State, came: list[threshold.Measurement]) -> threshold.Judgement:
+        """Compare with the limits."""
+        return threshold.step(state, came, rules=self._metrics, count=self._watch.count)
+
+    def note(self, came: list[threshold.Measurement]) -> dict[str, Any]:
+        """Return the values, and what went wrong."""
+        errors = "; ".join(f"{m.name}: {m.error}" for m in came if m.error)
+        return {"error": errors or None} | {f"value.{m.name}": m.value for m in came}
+
+    def data(self, judgement: threshold.Judgement) -> dict[str, Any]:
+        """Return the looks, and the state that goes on from them."""
+        return {
+            "look": judgement.state.rounds,
+            "metrics": [look.data() for look in judgement.looks],
+            "state": judgement.state.model_dump(mode="json"),
+        }
+
+    async def _measure(self, client: Prometheus, metric: MetricPlan) -> threshold.Measurement:
+        try:
+            value = await client.async_query(self._filled(metric.query))
+            samples = await client.async_query(self._filled(metric.samples)) if metric.samples else None
+        except ClientError as error:
+            return threshold.Measurement(name=metric.name, error=str(error))
+        return threshold.Measurement(name=metric.name, value=value, samples=samples)
+
+    def _filled(self, query: str) -> str:
+        return filled(self._watch, query, self._watch.candidate)
+
+
+class Comparing:
+    """Each metric is a count of bad requests and one of all, of the new version and of the old one."""
+
+    def __init__(self, watch: Watch) -> None:
+        comparison = watch.analysis.comparison
+        assert comparison is not None  # noqa: S101 - for the type checker; looking_of asked
+        self._watch, self._metrics = watch, comparison.metrics
+        self._terms = comparing.Terms(comparison, watch.false_alarms, watch.count)
+
+    def resumed(self, looks: Sequence[Event]) -> comparing.State:
+        """Return what all recorded looks of this step say, also those of an earlier try that was lost."""
+        watch, state = self._watch, comparing.State()
+        mine = [e for e in looks if e.step == watch.step and e.data["analysis"] == watch.analysis.name]
+        for _, judgement in comparing.again(mine, terms=self._terms):
+            state = judgement.state
+        return state
+
+    async def ask(self, client: Prometheus) -> list[comparing.Counted]:
+        """Ask for both versions at once, so that what they share is in the same looks of both."""
+        began_ms = (time.time() - self._watch.started_at) * 1000
+        window = f"{max(1, round(began_ms))}ms"
+        return list(await asyncio.gather(*(self._measure(client, m, window) for m in self._metrics)))
+
+    def unasked(self, why: str) -> list[comparing.Counted]:
+        """Return an error for each."""
+        return [comparing.Counted(m.name, error=why) for m in self._metrics]
+
+    def judge(self, state: comparing.State, came: list[comparing.Counted]) -> comparing.Judgement:
+        """Weigh the evidence of all looks so far."""
+        return comparing.step(state, came, terms=self._terms, run=self._watch.prefix)
+
+    def note(self, came: list[comparing.Counted]) -> dict[str, Any]:
+        """Return the counts, and what went wrong."""
+        told: dict[str, Any] = {}
+        for one in came:
+            for arm, pair in (("old", one.control), ("new", one.experiment)):
+                told[f"value.{one.name}.{arm}"] = f"{pair[0]}/{pair[1]}" if pair else None
+        errors = "; ".join(f"{one.name}: {one.error}" for one in came if one.error)
+        return {"error": errors or None} | told
+
+    def data(self, judgement: comparing.Judgement) -> dict[str, Any]:
+        """Return the looks: the state can be made of them."""
+        return {"look": judgement.state.rounds, "metrics": [look.data() for look in judgement.looks]}
+
+    async def _measure(self, client: Prometheus, metric: ComparedPlan, window: str) -> comparing.Counted:
+        watch = self._watch
+        if watch.stable is None:
+            return comparing.Counted(metric.name)
+        asked = [
+            client.async_query(filled(watch, query, version, window))
+            for version in (watch.stable, watch.candidate)
+            for query in (metric.bad, metric.total)
+        ]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        numbers: list[float | None] = []
+        for answer in answers:
+            if isinstance(answer, ClientError):
+                return comparing.Counted(metric.name, error=str(answer))
+            if isinstance(answer, BaseException):
+                raise answer
+            numbers.append(answer)
+        return comparing.counted(metric.name, numbers[:2], numbers[2:])
+
+
+def filled(watch: Watch, query: str, version: Revision, window: str | None = None) -> str:
+    """Put a watch's values into a query that asks about one of its versions."""
+    return fill(
+        query,
+        service=watch.service,
+        environment=watch.environment.name,
+        version=version.version,
+        stable=watch.stable.version if watch.stable else None,
+        window=window,
+    )
