@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from relman_plugins.cli import replay
 from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.options import AnyFormat, Format
 from relman_plugins.cli.screen import echo_json, shown
@@ -16,6 +18,25 @@ if TYPE_CHECKING:
     from relman_plugins.judge.report import Report
 
 
+class _FileFirst(TyperGroup):
+    """Takes ``relman judge FILE`` for ``relman judge file FILE``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Add the command that is meant where none is named."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["file", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_FileFirst,
+    help="Judge numbers in a file (`relman judge FILE`), or those of a release again.",
+    no_args_is_help=True,
+)
+app.command()(replay.replay)
+
+
+@app.command("file")
 def judge(
     file: Annotated[Path, typer.Argument(help="JSON with metrics and their numbers; - is the input.")],
     explain: Annotated[bool, typer.Option("--explain", help="Say in words why.")] = False,

@@ -4,21 +4,53 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import TAKEN_BACK, Verdict
 from relman_plugins.evidence.record import Evidence
 from relman_plugins.judge import comparing
 from relman_plugins.judge.threshold import Measurement, State, look, step
-from relman_plugins.plan.model import MetricPlan, Step, StepKind
+from relman_plugins.plan.model import MetricPlan, Shape, Step, StepKind
 
 _KINDS = (Kind.ANALYSIS_MEASURED, Kind.ANALYSIS_FINISHED)
 
 
+class Replay(NamedTuple):
+    """One analysis, judged again from what is recorded of it."""
+
+    watch: str
+    """What its events have in common."""
+    step: str
+    analysis: str
+    judge: str
+    """``thresholds`` or ``sequential``."""
+    weight: int | None
+    looks: int
+    """How many are recorded."""
+    recorded: str
+    """The verdict that is recorded; empty while there is none."""
+    recorded_reason: str
+    given: str
+    """The verdict that the looks give."""
+    reason: str
+    problems: tuple[str, ...]
+    """Where the two differ, in words."""
+
+    @property
+    def same(self) -> bool:
+        """Whether every look and the end came out as recorded."""
+        return not self.problems
+
+
 def verdicts(evidence: Evidence) -> Iterator[str]:
     """Judge each analysis again, look by look, and compare every verdict and reason."""
+    for one in replayed(evidence):
+        yield from (f"{one.watch}: {problem}" for problem in one.problems)
+
+
+def replayed(evidence: Evidence) -> Iterator[Replay]:
+    """Judge each analysis again, look by look."""
     shape = evidence.record.plan.shape
     compared = {a.name for a in shape.analyses if a.comparison is not None}
     steps = {s.id for s in shape.steps if s.args.get("analysis") in compared}
@@ -27,9 +59,11 @@ def verdicts(evidence: Evidence) -> Iterator[str]:
         # The tries of a comparison are one: what an earlier one counted is evidence still.
         return event.step if event.step in steps else _watch(event)
 
-    events = sorted(evidence.of(*_KINDS), key=lambda e: (watch_of(e), e.id))
-    for watch, own in groupby(events, key=watch_of):
-        yield from (f"{watch}: {problem}" for problem in _again(evidence, list(own)))
+    watches: dict[str, list[Event]] = {}
+    for event in evidence.of(*_KINDS):
+        watches.setdefault(watch_of(event), []).append(event)
+    for watch, own in watches.items():
+        yield _replay(shape, watch, own)
 
 
 def count_of(evidence: Evidence) -> int:
@@ -42,70 +76,92 @@ def _watch(event: Event) -> str:
     return event.key.rpartition(":")[0]
 
 
-def _again(evidence: Evidence, events: Sequence[Event]) -> Iterator[str]:
-    shape = evidence.record.plan.shape
+def _replay(shape: Shape, watch: str, events: Sequence[Event]) -> Replay:
     planned = shape.step(events[0].step or "")
+    name = str(events[0].data["analysis"])
+    looks = [e for e in events if e.kind is Kind.ANALYSIS_MEASURED]
+    ended = [e for e in events if e.kind is Kind.ANALYSIS_FINISHED]
+    problems: list[str] = []
+    state: State | comparing.State = State()
+    judge = "thresholds"
     wanted = (events[0].step, planned.args.get("analysis"))
     if odd := [e for e in events if (e.step, e.data["analysis"]) != wanted]:
         said = f"{odd[0].step} was judged by {str(odd[0].data['analysis'])[:60]!r}"
-        yield f"{said}, the plan says {planned.id} by {wanted[1]!r}"
-        return
-    analysis = shape.analysis(events[0].data["analysis"])
-    if analysis.comparison is not None:
-        terms = comparing.Terms(analysis.comparison, shape.false_alarms(planned), _rounds(planned))
-        yield from _compared(terms, events)
-        return
-    rules, state = analysis.metrics, State()
-    for event in (e for e in events if e.kind is Kind.ANALYSIS_MEASURED):
-        if event.data["look"] != state.rounds + 1:
-            yield f"look {state.rounds + 1} is not recorded, so the verdict can't be given again"
-            return
+        problems.append(f"{said}, the plan says {planned.id} by {wanted[1]!r}")
+    else:
+        analysis = shape.analysis(name)
+        if analysis.comparison is not None:
+            judge = "sequential"
+            terms = comparing.Terms(analysis.comparison, shape.false_alarms(planned), _rounds(planned))
+            state = _compared(terms, looks, problems)
+        else:
+            state = _limited(analysis.metrics, _rounds(planned), looks, problems)
+        problems += _end(ended, state, compared=analysis.comparison is not None)
+    last = ended[-1].data if ended else {}
+    return Replay(
+        watch, planned.id, name, judge, events[0].data.get("weight"), len(looks),
+        str(last.get("verdict") or ""), str(last.get("reason") or ""),
+        state.verdict.value if state.verdict else "", state.reason, tuple(problems),
+    )  # fmt: skip
+
+
+def _limited(rules: Sequence[MetricPlan], count: int, looks: Sequence[Event], problems: list[str]) -> State:
+    state = State()
+    for event in looks:
+        if wrong := _out_of_turn(state, event):
+            problems.append(wrong)
+            break
         by_name = {rule.name: rule for rule in rules}
         seen = [_measurement(by_name.get(one["name"]), one) for one in event.data["metrics"]]
-        judged = step(state, seen, rules=rules, count=_rounds(planned))
+        judged = step(state, seen, rules=rules, count=count)
         state = judged.state
-        given = [(one.name, one.verdict.value, one.reason) for one in judged.looks]
-        recorded = [(one["name"], one["verdict"], one["reason"]) for one in event.data["metrics"]]
-        for (name, verdict, reason), was in zip(given, recorded, strict=True):
-            if (name, verdict, reason) != was:
-                said = f"recorded is {was[1]} ({was[2]})"
-                yield f"look {state.rounds}: {name} gives {verdict} ({reason}), {said}"
+        problems += _differences(state.rounds, [one.data() for one in judged.looks], event)
         if state.model_dump(mode="json") != event.data["state"]:
-            yield f"look {state.rounds}: the numbers give another count than the one that is recorded"
-    yield from _end(events, state)
+            told = "the numbers give another count than the one that is recorded"
+            problems.append(f"look {state.rounds}: {told}")
+    return state
 
 
-def _compared(terms: comparing.Terms, events: Sequence[Event]) -> Iterator[str]:
+def _compared(terms: comparing.Terms, looks: Sequence[Event], problems: list[str]) -> comparing.State:
     """Judge a comparison again by the counts that are recorded, of all tries of its step together."""
     state = comparing.State()
-    for event, judged in comparing.again(
-        (e for e in events if e.kind is Kind.ANALYSIS_MEASURED), terms=terms
-    ):
-        if event.data["look"] != state.rounds + 1:
-            yield f"look {state.rounds + 1} is not recorded, so the verdict can't be given again"
-            return
+    for event, judged in comparing.again(looks, terms=terms):
+        if wrong := _out_of_turn(state, event):
+            problems.append(wrong)
+            break
         state = judged.state
-        given = [one.data() for one in judged.looks]
-        for one, was in zip(given, event.data["metrics"], strict=True):
-            if (one["name"], one["verdict"], one["reason"]) != (was["name"], was["verdict"], was["reason"]):
-                said = f"recorded is {was['verdict']} ({was['reason']})"
-                yield f"look {state.rounds}: {one['name']} gives {one['verdict']} ({one['reason']}), {said}"
-    nothing = (Verdict.NO_DATA.value, 0)
-    if state.rounds == 0 and all((e.data["verdict"], e.data["looks"]) == nothing for e in events):
-        # There was nothing to compare with; that people were asked is for those who look at changes.
-        return
-    yield from _end(events, state)
+        problems += _differences(state.rounds, [one.data() for one in judged.looks], event)
+    return state
 
 
-def _end(events: Sequence[Event], state: State | comparing.State) -> Iterator[str]:
-    for event in (e for e in events if e.kind is Kind.ANALYSIS_FINISHED):
-        if event.data["reason"] == TAKEN_BACK and event.data["verdict"] == Verdict.FAIL.value:
+def _differences(look: int, given: Sequence[dict[str, Any]], event: Event) -> Iterator[str]:
+    for one, was in zip(given, event.data["metrics"], strict=True):
+        if (one["name"], one["verdict"], one["reason"]) != (was["name"], was["verdict"], was["reason"]):
+            said = f"recorded is {was['verdict']} ({was['reason']})"
+            yield f"look {look}: {one['name']} gives {one['verdict']} ({one['reason']}), {said}"
+
+
+def _out_of_turn(state: State | comparing.State, event: Event) -> str:
+    """Return why a look can't be the next one; empty when it can."""
+    if event.data["look"] != state.rounds + 1:
+        return f"look {state.rounds + 1} is not recorded, so the verdict can't be given again"
+    if state.verdict is not None:
+        return f"look {event.data['look']} is recorded, though the one before ended it: {state.verdict.value}"
+    return ""
+
+
+def _end(ended: Sequence[Event], state: State | comparing.State, *, compared: bool) -> Iterator[str]:
+    for event in ended:
+        told = (event.data["verdict"], event.data["reason"], event.data["looks"])
+        if told[:2] == (Verdict.FAIL.value, TAKEN_BACK):
             # No verdict of the numbers: a process was lost after it had taken the traffic back.
             continue
-        ended = (state.verdict.value if state.verdict else None, state.reason, state.rounds)
-        told = (event.data["verdict"], event.data["reason"], event.data["looks"])
-        if ended != told:
-            yield f"the numbers give {_told(*ended)}, recorded is {_told(*told)}"
+        if compared and state.rounds == 0 and (told[0], told[2]) == (Verdict.NO_DATA.value, 0):
+            # There was nothing to compare with; that people were asked is for those who look at changes.
+            continue
+        given = (state.verdict.value if state.verdict else None, state.reason, state.rounds)
+        if given != told:
+            yield f"the numbers give {_told(*given)}, recorded is {_told(*told)}"
 
 
 def _told(verdict: str | None, reason: str, looks: int) -> str:
