@@ -6,7 +6,6 @@ waited for. ``close`` waits for every step there is, whatever became of it. ``fo
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -182,9 +181,10 @@ def _check_names(steps: Sequence[Step], stages: Sequence[StageSteps]) -> None:
                 f'stage "{stage.name}" has the name of a step that every release has '
                 f"({', '.join(_LOOSE)}); give the stage another `name:`"
             )
-    for step_id, count in Counter(s.id for s in steps).items():
-        if count > 1:
-            raise PlanError(
-                f'two steps of the plan are called "{step_id}"; names of stages, and of suites and the fixed '
-                "steps within a stage, must differ: rename the suite or give one stage another `name:`"
-            )
+    ids = [s.id for s in steps]
+    if len(set(ids)) < len(ids):
+        twice = next(id_ for id_ in ids if ids.count(id_) > 1)
+        raise PlanError(
+            f'two steps of the plan are called "{twice}"; names of stages, and of suites and the fixed '
+            "steps within a stage, must differ: rename the suite or give one stage another `name:`"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from relman_plugins.domain.repository import is_address
@@ -15,6 +16,7 @@ from relman_plugins.plan.model import Shape, Step, StepKind
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
+@lru_cache(maxsize=1000)
 def duration(seconds: float) -> str:
     """Write seconds as specs do: ``90`` is ``1m 30s``, ``0`` is ``0s``."""
     whole, parts = round(seconds, 3), []

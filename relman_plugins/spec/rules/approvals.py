@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Annotated, NamedTuple
 
@@ -61,7 +62,7 @@ def together(bundle: Bundle) -> Iterator[Diagnostic]:
         for path, node in entries(bundle.people, "people")
     }
     for gate in _gates(bundle):
-        rules = [_rule(gate.document, path, node, groups, accounts) for path, node in gate.rules]
+        rules = [_asks(gate.document, path, node, groups, accounts) for path, node in gate.rules]
         whole = [r for r in rules if r is not None and len({accounts[p] for p in r.people}) >= r.quorum]
         if len(whole) < len(gate.rules):
             continue  # said already of the rule
@@ -70,7 +71,7 @@ def together(bundle: Bundle) -> Iterator[Diagnostic]:
         people = tuple(
             Person(id=id_, airflow=accounts[id_]) for id_ in dict.fromkeys(p for r in whole for p in r.people)
         )
-        panel = Panel(rules=tuple(whole), people=people, own={})
+        panel = Panel(rules=tuple(_rule(n, asks) for n, asks in enumerate(whole)), people=people, own={})
         if lacking := panel.impossible():
             groups_short = " and ".join(f"{one.missing} of {one.group}" for one in lacking)
             message = (
@@ -90,16 +91,16 @@ def together(bundle: Bundle) -> Iterator[Diagnostic]:
 def twice(bundle: Bundle) -> Iterator[Diagnostic]:
     """Two rules of a gate differ: the same one twice is a quorum."""
     for gate in _gates(bundle):
-        seen: list[dict[str, object]] = []
-        for path, rule in gate.rules:
+        seen: dict[str, int] = {}
+        for number, (path, rule) in enumerate(gate.rules if len(gate.rules) > 1 else (), start=1):
             value = rule.value if isinstance(rule.value, dict) else {}
-            said = {k: v for k, v in value.items() if k != "quorum"}
+            said = json.dumps({k: v for k, v in value.items() if k != "quorum"}, sort_keys=True, default=str)
             if said in seen and "approval" in value:
-                message = f"{holder(gate.document, path)} says the same as rule {seen.index(said) + 1}"
+                message = f"{holder(gate.document, path)} says the same as rule {seen[said]}"
                 hint = "write one rule with the sum of both quorums"
                 place = (*path, "approval")
                 yield finding(gate.document, place, "RM511", message, hint=hint, severity="warning")
-            seen.append(said)
+            seen.setdefault(said, number)
 
 
 def fields(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -163,14 +164,23 @@ def _gates(bundle: Bundle) -> Iterator[_Gate]:
             yield _Gate(document, path, rules)
 
 
-def _rule(
+class _Asks(NamedTuple):
+    """A rule of a gate as far as its people go."""
+
+    called: str
+    quorum: int
+    people: Sequence[str]
+    own_allowed: bool
+
+
+def _asks(
     document: Document,
     path: Path_,
     node: Node,
     groups: dict[str, list[str]],
     accounts: dict[str, str],
-) -> Rule | None:
-    """Return a rule as far as its people go; None when they, or its quorum, are reported already."""
+) -> _Asks | None:
+    """Return whom a rule asks for; None when they, or its quorum, are reported already."""
     group, quorum = text_at(node, "approval"), number_at(node, "quorum")
     listed_people = [n.value for _, n in entries(document, *path, "approval") if isinstance(n.value, str)]
     people: Sequence[str] = groups.get(group, []) if group else listed_people
@@ -178,12 +188,16 @@ def _rule(
     if not people or not whole or any(p not in accounts for p in people):
         return None
     allowed = text_at(node, "self_approval") == "allowed"
+    return _Asks(group or ", ".join(people), int(quorum or 1), people, allowed)
+
+
+def _rule(number: int, asks: _Asks) -> Rule:
     return Rule(
-        id=str(path),
-        group=group or ", ".join(people),
-        quorum=int(quorum or 1),
-        people=tuple(people),
-        self_approval="allowed" if allowed else "refused",
+        id=str(number),
+        group=asks.called,
+        quorum=asks.quorum,
+        people=tuple(asks.people),
+        self_approval="allowed" if asks.own_allowed else "refused",
     )
 
 
