@@ -75,7 +75,7 @@ class Cache:
         if not self._usable or self._kept is None:
             return None
         try:
-            return self._recalled(file, self._kept.get(_name(file)) or b"")
+            return self._recalled(file, self._kept.get(os.fsencode(file)) or b"")
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, Unreadable):
             return None
 
@@ -120,7 +120,7 @@ class Cache:
         }
         rest = f"{json.dumps(entry)}\n{compiled.shape.model_dump_json()}".encode()
         body = hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
-        self._tried(lambda: kept.put(_name(file), body))
+        self._tried(lambda: kept.put(os.fsencode(file), body))
 
     def _prepared(self) -> bool:
         """Say whether anything can be kept; make the folder for it."""
@@ -148,10 +148,6 @@ class Cache:
             # As the reader of specs takes it: a byte order mark is no part of the text.
             self._seen[path] = _digest(bytes_of(path, root).removeprefix(BOM_UTF8))
         return self._seen[path]
-
-
-def _name(file: Path) -> str:
-    return f"{file.stem}-{_digest(str(file.parent).encode())[:16]}"
 
 
 def _digest(raw: bytes) -> str:

@@ -31,9 +31,9 @@ class Kept:
         self._most = most
         self._open: sqlite3.Connection | None = None
         self._readable = True
-        self._waiting: dict[str, bytes] = {}
+        self._waiting: dict[bytes, bytes] = {}
 
-    def get(self, name: str) -> bytes | None:
+    def get(self, name: bytes) -> bytes | None:
         """Return an entry; None when there is none that can be read. Never raises for what is there."""
         if not self._readable:
             return None
@@ -49,7 +49,7 @@ class Kept:
         self._readable = False
         return None
 
-    def put(self, name: str, body: bytes) -> None:
+    def put(self, name: bytes, body: bytes) -> None:
         """Keep an entry: at the latest when this is closed.
 
         Raises:
@@ -79,7 +79,7 @@ class Kept:
             with self._connection() as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute(
-                    "CREATE TABLE IF NOT EXISTS entry (name TEXT PRIMARY KEY, body BLOB NOT NULL)"
+                    "CREATE TABLE IF NOT EXISTS entry (name BLOB PRIMARY KEY, body BLOB NOT NULL)"
                 )
                 (count,) = connection.execute("SELECT count(*) FROM entry").fetchone()
                 if count > self._most:

@@ -97,9 +97,10 @@ class _Loading:
     def _first(self, path: Path, model: type[M]) -> _Seen:
         alone = _Loading(self.folder, self.shared)
         document = alone.read(path)
-        name = path.relative_to(self.folder).as_posix() if document is not None else ""
         checked, value = alone.checked(document, model) if document is not None else (None, None)
-        return _Seen(checked, value, tuple(alone.found), alone.sources[str(path)], name)
+        return _Seen(
+            checked, value, tuple(alone.found), alone.sources[str(path)], next(iter(alone.texts), "")
+        )
 
     def read(self, path: Path) -> Document | None:
         """Read one document."""

@@ -66,12 +66,12 @@ def rows(query: str, *values: object) -> list[Any]:
 
 
 def entry(pipeline: str = "checkout") -> bytes:
-    [(found,)] = rows("SELECT body FROM entry WHERE name LIKE ?", f"{pipeline}-%")
+    [(found,)] = rows("SELECT body FROM entry WHERE CAST(name AS TEXT) LIKE ?", f"%/{pipeline}.yaml")
     return bytes(found)
 
 
 def rewritten(body: bytes, pipeline: str = "checkout") -> None:
-    rows("UPDATE entry SET body = ? WHERE name LIKE ?", body, f"{pipeline}-%")
+    rows("UPDATE entry SET body = ? WHERE CAST(name AS TEXT) LIKE ?", body, f"%/{pipeline}.yaml")
 
 
 def checked(rest: bytes) -> bytes:
