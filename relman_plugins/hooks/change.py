@@ -41,7 +41,7 @@ class Change:
         return f"{self.step}:{self.attempt}"
 
 
-Record = Callable[[NewEvent], None]
+Record = Callable[[NewEvent], object]
 
 
 def converge(

@@ -35,14 +35,14 @@ class Recorder:
         self._spool = spool
         self._warn = warn
 
-    def record(self, event: NewEvent) -> None:
-        """Record an event; a second one with its key is dropped.
+    def record(self, event: NewEvent) -> bool:
+        """Record an event; a second one with its key is dropped. Say whether this is not known to be one.
 
         Raises:
             LedgerUnavailable: the ledger does not answer and there is no spool.
         """
         try:
-            self._ledger().record(self.release_id, event)
+            return self._ledger().record(self.release_id, event) is not None
         except LedgerError as error:
             if self._spool is None:
                 raise
@@ -50,6 +50,7 @@ class Recorder:
 
             spool.write(self._spool, self.release_id, event)
             self._warn(f"the ledger does not answer ({error}); the event {event.key} waits in {self._spool}")
+            return True
 
     def ledger(self) -> Ledger:
         """Return the ledger; raise LedgerUnavailable when it does not answer."""

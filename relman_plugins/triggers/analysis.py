@@ -112,7 +112,9 @@ class AnalysisTrigger(ReleaseTrigger):
             state = judgement.state
             if judgement.verdict is Verdict.FAIL:
                 return await self._failed(recorder, state, judgement.reason, judgement)
-            await in_ledger_thread(self._record, recorder, judgement)
+            if not await in_ledger_thread(self._record, recorder, judgement):
+                # Another process with this watch was first: its look counts, and this one goes on from it.
+                state = await in_ledger_thread(self._state_so_far, recorder)
         await in_ledger_thread(self._record_end, recorder, state)
         while state.verdict is not Verdict.FAIL:
             now = await self._known(recorder)
@@ -198,19 +200,25 @@ class AnalysisTrigger(ReleaseTrigger):
         self._prometheus = client
         return await self._looking.ask(client)
 
-    def _record(self, recorder: Recorder, judgement: Judgement) -> None:
-        if judgement.looks:
-            measured = self._looking.data(judgement)
-            self._say(recorder, Kind.ANALYSIS_MEASURED, f"look{judgement.state.rounds}", measured)
+    def _record(self, recorder: Recorder, judgement: Judgement) -> bool:
+        """Record a look; return False when one of that number is recorded already."""
+        if not judgement.looks:
+            return True
+        return self._say(
+            recorder,
+            Kind.ANALYSIS_MEASURED,
+            f"look{judgement.state.rounds}",
+            self._looking.data(judgement),
+        )
 
     def _record_end(self, recorder: Recorder, state: State) -> None:
         verdict = state.verdict.value if state.verdict else None
         ended = {"verdict": verdict, "reason": state.reason, "looks": state.rounds}
         self._say(recorder, Kind.ANALYSIS_FINISHED, "finished", ended)
 
-    def _say(self, recorder: Recorder, kind: Kind, suffix: str, data: dict[str, Any]) -> None:
+    def _say(self, recorder: Recorder, kind: Kind, suffix: str, data: dict[str, Any]) -> bool:
         watch = self.watch
-        recorder.record(
+        return recorder.record(
             NewEvent(
                 kind=kind,
                 key=f"{watch.prefix}:{suffix}",

@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Decision
+from relman_plugins.judge import comparing
 from relman_plugins.platforms.archive import pack
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from tests.platforms.living import BASKET, Daemon
@@ -175,6 +176,36 @@ def test_a_killed_watch_counts_nothing_twice(release: Release, numbers: Numbers)
     assert looks(release)[-1].data["metrics"][0]["effect"] == looks(release)[0].data["metrics"][0]["effect"]
 
 
+def test_two_processes_with_one_watch_leave_one_record_that_fits_together(
+    release: Release, numbers: Numbers
+) -> None:
+    """Each sees other numbers than the other, and what the ledger took first counts for both."""
+    waiting, served = release.run(FIRST), iter(range(10, 10**6, 10))
+    first, second = stored(waiting), stored(waiting)
+    # The second is too late for the first look, and before the first at all others.
+    later = {"started_at": first.watch.started_at + 1.2, "interval_s": 0.1}
+    second.watch = second.watch.model_copy(update=later)
+
+    def more() -> None:
+        n = next(served)
+        numbers.count((n // 10, 20 * n), (n // 5, 20 * n))
+
+    numbers.asked = more
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(_payload(first), _payload(second))
+
+    events = asyncio.run(both())
+    assert events[0] == events[1]
+    assert [e.data["look"] for e in looks(release)] == [1, 2, 3]
+    shape = release.world.shape
+    comparison = shape.analysis("numbers").comparison
+    assert comparison is not None
+    terms = comparing.Terms(comparison, shape.false_alarms(shape.step(FIRST)), 3)
+    for event, judged in comparing.again(looks(release), terms=terms):
+        assert [one.data() for one in judged.looks] == event.data["metrics"]
+
+
 def test_another_try_of_the_step_goes_on_with_the_evidence_there_is(
     release: Release, numbers: Numbers
 ) -> None:
@@ -210,6 +241,17 @@ def test_the_first_version_has_nothing_to_be_compared_with_and_people_are_asked(
     release.vote(FIRST, Decision.REJECT)
     with pytest.raises(AirflowFailException, match="rejected"):
         release.resume(FIRST, asked, {"state": "rejected"})
+
+
+def test_the_first_version_goes_on_when_people_say_so(world: World, numbers: Numbers) -> None:
+    release = world.open().approved()
+    asked = release.run(FIRST)
+    release.vote(FIRST)
+    done = release.resume(FIRST, asked, {"state": "approved"})
+    assert done["message"] == "good at 50 %: undecided by the numbers, accepted by Alice"
+    release.run(LAST)
+    assert release.events(Kind.CHANGE_FINISHED)[-1].data["desired"]["stable"]["version"] == "1.1.0"
+    assert world.weights() == {"1.1.0": 100}
 
 
 def test_two_builds_of_one_version_are_not_compared(
