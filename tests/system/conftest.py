@@ -235,6 +235,7 @@ def world(
     repo = tmp_path_factory.mktemp("repo")
     shutil.copytree(SPECS, repo / "release_specs")
     _train(repo / "release_specs" / "timed.yaml")
+    _freeze(repo / "release_specs" / "calendars" / "company.yaml")
     with running(repo, ledger_at(ledger_database) | airflow_settings, ledger_database) as found:
         yield found
 
@@ -290,6 +291,20 @@ def metadata_at(database: str) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("psycopg:", "psycopg_async:"),
     }
+
+
+def _freeze(file: Path) -> None:
+    """Write a calendar whose freeze ends while the tests run."""
+    end = f"{datetime.now(UTC) + timedelta(minutes=2):%Y-%m-%dT%H:%M:%S}"
+    file.parent.mkdir()
+    file.write_text(
+        "apiVersion: relman/v1\n"
+        "kind: Calendar\n"
+        "metadata: {name: company, owner: tests}\n"
+        "zone: UTC\n"
+        "windows:\n"
+        f'  - {{name: start-up, effect: deny, once: {{from: 2026-01-01, until: "{end}"}}}}\n'
+    )
 
 
 def _train(file: Path) -> None:

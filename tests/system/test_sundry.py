@@ -6,11 +6,12 @@ All in one Airflow, so that the train, which comes once, is waited for while som
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from relman_plugins.testing.stack_config import SLACK_TOKEN
 from tests.cli.command import relman
@@ -20,7 +21,15 @@ from tests.waiting import eventually
 GATE, LIST, FOLLOW_UP = "live.approval", "live.hands", "follow_up"
 
 
-def test_a_release_goes_on_when_somebody_breaks_its_spec(world: World) -> None:
+@pytest.fixture(scope="module")
+def stopped(world: World) -> Run:
+    """A release that comes to a freeze while other tests are at work."""
+    frozen = {"environment": "frozen", "pipeline": "", "reason": "incident 7"}
+    assert world.call("admin", "POST", "/relman/api/v1/freezes", **frozen)[0] == 201
+    return world.start("frozen")
+
+
+def test_a_release_goes_on_when_somebody_breaks_its_spec(world: World, stopped: Run) -> None:
     run = world.start("gated")
     run.asked(GATE)
     spec = world.specs / "gated.yaml"
@@ -162,6 +171,28 @@ def test_a_schedule_starts_a_release_of_the_version_in_its_file(world: World) ->
     assert release.started_by.id == "schedule"
     due = datetime.fromisoformat(release.run_id.removeprefix("scheduled__"))
     assert due < release.opened_at < due + timedelta(minutes=5), "not at its time but as soon as it was seen"
+
+
+def test_a_stopped_line_holds_until_the_thaw_and_nothing_acts_while_a_calendar_is_closed(
+    world: World, stopped: Run
+) -> None:
+    waits = stopped.until("freeze.waited", "frozen.deploy")
+    assert waits.data["message"].endswith("is frozen by admin: incident 7"), waits.data
+    assert "change.started" not in stopped.kinds()
+    status = world.call("admin", "GET", f"/relman/api/v1/releases/{stopped.release_id}")[1]
+    assert [f["reason"] for f in status["freezes"]] == ["incident 7"]
+    eventually(lambda: "incident 7" in str(slack_transcript(world)) or None, "the message in Slack")
+    thaw = {"environment": "frozen", "pipeline": "", "reason": "over"}
+    assert world.call("admin", "POST", "/relman/api/v1/freezes/thaw", **thaw)[0] == 200
+    assert stopped.outcome() == "succeeded"
+    calendar = yaml.safe_load((world.specs / "calendars" / "company.yaml").read_text())
+    end = datetime.fromisoformat(calendar["windows"][0]["once"]["until"]).replace(tzinfo=UTC)
+    assert stopped.events("change.started")[0].at >= end
+    # The gate waits from before the end, unless the machine took two minutes to start.
+    for waited in stopped.events("window.waited"):
+        assert waited.step == "frozen.window"
+        assert datetime.fromisoformat(waited.data["next_open"]) == end
+        assert "denied by start-up of calendar company" in waited.data["message"]
 
 
 def test_no_secret_leaves_its_connection(world: World) -> None:
