@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Annotated, NamedTuple
 
-from relman_plugins.domain.approval import Ballot, Panel, Rule
+from relman_plugins.domain.approval import Ballot, Lacking, Panel, Rule
 from relman_plugins.domain.identity import Person
 from relman_plugins.spec.bundle import Bundle, Path_, entries, is_name, number_at, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
@@ -66,13 +66,8 @@ def together(bundle: Bundle) -> Iterator[Diagnostic]:
         whole = [r for r in rules if r is not None and len({accounts[p] for p in r.people}) >= r.quorum]
         if len(whole) < len(gate.rules):
             continue  # said already of the rule
-        if len(whole) == 1 and len({accounts[p] for p in whole[0].people}) > whole[0].quorum:
-            continue  # one can be missing, whoever it is
-        people = tuple(
-            Person(id=id_, airflow=accounts[id_]) for id_ in dict.fromkeys(p for r in whole for p in r.people)
-        )
-        panel = Panel(rules=tuple(_rule(n, asks) for n, asks in enumerate(whole)), people=people, own={})
-        if lacking := panel.impossible():
+        lacking, starved = _alone(whole[0], accounts) if len(whole) == 1 else _matched(whole, accounts)
+        if lacking:
             groups_short = " and ".join(f"{one.missing} of {one.group}" for one in lacking)
             message = (
                 f"the rules of {holder(gate.document, gate.path)} can't be met at once: one person counts "
@@ -80,12 +75,27 @@ def together(bundle: Bundle) -> Iterator[Diagnostic]:
             )
             hint = "add people to the groups, or lower a quorum"
             yield finding(gate.document, (*gate.path, "rules"), "RM510", message, key=True, hint=hint)
-        elif starved := [p.id for p in _scarce(panel) if _starves(panel, p)]:
+        elif starved:
             who = quoted(starved[0]) if len(starved) == 1 else f"one of {listed(starved)}"
             message = f"{holder(gate.document, gate.path)} can't be met when {who} starts the release"
             hint = "nobody approves their own release: add people, or write self_approval: allowed"
             place = (*gate.path, "approval" if gate.rules[0][0] == gate.path else "rules")
             yield finding(gate.document, place, "RM512", message, key=True, hint=hint, severity="warning")
+
+
+def _alone(rule: _Asks, accounts: dict[str, str]) -> tuple[tuple[Lacking, ...], list[str]]:
+    """Return what :func:`_matched` would of a rule that enough people are asked by: nobody needs placing."""
+    tight = len(rule.people) <= rule.quorum and not rule.own_allowed
+    return (), list(rule.people) if tight else []
+
+
+def _matched(rules: list[_Asks], accounts: dict[str, str]) -> tuple[tuple[Lacking, ...], list[str]]:
+    """Return what is missing whoever approves, and who must not start the release."""
+    ids = dict.fromkeys(p for r in rules for p in r.people)
+    people = tuple(Person(id=id_, airflow=accounts[id_]) for id_ in ids)
+    panel = Panel(rules=tuple(_rule(n, asks) for n, asks in enumerate(rules)), people=people, own={})
+    lacking = panel.impossible()
+    return lacking, [] if lacking else [p.id for p in _scarce(panel) if _starves(panel, p)]
 
 
 def twice(bundle: Bundle) -> Iterator[Diagnostic]:
