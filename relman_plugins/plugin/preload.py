@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relman_plugins.domain.base import Frozen
 
 MODULES = (
+    "relman_plugins.calendars.gate",
     "relman_plugins.factory.loader",
     "relman_plugins.factory.pipeline",
     "relman_plugins.hooks.recorder",

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from relman_plugins import settings
-from relman_plugins.calendars.gate import Gate
 from relman_plugins.calendars.weekly import Answer, stamp
 from relman_plugins.domain.event import Kind
 from relman_plugins.steps.run import StepRun
@@ -26,6 +25,8 @@ def answer_now(run: StepRun, gate: Step) -> Answer:
     Raises:
         CalendarError: it can't be said: then nothing goes forward.
     """
+    from relman_plugins.calendars.gate import Gate
+
     return Gate.of(gate.args).answer(datetime.now(UTC), run.started_by)
 
 

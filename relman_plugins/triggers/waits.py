@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import telemetry
-from relman_plugins.calendars.gate import Gate
 from relman_plugins.domain.event import Kind
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.triggers.base import ReleaseTrigger
@@ -26,6 +25,9 @@ LONGEST_SLEEP_S = 3600.0
 
 def gate_args(args: dict[str, Any]) -> dict[str, Any]:
     """Return what of a window gate's arguments decides when it is open."""
+    # All of the calendars, which the process of a step that asks none must not load with its DAG.
+    from relman_plugins.calendars.gate import Gate
+
     return {key: args[key] for key in Gate.model_fields if key in args}
 
 
@@ -80,6 +82,8 @@ class WindowTrigger(ReleaseTrigger):
         yield await self.event({"state": state})
 
     async def _opening(self) -> str:
+        from relman_plugins.calendars.gate import Gate
+
         gate = Gate.of(self.gate)
         expires_at = datetime.fromisoformat(self.expires_at)
         feed = await ledger_feed()
