@@ -79,6 +79,7 @@ def _checks(api: Api) -> Iterator[Check]:
         yield Check("plugin", "ok", f"mounted, relman {health['version']}")
         yield from _health(health)
     yield _imports(imports)
+    yield _specs(api)
     yield from _pools(api)
 
 
@@ -178,6 +179,19 @@ def _slack(slack: dict[str, Any]) -> Check:
     if not url.startswith("https://"):
         return Check("Slack votes", "warn", f"with buttons, but Slack calls only https, not {url}; {asked}")
     return Check("Slack votes", "ok", f"with buttons; Slack's app must name {url}; {asked}")
+
+
+def _specs(api: Api) -> Check:
+    from relman_plugins.plan.model import INVALID_TAG
+
+    try:
+        found = api.airflow("GET", "/dags", params={"tags": [INVALID_TAG], "limit": 20})
+    except Stop:
+        return Check("specs", "warn", "this user may not see DAGs; ask an Airflow admin")
+    if not found["total_entries"]:
+        return Check("specs", "ok", "all are valid")
+    names = ", ".join(dag["dag_id"] for dag in found["dags"])
+    return Check("specs", "fail", f"broken, or gone with releases in flight: {names}; run relman validate")
 
 
 def _pools(api: Api) -> Iterator[Check]:

@@ -127,6 +127,8 @@ def verify(
     if file:
         record.show_checks([record.file_checked(path) for path in file], form)
         return
+    if archives is not None and not archives.is_dir():
+        raise Stop(Exit.USAGE, f"--archives {archives}: no such folder")
     anchor = record.anchor_of(head) if head else None
     where = ledger_url or _configured()
     ledger = Ledger(where)

@@ -107,12 +107,17 @@ def _approvers(text: str, folder: Path) -> tuple[list[str], str]:
             f"--approvers {text!r}: {groups[0]} is a group of {folder / 'people.yaml'}, and a group is given "
             "alone; name one group, or users, who get a group of their own where there is no people.yaml yet",
         )
+    people = folder / "people.yaml"
+    if names and not groups and people.exists():
+        raise Stop(
+            Exit.USAGE,
+            f"--approvers {text!r}: {people} is there and is kept; give one of its groups "
+            f"({', '.join(groups_in(folder)) or 'it has none yet'}). Nothing was written",
+        )
     return ([], groups[0]) if groups else (names, "")
 
 
 def _next(wanted: Any, target: Path, folder: Path, written: list[Path]) -> str:
-    from relman_plugins.cli.scaffold import groups_in
-
     people, environment = folder / "people.yaml", folder / "environments" / f"{wanted.environments[0]}.yaml"
     steps = [f"{target}: say how it is built and tested"]
     if environment in written:
@@ -120,12 +125,6 @@ def _next(wanted: Any, target: Path, folder: Path, written: list[Path]) -> str:
     if people in written and not wanted.approvers:
         steps.append(
             f"{people}: put the Airflow users of your approvers in the place of approver-1 and so on"
-        )
-    if people not in written and wanted.approvers:
-        steps.append(
-            f"{people} was there and is kept, so --approvers {','.join(wanted.approvers)} was not used: "
-            f"see that the group named in {target} has them, or give --approvers one of its groups "
-            f"({', '.join(groups_in(folder)) or 'none yet'})"
         )
     steps += [
         f"relman plan {target}",

@@ -46,14 +46,14 @@ def release(
         ),
     ] = None,
     emergency: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--emergency",
             metavar="REASON",
             help="Don't wait for release windows, and why.",
             show_default=False,
         ),
-    ] = "",
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Go through the plan without changing anything.")
     ] = False,
@@ -64,7 +64,7 @@ def release(
     interval: Interval = 1.0,
 ) -> None:
     """Start a release of one version."""
-    from relman_plugins.cli.api import Refusal, part
+    from relman_plugins.cli.api import part
     from relman_plugins.cli.fields import filled_in
     from relman_plugins.cli.watch import find_by_run, follow
     from relman_plugins.domain.identity import NAME_PATTERN, dag_id_of, is_ticket, is_version
@@ -77,6 +77,9 @@ def release(
         raise Stop(Exit.USAGE, f"{version!r} is no version: letters, digits and . _ + -, at most 64")
     if ticket and not is_ticket(ticket):
         raise Stop(Exit.USAGE, f"--ticket {ticket!r}: expected CHG0030001, OPS-42, or a link to it")
+    if emergency is not None and not emergency.strip():
+        raise Stop(Exit.USAGE, "--emergency: say why it is one; nothing was started")
+    emergency = emergency or ""
     for option, text in (("--changes", changes), ("--emergency", emergency)):
         if len(text) > LONGEST_TEXT:
             raise Stop(
@@ -91,12 +94,7 @@ def release(
         "dry_run": dry_run,
     }
     conf |= {k: v for k, v in (("ticket", ticket), ("emergency_reason", emergency)) if v}
-    try:
-        dag = api.airflow("GET", f"/dags/{part(dag_id)}/details")
-    except Refusal as refusal:
-        if refusal.status != 404:
-            raise
-        raise Stop(Exit.FINDINGS, _no_pipeline(api, pipeline)) from refusal
+    dag = dag_of(api, pipeline)
     if INVALID_TAG in {tag["name"] for tag in dag.get("tags") or ()}:
         raise Stop(
             Exit.FINDINGS,
@@ -139,6 +137,19 @@ def release(
             "shows it once it is",
             err=True,
         )
+
+
+def dag_of(api: Api, pipeline: str) -> dict[str, Any]:
+    """Return what Airflow says of a pipeline's DAG; Stop when it has none."""
+    from relman_plugins.cli.api import Refusal, part
+    from relman_plugins.domain.identity import dag_id_of
+
+    try:
+        return dict(api.airflow("GET", f"/dags/{part(dag_id_of(pipeline))}/details"))
+    except Refusal as refusal:
+        if refusal.status != 404:
+            raise
+        raise Stop(Exit.FINDINGS, _no_pipeline(api, pipeline)) from refusal
 
 
 def _no_pipeline(api: Api, pipeline: str) -> str:

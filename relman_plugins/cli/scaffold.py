@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 NO_POLICY = "none"
+OWN_GROUP = "approvers"
+"""Group of those who are named as approvers where no policy asks one."""
 SCHEMA = "release-pipeline.schema.json"
 
 _WORDS = frozenset({"on", "off", "yes", "no", "y", "n", "true", "false", "null"})
@@ -64,13 +66,15 @@ def files(folder: Path, wanted: Wanted) -> Iterator[tuple[Path, str]]:
         target = folder / "environments" / f"{name}.yaml"
         last = number == len(wanted.environments) - 1
         yield target, _modeline(target, schema) + _environment(name, replicas=2 if last else 1)
-    groups = _groups(extended)
+    groups, asked = _groups(extended), wanted.group
+    if wanted.approvers and not groups:
+        groups, asked = {OWN_GROUP: 1}, OWN_GROUP
     if groups:
         target = folder / "people.yaml"
         yield target, _modeline(target, schema) + _people(groups, wanted.approvers)
     target = folder / f"{wanted.name}.yaml"
     # Gates of policies and pipelines add up: a group that a policy asks already is not asked twice.
-    asked = wanted.group if wanted.group not in groups else ""
+    asked = asked if asked not in _groups(extended) else ""
     yield target, _modeline(target, schema) + _pipeline(wanted, asked)
 
 

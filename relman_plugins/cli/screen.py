@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.spec.words import visible, visible_json
 
 
@@ -47,5 +48,5 @@ def confirmed(question: str, *, yes: bool) -> None:
     Without a terminal nobody is asked: what stops a release or takes it back is not held up by that. The
     question goes to standard error.
     """
-    if not yes and is_terminal():
-        typer.confirm(shown(question), abort=True, err=True)
+    if not yes and is_terminal() and not typer.confirm(shown(question), err=True):
+        raise Stop(Exit.FINDINGS, "nothing was decided")

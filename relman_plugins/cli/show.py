@@ -140,6 +140,7 @@ def gate_table(gate: dict[str, Any]) -> Table:
             ("artifact", str(subject.get("artifact_digest") or "-")),
             ("plan", str(subject.get("plan_hash") or "-")),
             ("changes", str(subject.get("changes") or "-")),
+            *([("fields", "\n".join(given))] if (given := _fields(subject)) else []),
             ("items", "\n".join(items)) if items else ("tests", "\n".join(tests) or "none recorded"),
             ("asked", ", ".join(people)),
             ("takes effect", words.moment(gate["effect_at"]) if gate.get("effect_at") else "at once"),
@@ -149,6 +150,11 @@ def gate_table(gate: dict[str, Any]) -> Table:
             ("shown", str(gate["subject_digest"])),
         ]
     )
+
+
+def _fields(subject: dict[str, Any]) -> list[str]:
+    """Return what the pipeline's own fields were filled in with: it is part of what is approved."""
+    return [f"{name}: {value}" for name, value in (subject.get("parameters") or {}).items() if value != ""]
 
 
 def _who(gate: dict[str, Any]) -> str:

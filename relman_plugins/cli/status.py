@@ -40,6 +40,7 @@ def status(
     """Show how releases stand."""
     from relman_plugins.cli import show
     from relman_plugins.cli.api import part
+    from relman_plugins.cli.release import dag_of
     from relman_plugins.cli.watch import follow
 
     if debts:
@@ -49,6 +50,8 @@ def status(
     params = {"limit": 1 if watch else limit} | ({"pipeline": pipeline} if pipeline else {})
     if release is None:
         found = api.relman("GET", "/releases", params=params)["releases"]
+        if not found and pipeline:
+            dag_of(api, pipeline)
         if not watch:
             echo_json(found) if form is Format.JSON else show.print_releases(found)
             return

@@ -132,7 +132,7 @@ def _check_plan(record: ReleaseRecord, step: Step, shape_hash: str) -> None:
             record,
             step,
             f"the pipeline's spec changed under the release (it runs {record.shape_hash}, the DAG now has "
-            f"{shape_hash}); abort it and start another release, or put the spec back",
+            f"{shape_hash}); start another release: this one is of a plan that its pipeline has no more",
         )
     if all(s.id != step.id for s in record.plan.shape.steps):
         raise _refuse(record, step, "the stored plan has no such step")

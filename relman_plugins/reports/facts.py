@@ -81,6 +81,13 @@ def _report(record: ReleaseRecord, events: Sequence[Event]) -> ReleaseReport:
         version=record.version,
         owner=record.plan.shape.owner,
         outcome=Outcome(closed.data["outcome"]) if closed else None,
+        rolled_back_since=tuple(
+            dict.fromkeys(
+                e.environment or ""
+                for e in events
+                if e.kind is Kind.ROLLBACK_FINISHED and closed is not None and e.id > closed.id
+            )
+        ),
         reason=str(closed.data.get("reason", "")) if closed else "",
         opened_at=record.opened_at,
         closed_at=closed.at if closed else None,

@@ -82,7 +82,9 @@ def _list(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 
 def _head(r: ReleaseReport) -> Iterator[str]:
-    yield f"# {inert(r.pipeline)} {inert(r.version)}: {word(r.outcome.value) if r.outcome else 'under way'}"
+    since = f", {inert(', '.join(r.rolled_back_since))} rolled back since" if r.rolled_back_since else ""
+    outcome = word(r.outcome.value) if r.outcome else "under way"
+    yield f"# {inert(r.pipeline)} {inert(r.version)}: {outcome}{since}"
     yield ""
     if r.reason:
         yield from (inert(r.reason), "")
@@ -97,6 +99,7 @@ def _head(r: ReleaseReport) -> Iterator[str]:
             ("closed", moment(r.closed_at) if r.closed_at else f"not yet; as of {moment(r.as_of)}"),
             ("took", duration(r.seconds)),
             ("changes", r.changes or "–"),
+            *r.options.get("parameters", {}).items(),
             *([("started as", ", ".join(flags))] if flags else []),
             ("artifact", r.artifact_digest or "not built"),
             ("plan", r.plan_hash),

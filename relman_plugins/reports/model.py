@@ -238,6 +238,8 @@ class ReleaseReport(Frozen):
     owner: str
     outcome: Outcome | None
     """None while the release is under way."""
+    rolled_back_since: tuple[str, ...] = ()
+    """Environments that were taken back after the release had ended, on request."""
     reason: str
     opened_at: datetime
     closed_at: datetime | None

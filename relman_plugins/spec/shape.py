@@ -50,6 +50,11 @@ def _echo(document: Document, detail: ErrorDetails) -> bool:
     return detail["type"] == "too_short" and bool(document.nearest(detail["loc"])[1].value)
 
 
+PIPELINE = "ReleasePipeline"
+REFERRED = ("Calendar", "Environment", "People", "Policy")
+"""Kinds of documents that pipelines refer to."""
+
+
 def header(document: Document, model: type[SpecModel]) -> Diagnostic | None:
     """Check kind and version, which come first: if they differ, everything else would only be noise."""
     value, kind = document.root.value, model.__name__
@@ -65,7 +70,10 @@ def header(document: Document, model: type[SpecModel]) -> Diagnostic | None:
             )
         if node.value != wanted:
             message = f'"{key}" must be "{wanted}" in this file, got {got(node)}'
-            return finding(document, (key,), OTHER_KIND, message, hint=f"write {key}: {wanted}")
+            hint = f"write {key}: {wanted}"
+            if kind == PIPELINE and node.value in REFERRED:
+                hint = "such a file is checked with the pipelines that use it: give their folder"
+            return finding(document, (key,), OTHER_KIND, message, hint=hint)
     return None
 
 

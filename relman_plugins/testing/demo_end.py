@@ -56,6 +56,7 @@ def tell(stack: Stack, admin: AirflowUser, screen: Screen) -> None:
         screen.say(f"{waiting} messages still wait in the outbox")
     screen.heading("Where things are")
     screen.say(f"ledger     {stack.folders.ledger}")
+    screen.say(f"check it   relman ledger verify --ledger-url sqlite:///{stack.folders.ledger}")
     screen.say(f"artifacts  {stack.folders.artifacts}")
     screen.say(f"logs       {stack.folders.logs}")
     screen.say("next       make up   (the same Airflow with these releases; log in as admin, password admin)")

@@ -80,6 +80,7 @@ def _run(stack: Stack, screen: Screen) -> None:
         screen.say(f"approve    {stack.addresses.airflow}/required_actions, as alice and as bob: two must")
         screen.say(f"service    {stack.addresses.production(SERVICE)}, {RATE} requests per second")
         screen.say(f"slack      {stack.addresses.slack}/, also to press its buttons")
+        screen.say(f"ledger     relman ledger verify --ledger-url sqlite:///{stack.folders.ledger}")
         screen.say(f"logs       {stack.folders.logs}")
         screen.say("stop       Ctrl-C")
         ended: Counter[str] = Counter()

@@ -180,6 +180,8 @@ def test_an_unreachable_server_is_the_environments_fault(args: list[str]) -> Non
 
 def test_the_ledger_is_made_and_checked(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    nowhere = relman("ledger", "verify", "--ledger-url", url, "--archives", tmp_path / "nope")
+    assert (nowhere.returncode, "no such folder" in nowhere.stderr) == (2, True)
     before = relman("ledger", "verify", "--ledger-url", url)
     assert (before.returncode, "relman ledger migrate" in before.stderr) == (3, True)
     assert relman("ledger", "migrate", RELMAN_LEDGER_URL=url).returncode == 0

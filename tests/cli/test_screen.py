@@ -35,12 +35,14 @@ def test_what_is_approved_is_shown_as_it_is() -> None:
         "gate": "production.approval", "state": "open", "votes": [], "missing": 1,
         "subject_digest": "sha256:0",
         "people": [{"id": "alice", "name": UP_AND_OVER}],
-        "subject": {"pipeline": "shop", "version": "1", "environment": "production", "changes": UP_AND_OVER},
+        "subject": {"pipeline": "shop", "version": "1", "environment": "production", "changes": UP_AND_OVER}
+        | {"parameters": {"city": "Paris", "note": ""}},
     }  # fmt: skip
     said = io.StringIO()
     Console(file=said, width=200, color_system=None).print(show.gate_table(gate))
     assert not set("\x1b\x9b\u202e") & set(said.getvalue())
     assert "fixes\\u001b[2A" in said.getvalue()
+    assert "city: Paris" in said.getvalue()
 
 
 def test_a_plan_of_somebody_elses_spec_steers_nothing(tmp_path: Path) -> None:

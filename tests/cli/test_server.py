@@ -97,6 +97,7 @@ def test_at_a_terminal_a_vote_is_confirmed(server: Server) -> None:
     record = server.release("5.0.2")
     code, shown = at_terminal(["approve", record.release_id], "n\n", as_user(server, "alice"))
     assert (code, "approve this?" in shown) == (1, True)
+    assert ("nothing was decided" in shown, "Aborted" in shown) == (True, False)
     assert server.ledger.votes.gate(record.release_id, GATE).state == "open"
     assert at_terminal(["approve", record.release_id], "y\n", as_user(server, "alice"))[0] == 0
     assert server.ledger.votes.gate(record.release_id, GATE).state == "approved"
@@ -191,6 +192,11 @@ def test_an_unknown_release_is_a_finding(server: Server) -> None:
     for args in (["status", "no-1-1"], ["status", "no-1-1", "--watch"], ["approve", "no-1-1"]):
         done = relman(*args, **as_user(server, "alice"))
         assert (done.returncode, "no release 'no-1-1'" in done.stderr) == (1, True)
+
+
+def test_an_unknown_pipeline_is_a_finding(server: Server) -> None:
+    done = relman("status", "--pipeline", "chekout", **as_user(server, "alice"))
+    assert (done.returncode, "did you mean 'checkout'" in done.stderr) == (1, True)
 
 
 def test_who_is_not_logged_in_is_told_how(server: Server) -> None:
@@ -299,6 +305,8 @@ def test_what_cannot_be_started_says_why(server: Server) -> None:
     unfit = relman("release", "checkout", "v1", **alice)
     assert (unfit.returncode, "version" in unfit.stderr) == (1, True)
     assert relman("release", "checkout", "1.0.0", **as_user(server, "vera")).returncode == 1
+    unsaid = relman("release", "checkout", "1.0.0", "--emergency", " ", **alice)
+    assert (unsaid.returncode, "say why it is one; nothing was started" in unsaid.stderr) == (2, True)
     wordy = relman("release", "checkout", "1.0.0", "--changes", "word " * 1000, **alice)
     assert (wordy.returncode, wordy.stderr.count("word")) == (2, 0)
     assert "--changes has 5000 characters; expected at most 4000" in wordy.stderr

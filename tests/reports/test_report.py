@@ -178,6 +178,22 @@ def test_a_release_under_way_has_a_report_too() -> None:
     assert html(report_of(record(), []))
 
 
+@pytest.mark.parametrize("write", [markdown, html])
+def test_the_head_says_what_was_filled_in_and_that_it_was_taken_back_since(write: Any) -> None:
+    asked = record()
+    options = asked.plan.options.model_copy(update={"parameters": {"city": "Paris"}})
+    asked = asked.model_copy(update={"plan": asked.plan.model_copy(update={"options": options})})
+    *before, closed = events()
+    back = closed.model_copy(update={"id": closed.id + 1, "kind": Kind.ROLLBACK_FINISHED, "data": {}})
+    back = back.model_copy(update={"key": "back", "environment": "qa"})
+    head = write(report_of(asked, [*before, closed, back])).partition("Where the time went")[0]
+    assert "qa rolled back since" in head
+    assert "Paris" in head
+    # What the release took back itself is how it ended.
+    own = back.model_copy(update={"id": closed.id - 1})
+    assert "rolled back since" not in write(report_of(asked, [*before, own, closed]))
+
+
 def test_the_json_reads_back_as_the_same_report() -> None:
     report = report_of(record(), events())
     assert ReleaseReport.model_validate_json(report.model_dump_json()) == report

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -37,11 +38,17 @@ def test_a_release_goes_on_when_somebody_breaks_its_spec(world: World, stopped: 
     try:
         spec.write_text("kind: [")
         eventually(lambda: world.admin.has_dag("relman_invalid__gated") or _paused(world), "the sentinel")
+        assert "releases in flight: relman_invalid__gated" in " ".join(doctor(world).stdout.split())
         assert run.answer("alice", GATE, "Approve")[0] == 200
         assert run.outcome() == "succeeded"
         assert run.state() == "success"
     finally:
         spec.write_text(before)
+
+
+def doctor(world: World) -> CompletedProcess[str]:
+    login = {"RELMAN_USER": "admin", "RELMAN_PASSWORD": "admin"}
+    return relman("doctor", RELMAN_URL=world.stack.addresses.airflow, **login)
 
 
 def _paused(world: World) -> bool:
@@ -153,16 +160,14 @@ def test_a_release_waits_for_its_pool_and_the_doctor_says_which(world: World) ->
     # Other pipelines of these tests may have released into the same environment by now.
     assert "LOG_LEVEL: only in pooled (debug)" in compared["lines"]
     eventually(lambda: run.task("pooled.deploy") == "scheduled", "the deployment in the queue")
-    url = world.stack.addresses.airflow
-    login = {"RELMAN_URL": url, "RELMAN_USER": "admin", "RELMAN_PASSWORD": "admin"}
-    found = relman("doctor", **login)
+    found = doctor(world)
     assert (found.returncode, "airflow pools set lab 1" in found.stdout) == (1, True)
     pool = {"name": "lab", "slots": 1, "description": "", "include_deferred": False}
     assert world.call("admin", "POST", "/api/v2/pools", **pool)[0] == 201
     assert run.outcome() == "succeeded"
     tasks = {t["task_id"]: t["pool"] for t in world.admin.tasks(run.dag_id, run.run_id)}
     assert {task for task, name in tasks.items() if name == "lab"} == {"pooled.deploy"}
-    assert "fail  pools" not in relman("doctor", **login).stdout
+    assert "fail  pools" not in doctor(world).stdout
 
 
 def test_a_schedule_starts_a_release_of_the_version_in_its_file(world: World) -> None:
