@@ -15,6 +15,7 @@ from relman_plugins.plan import suite_reports, window_words, words
 from relman_plugins.plan.model import AnalysisPlan, ReleasePlan, Shape, Step, StepKind
 from relman_plugins.plan.routing import Route
 
+_TESTS = (StepKind.SUITE, StepKind.CHECKLIST)
 _TRAFFIC = (StepKind.DEPLOY, StepKind.ROLL, StepKind.PREVIEW, StepKind.SHIFT)
 
 
@@ -193,6 +194,11 @@ def _stage(name: str, one: list[Step], two: list[Step]) -> Iterator[Difference]:
         danger = "a gate is removed: releases need no ticket" if tickets[0] else ""
         yield _changed(f"stage {name}", "change ticket", said[0], said[1], danger)
     sides = [{_label(s, side): s for s in side} for side in (one, two)]
+    tests = [
+        [k for k, s in side.items() if s.kind in _TESTS and all(k in o for o in sides)] for side in sides
+    ]
+    if tests[0] != tests[1]:
+        yield _changed(f"stage {name}", "order of suites", tests[0], tests[1])
     for label in dict.fromkeys([*sides[0], *sides[1]]):
         before, after = (side.get(label) for side in sides)
         if before and after:

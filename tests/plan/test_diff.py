@@ -184,6 +184,11 @@ def test_options_differ_when_two_plans_are_compared():
     assert not diff(one.shape, two.shape).differences
 
 
+def test_another_order_of_suites_is_a_difference():
+    one, two = (shape(prod(suites=names)) for names in (["smoke", "unit"], ["unit", "smoke"]))
+    assert "order of suites: prod.smoke, prod.unit -> prod.unit, prod.smoke" in render_text(diff(one, two))
+
+
 @given(any_documents())
 def test_nothing_differs_from_itself(docs):
     one = compile_shape(docs)
