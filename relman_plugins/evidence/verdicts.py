@@ -79,7 +79,9 @@ def _watch(event: Event) -> str:
 def _replay(shape: Shape, watch: str, events: Sequence[Event]) -> Replay:
     planned = shape.step(events[0].step or "")
     name = str(events[0].data["analysis"])
-    looks = [e for e in events if e.kind is Kind.ANALYSIS_MEASURED]
+    # A spool delivers late, so the ledger's order may be another than that of the looks.
+    measured = (e for e in events if e.kind is Kind.ANALYSIS_MEASURED)
+    looks = sorted(measured, key=lambda e: (e.data["look"], e.id))
     ended = [e for e in events if e.kind is Kind.ANALYSIS_FINISHED]
     problems: list[str] = []
     state: State | comparing.State = State()
@@ -143,6 +145,8 @@ def _differences(look: int, given: Sequence[dict[str, Any]], event: Event) -> It
 
 def _out_of_turn(state: State | comparing.State, event: Event) -> str:
     """Return why a look can't be the next one; empty when it can."""
+    if event.data["look"] <= state.rounds:
+        return f"look {event.data['look']} is recorded twice, so the verdict can't be given again"
     if event.data["look"] != state.rounds + 1:
         return f"look {state.rounds + 1} is not recorded, so the verdict can't be given again"
     if state.verdict is not None:

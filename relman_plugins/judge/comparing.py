@@ -8,9 +8,12 @@ so that a wait that is interrupted goes on where it was, and a record can be che
 * Harm that is certain in a metric (all metrics together are wrong with a chance of ``false_alarms`` at most,
   over all looks) fails at once.
 * An unanswered query is no failure: the fifth in a row of one metric ends the comparison with ``error``.
+  So does a total that went back: a server that lost its data would hide all that comes after.
 * After the last look a metric has passed if harm beyond the tolerance is ruled out, or if ``undecided`` is
-  ``pass`` and no harm was found. It needs ``min_samples`` of both versions, else it is ``no_data``, and an
-  answer to the last look. A comparison is as bad as its worst metric (``Verdict.severity``).
+  ``pass`` and no harm was found. It needs ``min_samples`` of both versions, else it is ``no_data``, an answer
+  to the last look, and new requests of both in the last three looks or the last third of them, whichever is
+  longer: numbers that stand still say nothing. An early pass needs them in its very look. A comparison is as
+  bad as its worst metric (``Verdict.severity``).
 """
 
 from __future__ import annotations
@@ -24,13 +27,16 @@ from pydantic import Field
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Event
 from relman_plugins.domain.status import Verdict
+from relman_plugins.judge.counting import Counted, Pair, counted, more, plausible
 from relman_plugins.judge.document import Document, MetricData
 from relman_plugins.judge.report import Finding, plural
-from relman_plugins.judge.series import MOST, NAN
+from relman_plugins.judge.series import NAN
 from relman_plugins.judge.threshold import TOLERATED_ERRORS
 
-Pair = tuple[int, int]
-"""Bad requests, and all requests."""
+__all__ = [
+    "ComparisonLike", "Counted", "Course", "Judgement", "Look", "MetricLike", "Pair", "State", "Terms",
+    "again", "counted", "run_of", "step",
+]  # fmt: skip
 
 
 class MetricLike(Protocol):
@@ -72,18 +78,6 @@ class Terms(NamedTuple):
         return self.comparison.metrics
 
 
-class Counted(NamedTuple):
-    """What came back for one metric: counts since the comparison began, or why there are none."""
-
-    name: str
-    control: Pair | None = None
-    """Of the old version; None when the queries gave no number."""
-    experiment: Pair | None = None
-    """Of the new version."""
-    error: str | None = None
-    """Why a query was not answered, or can't be what it should; then the counts mean nothing."""
-
-
 class Course(NamedTuple):
     """What is remembered of one metric."""
 
@@ -91,6 +85,9 @@ class Course(NamedTuple):
     """What each look added, of the old and of the new version; None for one that added nothing."""
     mark: tuple[Pair, Pair] = ((0, 0), (0, 0))
     """What is counted of what ``run`` has counted."""
+    alone: Pair | None = None
+    """What the new version had since the mark, when the old one gave no numbers at the last look. A limit
+    holds for it too; it is compared when the old one answers."""
     errors_in_a_row: int = 0
     answered: bool = False
     """Whether the last look was."""
@@ -149,28 +146,6 @@ class Judgement(NamedTuple):
     looks: tuple[Look, ...]
 
 
-def counted(name: str, control: Sequence[float | None], experiment: Sequence[float | None]) -> Counted:
-    """Return what came back of ``[bad, total]`` of both versions: whole numbers, or why they are none.
-
-    Counts of a metrics server are estimates (Prometheus extrapolates to the ends of a range), so they are
-    rounded, and a few more bad ones than there are in all are taken for all.
-    """
-    pairs: list[Pair | None] = []
-    for whose, numbers in (("old", control), ("new", experiment)):
-        known = [number for number in numbers if number is not None]
-        if odd := [n for n in known if not math.isfinite(n) or not -0.5 <= n <= MOST]:
-            return Counted(name, error=f"{odd[0]:g} is no number of requests (of the {whose} version)")
-        if len(known) < 2:
-            pairs.append(None)
-            continue
-        bad, total = (round(n) for n in known)
-        if bad > 1.1 * total + 1:
-            said = f"{bad} bad of {total} requests of the {whose} version: bad must count some of total's"
-            return Counted(name, error=said)
-        pairs.append((min(bad, total), total))
-    return Counted(name, pairs[0], pairs[1])
-
-
 def step(state: State, came: Iterable[Counted], *, terms: Terms, run: str) -> Judgement:
     """Add one look, and say whether the comparison has ended.
 
@@ -184,10 +159,14 @@ def step(state: State, came: Iterable[Counted], *, terms: Terms, run: str) -> Ju
         return Judgement(state, state.verdict, state.reason, ())
     rounds = state.rounds + 1
     by_name = {one.name: one for one in came}
-    answers = [by_name.get(m.name, Counted(m.name, error="was not measured")) for m in terms.metrics]
-    known = {
-        one.name: _added(state.metrics.get(one.name, Course()), one, anew=run != state.run) for one in answers
-    }
+    before = {m.name: state.metrics.get(m.name, Course()) for m in terms.metrics}
+    if run != state.run:
+        before = {name: course._replace(mark=Course().mark) for name, course in before.items()}
+    answers = [
+        plausible(by_name.get(name, Counted(name, error="was not measured")), course.mark)
+        for name, course in before.items()
+    ]
+    known = {one.name: _added(before[one.name], one) for one in answers}
     looks = tuple(_looks(terms, answers, known, rounds))
     verdict, reason = _ended(terms, looks, known, rounds)
     courses = {look.name: known[look.name]._replace(reason=look.reason) for look in looks}
@@ -204,9 +183,19 @@ def step(state: State, came: Iterable[Counted], *, terms: Terms, run: str) -> Ju
 
 
 def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judgement]]:
-    """Yield what each recorded look says, from the counts in it alone, oldest first."""
+    """Yield what each recorded look says, from the counts in it alone, in the order of their numbers.
+
+    A spool delivers late, so the ledger's order may be another. A number that is missing stays so: counts go
+    from the beginning on, so the next look has what it had. One that is there twice changes nothing.
+    """
     state = State()
-    for event in looks:
+    for event in sorted(looks, key=lambda e: (e.data["look"], e.id)):
+        missing = event.data["look"] - 1 - state.rounds
+        if missing < 0:
+            yield event, Judgement(state, state.verdict, state.reason, ())
+            continue
+        if missing:
+            state = _skipped(state, missing, terms)
         came = [_told(one) for one in event.data["metrics"]]
         judged = step(state, came, terms=terms, run=run_of(event))
         state = judged.state
@@ -225,25 +214,31 @@ def _told(data: Mapping[str, Any]) -> Counted:
     return Counted(data["name"], control, experiment)
 
 
-def _added(course: Course, came: Counted, *, anew: bool) -> Course:
-    mark = Course().mark if anew else course.mark
+def _skipped(state: State, looks: int, terms: Terms) -> State:
+    """Leave a gap for looks that are not recorded."""
+    courses = {m.name: state.metrics.get(m.name, Course()) for m in terms.metrics}
+    gap = (None,) * looks
+    after = {name: course._replace(looks=course.looks + gap) for name, course in courses.items()}
+    return state.model_copy(update={"rounds": state.rounds + looks, "metrics": after})
+
+
+def _added(course: Course, came: Counted) -> Course:
+    mark, nothing = course.mark, (*course.looks, None)
     if came.error is not None:
-        return course._replace(
-            looks=(*course.looks, None), mark=mark, errors_in_a_row=course.errors_in_a_row + 1, answered=False
-        )
+        times = course.errors_in_a_row + 1
+        return course._replace(looks=nothing, alone=None, errors_in_a_row=times, answered=False)
     if came.control is None or came.experiment is None:
-        return course._replace(looks=(*course.looks, None), mark=mark, errors_in_a_row=0, answered=False)
-    new = tuple(_more(pair, at) for pair, at in zip((came.control, came.experiment), mark, strict=True))
+        alone = more(came.experiment, mark[1]) if came.experiment else None
+        return course._replace(looks=nothing, alone=alone, errors_in_a_row=0, answered=False)
+    new = tuple(more(pair, at) for pair, at in zip((came.control, came.experiment), mark, strict=True))
     now = tuple((at[0] + add[0], at[1] + add[1]) for at, add in zip(mark, new, strict=True))
     return course._replace(
-        looks=(*course.looks, (new[0], new[1])), mark=(now[0], now[1]), errors_in_a_row=0, answered=True
+        looks=(*course.looks, (new[0], new[1])),
+        mark=(now[0], now[1]),
+        alone=None,
+        errors_in_a_row=0,
+        answered=True,
     )
-
-
-def _more(pair: Pair, mark: Pair) -> Pair:
-    """Return what is new: never less than nothing, and never more bad ones than requests."""
-    total = max(0, pair[1] - mark[1])
-    return min(max(0, pair[0] - mark[0]), total), total
 
 
 def _looks(
@@ -269,8 +264,15 @@ def _looks(
         )
 
 
+def _of(metric: MetricLike, course: Course) -> tuple[tuple[Pair, Pair] | None, ...]:
+    """Return the looks that are judged: a limit also judges what could not be compared."""
+    if metric.max is None or course.alone is None:
+        return course.looks
+    return (*course.looks[:-1], ((0, 0), course.alone))
+
+
 def _metric(metric: MetricLike, course: Course) -> MetricData:
-    arms = [[list(look[n]) if look else NAN for look in course.looks] for n in (0, 1)]
+    arms = [[list(look[n]) if look else NAN for look in _of(metric, course)] for n in (0, 1)]
     found = MetricData(
         name=metric.name, kind="proportion", direction="increase", control=arms[0], experiment=arms[1]
     )
@@ -281,7 +283,8 @@ def _said(
     terms: Terms, metric: MetricLike, came: Counted, course: Course, finding: Finding, rounds: int
 ) -> tuple[Verdict, str]:
     """Return what is known of a metric after a look, in words."""
-    old, new = (tuple(sum(look[n][i] for look in course.looks if look) for i in (0, 1)) for n in (0, 1))
+    judged = [look for look in _of(metric, course) if look]
+    old, new = (tuple(sum(look[n][i] for look in judged) for i in (0, 1)) for n in (0, 1))
     shown = f"{_share(new)} bad, of the old version {_share(old)}"
     low, high = finding.interval or (None, None)
     if finding.classification in ("High", "Low"):
@@ -297,6 +300,8 @@ def _said(
         if total < metric.min_samples:
             needed = f"at least {metric.min_samples:g} are needed"
             return Verdict.NO_DATA, f"the {whose} version had {total:g} requests, {needed}: {shown}"
+    if rounds >= terms.planned and (still := _still(course, terms.planned)):
+        return Verdict.INCONCLUSIVE, f"{still}: {shown}"
     if finding.classification == "Pass":
         return Verdict.PASS, f"harm beyond {terms.comparison.tolerance:.0%} is ruled out: {shown}"
     open_ = f"; up to {high:.3g} times as often can't be ruled out" if high is not None else ""
@@ -305,6 +310,16 @@ def _said(
     if terms.comparison.undecided == "pass":
         return Verdict.PASS, f"no harm found in {plural(rounds)}: {shown}{open_}"
     return Verdict.INCONCLUSIVE, f"neither harm nor its absence is certain: {shown}{open_}"
+
+
+def _still(course: Course, planned: int) -> str:
+    """Say which version had no new requests of late; empty when both had some."""
+    late = max(3, math.ceil(planned / 3))
+    for arm, whose in ((1, "new"), (0, "old")):
+        last = max((n for n, look in enumerate(course.looks, 1) if look and look[arm][1]), default=0)
+        if last <= len(course.looks) - late:
+            return f"no new requests of the {whose} version since look {last}"
+    return ""
 
 
 def _ended(
@@ -322,7 +337,9 @@ def _ended(
             names = ", ".join(look.name for look in unanswered)
             return Verdict.INCONCLUSIVE, f"{names}: the last look had no numbers"
         return worst, _reasons(looks, worst)
-    if terms.comparison.early_pass and worst is Verdict.PASS and not unanswered:
+    added = [known[look.name].looks[-1] for look in looks]
+    both = all(one and one[0][1] and one[1][1] for one in added)
+    if terms.comparison.early_pass and worst is Verdict.PASS and both:
         return Verdict.PASS, _reasons(looks, Verdict.PASS)
     return None, "; ".join(f"{look.name}: {look.reason}" for look in looks)
 
@@ -333,6 +350,8 @@ def _reasons(looks: Sequence[Look], verdict: Verdict) -> str:
 
 def _share(pair: Sequence[int]) -> str:
     bad, total = pair
+    if not total:
+        return "none"
     share = f" ({100 * bad / total:.3g} %)" if bad else ""
     return f"{bad} of {total}{share}"
 

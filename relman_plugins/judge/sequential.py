@@ -42,6 +42,11 @@ class _Followed:
     metric: MetricData
     path: Path
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is no control: harm can be certain then by ``max``, and nothing else be said."""
+        return not self.path.samples[0].any()
+
     def harmful(self, look: int) -> float:
         """Return the logarithm of the evidence of harm after ``look`` looks; after its last, the last."""
         return float(self.path.harm[min(look, self.path.harm.size) - 1])
@@ -88,6 +93,7 @@ def judged(document: Document, *, early: bool = True) -> Report:
     findings = [
         given(metric) if metric.classification is not None
         else missing(metric, "an arm") if metric.name not in followed
+        or (followed[metric.name].alone and metric.name not in guilty)
         else _finding(followed[metric.name], document, end, guilty)
         for metric in document.metrics
     ]  # fmt: skip
@@ -146,7 +152,7 @@ def _finding(one: _Followed, document: Document, end: int, guilty: set[str]) -> 
     needed = -math.log(alpha)
     seen = min(end, path.harm.size)
     rates = Rates(*(part[:seen] for part in path.rates))
-    effect = ratio(rates) if rates.bad.sum() > 0 else None
+    effect = ratio(rates) if rates.bad.sum() > 0 and not one.alone else None
     ends = interval(rates, alpha)
     calm_since = one.calm_since(needed, end)
     certain = metric.name in guilty or (metric.muted and one.harmful_since(needed, end) is not None)

@@ -113,8 +113,10 @@ class AnalysisTrigger(ReleaseTrigger):
             if judgement.verdict is Verdict.FAIL:
                 return await self._failed(recorder, state, judgement.reason, judgement)
             if not await in_ledger_thread(self._record, recorder, judgement):
-                # Another process with this watch was first: its look counts, and this one goes on from it.
-                state = await in_ledger_thread(self._state_so_far, recorder)
+                # Another process with this watch was first: its look counts, and this one goes on from it,
+                # but never back: a ledger that can't be read would have it look for ever.
+                taken = await in_ledger_thread(self._state_so_far, recorder)
+                state = taken if taken.rounds >= state.rounds else state
         await in_ledger_thread(self._record_end, recorder, state)
         while state.verdict is not Verdict.FAIL:
             now = await self._known(recorder)

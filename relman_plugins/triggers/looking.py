@@ -58,7 +58,10 @@ class Limits:
     def resumed(self, looks: Sequence[Event]) -> threshold.State:
         """Return the judge's state as this try of the step recorded it."""
         mine = [e for e in looks if e.key.startswith(self._watch.prefix + ":")]
-        return threshold.State.model_validate(mine[-1].data["state"]) if mine else threshold.State()
+        if not mine:
+            return threshold.State()
+        # A spool delivers late: the last event need not be the last look.
+        return threshold.State.model_validate(max(mine, key=lambda e: e.data["look"]).data["state"])
 
     async def ask(self, client: Prometheus) -> list[threshold.Measurement]:
         """Ask all at once."""

@@ -55,6 +55,19 @@ def test_a_forged_look_is_told(good: Good, place: tuple[Any, ...], value: Any, s
     assert said in failed(book.verify(rechained(statement)))["verdicts"]
 
 
+def test_looks_that_a_spool_delivered_late_are_judged_in_their_order(good: Good) -> None:
+    book, story = told(good, "late")
+    statement = copy.deepcopy(book.statement(story.compare(*FINE).promote()))
+    looks = [e for e in statement["predicate"]["events"] if e["kind"] == "analysis.measured"]
+    first, second = looks
+    for key in ("data", "key"):
+        first[key], second[key] = second[key], first[key]
+    found = book.verify(rechained(statement))
+    assert "verdicts" not in failed(found), found.findings
+    first["data"] = second["data"] = second["data"] | {"look": 1}
+    assert "look 1 is recorded twice" in failed(book.verify(rechained(statement)))["verdicts"]
+
+
 def test_a_promotion_on_numbers_that_say_harm_is_told(good: Good) -> None:
     book, story = told(good, "promoted")
     said = failed(checked(book, story.compare(*BAD).promote()))["changes"]

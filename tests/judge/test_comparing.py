@@ -170,7 +170,117 @@ def test_answers_that_lie_are_errors(control: Any, experiment: Any, error: str) 
 
 def test_estimates_are_rounded_and_nothing_is_nothing() -> None:
     assert counted("errors", [2.4, 9.6], [10.4, 9.9]) == Counted("errors", (2, 10), (10, 10))
-    assert counted("errors", [None, 9.6], [0, 10]).control is None
+    assert counted("errors", [None, 9.6], [None, 10]) == Counted("errors")
+    assert counted("errors", [None, None], [0, 10]) == Counted("errors", None, (0, 10))
+
+
+def test_an_old_version_without_a_series_of_errors_had_none_where_the_new_one_has_some() -> None:
+    came = counted("errors", [None, 1000], [100, 100])
+    assert came == Counted("errors", (0, 1000), (100, 100))
+    assert followed(terms(), [came])[-1].verdict is Verdict.FAIL
+    # Nobody knows whether the new one counts what is bad the same way.
+    assert counted("errors", [100, 1000], [None, 100]).experiment is None
+
+
+PASSES = {"planned": 12, "undecided": "pass"}
+
+
+def test_numbers_of_the_new_version_that_stand_still_do_not_pass() -> None:
+    by = terms(**PASSES)
+    found = followed(by, *[[seen((0, 100 * n), (0, 100 * min(n, 2)))] for n in range(1, 13)])[-1]
+    assert (found.verdict, found.reason) == (
+        Verdict.INCONCLUSIVE,
+        "errors: no new requests of the new version since look 2: 0 of 200 bad, of the old version 0 of 1200",
+    )
+    found = followed(by, *[[seen((0, 100 * min(n, 8)), (0, 100 * n))] for n in range(1, 13)])[-1]
+    assert found.reason.startswith("errors: no new requests of the old version since look 8: 0 of ")
+    found = followed(by, *[[seen((0, 100 * min(n, 9)), (0, 100 * min(n, 9)))] for n in range(1, 13)])[-1]
+    assert found.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("tries", [2, 3])
+def test_the_late_looks_are_three_at_least(tries: int) -> None:
+    by = terms(planned=4, undecided="pass")
+    found = followed(by, *[[seen((0, 100 * n), (0, 100 * min(n, tries - 1)))] for n in range(1, 5)])[-1]
+    assert found.verdict is (Verdict.INCONCLUSIVE if tries == 2 else Verdict.PASS)
+
+
+def test_a_server_that_lost_its_data_asks_people() -> None:
+    """What comes after is below the mark, so nothing of it would be counted, however bad it is."""
+    by = terms(**PASSES)
+    good = [[seen((n, 1000 * n), (n, 1000 * n))] for n in range(1, 5)]
+    lost = [[seen((0, 100 * n), (100 * n, 100 * n))] for n in range(1, 9)]
+    found = followed(by, *good, *lost)
+    assert (len(found), found[-1].verdict) == (9, Verdict.ERROR)
+    said = "fewer requests of the new version than at a look before: 500 after 4000"
+    assert found[-1].reason == f"errors: 5 times in a row: {said}"
+    recorded = events_of(followed(by, *good, *lost, run="r:step:try1"))
+    assert [judgement for _, judgement in again(recorded, terms=by)][-1].reason == found[-1].reason
+
+
+def test_one_number_far_too_high_asks_people() -> None:
+    by = terms(**PASSES)
+    looks = [[seen((n, 500 * n), (500 * (n - 1), 100_000 if n == 1 else 500 * n))] for n in range(1, 13)]
+    assert followed(by, *looks)[-1].verdict is Verdict.ERROR
+
+
+def test_estimates_may_go_back_a_little_and_another_try_to_0() -> None:
+    by = terms()
+    first = step(State(), [seen((0, 100), (0, 100))], terms=by, run="try1")
+    for pair, run, verdict in (
+        ((0, 89), "try1", Verdict.INCONCLUSIVE),
+        ((0, 88), "try1", Verdict.ERROR),
+        ((0, 50), "try2", Verdict.INCONCLUSIVE),
+    ):
+        assert step(first.state, [seen((0, 200), pair)], terms=by, run=run).looks[0].verdict is verdict
+
+
+def test_an_early_pass_needs_requests_of_both_in_its_look() -> None:
+    by = terms(early_pass=True)
+    many = step(State(), [seen((4000, 9000), (4000, 9000))], terms=terms(), run="try1")
+    assert many.looks[0].verdict is Verdict.PASS
+    same = [seen((4100, 9300), (4000, 9000))]
+    assert step(many.state, same, terms=by, run="try1").verdict is None
+    both = [seen((4100, 9300), (4100, 9300))]
+    assert step(many.state, both, terms=by, run="try1").verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("control", [(0, 0), None])
+def test_a_limit_needs_no_old_version(control: Any) -> None:
+    limit = ERRORS.model_copy(update={"max": 0.05})
+    looks = [[seen(control, (30 * n, 100 * n))] for n in range(1, 4)]
+    found = followed(terms(limit, planned=3), *looks)[-1]
+    assert (found.verdict, found.looks[0].effect) == (Verdict.FAIL, None)
+    assert found.reason.endswith("(30 %) bad, of the old version none; at most 0.05 is allowed")
+    fine = [[seen(control, (n, 100 * n))] for n in range(1, 4)]
+    found = followed(terms(limit, planned=3), *fine)[-1]
+    assert (found.verdict, found.reason) == (
+        Verdict.NO_DATA,
+        "errors: no requests of the old version were counted",
+    )
+
+
+def test_what_a_limit_saw_alone_is_compared_when_the_old_version_answers() -> None:
+    by = terms(ERRORS.model_copy(update={"max": 0.5}))
+    found = followed(by, [seen(None, (1, 100))], [seen((2, 300), (3, 200))])[-1].state
+    assert found.metrics["errors"].looks == (None, ((2, 300), (3, 200)))
+
+
+def test_a_record_is_judged_by_the_numbers_of_its_looks() -> None:
+    by = terms(planned=4)
+    looks = [[seen((n, 100 * n), (n, 100 * n))] for n in range(1, 5)]
+    found = followed(by, *looks, run="r:step:try1")
+    recorded = events_of(found)
+    late = [recorded[i].model_copy(update={"id": n}) for n, i in enumerate((2, 0, 3, 1), start=1)]
+    assert [judgement for _, judgement in again(late, terms=by)] == found
+    gap = [judgement.state for _, judgement in again([recorded[0], recorded[3]], terms=by)][-1]
+    assert (gap.rounds, gap.metrics["errors"].looks) == (
+        4,
+        (((1, 100), (1, 100)), None, None, ((3, 300), (3, 300))),
+    )
+    assert gap.verdict is found[-1].verdict
+    other = recorded[0].model_copy(update={"id": 5, "key": "r:step:try2:look1"})
+    assert [judgement.state for _, judgement in again([*recorded, other], terms=by)][-1] == found[-1].state
 
 
 @given(some.lists(some.tuples(counts, counts, counts, counts), min_size=1, max_size=6))

@@ -15,9 +15,10 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Decision
-from relman_plugins.judge import comparing
+from relman_plugins.judge import comparing, threshold
 from relman_plugins.platforms.archive import pack
 from relman_plugins.triggers.analysis import AnalysisTrigger
+from relman_plugins.triggers.looking import looking_of
 from tests.platforms.living import BASKET, Daemon
 from tests.steps import world as worlds
 from tests.steps.world import Numbers, Release, World
@@ -204,6 +205,44 @@ def test_two_processes_with_one_watch_leave_one_record_that_fits_together(
     terms = comparing.Terms(comparison, shape.false_alarms(shape.step(FIRST)), 3)
     for event, judged in comparing.again(looks(release), terms=terms):
         assert [one.data() for one in judged.looks] == event.data["metrics"]
+
+
+def test_a_look_that_is_not_recorded_leaves_its_number_free(release: Release, numbers: Numbers) -> None:
+    """Its process and its spool are gone: the looks after it keep their numbers, so the watch ends."""
+    numbers.count((0, 200), (0, 200))
+    waiting = release.run(FIRST)
+    watch, shape = stored(waiting).watch, release.world.shape
+    comparison = shape.analysis("numbers").comparison
+    assert comparison is not None
+    terms = comparing.Terms(comparison, shape.false_alarms(shape.step(FIRST)), 3)
+    came = [comparing.Counted("errors", (0, 100), (0, 100))]
+    state = comparing.step(comparing.State(rounds=1), came, terms=terms, run=watch.prefix)
+    told = {"analysis": "numbers", "weight": 50, "look": 2, "metrics": [one.data() for one in state.looks]}
+    release.says(Kind.ANALYSIS_MEASURED, FIRST, f"{watch.prefix}:look2", **told)
+    assert ended(waiting)["verdict"] == "inconclusive"
+    assert [e.data["look"] for e in looks(release)] == [2, 3]
+
+
+def test_a_watch_never_goes_back_behind_what_it_has_seen(release: Release, numbers: Numbers) -> None:
+    """The ledger says that a look is recorded, and does not give it back."""
+    numbers.count((0, 200), (0, 200))
+    waiting = release.run(FIRST)
+    watch = stored(waiting).watch
+    elsewhere = {"analysis": "numbers", "weight": 100, "look": 1, "metrics": []}
+    release.says(Kind.ANALYSIS_MEASURED, LAST, f"{watch.prefix}:look1", **elsewhere)
+    assert ended(waiting)["verdict"] == "inconclusive"
+    assert [e.data["look"] for e in looks(release)] == [1, 2, 3]
+
+
+def test_looks_by_limits_go_on_from_the_last_one_in_whatever_order_they_came(
+    release: Release, numbers: Numbers
+) -> None:
+    watch = stored(release.run(FIRST)).watch
+    for n in (2, 1):
+        state = threshold.State(rounds=n).model_dump(mode="json")
+        release.says(Kind.ANALYSIS_MEASURED, FIRST, f"{watch.prefix}:look{n}", look=n, state=state)
+    by_limits = watch.model_copy(update={"analysis": release.world.shape.analysis("limits")})
+    assert looking_of(by_limits).resumed(looks(release)).rounds == 2
 
 
 def test_another_try_of_the_step_goes_on_with_the_evidence_there_is(

@@ -35,7 +35,7 @@ class Path(NamedTuple):
 
 
 def path_of(metric: MetricData, tolerance: float, path: str) -> Path | None:
-    """Return what the numbers say; None if an arm has none.
+    """Return what the numbers say; None if an arm has none. ``max`` can be exceeded without a control.
 
     Raises:
         BadDocument: The numbers are not what the metric's kind asks for.
@@ -43,7 +43,7 @@ def path_of(metric: MetricData, tolerance: float, path: str) -> Path | None:
     if metric.kind == "values":
         return _values(metric, tolerance, path)
     rates = _rates(metric, path)
-    if not rates.control.sum() or not rates.experiment.sum():
+    if not rates.experiment.sum() or (metric.max is None and not rates.control.sum()):
         return None
     up, down = _sides(metric)
     found = {side: _one_side(rates if side == "up" else rates.swapped(), metric, side, tolerance) for side in
