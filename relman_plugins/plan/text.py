@@ -34,7 +34,8 @@ def _back(shape: Shape) -> str:
     if worst is None:
         return "nothing watches this release: only people notice"
     start = ", plus starting the old version again" if times.starts_again(shape) else ""
-    return f"{words.duration(worst)} from a defect that every look sees{start}"
+    asked = ", or people are asked" if times.may_ask(shape) else ""
+    return f"{words.duration(worst)} from a defect that every look sees{start}{asked}"
 
 
 def _lines(plan: ReleasePlan) -> Iterator[str]:

@@ -28,6 +28,9 @@ included; one that is tried again counts as often as it may be tried.
 
 * ``canary`` and ``blue_green`` have a standby: moving back is a matter of weights. ``recreate`` and
   ``rolling`` have none (:func:`starts_again`): the old version's replicas have to start first.
+* A comparison with the old version needs evidence, so nobody knows at which look harm is certain: all its
+  looks are counted, and at the end either the traffic moved back or, where neither is certain, people are
+  asked (:func:`may_ask`).
 * A defect that begins in the last ``tolerated_failures`` looks of a step does not fail it: its last look does
   not pass, which asks people. Before the first and after the last watching step (while the old version is
   only kept) nobody but people notices; an abort by a person is acted on at once.
@@ -52,17 +55,20 @@ def minimum_time(shape: Shape, minimum_s: float = MINIMUM_DEFERRAL_S) -> float:
 
 
 def rollback_time(shape: Shape, minimum_s: float = MINIMUM_DEFERRAL_S) -> float | None:
-    """Return the seconds from a defect to the traffic moving back, at worst; None when nothing watches."""
+    """Return the seconds from a defect to the traffic moving back, at worst; None when nothing watches.
+
+    A comparison may have people asked instead, after as long.
+    """
     found: list[float] = []
     for steps in _stages(shape):
         blind = 0.0
         suites = max((_longest(s) for s in steps if s.kind in _SUITES), default=0.0)
         for step in (s for s in steps if s.args.get("analysis")):
             blind += suites if step.kind is StepKind.MONITOR else 0.0
-            tolerated = max(
-                (m.tolerated_failures for m in shape.analysis(step.args["analysis"]).metrics), default=0
-            )
-            found.append(blind + float(step.args["interval_s"]) * (1 + tolerated))
+            analysis = shape.analysis(step.args["analysis"])
+            tolerated = max((m.tolerated_failures for m in analysis.metrics), default=0)
+            limits = float(step.args["interval_s"]) * (1 + tolerated)
+            found.append(blind + (_looks(step) if analysis.comparison else limits))
             blind = max(0.0, minimum_s - _looks(step))
     return max(found, default=None)
 
@@ -73,6 +79,12 @@ def starts_again(shape: Shape) -> bool:
         any(s.args.get("analysis") for s in steps) and any(s.kind in _NO_STANDBY for s in steps)
         for steps in _stages(shape)
     )
+
+
+def may_ask(shape: Shape) -> bool:
+    """Say whether some step compares versions, so that people may be asked about harm that is not certain."""
+    watched = {str(s.args["analysis"]) for s in shape.steps if s.args.get("analysis")}
+    return any(shape.analysis(name).comparison is not None for name in watched)
 
 
 def _stage_waits(steps: list[Step], minimum_s: float) -> float:

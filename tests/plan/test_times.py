@@ -85,6 +85,21 @@ def test_a_suite_that_is_tried_again_holds_the_monitor_up_as_often():
     assert rollback_time(planned(suites=True, retries=2, monitor=MONITOR)) == 3 * 120 + 30
 
 
+@pytest.mark.parametrize(("settings", "seconds"), [(QUICK, 2 + 6), (SLOW, 300)])
+def test_a_comparison_may_take_all_its_looks_and_ask_people_then(settings, seconds):
+    compared = {
+        "judge": "sequential", "connection": "m", "metrics": [{"name": "e", "bad": "b", "total": "t"}]
+    }  # fmt: skip
+    stage = {"environment": "a", "strategy": {"canary": {"steps": [10, 20, 100], **settings}}}
+    spec = pipeline([stage], analyses={"signals": compared})
+    shape = compile_shape(documents(spec, [environment("a", replicas=2)]))
+    assert rollback_time(shape) == seconds
+    told = dict(timing(shape))["worst-case time to roll back"]
+    assert told.endswith("from a defect that every look sees, or people are asked")
+    limits = planned(strategy=canary(SLOW))
+    assert "people" not in dict(timing(limits))["worst-case time to roll back"]
+
+
 @pytest.mark.parametrize(
     ("strategy", "again"), [("recreate", True), ("rolling", True), ("blue_green", False)]
 )
