@@ -49,4 +49,4 @@ def confirmed(question: str, *, yes: bool) -> None:
     question goes to standard error.
     """
     if not yes and is_terminal() and not typer.confirm(shown(question), err=True):
-        raise Stop(Exit.FINDINGS, "nothing was decided")
+        raise Stop(Exit.FINDINGS, "nothing was done")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -59,13 +59,20 @@ class Freezes:
         """Freeze a scope; of one that is frozen already, reason and end are replaced. ``until`` is aware.
 
         Raises:
-            Refused: unless a person does it and says why, and ``until`` is to come.
+            Refused: unless a person does it and says why, and ``until`` is to come; or it would end sooner
+                than the freeze that is on.
         """
         _check(actor, reason, "frozen")
         with self._db.write(_LOCK) as conn:
             now = self._db.now()
+            until = _utc(until)
             if until is not None and until <= now:
                 raise Refused(f"the freeze would have ended at {until:%Y-%m-%d %H:%M} UTC already")
+            there = next(
+                (f for f in _on(conn, now) if (f.environment, f.pipeline) == (environment, pipeline)), None
+            )
+            if there is not None and until is not None and (there.until is None or until < there.until):
+                raise Refused(f"{there}. A shorter freeze would lift that one: thaw it first")
             return _add(conn, "freeze", environment, pipeline, reason, until, actor, now)
 
     def thaw(self, *, environment: str, pipeline: str, reason: str, actor: Actor) -> Freeze | None:
@@ -85,16 +92,26 @@ class Freezes:
 
     def on(self) -> list[Freeze]:
         """Return the freezes that are on, the oldest first."""
+        now = self._db.now()
         with self._db.read() as conn:
-            return _on(conn, self._db.now())
+            return _on(conn, now)
 
     def holding(self, pipeline: str, environment: str | None) -> list[Freeze]:
         """Return the freezes that hold up a release's changes of an environment."""
         return [freeze for freeze in self.on() if freeze.holds(pipeline, environment)]
 
 
+def _utc(until: datetime | None) -> datetime | None:
+    try:
+        return until.astimezone(UTC) if until is not None else None
+    except OverflowError:
+        raise Refused(
+            "the end of the freeze is no time that can be kept; leave it out for one without end"
+        ) from None
+
+
 def _check(actor: Actor, reason: str, what: str) -> None:
-    if actor.kind != "person" or not reason.strip():
+    if actor.kind != "person" or not clean_text(reason).strip():
         raise Refused(f"the line is {what} only by a named person who gives a reason")
 
 

@@ -124,7 +124,9 @@ class ChangingOperator(RenewingOperator):
         return converge(change, platform, run.recorder.record, run.release_id)
 
     def promote(self, run: StepRun, lock: Lock, previous: Revision | None) -> None:
-        """Make the release's version the stable one."""
+        """Make the release's version the stable one; not while it is held, or the line is stopped."""
+        if not any(e.data.get("promoted") for e in run.mine(Kind.CHANGE_STARTED)):
+            self._hold(run)
         environment = run.environment
         desired = promoted(run.artifact, environment.replicas, environment.config)
         self.change(

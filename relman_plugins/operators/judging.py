@@ -121,7 +121,7 @@ class JudgingOperator(ChangingOperator):
             where = f"NOT taken back: {stuck}" if stuck else "back at the old version"
             aborted = bool(event.get("aborted")) and not stuck
             raise StepFailed(f"{event.get('reason')}; the traffic is {where}", aborted=aborted)
-        self._hold(run)
+        self._wait_if_held(run)
         self._check(run)
         done = self.settled(context, run)
         if done is None:

@@ -293,7 +293,9 @@ def _weaker(what: str, before: Any, after: Any) -> str:
             return "less is asked of the ticket"
         case "windows" if set(after or ()) - set(before or ()) or (before and not after):
             return "changes at other hours: look at which"
-        case "calendars" if set(before or ()) - set(after or ()):
+        case "calendars" if set(before or ()) - set(after or ()) or any(
+            ": allow " in line for line in set(after or ()) - set(before or ())
+        ):
             return "a window or freeze is another, or gone: look when changes are allowed now"
         case "on_close" if before in ("hold", "drain") and after not in ("hold", "drain"):
             return "a change goes on after its window has closed"

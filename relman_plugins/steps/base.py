@@ -30,6 +30,7 @@ from relman_plugins.steps.run import StepRun
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from relman_plugins.hooks.ledger import Flags
     from relman_plugins.ledger.api import Ledger
 
 LOCK_TTL_S = 24 * 3600.0
@@ -131,7 +132,9 @@ class ReleaseStepOperator(BaseOperator):
             self._unlock(run)
             return None
         if self.forward:
-            self._hold(run)
+            self._wait_if_held(run)
+            if not self._watches(run):
+                self._wait_if_frozen(run)
             self._check(run)
         run.record(
             Kind.STEP_STARTED, f"{run.attempt}:started", {"kind": run.step.kind.value, "try": run.attempt}
@@ -239,12 +242,30 @@ class ReleaseStepOperator(BaseOperator):
         except OSError as error:
             self.log.warning("the spool %s can't be read: %s", settings.spool_folder(), error)
 
-    def _hold(self, run: StepRun) -> None:
-        from relman_plugins.hooks.ledger import flags_of
+    def _watches(self, run: StepRun) -> bool:
+        """Say whether a version with traffic would be left alone if the step waited for a thaw.
 
-        flags = flags_of(run.ledger, run.release_id)
+        What is begun is brought to where it can be watched, and is watched. Before more follows from it, the
+        freezes are asked.
+        """
+        return run.step.kind in (StepKind.MONITOR, StepKind.KEEP) or bool(run.mine(Kind.CHANGE_STARTED))
+
+    def _hold(self, run: StepRun) -> None:
+        self._wait_if_held(run)
+        self._wait_if_frozen(run)
+
+    def _wait_if_held(self, run: StepRun) -> None:
+        flags = self._flags(run)
         if flags.held_by and not flags.over:
             self._wait_while_held(run, f"held by {flags.held_by}: {flags.hold_reason}")
+
+    def _flags(self, run: StepRun) -> Flags:
+        from relman_plugins.hooks.ledger import flags_of
+
+        return flags_of(run.ledger, run.release_id)
+
+    def _wait_if_frozen(self, run: StepRun) -> None:
+        flags = self._flags(run)
         if run.step.changes and not flags.over and not run.plan.options.dry_run:
             self._wait_while_frozen(run)
 

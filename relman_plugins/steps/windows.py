@@ -38,10 +38,11 @@ def patience_of(run: StepRun, gate: Step) -> tuple[datetime, datetime]:
     """
     now = datetime.now(UTC)
     acted = max((e.id for e in run.mine(*_ACTS)), default=0)
-    waits = [e for e in run.mine(Kind.WINDOW_WAITED) if e.id > acted]
-    resumed = [e for e in run.events(Kind.RELEASE_RESUMED) if waits and e.id > waits[0].id]
-    since = resumed[-1].at if resumed else waits[-1].at if waits else now
-    if waits and not resumed:
+    waited = [e for e in run.mine(Kind.WINDOW_WAITED) if e.id > acted]
+    resumed = [e for e in run.events(Kind.RELEASE_RESUMED) if waited and e.id > waited[0].id]
+    waits = [e for e in waited if not resumed or e.id > resumed[-1].id]
+    since = waits[-1].at if waits else resumed[-1].at if resumed else now
+    if waits:
         opening = waits[-1].data.get("next_open")
         since = now if opening and datetime.fromisoformat(opening) <= now else _begun(waits[-1].data, since)
     return since, since + timedelta(seconds=gate.args["timeout_s"])

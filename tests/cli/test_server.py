@@ -97,7 +97,7 @@ def test_at_a_terminal_a_vote_is_confirmed(server: Server) -> None:
     record = server.release("5.0.2")
     code, shown = at_terminal(["approve", record.release_id], "n\n", as_user(server, "alice"))
     assert (code, "approve this?" in shown) == (1, True)
-    assert ("nothing was decided" in shown, "Aborted" in shown) == (True, False)
+    assert ("nothing was done" in shown, "Aborted" in shown) == (True, False)
     assert server.ledger.votes.gate(record.release_id, GATE).state == "open"
     assert at_terminal(["approve", record.release_id], "y\n", as_user(server, "alice"))[0] == 0
     assert server.ledger.votes.gate(record.release_id, GATE).state == "approved"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -57,8 +57,21 @@ def test_a_freeze_ends_by_itself_and_its_end_can_be_moved(ledger: Ledger, clock:
     assert ledger.freezes.thaw(environment="", pipeline="", reason="x", actor=DANA) is None
 
 
+def test_a_freeze_is_made_longer_and_not_shorter_and_its_end_is_in_utc(ledger: Ledger) -> None:
+    east = timezone(timedelta(hours=2))
+    frozen(ledger, until=datetime(2999, 1, 1, 22, 0, tzinfo=east))
+    assert "frozen until 2999-01-01 20:00 UTC" in str(ledger.freezes.on()[0])
+    with pytest.raises(Refused, match="A shorter freeze would lift that one: thaw it first"):
+        frozen(ledger, until=datetime(2999, 1, 1, 21, 0, tzinfo=east))
+    frozen(ledger)
+    with pytest.raises(Refused, match="A shorter freeze would lift"):
+        frozen(ledger, until=datetime(2999, 1, 1, 23, 0, tzinfo=east))
+    with pytest.raises(Refused, match="no time that can be kept"):
+        frozen(ledger, "qa", until=datetime(9999, 12, 31, 23, 59, tzinfo=timezone(-timedelta(hours=12))))
+
+
 def test_only_a_named_person_with_a_reason_stops_the_line_or_starts_it_again(ledger: Ledger) -> None:
-    for actor, reason in ((Actor(), "incident"), (DANA, " ")):
+    for actor, reason in ((Actor(), "incident"), (DANA, " "), (DANA, "\x00 ")):
         with pytest.raises(Refused, match="only by a named person who gives a reason"):
             frozen(ledger, actor=actor, reason=reason)
         with pytest.raises(Refused, match="only by a named person who gives a reason"):

@@ -13,7 +13,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.waits import FreezeTrigger
-from tests.operators.test_changing import FIRST, LAST, ROLLBACK, judged, passed
+from tests.operators.test_changing import FIRST, LAST, MONITOR, ROLLBACK, judged, passed
 from tests.steps.world import Release, World, told
 
 DANA = Actor(kind="person", id="dana", name="Dana", via="cli")
@@ -66,14 +66,32 @@ def test_what_others_do_is_not_held_up(release: Release, scope: tuple[str, str])
     assert isinstance(release.run(FIRST).trigger, AnalysisTrigger)
 
 
-def test_a_change_stops_between_two_steps_and_a_good_verdict_promotes_nothing(release: Release) -> None:
+def test_a_version_with_traffic_is_watched_on_and_a_good_verdict_promotes_nothing(release: Release) -> None:
     passed(release, FIRST)
-    waiting = release.run(LAST)
+    passed(release, LAST)
     freeze(release.world, "production")
-    judged(release, LAST, "pass")
-    event = {"verdict": "pass", "reason": "fine", "aborted": False}
-    frozen(release.resume(LAST, waiting, event))
+    waiting = release.run(MONITOR)
+    assert isinstance(waiting.trigger, AnalysisTrigger)
+    judged(release, MONITOR, "pass")
+    frozen(release.resume(MONITOR, waiting, {"verdict": "pass", "reason": "fine", "aborted": False}))
     assert release.world.weights() == {"1.1.0": 100, "1.0.0": 0}
+    frozen(release.run(MONITOR, try_number=2))
+    thaw(release.world, "production")
+    release.run(MONITOR, try_number=2)
+    assert release.world.weights() == {"1.1.0": 100}
+
+
+def test_what_is_not_begun_waits_between_two_steps(release: Release) -> None:
+    passed(release, FIRST)
+    freeze(release.world, "production")
+    frozen(release.run(LAST))
+    assert release.world.weights() == {"1.0.0": 50, "1.1.0": 50}
+
+
+def test_another_try_of_what_has_begun_watches_on(release: Release) -> None:
+    release.run(FIRST)
+    freeze(release.world)
+    assert isinstance(release.run(FIRST, try_number=2).trigger, AnalysisTrigger)
 
 
 def test_the_way_back_is_open(release: Release) -> None:

@@ -68,6 +68,12 @@ DANGERS = [
     (COMPANY, "2027-01-04}", "2027-01-03}", "company: deny year end [started by a schedule], 2026-12-18"),
     (COMPANY, "country: DE", "country: AT", "a window or freeze is another, or gone"),
     (FILE, "20270104", "20261222", "company: deny inventory, 2 events, "),
+    (
+        COMPANY,
+        "windows:",
+        'windows:\n  - {name: always, effect: allow, weekly: {days: [mon], from: "00:00", to: "24:00"}}',
+        "company: allow always, mon 00:00-24:00",
+    ),
     (ENVIRONMENT, "calendars: [company]", "on_close: hold", ""),
     (ENVIRONMENT, '"16:00"', '"17:00"', "(changes at other hours: look at which)"),
 ]

@@ -23,6 +23,7 @@ def test_the_line_is_stopped_and_started_again_and_whom_it_holds_up_is_told(serv
     body = scope | {"reason": "incident 7", "until": "2999-01-01T00:00:00+01:00"}
     answer = server.ask("POST", f"{API}/freezes", "alice", json=body)
     assert answer.status_code == 201, answer.text
+    assert "2998-12-31 23:00 UTC" in answer.json()["message"]
     listed = server.ask("GET", f"{API}/freezes", "vera").json()["freezes"]
     assert [(f["environment"], f["pipeline"], f["reason"]) for f in listed] == [
         ("production", "checkout", "incident 7")
@@ -33,6 +34,10 @@ def test_the_line_is_stopped_and_started_again_and_whom_it_holds_up_is_told(serv
     thawed = server.ask("POST", f"{API}/freezes/thaw", "alice", json=scope | {"reason": "over"})
     assert thawed.json()["message"].startswith("thawed: checkout in production; nothing is frozen")
     assert told() == []
+    misspelt = {"environment": "prodution", "pipeline": "checkout", "reason": "incident 8"}
+    said = server.ask("POST", f"{API}/freezes", "alice", json=misspelt).json()["message"]
+    assert "NO RELEASE HAS EVER BEEN ABOUT prodution" in said
+    assert server.ask("POST", f"{API}/freezes/thaw", "alice", json=misspelt).status_code == 200
     past = body | {"until": "2020-01-01T00:00:00Z"}
     assert server.ask("POST", f"{API}/freezes", "alice", json=past).status_code == 409
     odd = body | {"environment": "Prod uction"}

@@ -67,7 +67,7 @@ class Environment(SpecModel):
     """How long a release waits for a window, or for its calendars to open."""
     on_close: Literal["finish", "hold", "drain"] = "finish"
     """What becomes of a change that has begun when the window closes: it is finished; or it waits before the
-    next step that moves traffic; or its traffic goes back.
+    next step that moves traffic; or, where that would begin, its traffic goes back.
     """
     notify: Notify | None = None
     """Who else is told of what happens here, whatever the pipeline says."""
