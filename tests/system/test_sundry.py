@@ -38,7 +38,7 @@ def test_a_release_goes_on_when_somebody_breaks_its_spec(world: World, stopped: 
     try:
         spec.write_text("kind: [")
         eventually(lambda: world.admin.has_dag("relman_invalid__gated") or _paused(world), "the sentinel")
-        assert "relman_invalid__gated; run relman validate" in " ".join(doctor(world).stdout.split())
+        assert "broken: relman_invalid__gated; run relman validate" in " ".join(doctor(world).stdout.split())
         assert run.answer("alice", GATE, "Approve")[0] == 200
         assert run.outcome() == "succeeded"
         assert run.state() == "success"
