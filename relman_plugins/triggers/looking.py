@@ -61,7 +61,9 @@ class Limits:
         if not mine:
             return threshold.State()
         # A spool delivers late: the last event need not be the last look.
-        return threshold.State.model_validate(max(mine, key=lambda e: e.data["look"]).data["state"])
+        return threshold.State.model_validate(
+            max(mine, key=lambda e: e.data["state"]["rounds"]).data["state"]
+        )
 
     async def ask(self, client: Prometheus) -> list[threshold.Measurement]:
         """Ask all at once."""

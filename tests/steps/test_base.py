@@ -37,17 +37,17 @@ def test_a_dry_run_passes_every_step_and_changes_nothing(world: World) -> None:
 def test_a_hold_that_comes_between_the_look_and_the_check_holds(world: World) -> None:
     release = world.open().approved()
     task = release.task("production.canary_50")
-    looked = task._hold
+    looked = task._wait_if_held
 
     def held_just_after(run):
         looked(run)
         release.person(Kind.RELEASE_HELD)
 
-    task._hold = held_just_after
+    task._wait_if_held = held_just_after
     try:
         waiting = release.run("production.canary_50")
     finally:
-        del task.__dict__["_hold"]
+        del task.__dict__["_wait_if_held"]
     assert isinstance(waiting, TaskDeferred)
     assert isinstance(waiting.trigger, HoldTrigger)
     assert Kind.STEP_REFUSED not in release.kinds()
