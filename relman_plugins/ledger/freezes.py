@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.identity import Actor
@@ -139,13 +139,15 @@ def _add(
 
 
 def _on(conn: Connection, now: datetime) -> list[Freeze]:
-    newest = {(r["environment"], r["pipeline"]): r for r in conn.execute(_ROWS).mappings()}
-    found = [_freeze_of(dict(row)) for row in newest.values() if row["action"] == "freeze"]
-    return sorted((f for f in found if f.until is None or now < f.until), key=lambda f: f.id)
+    found = map(_freeze_of, conn.execute(_FROZEN).mappings())
+    return [f for f in found if f.until is None or now < f.until]
 
 
-def _freeze_of(row: Mapping[str, Any]) -> Freeze:
+def _freeze_of(row: Mapping[str, Any] | RowMapping) -> Freeze:
     return Freeze.model_validate({name: row[name] for name in Freeze.model_fields})
 
 
-_ROWS = select(t.freeze).order_by(t.freeze.c.id)
+_NEWEST = select(func.max(t.freeze.c.id)).group_by(t.freeze.c.environment, t.freeze.c.pipeline)
+_FROZEN = (
+    select(t.freeze).where(t.freeze.c.id.in_(_NEWEST), t.freeze.c.action == "freeze").order_by(t.freeze.c.id)
+)

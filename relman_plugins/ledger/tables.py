@@ -33,7 +33,7 @@ SCHEMA = "0005"
 VERSION_TABLE = "relman_schema"
 """Where the schema version is kept; not Alembic's default name, so that two tools may share a database."""
 
-APPEND_ONLY = ("release", "event", "vote")
+APPEND_ONLY = ("release", "event", "vote", "freeze")
 """Tables whose rows can't be changed or removed, by trigger."""
 
 

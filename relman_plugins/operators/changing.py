@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from relman_plugins import settings
@@ -103,7 +102,7 @@ class ChangingOperator(RenewingOperator):
                 raise StepFailed(f"the release window closed in the middle of the change: {reasons}")
             if begun:
                 _, until = patience_of(run, gate)
-                left_s = (until - datetime.now(UTC)).total_seconds()
+                left_s = (until - run.ledger.now()).total_seconds()
                 run.ledger.locks.renew(self.take_lock(run), max(left_s, 0) + LOCK_TTL_S)
             wait(self, run, gate, said)
 

@@ -265,8 +265,7 @@ class ReleaseStepOperator(BaseOperator):
         return flags_of(run.ledger, run.release_id)
 
     def _wait_if_frozen(self, run: StepRun) -> None:
-        flags = self._flags(run)
-        if run.step.changes and not flags.over and not run.plan.options.dry_run:
+        if run.step.changes and not run.plan.options.dry_run and not self._flags(run).over:
             self._wait_while_frozen(run)
 
     def _wait_while_held(self, run: StepRun, why: str) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from relman_plugins import settings
@@ -20,14 +20,14 @@ _ACTS = (Kind.CHANGE_STARTED, Kind.CHANGE_FINISHED)
 
 
 def answer_now(run: StepRun, gate: Step) -> Answer:
-    """Say whether a window gate of the plan is open for this release, by this machine's clock.
+    """Say whether a window gate of the plan is open for this release, by the ledger's clock.
 
     Raises:
         CalendarError: it can't be said: then nothing goes forward.
     """
     from relman_plugins.calendars.gate import Gate
 
-    return Gate.of(gate.args).answer(datetime.now(UTC), run.started_by)
+    return Gate.of(gate.args).answer(run.ledger.now(), run.started_by)
 
 
 def patience_of(run: StepRun, gate: Step) -> tuple[datetime, datetime]:
@@ -36,7 +36,7 @@ def patience_of(run: StepRun, gate: Step) -> tuple[datetime, datetime]:
     A release that was held meanwhile has its whole patience again, since the window may have opened and
     closed while it was not to go on. So has a step whose opening came and went, or that has acted since.
     """
-    now = datetime.now(UTC)
+    now = run.ledger.now()
     acted = max((e.id for e in run.mine(*_ACTS)), default=0)
     waited = [e for e in run.mine(Kind.WINDOW_WAITED) if e.id > acted]
     resumed = [e for e in run.events(Kind.RELEASE_RESUMED) if waited and e.id > waited[0].id]

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import Connection, NullPool, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 
+from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.status import Decision
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.api import Ledger, ReleaseRecord
@@ -11,10 +12,11 @@ from tests.conftest import Postgres
 from tests.ledger.make import GATE, open_gate
 
 STATEMENTS = [
-    'UPDATE "{table}" SET release_id = release_id',
+    'UPDATE "{table}" SET {column} = {column}',
     'DELETE FROM "{table}"',
-    'DELETE FROM "{table}" WHERE release_id = (SELECT max(release_id) FROM release)',
+    'DELETE FROM "{table}" WHERE {column} = (SELECT max({column}) FROM "{table}")',
 ]
+COLUMN = dict.fromkeys(t.APPEND_ONLY, "release_id") | {"freeze": "reason"}
 
 
 @pytest.fixture
@@ -24,6 +26,8 @@ def full(ledger: Ledger, release: ReleaseRecord) -> Ledger:
         release.release_id, GATE, airflow_user="a.alice", decision=Decision.APPROVE, via="api"
     )
     assert result.accepted
+    dana = Actor(kind="person", id="dana", name="Dana", via="cli")
+    ledger.freezes.freeze(environment="", pipeline="", reason="incident", until=None, actor=dana)
     return ledger
 
 
@@ -49,7 +53,7 @@ def test_the_record_is_never_changed_or_removed(full: Ledger, url: str, table: s
             "SQLite's triggers are by row: a statement that touches none isn't refused, and harms nothing"
         )
     with create_engine(url).connect() as conn:
-        refused(conn, statement.format(table=table))
+        refused(conn, statement.format(table=table, column=COLUMN[table]))
     assert rows(url) == before
     assert min(n or 0 for n in before) > 0
 
@@ -63,7 +67,7 @@ def test_the_ways_round_are_closed_too(full: Ledger, url: str, table: str) -> No
 
         else:
             refused(conn, f'TRUNCATE "{table}" CASCADE')
-            refused(conn, f'UPDATE "{table}" SET release_id = release_id WHERE false')
+            refused(conn, f'UPDATE "{table}" SET {COLUMN[table]} = {COLUMN[table]} WHERE false')
     assert rows(url) == before
 
 

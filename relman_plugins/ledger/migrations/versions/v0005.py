@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table."""
+    """Create the table, protected as the record is: who lifted a freeze can't be taken back."""
     moment = sa.DateTime(timezone=True)
     op.create_table(
         "freeze",
@@ -28,6 +28,22 @@ def upgrade() -> None:
         sa.Column("at", moment, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_freeze"),
     )
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(
+            'CREATE TRIGGER relman_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "freeze" '
+            "FOR EACH STATEMENT EXECUTE FUNCTION relman_append_only()"
+        )
+        op.execute('ALTER TABLE "freeze" ENABLE ALWAYS TRIGGER relman_append_only')
+        return
+    for name, event in (
+        ("update", 'UPDATE ON "freeze"'),
+        ("delete", 'DELETE ON "freeze"'),
+        ("replace", 'INSERT ON "freeze" WHEN EXISTS (SELECT 1 FROM "freeze" WHERE id = NEW.id)'),
+    ):
+        op.execute(
+            f"CREATE TRIGGER relman_freeze_{name} BEFORE {event} "
+            f"BEGIN SELECT RAISE(ABORT, 'relman: freeze is append-only, {name.upper()} refused'); END"
+        )
 
 
 def downgrade() -> None:
