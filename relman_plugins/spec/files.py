@@ -68,7 +68,7 @@ def _opened(path: Path, root: Path) -> int:
     # Not blocking: opening a named pipe would otherwise wait for its writer.
     how = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     folder = path.parent
-    if folder == root or (folder.parent == root and not folder.is_symlink()):
+    if ".." not in path.parts and (folder == root or (folder.parent == root and not folder.is_symlink())):
         # No link, so it is there: most files are, and resolving both paths takes longer than to read it.
         with suppress(OSError):
             return os.open(path, how | os.O_NOFOLLOW)
