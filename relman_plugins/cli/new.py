@@ -14,7 +14,7 @@ import typer
 from relman_plugins.cli import complete
 from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.options import AnyFormat, Format
-from relman_plugins.cli.screen import echo_json, shown
+from relman_plugins.cli.screen import echo_json, interruptible, shown
 
 DEFAULT_POLICY = "agile"
 
@@ -187,7 +187,8 @@ def _asked(question: str, default: str, choices: list[str], form: Format) -> str
     if form is Format.JSON or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return default
     value: Callable[[str], str] = lambda text: _one_of(text, choices)  # noqa: E731 - Typer asks for a function
-    return str(typer.prompt(f"{question} ({', '.join(choices)})", default=default, value_proc=value))
+    with interruptible():
+        return str(typer.prompt(f"{question} ({', '.join(choices)})", default=default, value_proc=value))
 
 
 def _one_of(text: str, choices: list[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -43,10 +45,23 @@ def is_terminal() -> bool:
 
 
 def confirmed(question: str, *, yes: bool) -> None:
-    """Ask a person at a terminal, unless told not to; anything but yes ends the command with code 1.
+    """Ask a person at a terminal, unless told not to; anything but yes ends the command with code 1, or 130.
 
     Without a terminal nobody is asked: what stops a release or takes it back is not held up by that. The
     question goes to standard error.
     """
-    if not yes and is_terminal() and not typer.confirm(shown(question), err=True):
+    if yes or not is_terminal():
+        return
+    with interruptible():
+        agreed = typer.confirm(shown(question), err=True)
+    if not agreed:
         raise Stop(Exit.FINDINGS, "nothing was done")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C at a question end the command as elsewhere: Click's word for it is `relman abort`'s."""
+    try:
+        yield
+    except typer.Abort:
+        raise KeyboardInterrupt from None

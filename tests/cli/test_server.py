@@ -99,6 +99,8 @@ def test_at_a_terminal_a_vote_is_confirmed(server: Server) -> None:
     assert (code, "approve this?" in shown) == (1, True)
     assert ("nothing was done" in shown, "Aborted" in shown) == (True, False)
     assert server.ledger.votes.gate(record.release_id, GATE).state == "open"
+    code, shown = at_terminal(["approve", record.release_id], "\x04", as_user(server, "alice"))
+    assert (code, "Aborted" in shown) == (130, False)
     assert at_terminal(["approve", record.release_id], "y\n", as_user(server, "alice"))[0] == 0
     assert server.ledger.votes.gate(record.release_id, GATE).state == "approved"
 
