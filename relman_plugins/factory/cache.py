@@ -161,7 +161,9 @@ def code_state() -> str:
     The same for as long as a process lives, as its modules are: what is installed meanwhile compiles nothing.
     """
     package = Path(next(iter(relman_plugins.__path__)))
-    found = [relman_plugins.__version__, sys.version, pydantic.VERSION]
+    # Whatever is installed, upgraded or removed beside pydantic changes the folder: YAML, calendars, zones.
+    libraries = Path(pydantic.__file__).parents[1].stat().st_mtime_ns
+    found = [relman_plugins.__version__, sys.version, pydantic.VERSION, str(libraries)]
     waiting = [str(package / room) for room in MADE_BY]
     while waiting:
         try:

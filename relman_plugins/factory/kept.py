@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 NAME = "specs.sqlite"
@@ -43,7 +45,7 @@ class Kept:
                     self._connection().execute("SELECT body FROM entry WHERE name = ?", (name,)).fetchone()
                 )
                 return bytes(found[0]) if found else None
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             pass
         # Nothing is read any more: to wait for the same lock at each of a thousand specs would be worse.
         self._readable = False
@@ -93,13 +95,17 @@ class Kept:
 
     def _connection(self) -> sqlite3.Connection:
         if self._open is None:
-            # Made here, so that it is this user's alone whatever the umask.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            # Made here, so that it is this user's alone whatever the umask. One that is there is not opened:
+            # to close it would drop this process's locks on it, as POSIX has them.
+            with suppress(FileExistsError):
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            if self._path.is_symlink():
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(self._path))
             self._open = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
             self._open.execute("PRAGMA synchronous = OFF")
         return self._open
 
     def _remove(self) -> None:
-        """Remove the file, and what SQLite would bring a new one of that name to."""
-        for path in (self._path, self._path.with_name(f"{NAME}-journal")):
+        """Remove the file, and before it what SQLite would bring a new one of that name to."""
+        for path in (self._path.with_name(f"{NAME}-journal"), self._path):
             path.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
@@ -159,6 +160,20 @@ def test_other_code_does_not_use_it(specs: Path, monkeypatch: pytest.MonkeyPatch
     poisoned()
     assert is_used(specs)
     monkeypatch.setattr(relman_plugins, "__version__", "0.1.1")
+    code_state.cache_clear()
+    try:
+        assert not is_used(specs)
+    finally:
+        code_state.cache_clear()
+
+
+def test_other_libraries_do_not_use_it(specs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads YAML and calendars decides, too, what a spec comes to: pip changes the folder of all."""
+    load(specs)
+    poisoned()
+    assert is_used(specs)
+    (tmp_path / "site" / "pydantic").mkdir(parents=True)
+    monkeypatch.setattr(pydantic, "__file__", str(tmp_path / "site" / "pydantic" / "__init__.py"))
     code_state.cache_clear()
     try:
         assert not is_used(specs)
