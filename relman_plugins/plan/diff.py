@@ -355,6 +355,8 @@ def _looser(what: str, before: Any, after: Any) -> str:
             return "more failures tolerated"
         case "min_samples" if after < before:
             return "rests on fewer samples"
+        case "early_pass" if after:
+            return "may end before its last look"
         case "false_alarms" if after < before:
             return "harm is found later"
         case "tolerance" if after > before:

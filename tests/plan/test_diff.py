@@ -189,6 +189,20 @@ def test_another_order_of_suites_is_a_difference():
     assert "order of suites: prod.smoke, prod.unit -> prod.unit, prod.smoke" in render_text(diff(one, two))
 
 
+def test_a_comparison_that_may_end_early_is_marked():
+    compared = {"judge": "sequential", "connection": "m"}
+    counts = {"name": "errors", "bad": "b{v=$version}[$window]", "total": "t{v=$version}[$window]"}
+    specs = [
+        pipeline(
+            [{"environment": "prod", "strategy": CANARY}],
+            analyses={"signals": {**compared, "metrics": [counts], "early_pass": early}},
+        )
+        for early in (False, True)
+    ]
+    found = render_text(diff(*(shape(spec=spec) for spec in specs)))
+    assert "early_pass: False -> True (may end before its last look)" in found
+
+
 @given(any_documents())
 def test_nothing_differs_from_itself(docs):
     one = compile_shape(docs)

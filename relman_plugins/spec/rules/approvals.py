@@ -85,7 +85,7 @@ def together(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def _alone(rule: _Asks, accounts: dict[str, str]) -> tuple[tuple[Lacking, ...], list[str]]:
     """Return what :func:`_matched` would of a rule that enough people are asked by: nobody needs placing."""
-    tight = len(rule.people) <= rule.quorum and not rule.own_allowed
+    tight = len({accounts[p] for p in rule.people}) <= rule.quorum and not rule.own_allowed
     return (), list(rule.people) if tight else []
 
 
