@@ -31,30 +31,19 @@ from relman_plugins.judge.counting import Counted, Pair, counted, more, plausibl
 from relman_plugins.judge.document import Document, MetricData
 from relman_plugins.judge.report import Finding, plural
 from relman_plugins.judge.series import NAN
-from relman_plugins.judge.threshold import TOLERATED_ERRORS
+from relman_plugins.judge.threshold import TOLERATED_ERRORS, LimitedLike
 
 __all__ = [
-    "ComparisonLike", "Counted", "Course", "Judgement", "Look", "MetricLike", "Pair", "State", "Terms",
+    "ComparisonLike", "Counted", "Course", "Judgement", "Look", "Pair", "State", "Terms",
     "again", "counted", "run_of", "step",
 ]  # fmt: skip
-
-
-class MetricLike(Protocol):
-    """What the judge needs to know of a metric; the plan's compared metrics fit as they are."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def max(self) -> float | None: ...  # noqa: D102
-    @property
-    def min_samples(self) -> float: ...  # noqa: D102
 
 
 class ComparisonLike(Protocol):
     """What is judged, and how; the plan's comparison fits as it is."""
 
     @property
-    def metrics(self) -> Sequence[MetricLike]: ...  # noqa: D102
+    def metrics(self) -> Sequence[LimitedLike]: ...  # noqa: D102
     @property
     def tolerance(self) -> float: ...  # noqa: D102
     @property
@@ -73,7 +62,7 @@ class Terms(NamedTuple):
     """Looks after which the comparison ends."""
 
     @property
-    def metrics(self) -> Sequence[MetricLike]:
+    def metrics(self) -> Sequence[LimitedLike]:
         """The metrics, in their order."""
         return self.comparison.metrics
 
@@ -264,14 +253,14 @@ def _looks(
         )
 
 
-def _of(metric: MetricLike, course: Course) -> tuple[tuple[Pair, Pair] | None, ...]:
+def _of(metric: LimitedLike, course: Course) -> tuple[tuple[Pair, Pair] | None, ...]:
     """Return the looks that are judged: a limit also judges what could not be compared."""
     if metric.max is None or course.alone is None:
         return course.looks
     return (*course.looks[:-1], ((0, 0), course.alone))
 
 
-def _metric(metric: MetricLike, course: Course) -> MetricData:
+def _metric(metric: LimitedLike, course: Course) -> MetricData:
     arms = [[list(look[n]) if look else NAN for look in _of(metric, course)] for n in (0, 1)]
     found = MetricData(
         name=metric.name, kind="proportion", direction="increase", control=arms[0], experiment=arms[1]
@@ -280,7 +269,7 @@ def _metric(metric: MetricLike, course: Course) -> MetricData:
 
 
 def _said(
-    terms: Terms, metric: MetricLike, came: Counted, course: Course, finding: Finding, rounds: int
+    terms: Terms, metric: LimitedLike, came: Counted, course: Course, finding: Finding, rounds: int
 ) -> tuple[Verdict, str]:
     """Return what is known of a metric after a look, in words."""
     judged = [look for look in _of(metric, course) if look]

@@ -25,17 +25,22 @@ TOLERATED_ERRORS = 4
 """How many unanswered queries in a row of one metric are still acceptable, inclusive."""
 
 
-class MetricLike(Protocol):
-    """What the judge needs to know of a metric; the plan's metrics fit as they are."""
+class LimitedLike(Protocol):
+    """What every judge in a release needs to know of a metric; the plan's metrics fit as they are."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
     @property
     def max(self) -> float | None: ...  # noqa: D102
     @property
-    def min(self) -> float | None: ...  # noqa: D102
-    @property
     def min_samples(self) -> float: ...  # noqa: D102
+
+
+class MetricLike(LimitedLike, Protocol):
+    """What this judge needs beside that."""
+
+    @property
+    def min(self) -> float | None: ...  # noqa: D102
     @property
     def tolerated_failures(self) -> int: ...  # noqa: D102
     @property

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import TriggerEvent
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from relman_plugins.calendars.model import StartedBy
     from relman_plugins.ledger.api import Ledger
 
-LOCK_PAUSE_S = 15.0
-FREEZE_PAUSE_S = 5.0
 LONGEST_SLEEP_S = 3600.0
 
 
@@ -146,12 +145,42 @@ class SoakTrigger(ReleaseTrigger):
         return True if flags.over else None
 
 
-class LockTrigger(ReleaseTrigger):
-    """Wait until nobody else holds the lock of an environment and service, or somebody aborts the release."""
+class _AskingTrigger(ReleaseTrigger):
+    """Wait for what is no event of the release: the ledger is asked again and again; an abort ends it."""
 
-    def __init__(self, *, release_id: str, environment: str, service: str, **kwargs: Any) -> None:
+    span: ClassVar[str]
+    """What the wait is called in traces."""
+    pause_s: ClassVar[float]
+
+    def __init__(self, *, release_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.release_id = release_id
+
+    @abstractmethod
+    def over(self, ledger: Ledger) -> str | None:
+        """Return the state in which the wait ends; None while it goes on."""
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Ask until there is an answer; the event is ``{"state": answer | "aborted"}``."""
+        feed = await ledger_feed()
+        state = None
+        with telemetry.span(self.span, **self.arguments()):
+            while state is None:
+                state = await feed.until(self._state, self.pause_s)
+            telemetry.note(state=state)
+        yield await self.event({"state": state})
+
+    def _state(self, ledger: Ledger) -> str | None:
+        return "aborted" if flags_of(ledger, self.release_id).over else self.over(ledger)
+
+
+class LockTrigger(_AskingTrigger):
+    """Wait until nobody else holds the lock of an environment and service: ``free``, also when it expires."""
+
+    span, pause_s = "lock", 15.0
+
+    def __init__(self, *, environment: str, service: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.environment = environment
         self.service = service
 
@@ -159,21 +188,8 @@ class LockTrigger(ReleaseTrigger):
         """Return whose lock is waited for."""
         return {"release_id": self.release_id, "environment": self.environment, "service": self.service}
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait for the ledger; a lock that merely expires is noticed too."""
-        feed = await ledger_feed()
-        state = None
-        about = {"environment": self.environment, "service": self.service}
-        with telemetry.span("lock", release_id=self.release_id, **about):
-            while state is None:
-                state = await feed.until(self._free, LOCK_PAUSE_S)
-            telemetry.note(state=state)
-        yield await self.event({"state": state})
-
-    def _free(self, ledger: Ledger) -> str | None:
-        flags = flags_of(ledger, self.release_id)
-        if flags.over:
-            return "aborted"
+    def over(self, ledger: Ledger) -> str | None:
+        """Return ``free`` when there is no such lock."""
         now = ledger.now()
         others = [
             lock
@@ -185,15 +201,13 @@ class LockTrigger(ReleaseTrigger):
         return None if others else "free"
 
 
-class FreezeTrigger(ReleaseTrigger):
-    """Wait until nothing that people have frozen is about a release's change any more, or it is aborted.
+class FreezeTrigger(_AskingTrigger):
+    """Wait until nothing that people have frozen is about a release's change any more: ``thawed``."""
 
-    The event is ``{"state": "thawed" | "aborted"}``.
-    """
+    span, pause_s = "freeze", 5.0
 
-    def __init__(self, *, release_id: str, pipeline: str, environment: str, **kwargs: Any) -> None:
+    def __init__(self, *, pipeline: str, environment: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.release_id = release_id
         self.pipeline = pipeline
         self.environment = environment
 
@@ -201,20 +215,8 @@ class FreezeTrigger(ReleaseTrigger):
         """Return whose change of which environment waits."""
         return {"release_id": self.release_id, "pipeline": self.pipeline, "environment": self.environment}
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look again and again: a thaw is no event of this release, and some freezes end by themselves."""
-        feed = await ledger_feed()
-        state = None
-        with telemetry.span("freeze", release_id=self.release_id, environment=self.environment):
-            while state is None:
-                state = await feed.until(self._thawed, FREEZE_PAUSE_S)
-            telemetry.note(state=state)
-        yield await self.event({"state": state})
-
-    def _thawed(self, ledger: Ledger) -> str | None:
-        flags = flags_of(ledger, self.release_id)
-        if flags.over:
-            return "aborted"
+    def over(self, ledger: Ledger) -> str | None:
+        """Return ``thawed`` when no freeze holds the change up."""
         return None if ledger.freezes.holding(self.pipeline, self.environment) else "thawed"
 
 
