@@ -6,7 +6,7 @@ import re
 from typing import Literal
 
 from relman_plugins.domain.base import Frozen
-from relman_plugins.domain.ticket import is_number
+from relman_plugins.domain.ticket_number import is_number
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 """Names of pipelines, environments, stages, suites: a DNS label, so that every platform accepts them."""

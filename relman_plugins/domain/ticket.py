@@ -6,14 +6,11 @@ import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
 from relman_plugins.domain.base import Frozen
-
-SYSTEMS = {"servicenow": "ServiceNow", "jira": "Jira"}
-"""Name in specs → what people call it."""
+from relman_plugins.domain.ticket_number import SYSTEMS
 
 FRESH_S = 60.0
 """Seconds for which a step that changes an environment may rest on what a ticket's system said."""
@@ -25,11 +22,6 @@ DECIDED = frozenset(
     }
 )
 """Columns of a change request that say what was decided about it, or that relman itself fills in."""
-
-_NUMBERS = {"servicenow": r"[A-Z]{2,10}[0-9]{4,20}", "jira": r"[A-Z][A-Z0-9_]{1,30}-[1-9][0-9]{0,9}"}
-_ALONE = {name: re.compile(f"(?<![A-Za-z0-9_-]){p}(?![A-Za-z0-9_-])") for name, p in _NUMBERS.items()}
-_EXAMPLES = {"servicenow": "CHG0030001", "jira": "OPS-42"}
-_ANY = re.compile("|".join(_NUMBERS.values()), re.ASCII)
 
 
 class Approval(StrEnum):
@@ -145,27 +137,6 @@ class Lack(Frozen):
 def normal(state: str) -> str:
     """Write the name of a state as it is compared: lower case, underscores for all that is no letter."""
     return re.sub(r"\W+", "_", state.strip().lower()).strip("_")
-
-
-def is_number(text: str) -> bool:
-    """Say whether ``text`` may be a ticket's number in some system."""
-    return _ANY.fullmatch(text) is not None
-
-
-def number_in(system: str, text: str) -> str:
-    """Return the one number of ``system`` that a ticket's number or link says; empty when it says none.
-
-    A link says it in its path or query, as in ``https://tracker.example/browse/OPS-42``.
-    """
-    where = urlsplit(text) if "://" in text else None
-    said = unquote(f"{where.path}?{where.query}") if where else text
-    found = set(_ALONE[system].findall(said))
-    return found.pop() if len(found) == 1 else ""
-
-
-def example(system: str) -> str:
-    """Return what a number of a system looks like."""
-    return _EXAMPLES[system]
 
 
 def lacks(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from relman_plugins.domain.ticket import SYSTEMS
+from relman_plugins.domain.ticket_number import SYSTEMS
 from relman_plugins.errors import ClientUnavailable, unread
 from relman_plugins.hooks.door import door_of
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.domain.ticket import FRESH_S, Ticket, demands_of, lacks, number_in
+from relman_plugins.domain.ticket import FRESH_S, Ticket, demands_of, lacks
+from relman_plugins.domain.ticket_number import number_in
 from relman_plugins.errors import Refused, TooEarly
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.plan.model import Step

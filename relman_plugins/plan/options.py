@@ -7,7 +7,7 @@ from typing import Any
 
 from relman_plugins.domain.identity import TICKET_LIMIT, VERSION_PATTERN, is_ticket, is_version
 from relman_plugins.domain.parameter import LONGEST_TEXT, Value
-from relman_plugins.domain.ticket import SYSTEMS, example, number_in
+from relman_plugins.domain.ticket_number import SYSTEMS, example, number_in
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.model import Options, ReleasePlan, Shape, StepKind
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from relman_plugins.domain.repository import is_address
 from relman_plugins.domain.status import Outcome
-from relman_plugins.domain.ticket import SYSTEMS
+from relman_plugins.domain.ticket_number import SYSTEMS
 from relman_plugins.plan import window_words
 from relman_plugins.plan.model import Shape, Step, StepKind
 

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
-from relman_plugins.domain.ticket import SYSTEMS
+from relman_plugins.domain.ticket_number import SYSTEMS
 from relman_plugins.errors import recordable
 from relman_plugins.hooks.tickets import tickets
 from relman_plugins.notifications.text import nobody

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from relman_plugins import settings
 from relman_plugins.domain.event import Kind
-from relman_plugins.domain.ticket import SYSTEMS, Draft, demands_of
+from relman_plugins.domain.ticket import Draft, demands_of
+from relman_plugins.domain.ticket_number import SYSTEMS
 from relman_plugins.errors import ClientUnavailable
 from relman_plugins.plan.model import Shape, Step, StepKind
 

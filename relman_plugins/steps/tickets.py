@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from relman_plugins import settings
 from relman_plugins.domain.event import Kind
-from relman_plugins.domain.ticket import SYSTEMS, Lack, Ticket, demands_of, lacks, summary, told
+from relman_plugins.domain.ticket import Lack, Ticket, demands_of, lacks, summary, told
+from relman_plugins.domain.ticket_number import SYSTEMS
 from relman_plugins.errors import ClientError, ClientRejected, ClientUnavailable, recordable
 from relman_plugins.notifications.text import nobody
 from relman_plugins.plan.model import Step, StepKind

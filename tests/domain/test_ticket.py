@@ -7,17 +7,8 @@ from typing import Any
 
 import pytest
 
-from relman_plugins.domain.ticket import (
-    Approval,
-    Demands,
-    Ticket,
-    is_number,
-    lacks,
-    normal,
-    number_in,
-    summary,
-    told,
-)
+from relman_plugins.domain.ticket import Approval, Demands, Ticket, lacks, normal, summary, told
+from relman_plugins.domain.ticket_number import is_number, number_in
 
 NOW = datetime(2026, 11, 25, 18, 30, tzinfo=UTC)
 DEMANDS = Demands(

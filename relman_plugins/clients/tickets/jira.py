@@ -15,7 +15,8 @@ from typing import Any
 
 from relman_plugins.clients.http import TIMEOUT_S
 from relman_plugins.clients.tickets.base import Server, words
-from relman_plugins.domain.ticket import Approval, Draft, Ending, Ticket, TicketFields, normal, number_in
+from relman_plugins.domain.ticket import Approval, Draft, Ending, Ticket, TicketFields, normal
+from relman_plugins.domain.ticket_number import number_in
 from relman_plugins.errors import ClientRejected
 
 _WANTED = "*all,-comment,-description,-attachment,-worklog,-issuelinks,-subtasks"

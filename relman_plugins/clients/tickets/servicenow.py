@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from relman_plugins.clients.tickets.base import Server, words
-from relman_plugins.domain.ticket import Approval, Draft, Ending, Ticket, normal, number_in
+from relman_plugins.domain.ticket import Approval, Draft, Ending, Ticket, normal
+from relman_plugins.domain.ticket_number import number_in
 from relman_plugins.errors import ClientRejected
 
 _TABLE = "api/now/table/change_request"

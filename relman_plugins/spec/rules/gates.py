@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relman_plugins.domain.ticket import DECIDED, SYSTEMS
+from relman_plugins.domain.ticket import DECIDED
+from relman_plugins.domain.ticket_number import SYSTEMS
 from relman_plugins.spec.bundle import Bundle, Path_, entries, text_at
 from relman_plugins.spec.diagnostic import Diagnostic, Severity
 from relman_plugins.spec.position import Document, Node
