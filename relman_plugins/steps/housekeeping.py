@@ -162,7 +162,11 @@ class Housekeeper:
                     done.append(said)
             except Exception:
                 # Of Airflow or of somebody's driver; other requests must not wait for it.
-                log.exception("the rollback of %s in %s", asked.release_id, asked.environment)
+                log.exception(
+                    "the rollback of %s in %s could not be carried out; it is tried again in a minute",
+                    asked.release_id,
+                    asked.environment,
+                )
         return done
 
     def _finish_rollback(self, asked: Asked, now: datetime) -> str:

@@ -21,7 +21,7 @@ from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.looking import looking_of
 from tests.platforms.living import BASKET, Daemon
 from tests.steps import world as worlds
-from tests.steps.world import Numbers, Release, World
+from tests.steps.world import Numbers, Release, World, payload
 
 FIRST, LAST, ROLLBACK = (f"production.{n}" for n in ("canary_50", "canary_100", "rollback"))
 LIMITS = """\
@@ -72,12 +72,6 @@ def release(world: World) -> Release:
     return world.open().approved()
 
 
-async def _payload(trigger: AnalysisTrigger) -> dict[str, Any]:
-    async for event in trigger.run():
-        return dict(event.payload)
-    raise AssertionError("the trigger ended without an event")
-
-
 def stored(deferred: TaskDeferred) -> AnalysisTrigger:
     """Make the trigger of what Airflow keeps of it."""
     trigger = type(deferred.trigger)(**deferred.trigger.serialize()[1])
@@ -86,7 +80,20 @@ def stored(deferred: TaskDeferred) -> AnalysisTrigger:
 
 
 def ended(deferred: TaskDeferred) -> dict[str, Any]:
-    return asyncio.run(asyncio.wait_for(_payload(stored(deferred)), 60))
+    return asyncio.run(asyncio.wait_for(payload(stored(deferred)), 60))
+
+
+def killed_after_a_look(release: Release, deferred: TaskDeferred) -> None:
+    """Let a triggerer die with a watch that has recorded a look."""
+
+    async def killed() -> None:
+        task = asyncio.create_task(payload(stored(deferred)))
+        while not looks(release):
+            await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(killed())
 
 
 def looks(release: Release) -> list[Event]:
@@ -162,15 +169,7 @@ def test_a_killed_watch_counts_nothing_twice(release: Release, numbers: Numbers)
     """Four bad requests are suspicious, and no more so for being seen by two processes."""
     numbers.count((0, 100), (4, 100))
     waiting = release.run(FIRST)
-
-    async def killed() -> None:
-        task = asyncio.create_task(_payload(stored(waiting)))
-        while not release.events(Kind.ANALYSIS_MEASURED):
-            await asyncio.sleep(0.05)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(killed())
+    killed_after_a_look(release, waiting)
     assert ended(waiting)["verdict"] == "inconclusive"
     assert [e.data["look"] for e in looks(release)] == [1, 2, 3]
     assert {tuple(e.data["metrics"][0]["experiment"]) for e in looks(release)} == {(4, 100)}
@@ -194,7 +193,7 @@ def test_two_processes_with_one_watch_leave_one_record_that_fits_together(
     numbers.asked = more
 
     async def both() -> list[Any]:
-        return await asyncio.gather(_payload(first), _payload(second))
+        return await asyncio.gather(payload(first), payload(second))
 
     events = asyncio.run(both())
     assert events[0] == events[1]
@@ -251,15 +250,7 @@ def test_another_try_of_the_step_goes_on_with_the_evidence_there_is(
     """The bound on false alarms is of the step, however often Airflow tries it."""
     numbers.count((0, 100), (4, 100))
     waiting = release.run(FIRST)
-
-    async def lost() -> None:
-        task = asyncio.create_task(_payload(stored(waiting)))
-        while not release.events(Kind.ANALYSIS_MEASURED):
-            await asyncio.sleep(0.05)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(lost())
+    killed_after_a_look(release, waiting)
     # The next try begins to count at 0: these are other requests.
     event = ended(release.run(FIRST, try_number=2))
     assert event["verdict"] == "fail"

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
+from airflow.triggers.base import BaseTrigger
 
 from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor
@@ -339,16 +340,17 @@ class Shows:
         return self.green & set(task_ids)
 
 
+async def payload(trigger: BaseTrigger) -> Any:
+    """Run a trigger to its event."""
+    async for event in trigger.run():
+        return event.payload
+    raise AssertionError("the trigger ended without an event")
+
+
 def told(deferred: TaskDeferred) -> Any:
     """Run a trigger to its event, as a triggerer does: made again from what was stored."""
     _, arguments = deferred.trigger.serialize()
-
-    async def first() -> Any:
-        async for event in type(deferred.trigger)(**arguments | {"minimum_s": 0.0}).run():
-            return event.payload
-        raise AssertionError("the trigger ended without an event")
-
-    return asyncio.run(first())
+    return asyncio.run(payload(type(deferred.trigger)(**arguments | {"minimum_s": 0.0})))
 
 
 def grades(release: Release, step: str) -> list[Severity]:

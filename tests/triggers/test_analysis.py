@@ -15,7 +15,7 @@ from relman_plugins.domain.state import DesiredState
 from relman_plugins.hooks.change import Change, finish
 from relman_plugins.triggers import withdrawal
 from relman_plugins.triggers.analysis import AnalysisTrigger
-from tests.steps.world import Numbers, Release, World
+from tests.steps.world import Numbers, Release, World, payload
 from tests.waiting import eventually
 
 STEP = "production.canary_50"
@@ -27,15 +27,9 @@ def release(world: World) -> Release:
     return world.open().approved()
 
 
-async def _payload(trigger: AnalysisTrigger) -> dict[str, Any]:
-    async for event in trigger.run():
-        return dict(event.payload)
-    raise AssertionError("the trigger ended without an event")
-
-
 def ended(trigger: AnalysisTrigger, within_s: float = 60) -> dict[str, Any]:
     """Run a trigger to its event."""
-    return asyncio.run(asyncio.wait_for(_payload(trigger), within_s))
+    return asyncio.run(asyncio.wait_for(payload(trigger), within_s))
 
 
 def copy_of(trigger: AnalysisTrigger) -> AnalysisTrigger:
@@ -101,8 +95,8 @@ def test_a_copy_that_outlived_its_watch_does_nothing(release: Release, numbers: 
     late.watch = late.watch.model_copy(update={"started_at": time.time() + 5})
 
     async def both() -> Any:
-        slower = asyncio.create_task(_payload(late))
-        assert (await _payload(waiting.trigger))["verdict"] == "pass"
+        slower = asyncio.create_task(payload(late))
+        assert (await payload(waiting.trigger))["verdict"] == "pass"
         release.finished(STEP)
         numbers.value = 1.0
         return await slower
@@ -116,7 +110,7 @@ def test_two_copies_at_once_agree_on_the_first_verdict(release: Release, numbers
     numbers.value = 1.0
 
     async def both() -> list[Any]:
-        return await asyncio.gather(_payload(waiting.trigger), _payload(copy_of(waiting.trigger)))
+        return await asyncio.gather(payload(waiting.trigger), payload(copy_of(waiting.trigger)))
 
     assert {e["verdict"] for e in asyncio.run(both())} == {"fail"}
     assert len(release.events(Kind.TRAFFIC_WITHDRAWN)) == 1
@@ -167,7 +161,7 @@ def test_a_killed_watch_goes_on_where_it_was(release: Release, numbers: Numbers)
     waiting = release.run(STEP)
 
     async def killed() -> None:
-        task = asyncio.create_task(_payload(waiting.trigger))
+        task = asyncio.create_task(payload(waiting.trigger))
         while not release.events(Kind.ANALYSIS_MEASURED):
             await asyncio.sleep(0.05)
         task.cancel()
