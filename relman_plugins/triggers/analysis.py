@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,6 +94,9 @@ class AnalysisTrigger(ReleaseTrigger):
         state = await in_ledger_thread(self._state_so_far, recorder)
         if state.verdict is None and await self._is_gone():
             return await self._failed(recorder, state, TAKEN_BACK)
+        if state.verdict is Verdict.FAIL and not (await self._known(recorder)).over:
+            # The process that saw it is lost, and whether the traffic is back is not known.
+            return await self._failed(recorder, state, state.reason)
         next_look = self.watch.started_at + self.watch.interval_s
         while state.verdict is None:
             await asyncio.sleep(max(0.0, next_look - time.time()))
@@ -111,7 +114,7 @@ class AnalysisTrigger(ReleaseTrigger):
             judgement = await asyncio.to_thread(self._looking.judge, state, came)
             state = judgement.state
             if judgement.verdict is Verdict.FAIL:
-                return await self._failed(recorder, state, judgement.reason, judgement)
+                return await self._failed(recorder, state, judgement.reason, judgement, came)
             if not await in_ledger_thread(self._record, recorder, judgement):
                 # Another process with this watch was first: its look counts, and this one goes on from it,
                 # but never back: a ledger that can't be read would have it look for ever.
@@ -128,14 +131,34 @@ class AnalysisTrigger(ReleaseTrigger):
         return _event(state.verdict, state.reason)
 
     async def _failed(
-        self, recorder: Recorder, state: State, reason: str, judgement: Judgement | None = None
+        self,
+        recorder: Recorder,
+        state: State,
+        reason: str,
+        judgement: Judgement | None = None,
+        came: Sequence[Any] = (),
     ) -> dict[str, Any]:
+        """Take the traffic back first; then record the look that saw it, and the end."""
         stuck = await Withdrawal(self.watch, recorder, reason, self.log).run()
-        if judgement is not None:
-            await in_ledger_thread(self._record, recorder, judgement)
-        ended = state.model_copy(update={"verdict": Verdict.FAIL, "reason": reason})
+        told = reason
+        if judgement is not None and not await in_ledger_thread(self._record, recorder, judgement):
+            state, told = await self._seen_next(recorder, came)
+        ended = state.model_copy(update={"verdict": Verdict.FAIL, "reason": told})
         await in_ledger_thread(self._record_end, recorder, ended)
         return _event(Verdict.FAIL, reason, stuck=stuck)
+
+    async def _seen_next(self, recorder: Recorder, came: Sequence[Any]) -> tuple[State, str]:
+        """Record what was seen as the look after those that another process with this watch recorded first.
+
+        Where it is no failure there, or can't be recorded either, the record says that the traffic was taken
+        back, and no more: its looks don't tell why.
+        """
+        taken = await in_ledger_thread(self._state_so_far, recorder)
+        if taken.verdict is None:
+            judged = await asyncio.to_thread(self._looking.judge, taken, [*came])
+            if judged.verdict is Verdict.FAIL and await in_ledger_thread(self._record, recorder, judged):
+                return judged.state, judged.reason
+        return taken, TAKEN_BACK
 
     async def _aborted(self, recorder: Recorder, now: Known) -> dict[str, Any]:
         reason = f"aborted by {now.flags.aborted_by}: {now.flags.abort_reason}"

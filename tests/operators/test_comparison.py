@@ -206,6 +206,41 @@ def test_two_processes_with_one_watch_leave_one_record_that_fits_together(
         assert [one.data() for one in judged.looks] == event.data["metrics"]
 
 
+def test_harm_that_another_process_was_too_early_to_see_fits_into_the_record(
+    release: Release, numbers: Numbers
+) -> None:
+    """The other one recorded a harmless look of the same number in the very moment of this one's."""
+    waiting = release.run(FIRST)
+    watch, shape = stored(waiting).watch, release.world.shape
+    comparison = shape.analysis("numbers").comparison
+    assert comparison is not None
+    terms = comparing.Terms(comparison, shape.false_alarms(shape.step(FIRST)), 3)
+    other = comparing.step(
+        comparing.State(), [comparing.Counted("errors", (0, 100), (0, 100))], terms=terms, run=watch.prefix
+    )
+
+    def meanwhile() -> None:
+        numbers.asked = lambda: None
+        told = {
+            "analysis": "numbers",
+            "weight": 50,
+            "look": 1,
+            "metrics": [one.data() for one in other.looks],
+        }
+        release.says(Kind.ANALYSIS_MEASURED, FIRST, f"{watch.prefix}:look1", **told)
+
+    numbers.count((0, 200), (150, 200))
+    numbers.asked = meanwhile
+    assert ended(waiting)["verdict"] == "fail"
+    assert release.world.weights() == {"1.0.0": 100}
+    *_, (_, judged) = comparing.again(looks(release), terms=terms)
+    (end,) = release.events(Kind.ANALYSIS_FINISHED)
+    assert [e.data["look"] for e in looks(release)] == [1, 2]
+    assert (judged.verdict, judged.reason, judged.state.rounds) == (
+        "fail", end.data["reason"], end.data["looks"],
+    )  # fmt: skip
+
+
 def test_a_look_that_is_not_recorded_leaves_its_number_free(release: Release, numbers: Numbers) -> None:
     """Its process and its spool are gone: the looks after it keep their numbers, so the watch ends."""
     numbers.count((0, 200), (0, 200))

@@ -89,6 +89,17 @@ def test_an_abort_is_heard_while_the_release_is_held(release: Release) -> None:
     assert release.world.weights() == {"1.0.0": 100}
 
 
+def test_a_failure_whose_process_was_lost_before_the_traffic_was_back_takes_it_back(release: Release) -> None:
+    waiting = release.run(STEP)
+    state = {"rounds": 1, "verdict": "fail", "reason": "too bad", "metrics": {}}
+    release.says(
+        Kind.ANALYSIS_MEASURED, STEP, key=f"{waiting.trigger.watch.prefix}:look1", look=1, state=state
+    )
+    event = ended(waiting.trigger)
+    assert (event["verdict"], event["reason"]) == ("fail", "too bad")
+    assert release.world.weights() == {"1.0.0": 100}
+
+
 def test_a_copy_that_outlived_its_watch_does_nothing(release: Release, numbers: Numbers) -> None:
     waiting = release.run(STEP)
     late = copy_of(waiting.trigger)
