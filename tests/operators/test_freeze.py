@@ -15,6 +15,8 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.domain.state import DesiredState
 from relman_plugins.errors import CalendarError
 from relman_plugins.hooks.platform import platform_of
+from relman_plugins.ledger import api as ledgers
+from relman_plugins.ledger.api import Ledger
 from relman_plugins.operators import rolling
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.waits import WindowTrigger
@@ -111,6 +113,21 @@ def test_a_step_looks_again_at_the_moment_of_its_act_whatever_the_gate_said(rele
         assert told(waiting) == {"state": "open"}
         assert isinstance(release.resume(FIRST, waiting, {"state": "open"}).trigger, AnalysisTrigger)
         assert release.world.weights() == {"1.0.0": 50, "1.1.0": 50}
+
+
+@pytest.mark.parametrize(("truly", "here", "opens"), [(61, 41, False), (41, 61, True)])
+def test_windows_go_by_the_clock_of_the_ledger_and_not_of_the_machine(
+    release: Release, monkeypatch: pytest.MonkeyPatch, truly: float, here: float, opens: bool
+) -> None:
+    """What decides is when it is at the ledger, also while this worker's clock is wrong."""
+    url = f"sqlite:///{release.world.home / 'ledger.db'}"
+    book = Ledger(url, clock=lambda: NOON + timedelta(minutes=truly))
+    monkeypatch.setitem(ledgers._open, url, book)
+    with at(here):
+        gate = release.run(FIRST)
+    book.close()
+    assert isinstance(gate.trigger, AnalysisTrigger if opens else WindowTrigger)
+    assert release.world.weights() == ({"1.0.0": 50, "1.1.0": 50} if opens else {"1.0.0": 100})
 
 
 def test_a_wait_in_vain_ends_the_step_and_moves_nothing(release: Release) -> None:

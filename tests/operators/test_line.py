@@ -11,9 +11,13 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor
+from relman_plugins.steps import housekeeping
+from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.waits import FreezeTrigger
+from tests.operators import test_requested_rollback as ended
 from tests.operators.test_changing import FIRST, LAST, MONITOR, ROLLBACK, judged, passed
+from tests.steps.test_housekeeping import Runs
 from tests.steps.world import Release, World, told
 
 DANA = Actor(kind="person", id="dana", name="Dana", via="cli")
@@ -123,3 +127,19 @@ def test_an_emergency_waits_too_and_tests_and_a_dry_run_do_not(world: World) -> 
     frozen(emergency.run(FIRST))
     dry = world.open("1.1.0", "run-2", dry_run=True).approved()
     assert "dry run" in dry.run(FIRST)["message"]
+
+
+def test_a_release_that_has_ended_is_rolled_back_by_its_run_and_by_maintenance(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.live("1.0.0")
+    one, two = ended.shipped(world, "1.1.0"), ended.shipped(world, "1.2.0")
+    for scope in (("", ""), ("production", ""), ("", "checkout"), ("production", "checkout")):
+        freeze(world, *scope)
+    assert "production is back at 1.1.0" in ended.run(ended.asked(two))
+    assert world.weights() == {"1.1.0": 100}
+    ended.asked(one, n=2)
+    monkeypatch.setattr(housekeeping, "ROLLBACK_GRACE", timedelta(0))
+    Housekeeper(world.ledger, Runs()).round()
+    assert world.weights() == {"1.0.0": 100}
+    assert len(world.ledger.freezes.on()) == 4
