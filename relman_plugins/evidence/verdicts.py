@@ -192,4 +192,5 @@ def _measurement(rule: MetricPlan | None, told: dict[str, Any]) -> Measurement:
         for guess in (math.inf, -math.inf):
             if look(rule, guess, told["samples"]).reason == told["reason"]:
                 value = guess
-    return Measurement(name=name, value=value, samples=told["samples"])
+    nothing = told["reason"] if value is None and told["verdict"] == Verdict.NO_DATA.value else ""
+    return Measurement(name=name, value=value, samples=told["samples"], nothing=nothing)

@@ -48,21 +48,25 @@ class SandboxConnectionHook(_Tested):
         return "The sandbox daemon answers."
 
 
-class PrometheusConnectionHook(_Tested):
+class _SourceConnectionHook(_Tested):
+    """A source of numbers; ``kind`` is its name in specs."""
+
+    kind: str
+
+    def _asked(self, connection: Any) -> str:
+        from relman_plugins.hooks.metrics import checked
+
+        return checked(self.kind, connection)
+
+
+class PrometheusConnectionHook(_SourceConnectionHook):
     """A metrics server that analyses ask: whatever answers Prometheus's query API."""
 
     conn_name_attr = "prometheus_conn_id"
     default_conn_name = "relman_metrics"
     conn_type = "relman_prometheus"
     hook_name = "relman metrics (Prometheus)"
-
-    def _asked(self, connection: Any) -> str:
-        from relman_plugins.hooks.metrics import prometheus_of
-
-        with prometheus_of(connection) as server:
-            if server.query("vector(1)") != 1:
-                raise ValueError(f"{server.base_url} answers, but does not know that vector(1) is 1")
-        return "The metrics server answers queries."
+    kind = "prometheus"
 
 
 class SigningConnectionHook(_Tested):

@@ -1,21 +1,23 @@
-"""Airflow connection → metrics client."""
+"""Airflow connection → client of a source of numbers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from relman_plugins.domain.source import KINDS
 from relman_plugins.errors import ClientUnavailable, unread
 from relman_plugins.hooks.door import door_of
 
 if TYPE_CHECKING:
-    from relman_plugins.clients.prometheus import Prometheus
+    from relman_plugins.clients.metrics.base import Access
 
 
-async def async_prometheus(conn_id: str) -> Prometheus:
-    """Return a client of the metrics server behind a connection of type ``relman_prometheus`` or ``http``.
+async def async_access(kind: str, conn_id: str) -> Access:
+    """Return where a source is, as its connection says now.
 
     Raises:
         ClientUnavailable: the connection can't be read.
+        ClientRejected: it has no host.
     """
     from airflow.sdk import BaseHook
 
@@ -23,21 +25,47 @@ async def async_prometheus(conn_id: str) -> Prometheus:
         connection = await BaseHook.aget_connection(conn_id)
     except Exception as error:
         raise ClientUnavailable(
-            f"cannot read connection {conn_id!r} of the metrics server: {unread(error)}; create it in "
-            "Airflow (type relman metrics), or name another in the analysis"
+            f"cannot read connection {conn_id!r} of {KINDS[kind].label}: {unread(error)}; create it in "
+            "Airflow, or name another in the analysis"
         ) from error
-    return prometheus_of(connection)
+    return access_of(kind, connection)
 
 
-def prometheus_of(connection: Any) -> Prometheus:
-    """Return a client of the metrics server that a connection describes; nothing is asked yet.
+def access_of(kind: str, connection: Any) -> Access:
+    """Return where the source is that a connection describes, and how one signs in there.
 
     Address and login are those of ``hooks.door``, over http unless the schema says otherwise; ``org_id`` of
     the extra field is the tenant of Mimir, Cortex and Loki (``X-Scope-OrgID``).
+
+    Raises:
+        ClientRejected: it has no host.
     """
-    from relman_plugins.clients.prometheus import Prometheus
+    from relman_plugins.clients.metrics.base import Access
 
     door = door_of(connection, scheme="http", host="localhost")
-    tenant = connection.extra_dejson.get("org_id")
+    extra = connection.extra_dejson
+    tenant = extra.get("org_id")
     headers = door.headers | ({"X-Scope-OrgID": str(tenant)} if tenant else {})
-    return Prometheus(door.address, headers=headers, auth=door.auth)
+    return Access(door.address, headers, door.auth, extra)
+
+
+def checked(kind: str, connection: Any) -> str:
+    """Ask the source that a connection describes something; return what it is, in a sentence.
+
+    Not for an event loop: it runs one of its own.
+
+    Raises:
+        ClientError: it can't be asked, or answers nonsense.
+    """
+    import asyncio
+
+    from relman_plugins.clients.metrics.registry import source
+
+    async def asked() -> str:
+        found = source(kind, access_of(kind, connection))
+        try:
+            return await found.check()
+        finally:
+            await found.aclose()
+
+    return asyncio.run(asked())

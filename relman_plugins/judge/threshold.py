@@ -69,6 +69,8 @@ class Measurement(Frozen):
     value: float | None = None
     samples: float | None = None
     """What the value rests on; None when not asked or not known."""
+    nothing: str = ""
+    """Why there is no value, if more is known than that there is none."""
     error: str | None = None
     """Why the query was not answered; then ``value`` and ``samples`` mean nothing."""
 
@@ -125,12 +127,14 @@ class Judgement(NamedTuple):
     looks: tuple[Look, ...]
 
 
-def look(metric: MetricLike, value: float | None, samples: float | None = None) -> Look:
+def look(metric: MetricLike, value: float | None, samples: float | None = None, nothing: str = "") -> Look:
     """Judge one value: ``pass``, ``fail``, or ``no_data`` when there is none or it rests on too little.
+
+    ``nothing`` says why there is none.
 
     The limits themselves pass. A metric without limits is ``inconclusive``: it says nothing.
     """
-    verdict, reason = _judged(metric, _number(value), _number(samples))
+    verdict, reason = _judged(metric, _number(value), _number(samples), nothing)
     return Look(
         name=metric.name, verdict=verdict, reason=reason, value=_number(value), samples=_number(samples)
     )
@@ -188,17 +192,19 @@ def _look(rule: MetricLike, came: Measurement | None) -> Look:
         return Look(name=rule.name, verdict=Verdict.ERROR, reason="was not measured")
     if came.error is not None:
         return Look(name=rule.name, verdict=Verdict.ERROR, reason=came.error)
-    return look(rule, came.value, came.samples)
+    return look(rule, came.value, came.samples, came.nothing)
 
 
-def _judged(metric: MetricLike, value: float | None, samples: float | None) -> tuple[Verdict, str]:
+def _judged(
+    metric: MetricLike, value: float | None, samples: float | None, nothing: str
+) -> tuple[Verdict, str]:
     if metric.min_samples > 0 and (samples is None or samples < metric.min_samples):
         return (
             Verdict.NO_DATA,
             f"rests on {_text(samples)} samples; at least {_text(metric.min_samples)} needed",
         )
     if value is None:
-        return Verdict.NO_DATA, "the query gave no value"
+        return Verdict.NO_DATA, nothing or "the query gave no value"
     if metric.max is None and metric.min is None:
         return Verdict.INCONCLUSIVE, f"{_text(value, metric.unit)}, and the metric has neither max nor min"
     if metric.max is not None and value > metric.max:

@@ -29,6 +29,7 @@ from relman_plugins.spec.models import (
     Comparison,
     Documents,
     Environment,
+    Metric,
     Parity,
     Recreate,
     ReleasePipeline,
@@ -265,8 +266,13 @@ def _analysis(name: str, analysis: Analysis | Comparison) -> AnalysisPlan:
         terms = analysis.model_dump(include=set(ComparisonPlan.model_fields))
         comparison = ComparisonPlan.model_validate(terms)
         return AnalysisPlan(name=name, connection=analysis.connection, comparison=comparison)
-    metrics = tuple(MetricPlan.model_validate(m.model_dump()) for m in analysis.metrics)
+    metrics = tuple(_metric(m) for m in analysis.metrics)
     return AnalysisPlan(name=name, connection=analysis.connection, metrics=metrics)
+
+
+def _metric(metric: Metric) -> MetricPlan:
+    over_s = metric.over.seconds if metric.over else None
+    return MetricPlan.model_validate(metric.model_dump(exclude={"over"}) | {"over_s": over_s})
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:

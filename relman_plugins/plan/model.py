@@ -18,6 +18,7 @@ from relman_plugins.domain.defect import DefectSource
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.parameter import Parameter, Value, as_text
 from relman_plugins.domain.risk import RiskPolicy
+from relman_plugins.domain.source import DEFAULT, Take
 from relman_plugins.plan.routing import SLACK, Route
 
 INVALID_TAG = "relman-invalid"
@@ -162,13 +163,16 @@ class MetricPlan(Frozen):
 
     name: str
     query: str
-    """PromQL; ``$service``, ``$environment``, ``$version`` and ``$stable`` are filled in when it is asked."""
+    """In the source's language; ``$service``, ``$environment``, ``$version``, ``$stable`` are filled in."""
     max: float | None = None
     """The value passes when it is at most this."""
     min: float | None = None
     """The value passes when it is at least this."""
+    over_s: float | None = None
+    """Seconds of a series of which ``take`` makes the value; None asks for the number as it is now."""
+    take: Take = "mean"
     samples: str | None = None
-    """PromQL that counts what the value rests on; fewer than ``min_samples`` is ``no_data``."""
+    """Counts what the value rests on; fewer than ``min_samples`` is ``no_data``."""
     min_samples: float = 0
     tolerated_failures: int = 0
     """How many failed looks are still acceptable, inclusive: the next one fails the analysis."""
@@ -180,7 +184,7 @@ class ComparedPlan(Frozen):
 
     name: str
     bad: str
-    """PromQL that counts; ``$version`` is the new version, then the old one, ``$window`` since when."""
+    """Counts; ``$version`` is the new version, then the old one, ``$window`` since when."""
     total: str
     max: float | None = None
     """A bad share of the new version above this is harm by itself."""
@@ -206,8 +210,10 @@ class AnalysisPlan(Frozen):
     """A named set of metrics."""
 
     name: str
+    source: str = DEFAULT
+    """Kind of the source that the numbers come from."""
     connection: str
-    """Airflow connection id of the metrics server."""
+    """Airflow connection id of the source."""
     metrics: tuple[MetricPlan, ...] = ()
     """What is judged by limits; empty where there is a comparison."""
     comparison: ComparisonPlan | None = None

@@ -51,6 +51,7 @@ CODES: dict[str, str] = {
     "RM314": "bounds of a rolling change that let nothing move, or leave nobody to serve",
     "RM315": "a count of all versions, or not only since the comparison began",
     "RM316": "a comparison with an old version that has no traffic then",
+    "RM317": "a query, or what is taken of its answer, that its source can't be asked for",
     "RM321": "a suite without a report",
     "RM322": "a report that names no file, or several",
     "RM323": "a limit that nothing can be held against (warning)",

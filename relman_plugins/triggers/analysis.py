@@ -11,13 +11,14 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import settings, telemetry
-from relman_plugins.clients.prometheus import Prometheus
+from relman_plugins.clients.metrics.base import Source
+from relman_plugins.clients.metrics.registry import source
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.status import TAKEN_BACK, Verdict
 from relman_plugins.errors import ClientError, LedgerError
 from relman_plugins.hooks.change import serves
 from relman_plugins.hooks.ledger import LedgerSource, async_ledger_source
-from relman_plugins.hooks.metrics import async_prometheus
+from relman_plugins.hooks.metrics import async_access
 from relman_plugins.hooks.platform import async_platform_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread, in_platform_thread
@@ -53,7 +54,7 @@ class AnalysisTrigger(ReleaseTrigger):
         super().__init__(**kwargs)
         self.watch = Watch.model_validate(watch)
         self._looking = looking_of(self.watch)
-        self._prometheus: Prometheus | None = None
+        self._numbers: Source | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Return what is watched."""
@@ -73,8 +74,8 @@ class AnalysisTrigger(ReleaseTrigger):
                 end = await self._end(recorder)
                 telemetry.note(verdict=end["verdict"], reason=end["reason"], aborted=end["aborted"])
         finally:
-            if self._prometheus is not None:
-                await self._prometheus.aclose()
+            if self._numbers is not None:
+                await self._numbers.aclose()
         if not end["stuck"]:
             await self._until_recorded(recorder)
         yield await self.event(end)
@@ -219,11 +220,12 @@ class AnalysisTrigger(ReleaseTrigger):
 
     async def _ask(self) -> list[Any]:
         try:
-            client = self._prometheus or await async_prometheus(self.watch.analysis.connection)
+            kind = self.watch.analysis.source
+            numbers = self._numbers or source(kind, await async_access(kind, self.watch.analysis.connection))
         except (ClientError, ValueError) as error:
             return self._looking.unasked(str(error))
-        self._prometheus = client
-        return await self._looking.ask(client)
+        self._numbers = numbers
+        return await self._looking.ask(numbers)
 
     def _record(self, recorder: Recorder, judgement: Judgement) -> bool:
         """Record a look; return False when one of that number is recorded already."""

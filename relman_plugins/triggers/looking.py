@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from relman_plugins.clients.prometheus import Prometheus, fill
+from relman_plugins.clients.metrics.base import Answer, Question
 from relman_plugins.errors import ClientError
 from relman_plugins.judge import comparing, threshold
 
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from relman_plugins.plan.model import ComparedPlan, MetricPlan
     from relman_plugins.triggers.watch import Watch
 
+
+class Asking(Protocol):
+    """Whoever answers questions for a number."""
+
+    async def number(self, question: Question) -> Answer:
+        """Ask; raise ClientError as ``clients.metrics.base.Source`` does."""
+
+
 State = threshold.State | comparing.State
 Judgement = threshold.Judgement | comparing.Judgement
 
@@ -28,7 +36,7 @@ class Looking(Protocol):
     def resumed(self, looks: Sequence[Event]) -> Any:
         """Return the state after the looks that are recorded of this release, oldest first."""
 
-    async def ask(self, client: Prometheus) -> list[Any]:
+    async def ask(self, client: Asking) -> list[Any]:
         """Return what came back for each metric."""
 
     def unasked(self, why: str) -> list[Any]:
@@ -65,7 +73,7 @@ class Limits:
             max(mine, key=lambda e: e.data["state"]["rounds"]).data["state"]
         )
 
-    async def ask(self, client: Prometheus) -> list[threshold.Measurement]:
+    async def ask(self, client: Asking) -> list[threshold.Measurement]:
         """Ask all at once."""
         return list(await asyncio.gather(*(self._measure(client, m) for m in self._metrics)))
 
@@ -90,16 +98,22 @@ class Limits:
             "state": judgement.state.model_dump(mode="json"),
         }
 
-    async def _measure(self, client: Prometheus, metric: MetricPlan) -> threshold.Measurement:
+    async def _measure(self, client: Asking, metric: MetricPlan) -> threshold.Measurement:
         try:
-            value = await client.async_query(self._filled(metric.query))
-            samples = await client.async_query(self._filled(metric.samples)) if metric.samples else None
+            found = await client.number(self._question(metric, metric.query))
+            samples = await client.number(self._question(metric, metric.samples)) if metric.samples else None
         except ClientError as error:
             return threshold.Measurement(name=metric.name, error=str(error))
-        return threshold.Measurement(name=metric.name, value=value, samples=samples)
+        return threshold.Measurement(
+            name=metric.name,
+            value=found.value,
+            samples=samples.value if samples else None,
+            nothing=found.nothing,
+        )
 
-    def _filled(self, query: str) -> str:
-        return filled(self._watch, query, self._watch.candidate)
+    def _question(self, metric: MetricPlan, query: str) -> Question:
+        asked = question(self._watch, query, self._watch.candidate)
+        return asked._replace(over_s=metric.over_s, take=metric.take)
 
 
 class Comparing:
@@ -119,11 +133,10 @@ class Comparing:
             state = judgement.state
         return state
 
-    async def ask(self, client: Prometheus) -> list[comparing.Counted]:
+    async def ask(self, client: Asking) -> list[comparing.Counted]:
         """Ask for both versions at once, so that what they share is in the same looks of both."""
-        began_ms = (time.time() - self._watch.started_at) * 1000
-        window = f"{max(1, round(began_ms))}ms"
-        return list(await asyncio.gather(*(self._measure(client, m, window) for m in self._metrics)))
+        window_s = max(0.001, time.time() - self._watch.started_at)
+        return list(await asyncio.gather(*(self._measure(client, m, window_s) for m in self._metrics)))
 
     def unasked(self, why: str) -> list[comparing.Counted]:
         """Return an error for each."""
@@ -146,12 +159,12 @@ class Comparing:
         """Return the looks: the state can be made of them."""
         return {"look": judgement.state.rounds, "metrics": [look.data() for look in judgement.looks]}
 
-    async def _measure(self, client: Prometheus, metric: ComparedPlan, window: str) -> comparing.Counted:
+    async def _measure(self, client: Asking, metric: ComparedPlan, window_s: float) -> comparing.Counted:
         watch = self._watch
         if watch.stable is None:
             return comparing.Counted(metric.name)
         asked = [
-            client.async_query(filled(watch, query, version, window))
+            client.number(question(watch, query, version, window_s))
             for version in (watch.stable, watch.candidate)
             for query in (metric.bad, metric.total)
         ]
@@ -162,17 +175,17 @@ class Comparing:
                 return comparing.Counted(metric.name, error=str(answer))
             if isinstance(answer, BaseException):
                 raise answer
-            numbers.append(answer)
+            numbers.append(answer.value)
         return comparing.counted(metric.name, numbers[:2], numbers[2:])
 
 
-def filled(watch: Watch, query: str, version: Revision, window: str | None = None) -> str:
-    """Put a watch's values into a query that asks about one of its versions."""
-    return fill(
+def question(watch: Watch, query: str, version: Revision, window_s: float | None = None) -> Question:
+    """Return the question about one of a watch's versions."""
+    return Question(
         query,
         service=watch.service,
         environment=watch.environment.name,
         version=version.version,
         stable=watch.stable.version if watch.stable else None,
-        window=window,
+        window_s=window_s,
     )

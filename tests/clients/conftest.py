@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from tests.conftest import missing
 
 CONFIG = """
 global: {scrape_interval: 1s}
@@ -23,19 +25,30 @@ scrape_configs:
 """
 
 
+SERIES = (
+    ("requests", "counter", 'version="1.0.0"', 10),
+    ("requests", "counter", 'version="1.1.0"', 4),
+    ("seconds", "histogram", 'version="1.1.0",le="0.1"', 1),
+    ("seconds", "histogram", 'version="1.1.0",le="0.5"', 3),
+    ("seconds", "histogram", 'version="1.1.0",le="+Inf"', 4),
+)
+"""Name, type and labels of what it has of the past twelve hours, and what each grows by in a second.
+
+The old version ended an hour ago.
+"""
+
+
 @pytest.fixture(scope="session")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    binary = shutil.which("prometheus")
-    if binary is None:
-        text = "no prometheus here; add it with: apt-get install prometheus"
-        if os.environ.get("RELMAN_TEST_ALL") == "1":
-            pytest.fail(text)
-        pytest.skip(text)
+    for name in ("prometheus", "promtool"):
+        if shutil.which(name) is None:
+            missing(name, "apt-get install prometheus")
     home: Path = tmp_path_factory.mktemp("prometheus")
+    write_past(home)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (home / "prometheus.yml").write_text(CONFIG % port)
-    command = [binary, "--config.file=prometheus.yml", "--storage.tsdb.path=data"]
+    command = ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data"]
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, f"--web.listen-address=127.0.0.1:{port}"], cwd=home, stdout=log, stderr=log
@@ -47,6 +60,21 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def write_past(home: Path) -> None:
+    """Write the samples of ``SERIES``, one a minute."""
+    now, lines = int(time.time()), []
+    for name, kind, labels, grows in SERIES:
+        family = f"# TYPE {name} {kind}"
+        lines += [family] if family not in lines else []
+        suffix = "_bucket" if kind == "histogram" else "_total"
+        end = now - 3600 if 'version="1.0.0"' in labels else now
+        times = range(now - 43_200, end + 1, 60)
+        lines += [f"{name}{suffix}{{{labels}}} {(at - now + 43_200) * grows} {at}" for at in times]
+    (home / "samples.om").write_text("\n".join([*lines, "# EOF", ""]))
+    create = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "samples.om", "data"]
+    subprocess.run(create, cwd=home, check=True, capture_output=True)
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

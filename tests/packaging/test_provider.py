@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import distribution
@@ -79,7 +80,7 @@ def metrics_server() -> Iterator[tuple[str, list[dict[str, str]]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(dict(self.headers))
-            data = {"resultType": "vector", "result": [{"metric": {}, "value": [0, "1"]}]}
+            data = {"resultType": "vector", "result": [{"metric": {}, "value": [time.time(), "1"]}]}
             body = json.dumps({"status": "success", "data": data}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,7 +108,7 @@ class Numbers:
             def do_GET(self) -> None:
                 outer.asked()
                 value = outer.value_of(parse_qs(urlsplit(self.path).query)["query"][0])
-                found = [] if value is None else [{"metric": {}, "value": [0, str(value)]}]
+                found = [] if value is None else [{"metric": {}, "value": [time.time(), str(value)]}]
                 body = {"status": "success", "data": {"resultType": "vector", "result": found}}
                 raw = json.dumps(body).encode()
                 self.send_response(200)

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, WithJsonSchema
 
+from relman_plugins.domain.source import Take
 from relman_plugins.spec.models.base import ConnectionId, Count, Flag, Name, Number, SpecModel, Whole
 from relman_plugins.spec.models.checklist import AnyOf
+from relman_plugins.spec.models.duration import Duration
 
 Query = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 """PromQL; ``$service``, ``$environment``, ``$version`` and ``$stable`` are filled in when it is asked."""
@@ -27,6 +29,10 @@ class Metric(SpecModel):
     """The value passes when it is at most this."""
     min: Number | None = None
     """The value passes when it is at least this."""
+    over: Duration | None = None
+    """Ask for a series over this time up to now; left out: the number as it is now."""
+    take: Take = "mean"
+    """What is taken of the series: its mean, largest, smallest or newest value, or its sum."""
     samples: Query | None = None
     """PromQL that counts what the value rests on."""
     min_samples: Annotated[Number, Field(ge=0)] = 0

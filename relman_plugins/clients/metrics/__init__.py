@@ -1,0 +1,1 @@
+"""Where numbers come from: one file for each kind of source, found by ``registry``."""

@@ -1,0 +1,140 @@
+"""What the sources share that are asked over HTTP and answer in JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from relman_plugins.clients.http import TIMEOUT_S, async_client, async_request, shown
+from relman_plugins.clients.metrics.base import Access, Answer, Question, Source, unshown
+from relman_plugins.errors import ClientUnavailable
+
+LIMIT_S = 20.0
+"""Seconds for one request as a whole."""
+
+SKEW_S = 30.0
+"""So many seconds may a source's clock differ from this machine's: scrapes and windows are not finer."""
+
+
+class WebSource(Source):
+    """A source behind an HTTP address."""
+
+    def __init__(self, access: Access, *, timeout: float = TIMEOUT_S, clock: Callable[[], float] = time.time):
+        """Remember where it is; ``clock`` tells seconds since the epoch.
+
+        Raises:
+            ClientRejected: The address is none.
+        """
+        self.access = access
+        self.address = self.home(access).rstrip("/") + "/"
+        self.clock = clock
+        self._http: httpx.AsyncClient = async_client(
+            self.address,
+            timeout=timeout,
+            headers={"Accept": "application/json", **access.headers, **self.signs_in(access)},
+            auth=self.auth(access),
+        )
+
+    def home(self, access: Access) -> str:
+        """Return the address that paths are added to."""
+        return access.address
+
+    def signs_in(self, access: Access) -> dict[str, str]:
+        """Return the headers by which one signs in, beside the usual ones."""
+        return {}
+
+    def auth(self, access: Access) -> tuple[str, str] | None:
+        """Return name and password for basic authentication."""
+        return access.auth
+
+    @abstractmethod
+    async def number(self, question: Question) -> Answer:
+        """Ask for one number; see ``Source``."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def asked(self, method: str, path: str, **kwargs: Any) -> Any:
+        """Send a request (arguments as of ``clients.http.request``); return the JSON of its answer.
+
+        Raises:
+            ClientError: As ``request``; ClientUnavailable also when the answer is something else.
+        """
+        answer = await async_request(self._http, method, path, limit_s=LIMIT_S, **kwargs)
+        try:
+            # A server that writes NaN as JSON has it; Python reads it, and it is looked at as a number.
+            return answer.json()
+        except (ValueError, RecursionError) as error:
+            raise self.nonsense("its answer is no JSON") from error
+
+    def nonsense(self, what: str) -> ClientUnavailable:
+        """Return the error for an answer that can't be: ``what`` is wrong."""
+        return ClientUnavailable(
+            f"{shown(self.address)} did not answer as {self.label} does ({what}); "
+            "check the address of the connection"
+        )
+
+    def in_time(self, told: float, since: float) -> None:
+        """Compare what a source says is now with this machine's clock; ``since`` is when it was asked.
+
+        Raises:
+            ClientUnavailable: They differ by more than ``SKEW_S``: "the last minute" is another one there.
+        """
+        behind, ahead = since - told, told - self.clock()
+        if max(behind, ahead) > SKEW_S:
+            way = "ahead of" if ahead > 0 else "behind"
+            raise ClientUnavailable(
+                f"the clock of {shown(self.address)} is {span(max(behind, ahead))} {way} this machine's, so "
+                "what it calls now is another time; set both by NTP"
+            )
+
+
+def number_of(found: object, source: WebSource) -> float | None:
+    """Return a number of JSON, or of a text of it; None for null and NaN.
+
+    Raises:
+        ClientUnavailable: It is something else: true is no number, and neither is a list.
+    """
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int | float | str):
+        raise source.nonsense(f"{unshown(json.dumps(found, default=str), 60)} is no number")
+    try:
+        value = float(found)
+    except (ValueError, OverflowError) as error:
+        raise source.nonsense(f"{unshown(found, 60)!r} is no number") from error
+    return None if math.isnan(value) else value
+
+
+def object_of(found: object, source: WebSource) -> Mapping[str, Any]:
+    """Return an object of JSON; raise ClientUnavailable for something else."""
+    if not isinstance(found, dict):
+        raise source.nonsense("an object is missing")
+    return found
+
+
+def list_of(found: object, source: WebSource) -> list[Any]:
+    """Return a list of JSON; raise ClientUnavailable for something else."""
+    if not isinstance(found, list):
+        raise source.nonsense("a list is missing")
+    return found
+
+
+def when(at: float) -> str:
+    """Return a time in seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in words."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
