@@ -53,6 +53,7 @@ def preload() -> None:
     import_module("relman_plugins.factory.cache").code_state()  # as it was when the modules were loaded
     for model in _below(Frozen):
         model.model_rebuild()
+    import_module("relman_plugins.plugin.rehearsal").rehearse()
 
 
 def _below(model: type[Frozen]) -> Iterator[type[Frozen]]:

@@ -6,7 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+import pytest
+
+from relman_plugins.plugin.rehearsal import SPECS, rehearse
+from relman_plugins.spec.api import load_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,3 +57,24 @@ def test_a_forked_process_finds_everything_there_that_a_parse_needs(tmp_path: Pa
     said = json.loads(done.stdout.strip().splitlines()[-1])
     assert said == {"for a task": [], "built": [True, True], "found": said["found"], "later": []}
     assert said["found"]
+
+
+def test_what_is_rehearsed_is_a_right_spec_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("AIRFLOW_HOME", str(home))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    rehearse()
+    assert not list(temporary.iterdir())
+    assert not home.exists()
+
+
+def test_what_is_rehearsed_has_no_findings(tmp_path: Path) -> None:
+    for name, text in SPECS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    loaded = load_pipeline(tmp_path / "rehearsal.yaml")
+    assert loaded.documents is not None
+    assert not loaded.diagnostics
