@@ -91,8 +91,8 @@ def _dag(
         if path == "people.yaml":
             continue
         yield from ("", f"`{path}`", "", *fenced(text, "yaml"))
+    # Not the plan's: a release's has its version and options in it, and would be another one.
     yield from ("", f"- Digest of the spec: `{shape.spec_digest}`")
-    yield f"- Digest of the plan without a version: `{shape.hash}`"
 
 
 def _names(shape: Shape) -> str:
