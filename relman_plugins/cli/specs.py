@@ -13,7 +13,7 @@ from relman_plugins.cli.options import PlanFormat, ValidateFormat
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relman_plugins.domain.risk import Assessment
+    from relman_plugins.domain.assessment import Assessment
     from relman_plugins.plan.model import ReleasePlan
     from relman_plugins.spec.diagnostic import Diagnostic
 
@@ -86,8 +86,9 @@ def _assessed(release: ReleasePlan, file: Path, since: str) -> Assessment:
     from relman_plugins import settings
     from relman_plugins.clients.git import Wanted, change_set
     from relman_plugins.clients.git_remote import remote_change_set
+    from relman_plugins.domain.assessment import Circumstances, assess
     from relman_plugins.domain.repository import is_address
-    from relman_plugins.domain.risk import Circumstances, RiskPolicy, assess
+    from relman_plugins.domain.risk import RiskPolicy
     from relman_plugins.errors import ClientError
 
     step = next((s for s in release.shape.steps if s.id == "assess"), None)
@@ -115,8 +116,8 @@ def _assessed(release: ReleasePlan, file: Path, since: str) -> Assessment:
 def _by_owners(release: ReleasePlan, file: Path, since: str) -> Iterator[str]:
     """Yield what the owners of environments make of what is checked out, where their rules depend on it."""
     from relman_plugins.clients.git import Wanted, change_set
+    from relman_plugins.domain.assessment import Circumstances, assess
     from relman_plugins.domain.change_set import ChangeSet
-    from relman_plugins.domain.risk import Circumstances, assess
     from relman_plugins.errors import ClientError
 
     source = (file.parent / release.shape.step("build").args["source"]).resolve()

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from relman_plugins.domain.approval import Rule
+from relman_plugins.domain.assessment import Assessment, Circumstances, assess
 from relman_plugins.domain.condition import Condition, NotNeeded
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.domain.risk import Assessment, Circumstances, RiskPolicy, assess
+from relman_plugins.domain.risk import RiskPolicy
 from relman_plugins.ledger.releases import ReleaseRecord
 from relman_plugins.ledger.rules import rules_of
 from relman_plugins.plan.model import Shape, Step, StepKind

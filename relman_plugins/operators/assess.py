@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from relman_plugins import settings
 from relman_plugins.clients.git import Wanted, change_set
 from relman_plugins.clients.git_remote import remote_change_set
+from relman_plugins.domain.assessment import Assessment, Circumstances, assess
 from relman_plugins.domain.change_set import ChangeSet
 from relman_plugins.domain.defect import DefectSource
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.repository import is_address
-from relman_plugins.domain.risk import Assessment, Circumstances, RiskPolicy, assess
+from relman_plugins.domain.risk import RiskPolicy
 from relman_plugins.errors import ClientError
 from relman_plugins.hooks.git import sign_in
 from relman_plugins.plan.diff import diff, line_of

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relman_plugins.domain.assessment import Circumstances, assess
 from relman_plugins.domain.change_set import Author, ChangeSet, Commit, DependencyChange
-from relman_plugins.domain.risk import Circumstances, Risk, RiskPolicy, Weights, assess
+from relman_plugins.domain.risk import Risk, RiskPolicy, Weights
 
 ANN = Author(name="Ann", email="ann@example.org")
 KNOWN = {"base": "a" * 40, "head": "b" * 40, "head_by": "tag v2"}

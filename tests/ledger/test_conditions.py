@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from relman_plugins.domain.assessment import Circumstances, assess
 from relman_plugins.domain.change_set import ChangeSet
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
-from relman_plugins.domain.risk import Circumstances, Risk, RiskPolicy, assess
+from relman_plugins.domain.risk import Risk, RiskPolicy
 from relman_plugins.domain.state import Revision
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import Refused, Superseded
