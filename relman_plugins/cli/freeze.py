@@ -36,24 +36,39 @@ Pipeline = Annotated[
 ]
 
 
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="KEY=VALUE: only pipelines with this label. Repeat.", show_default=False),
+]
+
+
 @connected
 def freeze(
     api: Api,
     reason: Reason,
     environment: Environment = "",
     pipeline: Pipeline = "",
+    label: Labels = None,
     until: Annotated[
         str,
         typer.Option(
             "--until", help="When it ends by itself: 22:00, or 2026-11-25T22:00+01:00.", show_default=False
         ),
     ] = "",
+    unless_approved: Annotated[
+        bool,
+        typer.Option(
+            "--unless-approved",
+            help="A release goes past it once those have approved whom its environment names for exceptions.",
+        ),
+    ] = False,
     form: AnyFormat = Format.TEXT,
 ) -> None:
     """Stop the line: no step begins to change what is frozen. Rollback and abort go on."""
     _said(reason)
     end = moment_of(until, "--until").isoformat() if until else None
-    body = {"environment": environment, "pipeline": pipeline, "reason": reason, "until": end}
+    body = _scope(environment, pipeline, label) | {"reason": reason, "until": end}
+    body |= {"unless": "approved"} if unless_approved else {}
     _print(api.relman("POST", "/freezes", json=body), form)
 
 
@@ -63,11 +78,12 @@ def thaw(
     reason: Reason,
     environment: Environment = "",
     pipeline: Pipeline = "",
+    label: Labels = None,
     form: AnyFormat = Format.TEXT,
 ) -> None:
     """Lift the freeze of just this scope: what waited for it goes on."""
     _said(reason)
-    body = {"environment": environment, "pipeline": pipeline, "reason": reason}
+    body = _scope(environment, pipeline, label) | {"reason": reason}
     _print(api.relman("POST", "/freezes/thaw", json=body), form)
 
 
@@ -84,6 +100,17 @@ def freezes(api: Api, form: AnyFormat = Format.TEXT) -> None:
         typer.echo(shown(frozen(one)))
     if not found:
         typer.echo("nothing is frozen")
+
+
+def _scope(environment: str, pipeline: str, labels: list[str] | None) -> dict[str, Any]:
+    return {"environment": environment, "pipeline": pipeline, "labels": dict(map(_label, labels or ()))}
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not (key and sign and value):
+        raise Stop(Exit.USAGE, f"--label: expected KEY=VALUE, such as tier=critical, got {text!r}")
+    return key, value
 
 
 def _said(reason: str) -> None:

@@ -115,10 +115,14 @@ def _measured(data: dict[str, Any], who: str) -> str:
 
 def frozen(one: dict[str, Any]) -> str:
     """Write a freeze for people."""
-    what = f"{one['pipeline'] or 'everything'} in {one['environment'] or 'every environment'}"
+    labels = ", ".join(f"{key}={value}" for key, value in sorted((one.get("labels") or {}).items()))
+    what = one["pipeline"] or ("every pipeline" if labels else "everything")
+    what += f" with {labels}" if labels else ""
     until = f" until {moment(one['until'])}" if one["until"] else ""
+    unless = ", unless an exception is approved," if one.get("unless") else ""
     who = one["actor"].get("name") or one["actor"].get("id")
-    return f"{what} is frozen since {moment(one['at'])}{until} by {who}: {one['reason']}"
+    where = one["environment"] or "every environment"
+    return f"{what} in {where} is frozen since {moment(one['at'])}{until}{unless} by {who}: {one['reason']}"
 
 
 _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
@@ -134,6 +138,7 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "release.resumed": lambda d, w: _by(d.get("reason"), w),
     "release.abort_requested": lambda d, w: _by(d.get("reason"), w),
     "freeze.waited": lambda d, w: str(d.get("message") or ""),
+    "freeze.passed": lambda d, w: str(d.get("message") or ""),
     "window.waited": lambda d, w: str(d.get("message") or ""),
     "step.failed": lambda d, w: str(d.get("message") or ""),
     "step.refused": lambda d, w: str(d.get("message") or ""),

@@ -59,6 +59,7 @@ class Kind(StrEnum):
     VOTE_REFUSED = "vote.refused"
     WINDOW_WAITED = "window.waited"
     FREEZE_WAITED = "freeze.waited"
+    FREEZE_PASSED = "freeze.passed"
     ANALYSIS_MEASURED = "analysis.measured"
     ANALYSIS_FINISHED = "analysis.finished"
     TRAFFIC_WITHDRAWN = "traffic.withdrawn"

@@ -138,6 +138,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.VOTE_REFUSED: Severity.INFO,
     Kind.WINDOW_WAITED: Severity.INFO,
     Kind.FREEZE_WAITED: Severity.NOTICE,
+    Kind.FREEZE_PASSED: Severity.WARNING,
     Kind.ANALYSIS_MEASURED: Severity.INFO,
     Kind.ANALYSIS_FINISHED: _judged,
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,
@@ -189,7 +190,13 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
     Occasion.OPENED: frozenset({Kind.RELEASE_OPENED}),
     Occasion.CLOSED: frozenset({Kind.RELEASE_CLOSED}),
     Occasion.HELD: frozenset(
-        {Kind.RELEASE_HELD, Kind.RELEASE_RESUMED, Kind.ABORT_REQUESTED, Kind.FREEZE_WAITED}
+        {
+            Kind.RELEASE_HELD,
+            Kind.RELEASE_RESUMED,
+            Kind.ABORT_REQUESTED,
+            Kind.FREEZE_WAITED,
+            Kind.FREEZE_PASSED,
+        }
     ),
     Occasion.BUILT: frozenset({Kind.ARTIFACT_BUILT}),
     Occasion.ASSESSED: frozenset({Kind.CHANGE_ASSESSED}),

@@ -16,7 +16,7 @@ from relman_plugins.domain.state import DesiredState, Revision
 from relman_plugins.domain.status import Verdict
 from relman_plugins.errors import Aborted, CalendarError, Held, Refused, Superseded
 from relman_plugins.evidence.record import Evidence
-from relman_plugins.ledger.api import GateState, ReleaseRecord, check_forward, moment_of, state_of
+from relman_plugins.ledger.api import GateState, ReleaseRecord, check_forward, let_past, moment_of, state_of
 from relman_plugins.plan.model import Step, StepKind
 from relman_plugins.strategies.api import same_revision
 
@@ -135,6 +135,17 @@ def changes(evidence: Evidence) -> Iterator[str]:
             yield f"{where}: {change.strange} is neither what the release built nor what was there before"
         if change.forward:
             yield from (f"{where}: {problem}" for problem in _leave(evidence, change))
+    yield from _let_past(evidence)
+
+
+def _let_past(evidence: Evidence) -> Iterator[str]:
+    """What went past a freeze was let past it, by those whom the plan names."""
+    for event in evidence.of(Kind.FREEZE_PASSED):
+        step = next((s for s in evidence.record.plan.shape.steps if s.id == event.step), None)
+        freezes = {int(f["id"]): str(f.get("unless") or "") for f in event.data["freezes"]}
+        past = Past(evidence.record, [e for e in evidence.events if e.id < event.id])
+        if step is None or let_past(past, evidence.record, step, freezes, event.at) is None:
+            yield f"event {event.id}: {event.step} went past a freeze without an approval that lets it"
 
 
 def _leave(evidence: Evidence, change: Begun) -> Iterator[str]:

@@ -80,7 +80,7 @@ def _shown(evidence: Evidence, opened: Event, before: Sequence[Event]) -> Iterat
     if digest_of(data["subject"]) != data["subject_digest"]:
         yield "what was shown has another digest than the one that people approved"
     shape = record.plan.shape
-    step = next((s for s in shape.steps if s.id == opened.step), None)
+    step = _planned(evidence, opened)
     if data.get("debt"):
         gates = [s for s in shape.steps if debt_of(s.stage) == opened.step and s.kind is StepKind.APPROVAL]
         if not gates:
@@ -142,7 +142,10 @@ def _decided(evidence: Evidence, opened: Event, event: Event, before: Sequence[E
 
 def _planned(evidence: Evidence, event: Event) -> Step | None:
     """Return the step of the plan that an event is about."""
-    return next((s for s in evidence.record.plan.shape.steps if s.id == event.step), None)
+    try:
+        return evidence.record.plan.shape.step(event.step or "")
+    except KeyError:
+        return None
 
 
 def _waived(evidence: Evidence, event: Event, before: Sequence[Event]) -> Iterator[str]:

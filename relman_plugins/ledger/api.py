@@ -6,9 +6,9 @@ from relman_plugins.ledger.ballots import VoteResult
 from relman_plugins.ledger.dossier import Dossier, moment_of
 from relman_plugins.ledger.engine import Ledger
 from relman_plugins.ledger.ephemerals import Ephemeral
-from relman_plugins.ledger.freezes import Freeze
+from relman_plugins.ledger.freezes import Freeze, Scope, Unless
 from relman_plugins.ledger.gates import GateState, Vote, debt_of, state_of
-from relman_plugins.ledger.guard import check_forward, falls_short
+from relman_plugins.ledger.guard import check_forward, falls_short, let_past
 from relman_plugins.ledger.history import Moment
 from relman_plugins.ledger.locks import Busy, Lock
 from relman_plugins.ledger.others import called, in_flight
@@ -41,8 +41,10 @@ __all__ = [
     "Message",
     "Moment",
     "ReleaseRecord",
+    "Scope",
     "Status",
     "Thread",
+    "Unless",
     "Vote",
     "VoteResult",
     "Waiver",
@@ -58,6 +60,7 @@ __all__ = [
     "last_asked",
     "last_seen",
     "left",
+    "let_past",
     "moment_of",
     "not_needed",
     "open_ledger",

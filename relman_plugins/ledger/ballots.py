@@ -17,7 +17,7 @@ from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger import tables as t
-from relman_plugins.ledger.gates import GateState, State, Vote, counted, debt_of, gate_state
+from relman_plugins.ledger.gates import GateState, State, Vote, counted, gate_state, place_of
 from relman_plugins.ledger.record import clean_text, insert_event, is_closed, select_events
 from relman_plugins.ledger.releases import find_release
 from relman_plugins.ledger.rules import ballot, given, unmet
@@ -73,8 +73,7 @@ def require(conn: Connection, release_id: str, gate: str) -> GateState:
 def environment_of(conn: Connection, release_id: str, gate: str) -> str | None:
     """Return the environment of a gate's step; None when it has none."""
     record = find_release(conn, release_id)
-    steps = record.plan.shape.steps if record else ()
-    return next((s.environment for s in steps if gate in (s.id, debt_of(s.stage))), None)
+    return place_of(record.plan.shape, gate) if record else None
 
 
 def refusal(code: Code, reason: str, gate: GateState | None) -> VoteResult:

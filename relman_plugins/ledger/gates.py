@@ -18,6 +18,7 @@ from relman_plugins.domain.status import Decision
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.record import event_of
 from relman_plugins.ledger.rules import ballot, escalation_of, recorded, stuck
+from relman_plugins.plan.model import EXCEPTION, Shape
 
 DEBT = "break_glass"
 """Name, within its stage, of the gate at which skipped rules are approved afterwards."""
@@ -27,6 +28,15 @@ def debt_of(stage: str | None) -> str:
     """Return the id of a stage's gate for afterwards; no step has it, and no task asks."""
     return f"{stage}.{DEBT}"
 
+
+def place_of(shape: Shape, gate: str) -> str | None:
+    """Return the environment of a gate, also of one that is no step of the plan; None when it has none."""
+    names = ((s.id, debt_of(s.stage), f"{s.stage}.{EXCEPTION}", s.environment) for s in shape.steps)
+    return next((environment for *ids, environment in names if gate in ids), None)
+
+
+THAW = "thaw"
+"""What has decided a gate for an exception when what that was from is over."""
 
 GATE_KINDS = (
     Kind.GATE_OPENED,
@@ -119,6 +129,11 @@ class GateState(Frozen):
     """What was said with the decision."""
     answers: dict[str, str] = Field(default_factory=dict)
     """What was said of the items of a checklist, by id, with the decision."""
+
+    @property
+    def is_final(self) -> bool:
+        """Say whether no new round begins, whatever is to be approved: not so of what a thaw has ended."""
+        return self.state in ("rejected", "expired", "superseded") and self.decided_by != THAW
 
     @property
     def panel(self) -> Panel:

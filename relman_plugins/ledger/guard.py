@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -116,6 +116,29 @@ def check_forward(
                 at = f"{gate.effect_at:%Y-%m-%d %H:%M:%S} UTC"
                 raise TooEarly(f"gate {gate.gate} is approved and takes effect at {at}", gate.effect_at)
     return record
+
+
+def let_past(
+    ledger: Book, record: ReleaseRecord, step: Step, freezes: Mapping[int, str], now: datetime
+) -> GateState | None:
+    """Return the gate at which people let a release past all of these freezes at ``now``; None: they did not.
+
+    ``freezes`` is what each freeze says (``unless``), by its id. What must hold is read from the stored plan,
+    as with every approval: who may, how many, what they were shown, and whose own release it is.
+    """
+    gate_step = record.plan.shape.exception(step.stage)
+    if gate_step is None or not freezes or any(unless != "approved" for unless in freezes.values()):
+        return None
+    gate = ledger.votes.gate(record.release_id, gate_step.id)
+    if gate is None or not set(freezes) <= set(gate.subject.get("frozen") or ()):
+        return None
+    events = ledger.events(record.release_id, kinds=_DECISIVE)
+    shown = subject_of(record, gate_step, ledger.events(record.release_id, kinds=SHOWN))
+    try:
+        _check_gate(record, step, gate_step.id, gate, _panel(record, gate_step, gate, events), shown, now)
+    except Refused:
+        return None
+    return gate
 
 
 def _refuse(record: ReleaseRecord, step: Step, reason: str) -> Refused:

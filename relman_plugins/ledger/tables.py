@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The schema version this code needs: the newest migration. Versions compare as text."""
 
 VERSION_TABLE = "relman_schema"
@@ -233,6 +233,9 @@ freeze = Table(
     Column("id", _BigId, primary_key=True, autoincrement=True),
     Column("environment", String(63), nullable=False),
     Column("pipeline", String(63), nullable=False),
+    # As one text, sorted, so that the newest row of each scope can be asked for.
+    Column("labels", Text, nullable=False, server_default=text("'{}'")),
+    Column("unless", String(20), nullable=False, server_default=text("''")),
     Column("action", String(10), nullable=False),
     Column("reason", Text, nullable=False),
     Column("until", UtcDateTime),

@@ -40,9 +40,6 @@ from relman_plugins.ledger.record import clean_json, clean_text, insert_event, r
 from relman_plugins.ledger.releases import find_release
 from relman_plugins.ledger.rules import recorded
 
-_FINAL = ("rejected", "expired", "superseded")
-"""States after which no new round begins."""
-
 
 class Votes:
     """Gates and votes of a ledger. Every call is one transaction, exclusive for its release."""
@@ -99,7 +96,7 @@ class Votes:
             superseding.exclude(conn, release_id, gate)
             before = gate_state(conn, release_id, gate)
             again = before is not None and before.state == "approved" and before.round == renews
-            if before and not again and (before.subject_digest == digest or before.state in _FINAL):
+            if before and not again and (before.subject_digest == digest or before.is_final):
                 return before
             now = self._db.now()
             gone = superseding.overtaken(conn, release_id, gate, now)

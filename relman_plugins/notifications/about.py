@@ -112,11 +112,10 @@ def takes_buttons(release: ReleaseRecord, gate: GateState) -> bool:
 
     A checklist has more to say than yes or no, and the owner of an environment may insist on a link.
     """
-    from relman_plugins.ledger.gates import debt_of
+    from relman_plugins.ledger.gates import place_of
 
     shape = release.plan.shape
-    # What an emergency owes is asked at a gate of its stage that is no step.
-    place = next((s.environment for s in shape.steps if gate.gate in (s.id, debt_of(s.stage))), None)
+    place = place_of(shape, gate.gate)
     votes = next((e.slack_votes for e in shape.environments if e.name == place), "allowed")
     return votes == "allowed" and not gate.subject.get("checklist")
 

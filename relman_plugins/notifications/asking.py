@@ -37,11 +37,15 @@ def _gate_opened(event: Event, data: dict[str, Any], about: About) -> Written:
     asks = f"✋ {_where(event)} waits{gatekeeping.again(data)} for"
     if data.get("debt"):
         asks = f"🧾 {_where(event)}: what this emergency skips is to be approved afterwards, by"
+    if subject.get("frozen"):
+        asks = f"🧊 {_where(event)}: to go past a freeze, this needs"
     text = _stands(event, data, about) or f"{asks} {wanted} of {_answerers(data, about)}{_until(data)}{voted}"
     if subject.get("checklist"):
         return _checklist_opened(event, subject, f"{_answerers(data, about)}{_until(data)}", about)
     rules = gatekeeping.rules_of(data)
     needed = [section("*What is needed*", *rules)] if rules else []
+    if subject.get("frozen"):
+        needed.append(section(*(f"• {plain(one, 300)}" for one in subject.get("freezes") or ())))
     return (text, *needed, *shown(subject), *_how_to_answer(event, data, about))
 
 
@@ -115,8 +119,8 @@ def _how_to_answer(event: Event, data: dict[str, Any], about: About, more: str =
     if _stands(event, data, about):
         return ()
     press = (buttons(about.gate),) if about.buttons and about.gate is not None else ()
-    if data.get("debt"):
-        # No task waits there, so Airflow has no Required Action for it.
+    if data.get("debt") or (data.get("subject") or {}).get("frozen"):
+        # Airflow has no Required Action for it: no task is there for that only.
         return (*press, context(code(f"relman approve {event.release_id} --gate {event.step}")))
     where = link(about.gate_url(asker(event)), "Answer in Airflow") or "Answer under Required Actions"
     return (*press, context(f"{where}, or {code(f'relman approve {event.release_id}{more}')}"))

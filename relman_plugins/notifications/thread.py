@@ -163,6 +163,10 @@ def _frozen(event: Event, data: dict[str, Any]) -> _Written:
     return (f"🧊 {_where(event)} waits: the line is stopped", context(why))
 
 
+def _past(event: Event, data: dict[str, Any]) -> _Written:
+    return (f"🔓 {_where(event)} {plain(data['message'], 600)}",)
+
+
 def _changed(event: Event, data: dict[str, Any]) -> _Written:
     desired = data.get("desired") or {}
     candidate, stable = desired.get("candidate"), desired.get("stable")
@@ -303,6 +307,7 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.PARITY_COMPARED: _compared,
     Kind.WINDOW_WAITED: _window,
     Kind.FREEZE_WAITED: _frozen,
+    Kind.FREEZE_PASSED: _past,
     Kind.ANALYSIS_FINISHED: _analysis,
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,
     Kind.ROLLBACK_REQUESTED: rollbacks.asked,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from relman_plugins.domain.approval import Ballot, Panel, Rule
 from relman_plugins.domain.condition import Condition, parse
@@ -16,6 +17,7 @@ from relman_plugins.spec.models import (
     ApprovalRule,
     Documents,
     Environment,
+    ExceptionRule,
     People,
     RulesGate,
     Stage,
@@ -60,6 +62,25 @@ def steps(documents: Documents, stage: Stage, env: Environment, step: Maker) -> 
         )
 
 
+def exceptions(documents: Documents, env: Environment) -> dict[str, Any] | None:
+    """Return the arguments of the gate at which people let a release go past a freeze; None: nobody may.
+
+    Raises:
+        PlanError: the people whom it calls on could not meet its rule.
+    """
+    if env.exceptions is None:
+        return None
+    rules, people = _rules(documents, (env.exceptions,), "")
+    _check(f"exceptions of environment {env.metadata.name}", rules, people)
+    return {
+        "group": rules[0].called,
+        "quorum": rules[0].quorum,
+        "people": [p.model_dump(mode="json") for p in people],
+        "rules": [rule.model_dump(mode="json") for rule in rules],
+        "emails": _emails(documents, rules, people),
+    }
+
+
 def members(documents: Documents, group: str) -> tuple[Person, ...]:
     """Return the people of a group; none without a People document.
 
@@ -73,7 +94,7 @@ def members(documents: Documents, group: str) -> tuple[Person, ...]:
 
 
 def _rules(
-    documents: Documents, written: tuple[ApprovalRule, ...], owner: str
+    documents: Documents, written: tuple[ExceptionRule, ...], owner: str
 ) -> tuple[tuple[Rule, ...], tuple[Person, ...]]:
     rules: list[Rule] = []
     everybody: dict[str, Person] = {}
@@ -91,8 +112,8 @@ def _rules(
                 comment=rule.comment,
                 fields=tuple(field.called(name) for name, field in rule.fields.items()),
                 self_approval=rule.self_approval,
-                waivable=rule.waivable,
-                when=_condition(rule.when, owner),
+                waivable=isinstance(rule, ApprovalRule) and rule.waivable,
+                when=_condition(rule.when, owner) if isinstance(rule, ApprovalRule) else None,
             )
         )
     return tuple(rules), tuple(everybody.values())

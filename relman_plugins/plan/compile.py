@@ -59,6 +59,7 @@ def compile_shape(documents: Documents) -> Shape:
         description=pipeline.metadata.description.strip(),
         service=pipeline.metadata.name,
         spec_digest=documents.digest,
+        labels=dict(pipeline.metadata.labels),
         steps=steps,
         environments=tuple(_environment(documents, documents.environments[name]) for name in names),
         analyses=tuple(_analysis(name, a) for name, a in sorted(pipeline.analyses.items())),
@@ -242,6 +243,7 @@ def _environment(documents: Documents, env: Environment) -> EnvironmentPlan:
         pool=env.pool,
         slots=env.slots if env.pool else 1,
         break_glass=glass.compiled(documents, env),
+        exceptions=approvals.exceptions(documents, env),
         weighing=_weighing(env),
         slack_votes=env.slack_votes,
     )

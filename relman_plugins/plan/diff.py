@@ -84,7 +84,7 @@ def _options(before: ReleasePlan | Shape, after: ReleasePlan | Shape) -> Iterato
 
 
 def _release(one: Shape, two: Shape) -> Iterator[Difference]:
-    keys = ("pipeline", "owner", "description", "service", "slack_channel", "schedule")
+    keys = ("pipeline", "owner", "description", "service", "labels", "slack_channel", "schedule")
     said = [{k: getattr(s, k) for k in keys} for s in (one, two)]
     yield from _fields("release", said[0], said[1])
     told = [{_route_name(r): _route(r) for r in s.routes} for s in (one, two)]
@@ -121,6 +121,8 @@ def _environments(one: Shape, two: Shape) -> Iterator[Difference]:
 def _riskier(what: str, before: Any, after: Any) -> str:
     if what == "break_glass" and after is not None:
         return "look who may skip rules in an emergency"
+    if what == "exceptions" and after is not None:
+        return "look who may let releases past a freeze"
     if what == "weighing" and before is not None and after is not None:
         return "the risk is told in another way, and rules depend on it"
     return ""

@@ -25,6 +25,10 @@ INVALID_TAG = "relman-invalid"
 """Tag of a DAG whose spec is broken or gone."""
 
 
+EXCEPTION = "freeze_exception"
+"""Name, within its stage, of the gate at which people let a release go past a freeze."""
+
+
 class StepKind(StrEnum):
     """What a step does; the factory's catalogue maps each kind to one operator."""
 
@@ -154,6 +158,8 @@ class EnvironmentPlan(Frozen):
     """Who may skip the rules here that can be waived; None: nobody."""
     weighing: Weighing | None = None
     """How the risk is told for the owner's rules that depend on it; None: none of them does."""
+    exceptions: dict[str, Any] | None = None
+    """Who lets a release go past a freeze here: arguments of an ``approval`` step; None: nobody may."""
     slack_votes: Literal["allowed", "link"] = "allowed"
     """Whether votes from Slack are taken at the gates here, or the way there is a link."""
 
@@ -231,6 +237,8 @@ class Shape(Frozen):
     steps: tuple[Step, ...]
     environments: tuple[EnvironmentPlan, ...]
     analyses: tuple[AnalysisPlan, ...] = ()
+    labels: dict[str, str] = Field(default_factory=dict)
+    """The labels in the pipeline's metadata."""
     slack_channel: str | None = None
     """The Slack channel that hears everything of every release."""
     routes: tuple[Route, ...] = ()
@@ -263,8 +271,32 @@ class Shape(Frozen):
         return (Route(channel=SLACK, addresses=(self.slack_channel,)), *self.routes)
 
     def step(self, step_id: str) -> Step:
-        """Return a step by id; raise KeyError if there is none."""
-        return next((s for s in self.steps if s.id == step_id), None) or _missing(step_id)
+        """Return a step by id, or the gate for exceptions of that id; raise KeyError if there is none."""
+        found = next((s for s in self.steps if s.id == step_id), None)
+        if found is None and step_id.endswith(f".{EXCEPTION}"):
+            found = self.exception(step_id.removesuffix(f".{EXCEPTION}"))
+        return found or _missing(step_id)
+
+    def exception(self, stage: str | None) -> Step | None:
+        """Return the gate at which people let a release go past a freeze in a stage; None if nobody may.
+
+        It is no step of the plan: no task asks there. Whatever comes to the freeze asks, and waits. It
+        stands where the stage's first change does, so that people see what was found out before that.
+        """
+        first = next((s for s in self.steps if s.stage == stage and s.changes), None)
+        if first is None or not first.environment:
+            return None
+        args = self.environment(first.environment).exceptions
+        if args is None:
+            return None
+        return Step(
+            id=f"{stage}.{EXCEPTION}",
+            kind=StepKind.APPROVAL,
+            stage=stage,
+            environment=first.environment,
+            needs=first.needs,
+            args={"gate": f"{stage}.{EXCEPTION}", **args},
+        )
 
     def environment(self, name: str) -> EnvironmentPlan:
         """Return an environment by name; raise KeyError if there is none."""

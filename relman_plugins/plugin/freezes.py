@@ -33,17 +33,19 @@ def _visible(store: Ledger, user: Any) -> list[Freeze]:
 
 @router.post("/freezes", status_code=201)
 def freeze(body: FreezeBody, request: Request, user: access.Writer) -> dict[str, Any]:
-    """Freeze an environment, a pipeline, or everything: no step begins to change it. The way back is open."""
+    """Freeze an environment, pipelines, or everything: no step begins to change it. The way back is open."""
     store = ledger()
     _require(store, user, body.pipeline)
     found = store.freezes.freeze(
         environment=body.environment,
         pipeline=body.pipeline,
+        labels=body.labels,
+        unless=body.unless,
         reason=body.reason,
         until=body.until,
         actor=access.actor(user, access.via_of(request)),
     )
-    unknown = _unknown(store, body.environment, body.pipeline)
+    unknown = _unknown(store, found)
     return {"freeze": found.model_dump(mode="json"), "message": f"{found}{unknown}"}
 
 
@@ -54,28 +56,43 @@ def thaw(body: ThawBody, request: Request, user: access.Writer) -> dict[str, Any
     _require(store, user, body.pipeline)
     actor = access.actor(user, access.via_of(request))
     found = store.freezes.thaw(
-        environment=body.environment, pipeline=body.pipeline, reason=body.reason, actor=actor
+        environment=body.environment,
+        pipeline=body.pipeline,
+        labels=body.labels,
+        reason=body.reason,
+        actor=actor,
     )
     if found is None:
         raise HTTPException(404, "just that is not frozen; `relman freezes` lists what is")
     return {"freeze": found.model_dump(mode="json"), "message": f"thawed: {_rest(store, user, found)}"}
 
 
-def _unknown(store: Ledger, environment: str, pipeline: str) -> str:
-    """Say that a name may be misspelt: no release was ever about it. It is frozen all the same."""
-    known = store.newest()
-    pipelines = {record.pipeline for record in known}
-    places = {e.name for record in known for e in record.plan.shape.environments}
-    odd = [
-        name for name, there in ((environment, places), (pipeline, pipelines)) if name and name not in there
+def _unknown(store: Ledger, freeze: Freeze) -> str:
+    """Say what may be misspelt, since no release was ever about it, or that nobody may let a release past.
+
+    It is frozen all the same.
+    """
+    shapes = [record.plan.shape for record in store.newest()]
+    places = {e.name: e for shape in shapes for e in shape.environments}
+    asked = [
+        (freeze.environment, places),
+        (freeze.pipeline, {shape.pipeline for shape in shapes}),
+        *(
+            (f"{k}={v}", {f"{k}={s.labels[k]}" for s in shapes if k in s.labels})
+            for k, v in freeze.labels.items()
+        ),
     ]
+    odd = [name for name, there in asked if name and name not in there]
+    named = places.get(freeze.environment)
+    if not odd and freeze.unless and named is not None and named.exceptions is None:
+        return f". NOBODY MAY LET A RELEASE PAST IT: {named.name} names nobody for exceptions"
     return f". NO RELEASE HAS EVER BEEN ABOUT {', '.join(odd)}: see that the name is right" if odd else ""
 
 
 def _rest(store: Ledger, user: Any, lifted: Freeze) -> str:
     """Say what is frozen still; releases wait for all that is about them."""
     left = [str(freeze) for freeze in _visible(store, user)]
-    what = f"{lifted.pipeline or 'everything'} in {lifted.environment or 'every environment'}"
+    what = lifted.scope
     return f"{what}; still frozen: {'; '.join(left)}" if left else f"{what}; nothing is frozen any more"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
@@ -53,6 +53,13 @@ class BreakBody(Frozen):
 
 
 Named = Annotated[str, StringConstraints(pattern=f"({NAME_PATTERN})|^$")]
+Labels = Annotated[
+    dict[
+        Annotated[str, StringConstraints(pattern=NAME_PATTERN)],
+        Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\n\r]*$")],
+    ],
+    Field(max_length=20),
+]
 
 
 class ThawBody(Frozen):
@@ -60,6 +67,8 @@ class ThawBody(Frozen):
 
     environment: Named = ""
     pipeline: Named = ""
+    labels: Labels = Field(default_factory=dict)
+    """Only pipelines that have all of these in their metadata."""
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field()
     """Kept in the ledger."""
 
@@ -69,6 +78,8 @@ class FreezeBody(ThawBody):
 
     until: AwareDatetime | None = None
     """When it ends by itself, with a time zone; null: when it is lifted."""
+    unless: Literal["", "approved"] = ""
+    """``approved``: a release may go past it once those whom its environment names have approved that."""
 
 
 class AbortBody(Frozen):

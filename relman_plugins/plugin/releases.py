@@ -107,8 +107,9 @@ def _frozen(store: Ledger, record: ReleaseRecord) -> list[dict[str, Any]]:
         for s in record.plan.shape.steps
         if s.changes and s.id not in ended and s.kind not in (StepKind.ROLLBACK, StepKind.TEARDOWN)
     }
-    found = store.freezes.on()
-    return [f.model_dump(mode="json") for f in found if any(f.holds(record.pipeline, e) for e in left)]
+    labels = record.plan.shape.labels
+    found = [f for f in store.freezes.on() if any(f.holds(record.pipeline, e, labels) for e in left)]
+    return [f.model_dump(mode="json") for f in found]
 
 
 @router.get("/releases/{release_id}/events")

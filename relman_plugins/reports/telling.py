@@ -66,6 +66,7 @@ def tone(event: Event) -> str:
             Kind.GATE_OPENED
             | Kind.WINDOW_WAITED
             | Kind.FREEZE_WAITED
+            | Kind.FREEZE_PASSED
             | Kind.TICKET_WAITED
             | Kind.RELEASE_HELD
             | Kind.FOLLOW_UP_ASKED

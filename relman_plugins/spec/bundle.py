@@ -135,7 +135,7 @@ class Bundle:
             yield Asked(self.pipeline, place, name, place, 1)
 
     def gates(self) -> Sequence[tuple[Document, Path_, Node]]:
-        """Return the gates of the stages and of their environments."""
+        """Return the gates of the stages and of their environments, those for exceptions included."""
         return self._gates
 
     @cached_property
@@ -147,6 +147,8 @@ class Bundle:
             yield from ((self.pipeline, p, n) for p, n in entries(self.pipeline, *path, "gates"))
         for document in self.environments.values():
             yield from ((document, p, n) for p, n in entries(document, "gates"))
+            if (exceptions := document.root.child("exceptions")) is not None:
+                yield document, ("exceptions",), exceptions
 
     def rules(self) -> Iterator[tuple[Document, Path_, Node]]:
         """Yield the rules of all gates."""

@@ -266,7 +266,9 @@ class ReleaseStepOperator(BaseOperator):
 
     def _wait_if_frozen(self, run: StepRun) -> None:
         if run.step.changes and not run.plan.options.dry_run and not self._flags(run).over:
-            self._wait_while_frozen(run)
+            from relman_plugins.steps.freezes import wait_while_frozen
+
+            wait_while_frozen(self, run)
 
     def _wait_while_held(self, run: StepRun, why: str) -> NoReturn:
         from relman_plugins.triggers.base import deferral
@@ -275,29 +277,6 @@ class ReleaseStepOperator(BaseOperator):
         self.log.info("%s", why)
         self.defer(
             trigger=HoldTrigger(release_id=run.release_id, **deferral(settings.minimum_deferral())),
-            method_name="resume",
-        )
-
-    def _wait_while_frozen(self, run: StepRun) -> None:
-        """Wait while somebody has frozen what this step is about to change."""
-        frozen = run.ledger.freezes.holding(run.shape.pipeline, run.step.environment)
-        if not frozen:
-            return
-        from relman_plugins.triggers.base import deferral
-        from relman_plugins.triggers.waits import FreezeTrigger
-
-        told = "; ".join(map(str, frozen))
-        ids = "-".join(str(freeze.id) for freeze in frozen)
-        freezes = [freeze.model_dump(mode="json") for freeze in frozen]
-        run.record(Kind.FREEZE_WAITED, f"frozen:{ids}", {"message": f"waiting: {told}", "freezes": freezes})
-        self.log.info("%s", told)
-        self.defer(
-            trigger=FreezeTrigger(
-                release_id=run.release_id,
-                pipeline=run.shape.pipeline,
-                environment=run.step.environment or "",
-                **deferral(settings.minimum_deferral()),
-            ),
             method_name="resume",
         )
 

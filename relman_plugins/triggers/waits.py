@@ -166,7 +166,8 @@ class _AskingTrigger(ReleaseTrigger):
         """Ask until there is an answer; the event is ``{"state": answer | "aborted"}``."""
         feed = await ledger_feed()
         state = None
-        with telemetry.span(self.span, **self.arguments()):
+        about = {name: value for name, value in self.arguments().items() if isinstance(value, str)}
+        with telemetry.span(self.span, **about):
             while state is None:
                 state = await feed.until(self._state, self.pause_s)
             telemetry.note(state=state)
@@ -204,22 +205,55 @@ class LockTrigger(_AskingTrigger):
 
 
 class FreezeTrigger(_AskingTrigger):
-    """Wait until nothing that people have frozen is about a release's change any more: ``thawed``."""
+    """Wait until nothing that people have frozen is about a release's change any more: ``thawed``.
+
+    Or until people have decided whether it may go past what is frozen (``decided``), or have frozen more than
+    they were asked about (``changed``): the step sees for itself what that means.
+
+    :param labels: of the release's pipeline.
+    :param frozen: ids of the freezes that it waits for.
+    :param gate: where people are asked; empty if they are not, or have said no.
+    """
 
     span, pause_s = "freeze", 5.0
 
-    def __init__(self, *, pipeline: str, environment: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        environment: str,
+        labels: dict[str, str] | None = None,
+        frozen: list[int] | None = None,
+        gate: str = "",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.environment = environment
+        self.labels = labels or {}
+        self.frozen = frozen
+        self.gate = gate
 
     def arguments(self) -> dict[str, Any]:
-        """Return whose change of which environment waits."""
-        return {"release_id": self.release_id, "pipeline": self.pipeline, "environment": self.environment}
+        """Return whose change of which environment waits, and for what."""
+        return {
+            "release_id": self.release_id,
+            "pipeline": self.pipeline,
+            "environment": self.environment,
+            "labels": self.labels,
+            "frozen": self.frozen,
+            "gate": self.gate,
+        }
 
     def over(self, ledger: Ledger) -> str | None:
-        """Return ``thawed`` when no freeze holds the change up."""
-        return None if ledger.freezes.holding(self.pipeline, self.environment) else "thawed"
+        """Return why the step may look again; None while there is nothing to be seen."""
+        left = ledger.freezes.holding(self.pipeline, self.environment, self.labels)
+        if not left:
+            return "thawed"
+        if self.frozen is not None and any(freeze.id not in self.frozen for freeze in left):
+            return "changed"
+        gate = ledger.votes.gate(self.release_id, self.gate) if self.gate else None
+        return "decided" if gate is not None and gate.state != "open" else None
 
 
 class HoldTrigger(ReleaseTrigger):

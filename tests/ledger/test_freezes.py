@@ -31,7 +31,7 @@ def frozen(ledger: Ledger, environment: str = "", pipeline: str = "", **more: ob
 def test_a_freeze_is_about_what_it_names(ledger: Ledger, scope: tuple[str, str], held: list[str]) -> None:
     frozen(ledger, *scope)
     asked = [("checkout", "production"), ("checkout", "qa"), ("search", "production")]
-    assert [f"{p}/{e}" for p, e in asked if ledger.freezes.holding(p, e)] == held
+    assert [f"{p}/{e}" for p, e in asked if ledger.freezes.holding(p, e, {})] == held
 
 
 def test_a_thaw_lifts_just_that_freeze_and_what_others_froze_stays(ledger: Ledger) -> None:

@@ -237,6 +237,20 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
         ["↩️ checkout-1.1.0-1 is closed: rolled back", "│ analysis failed"],
     ),
     (
+        Kind.GATE_OPENED,
+        {
+            "quorum": 2,
+            "people": PEOPLE,
+            "subject": SUBJECT | {"frozen": [7], "freezes": ["everything is frozen by <Dana>: incident"]},
+        },
+        ["🧊 production: to go past a freeze, this needs 2 approvals of", "frozen by <Dana>: incident"],
+    ),
+    (
+        Kind.FREEZE_PASSED,
+        {"message": "goes past a freeze, as Bob approved: everything is frozen"},
+        ["🔓 production goes past a freeze, as Bob approved: everything is frozen"],
+    ),
+    (
         Kind.WINDOW_WAITED,
         {
             "reasons": ["denied by year <end> of calendar company", "opens soon"],

@@ -38,6 +38,17 @@ def test_the_line_is_stopped_and_started_again_and_whom_it_holds_up_is_told(serv
     said = server.ask("POST", f"{API}/freezes", "alice", json=misspelt).json()["message"]
     assert "NO RELEASE HAS EVER BEEN ABOUT prodution" in said
     assert server.ask("POST", f"{API}/freezes/thaw", "alice", json=misspelt).status_code == 200
+    labelled = scope | {"labels": {"tier": "gold"}, "reason": "audit", "unless": "approved"}
+    said = server.ask("POST", f"{API}/freezes", "alice", json=labelled).json()["message"]
+    assert said.startswith(
+        "checkout with tier=gold in production is frozen, unless an exception is approved,"
+    )
+    assert "NO RELEASE HAS EVER BEEN ABOUT tier=gold" in said
+    assert told() == []
+    unlabelled = scope | {"reason": "over"}
+    assert server.ask("POST", f"{API}/freezes/thaw", "alice", json=unlabelled).status_code == 404
+    thaw = {key: value for key, value in labelled.items() if key != "unless"}
+    assert server.ask("POST", f"{API}/freezes/thaw", "alice", json=thaw).status_code == 200
     past = body | {"until": "2020-01-01T00:00:00Z"}
     assert server.ask("POST", f"{API}/freezes", "alice", json=past).status_code == 409
     odd = body | {"environment": "Prod uction"}

@@ -16,7 +16,14 @@ from relman_plugins.spec.models.documents import Documents
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.environment import Environment
 from relman_plugins.spec.models.follow_ups import FollowUps
-from relman_plugins.spec.models.gate import ApprovalGate, ApprovalRule, ChangeTicketGate, Gate, RulesGate
+from relman_plugins.spec.models.gate import (
+    ApprovalGate,
+    ApprovalRule,
+    ChangeTicketGate,
+    ExceptionRule,
+    Gate,
+    RulesGate,
+)
 from relman_plugins.spec.models.notify import Notify, Route
 from relman_plugins.spec.models.parameter import ParameterField
 from relman_plugins.spec.models.parity import DataSchema, Parity
@@ -54,6 +61,7 @@ __all__ = [
     "Documents",
     "Duration",
     "Environment",
+    "ExceptionRule",
     "FollowUps",
     "Gate",
     "JiraTicket",

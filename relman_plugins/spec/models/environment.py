@@ -20,7 +20,7 @@ from relman_plugins.spec.models.base import (
 )
 from relman_plugins.spec.models.break_glass import BreakGlass
 from relman_plugins.spec.models.duration import Duration
-from relman_plugins.spec.models.gate import Gate
+from relman_plugins.spec.models.gate import ExceptionRule, Gate
 from relman_plugins.spec.models.notify import Notify
 from relman_plugins.spec.models.window import Window
 
@@ -68,6 +68,11 @@ class Environment(SpecModel):
     on_close: Literal["finish", "hold", "drain"] = "finish"
     """What becomes of a change that has begun when the window closes: it is finished; or it waits before the
     next step that moves traffic; or, where that would begin, its traffic goes back.
+    """
+    exceptions: ExceptionRule | None = None
+    """Who may let a release go past a freeze that leaves room for it (`relman freeze --unless-approved`).
+
+    Without it, nobody may: the release waits for the thaw.
     """
     notify: Notify | None = None
     """Who else is told of what happens here, whatever the pipeline says."""

@@ -83,8 +83,8 @@ class AnswerField(SpecModel):
         )
 
 
-class ApprovalRule(SpecModel):
-    """One rule: how many of whom, and what they must say."""
+class ExceptionRule(SpecModel):
+    """How many of whom must approve, and what they must say."""
 
     approval: Approvers
     """The group, from `people.yaml`, whose members may approve; or a list of people from there."""
@@ -96,6 +96,11 @@ class ApprovalRule(SpecModel):
     """What else an approval must say, by name: a change number, a class of risk."""
     self_approval: Literal["refused", "allowed"] = "refused"
     """Whether whoever started the release, or wrote commits in it, may approve it."""
+
+
+class ApprovalRule(ExceptionRule):
+    """One rule: how many of whom, and what they must say."""
+
     waivable: Flag = False
     """Whether an emergency release skips the rule, as the environment's `break_glass` says; only there."""
     when: When | None = None
