@@ -60,12 +60,14 @@ def async_client(
     timeout: float = TIMEOUT_S,
     headers: Mapping[str, str] | None = None,
     auth: tuple[str, str] | None = None,
+    kept_s: float = 5.0,
 ) -> httpx.AsyncClient:
-    """Make an asynchronous client; the arguments and errors are those of ``client``.
+    """Make an asynchronous client; the other arguments and the errors are those of ``client``.
 
-    It belongs to the event loop that first uses it.
+    It belongs to the event loop that first uses it. ``kept_s`` is how long a connection stays open unused.
     """
-    return httpx.AsyncClient(**_arguments(base_url, timeout, headers, auth))
+    limits = httpx.Limits(keepalive_expiry=kept_s)
+    return httpx.AsyncClient(**_arguments(base_url, timeout, headers, auth), limits=limits)
 
 
 def request(

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relman_plugins.domain.source import KINDS
 from relman_plugins.errors import ClientUnavailable, unread
 from relman_plugins.hooks.door import door_of
 
 if TYPE_CHECKING:
-    from relman_plugins.clients.metrics.base import Access
+    from relman_plugins.clients.metrics.base import Access, Source
 
 
-async def async_access(kind: str, conn_id: str) -> Access:
-    """Return where a source is, as its connection says now.
+class Opening(NamedTuple):
+    """How a client of a source is made by what its connection says now; nothing is asked by that."""
+
+    told: object
+    """What the connection says: equal as long as it says the same. Never shown."""
+    open: Callable[[], Source]
+
+
+async def async_opening(kind: str, conn_id: str) -> Opening:
+    """Return how the source behind a connection is opened, by what the connection says now.
 
     Raises:
         ClientUnavailable: the connection can't be read.
@@ -28,7 +37,19 @@ async def async_access(kind: str, conn_id: str) -> Access:
             f"cannot read connection {conn_id!r} of {KINDS[kind].label}: {unread(error)}; create it in "
             "Airflow, or name another in the analysis"
         ) from error
-    return access_of(kind, connection)
+    return opening_of(kind, connection)
+
+
+def opening_of(kind: str, connection: Any) -> Opening:
+    """Return how the source that a connection describes is opened.
+
+    Raises:
+        ClientRejected: it has no host, or an address that is none.
+    """
+    from relman_plugins.clients.metrics.registry import source
+
+    access = access_of(kind, connection)
+    return Opening(access, lambda: source(kind, access))
 
 
 def access_of(kind: str, connection: Any) -> Access:
@@ -59,10 +80,8 @@ def checked(kind: str, connection: Any) -> str:
     """
     import asyncio
 
-    from relman_plugins.clients.metrics.registry import source
-
     async def asked() -> str:
-        found = source(kind, access_of(kind, connection))
+        found = opening_of(kind, connection).open()
         try:
             return await found.check()
         finally:

@@ -11,18 +11,16 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import settings, telemetry
-from relman_plugins.clients.metrics.base import Source
-from relman_plugins.clients.metrics.registry import source
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.status import TAKEN_BACK, Verdict
-from relman_plugins.errors import ClientError, LedgerError
+from relman_plugins.errors import LedgerError
 from relman_plugins.hooks.change import serves
 from relman_plugins.hooks.ledger import LedgerSource, async_ledger_source
-from relman_plugins.hooks.metrics import async_access
 from relman_plugins.hooks.platform import async_platform_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread, in_platform_thread
 from relman_plugins.triggers.looking import Judgement, State, looking_of
+from relman_plugins.triggers.numbers import Poller, numbers
 from relman_plugins.triggers.watch import Known, Watch, known
 from relman_plugins.triggers.withdrawal import Withdrawal
 
@@ -49,12 +47,12 @@ class AnalysisTrigger(ReleaseTrigger):
     """
 
     _source: LedgerSource
+    _numbers: Poller
 
     def __init__(self, *, watch: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.watch = Watch.model_validate(watch)
         self._looking = looking_of(self.watch)
-        self._numbers: Source | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Return what is watched."""
@@ -69,13 +67,11 @@ class AnalysisTrigger(ReleaseTrigger):
             spool=settings.spool_folder(),
             warn=lambda text: self.log.warning("%s", text),
         )
-        try:
+        analysis = self.watch.analysis
+        async with numbers(analysis.source, analysis.connection) as self._numbers:
             with telemetry.span("analysis", **self._about()):
                 end = await self._end(recorder)
                 telemetry.note(verdict=end["verdict"], reason=end["reason"], aborted=end["aborted"])
-        finally:
-            if self._numbers is not None:
-                await self._numbers.aclose()
         if not end["stuck"]:
             await self._until_recorded(recorder)
         yield await self.event(end)
@@ -103,7 +99,7 @@ class AnalysisTrigger(ReleaseTrigger):
             await asyncio.sleep(max(0.0, next_look - time.time()))
             next_look = time.time() + self.watch.interval_s
             with telemetry.span("look", release_id=self.watch.release_id, look=state.rounds + 1):
-                now, came = await asyncio.gather(self._known(recorder), self._ask())
+                now, came = await asyncio.gather(self._known(recorder), self._looking.ask(self._numbers))
                 telemetry.note(**self._looking.note(came))
             if now.over:
                 return _event(None, now.over)
@@ -217,15 +213,6 @@ class AnalysisTrigger(ReleaseTrigger):
                 return
             else:
                 return
-
-    async def _ask(self) -> list[Any]:
-        try:
-            kind = self.watch.analysis.source
-            numbers = self._numbers or source(kind, await async_access(kind, self.watch.analysis.connection))
-        except (ClientError, ValueError) as error:
-            return self._looking.unasked(str(error))
-        self._numbers = numbers
-        return await self._looking.ask(numbers)
 
     def _record(self, recorder: Recorder, judgement: Judgement) -> bool:
         """Record a look; return False when one of that number is recorded already."""

@@ -39,9 +39,6 @@ class Looking(Protocol):
     async def ask(self, client: Asking) -> list[Any]:
         """Return what came back for each metric."""
 
-    def unasked(self, why: str) -> list[Any]:
-        """Return what there is when nobody could be asked."""
-
     def judge(self, state: Any, came: list[Any]) -> Any:
         """Return what one more look says. May take a while: not for the event loop."""
 
@@ -76,10 +73,6 @@ class Limits:
     async def ask(self, client: Asking) -> list[threshold.Measurement]:
         """Ask all at once."""
         return list(await asyncio.gather(*(self._measure(client, m) for m in self._metrics)))
-
-    def unasked(self, why: str) -> list[threshold.Measurement]:
-        """Return an error for each."""
-        return [threshold.Measurement(name=m.name, error=why) for m in self._metrics]
 
     def judge(self, state: threshold.State, came: list[threshold.Measurement]) -> threshold.Judgement:
         """Compare with the limits."""
@@ -137,10 +130,6 @@ class Comparing:
         """Ask for both versions at once, so that what they share is in the same looks of both."""
         window_s = max(0.001, time.time() - self._watch.started_at)
         return list(await asyncio.gather(*(self._measure(client, m, window_s) for m in self._metrics)))
-
-    def unasked(self, why: str) -> list[comparing.Counted]:
-        """Return an error for each."""
-        return [comparing.Counted(m.name, error=why) for m in self._metrics]
 
     def judge(self, state: comparing.State, came: list[comparing.Counted]) -> comparing.Judgement:
         """Weigh the evidence of all looks so far."""

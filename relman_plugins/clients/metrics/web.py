@@ -19,6 +19,9 @@ from relman_plugins.errors import ClientUnavailable
 LIMIT_S = 20.0
 """Seconds for one request as a whole."""
 
+KEPT_S = 75.0
+"""Seconds for which a connection stays open for the next look."""
+
 SKEW_S = 30.0
 """So many seconds may a source's clock differ from this machine's: scrapes and windows are not finer."""
 
@@ -40,6 +43,7 @@ class WebSource(Source):
             timeout=timeout,
             headers={"Accept": "application/json", **access.headers, **self.signs_in(access)},
             auth=self.auth(access),
+            kept_s=KEPT_S,
         )
 
     def home(self, access: Access) -> str:
