@@ -11,7 +11,6 @@ from relman_plugins import settings
 from relman_plugins.domain.event import Kind
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
 from relman_plugins.steps.paths import spec_path
-from relman_plugins.steps.process import Command
 from relman_plugins.steps.run import StepRun
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ class BuildArtifactOperator(ReleaseStepOperator):
         return f"built {revision.version}: {packed.files} files, {packed.size} bytes, {revision.digest}"
 
     def _build(self, run: StepRun, source: Path, scratch: Path, output: Path) -> None:
+        from relman_plugins.steps.process import Command
+
         workplace = scratch / "source"
         shutil.copytree(
             source, workplace, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", ".git")

@@ -20,7 +20,6 @@ from relman_plugins.steps.run import StepRun
 from relman_plugins.steps.subjects import question_of
 from relman_plugins.strategies.api import withdrawn
 from relman_plugins.triggers.base import deferral
-from relman_plugins.triggers.watch import Watch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,6 +39,7 @@ class JudgingOperator(ChangingOperator):
     def watch(self, run: StepRun, lock: Lock, previous: Revision | None, *, weight: int, count: int) -> None:
         """Wait for the judgement of the numbers."""
         from relman_plugins.triggers.analysis import AnalysisTrigger  # brings HTTP and the judge
+        from relman_plugins.triggers.watch import Watch
 
         args, environment = run.step.args, run.environment
         watch = Watch(

@@ -131,12 +131,17 @@ def _named(people: People | None, ids: tuple[str, ...] | str) -> tuple[Person, .
 
 
 def _check(where: str, rules: tuple[Rule, ...], people: tuple[Person, ...]) -> None:
-    panel = Panel(rules=rules, people=people, own={})
-    every = frozenset(rule.id for rule in rules)
-    if not panel.missing([Ballot(person.airflow, every) for person in people]):
+    count = len({p.airflow for p in people})
+    if len(rules) == 1:  # nobody needs placing then: people are those of the rule
+        met = rules[0].quorum <= count
+    else:
+        every = frozenset(rule.id for rule in rules)
+        met = not Panel(rules=rules, people=people, own={}).missing(
+            [Ballot(p.airflow, every) for p in people]
+        )
+    if met:
         return
     asks = " and ".join(f"{rule.quorum} of {rule.called}" for rule in rules)
-    count = len({p.airflow for p in people})
     raise PlanError(
         f"{where} asks for {asks}, but there are {count} people, and each counts once; "
         "add people to the group or lower the quorum"

@@ -28,6 +28,10 @@ def duration(seconds: float) -> str:
     return " ".join(parts) or "0s"
 
 
+_shell = lru_cache(maxsize=1000)(shlex.join)
+"""A suite's command is shown at each stage that runs it."""
+
+
 def plural(count: int, noun: str) -> str:
     """Return ``1 replica`` or ``2 replicas``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -123,7 +127,7 @@ def _build(shape: Shape, step: Step) -> str:
     if not args["command"]:
         return f"archives `{args['source']}` and records its SHA-256"
     limit = duration(args["timeout_s"])
-    command = shlex.join(args["command"])
+    command = _shell(tuple(args["command"]))
     return f"builds `{args['source']}` with `{command}` (at most {limit}) and records its SHA-256"
 
 
@@ -174,7 +178,7 @@ def _suite(shape: Shape, step: Step) -> str:
     again = f", {1 + args['retries']} tries" if args.get("retries") else ""
     read = [report["kind"] for report in args.get("reports") or ()]
     also = f" and reads its {' and '.join(read)}" if read else ""
-    return f"runs suite {args['suite']}: `{shlex.join(args['command'])}` (at most {limit}{again}){also}"
+    return f"runs suite {args['suite']}: `{_shell(tuple(args['command']))}` (at most {limit}{again}){also}"
 
 
 def _checklist(shape: Shape, step: Step) -> str:

@@ -25,6 +25,9 @@ MODULES = (
     "relman_plugins.ledger.spool",
     "relman_plugins.platforms.registry",
     "relman_plugins.spec.models.policy",
+    "relman_plugins.steps.form",
+    "relman_plugins.steps.process",
+    "relman_plugins.steps.tickets",
     "relman_plugins.triggers.analysis",
 )
 """What a parse imports, and what nearly every step imports at the moment of use only."""

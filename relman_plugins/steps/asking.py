@@ -7,13 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from relman_plugins import settings
-from relman_plugins.domain.checklist import Item
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import Refused, Superseded
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
-from relman_plugins.steps.form import answers_of, comment_of, form_of
 from relman_plugins.steps.ruled import ruled
 from relman_plugins.steps.run import StepRun
 from relman_plugins.triggers.approval import APPROVE, REJECT, ApprovalTrigger
@@ -23,6 +21,7 @@ from relman_plugins.triggers.waits import SoakTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from relman_plugins.domain.checklist import Item
     from relman_plugins.ledger.api import GateState
     from relman_plugins.steps.subjects import Body
 
@@ -74,6 +73,8 @@ class AskingOperator(ReleaseStepOperator):
         if gate.state != "open":
             return gate
         from airflow.sdk.execution_time.hitl import upsert_hitl_detail
+
+        from relman_plugins.steps.form import form_of
 
         upsert_hitl_detail(
             ti_id=context["ti"].id,
@@ -192,6 +193,8 @@ class AskingOperator(ReleaseStepOperator):
 
     def _hand_over(self, run: StepRun, event: dict[str, Any]) -> None:
         """Give an answer that Airflow took itself to the vote service."""
+        from relman_plugins.steps.form import answers_of, comment_of
+
         user = event.get("responded_by_user") or {}
         if not user.get("id"):
             return
@@ -216,6 +219,8 @@ class AskingOperator(ReleaseStepOperator):
     def _reopen(self, context: Context, gate: GateState) -> None:
         from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
+        from relman_plugins.steps.form import form_of
+
         # The row exists: this clears its answer, and Airflow keeps subject and body as they were.
         upsert_hitl_detail(
             ti_id=context["ti"].id,
@@ -237,4 +242,6 @@ def _users(people: Sequence[Person]) -> list[Any]:
 
 def items_of(subject: dict[str, Any]) -> list[Item]:
     """Return the items that a gate asks about; none unless it is a checklist's."""
+    from relman_plugins.domain.checklist import Item
+
     return [Item.model_validate(i) for i in subject.get("checklist") or ()]

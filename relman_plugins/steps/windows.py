@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from relman_plugins import settings
-from relman_plugins.calendars.weekly import Answer, stamp
 from relman_plugins.domain.event import Kind
 from relman_plugins.steps.run import StepRun
 from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.waits import WindowTrigger, gate_args
 
 if TYPE_CHECKING:
+    from relman_plugins.calendars.weekly import Answer
     from relman_plugins.plan.model import Step
     from relman_plugins.steps.base import ReleaseStepOperator
 
@@ -55,6 +55,8 @@ def _begun(data: dict[str, object], at: datetime) -> datetime:
 
 def wait(step: ReleaseStepOperator, run: StepRun, gate: Step, said: Answer) -> NoReturn:
     """Record what is waited for, and defer to the opening; the step then begins anew, with all its checks."""
+    from relman_plugins.calendars.weekly import stamp
+
     since, until = patience_of(run, gate)
     reasons = "; ".join(said.reasons)
     data = {
