@@ -43,7 +43,7 @@ def _lines(plan: ReleasePlan) -> Iterator[str]:
     width = max(len(words.short_id(s)) for s in shape.steps) + 4
     about = f": {shape.description}" if shape.description else ""
     yield f"{shape.pipeline} {options.version}{about}"
-    yield f"owner {shape.owner}, plan {plan.hash}"
+    yield f"owner {shape.owner}, plan {plan.hash} (of this version and these options)"
     for line in options.changes.strip().splitlines():
         yield f"changes: {line}"
     if options.ticket:
