@@ -1,4 +1,4 @@
-"""Blue/green on the real sandbox: completed, aborted, killed and rolled back at each of its steps."""
+"""Blue/green on the real sandbox: completed, aborted, tried again and rolled back at each of its steps."""
 
 from __future__ import annotations
 
@@ -151,6 +151,30 @@ def test_an_abort_while_the_old_version_is_kept_takes_the_traffic_back_at_once(r
         release.resume(KEEP, waiting, event)
     assert grades(release, KEEP) == [Severity.WARNING]
     assert release.world.weights() == {"1.0.0": 100}
+
+
+def test_an_abort_beside_the_preview_switches_nothing(release: Release) -> None:
+    release.run(PREVIEW)
+    release.person(Kind.ABORT_REQUESTED, "wrong day")
+    with pytest.raises(AirflowFailException, match="wrong day"):
+        release.run(SWITCH)
+    assert release.world.weights() == {"1.0.0": 100, "1.1.0": 0}
+    release.run(ROLLBACK)
+    assert ready(release.world) == {"1.0.0": 2}
+    assert release.world.ledger.locks.held() == []
+
+
+def test_an_abort_while_the_switch_is_judged_takes_the_traffic_back_at_once(release: Release) -> None:
+    release.run(PREVIEW)
+    watching = release.run(SWITCH)
+    release.person(Kind.ABORT_REQUESTED, "wrong day")
+    event = event_of(watching)
+    assert release.world.weights() == {"1.0.0": 100}
+    with pytest.raises(AirflowFailException, match="wrong day"):
+        release.resume(SWITCH, watching, event)
+    release.run(ROLLBACK)
+    assert ready(release.world) == {"1.0.0": 2}
+    assert release.world.ledger.locks.held() == []
 
 
 @pytest.mark.parametrize("keep", ["1s"])

@@ -353,6 +353,19 @@ def test_people_see_totals_and_names_before_they_approve(
     assert r"- flaky in `staging.one`: b\_\*x\*" in body
 
 
+@pytest.mark.parametrize("suite", [{**JUNIT, "max_failures": 1}])
+def test_people_see_what_failed_in_a_green_suite_before_they_approve(release: Release, code: Any) -> None:
+    code("tests(a='passed', **{'b_*x*': 'failed'})")
+    assert ended(release)["passed"]
+    release.finished("staging.two")
+    release.run("production.approval")
+    gate = release.world.ledger.votes.gate(release.id, "production.approval")
+    assert gate is not None
+    assert gate.subject["tests"][0]["failed"] == ["b_*x*"]
+    run = release.task("production.approval").start(release.context("production.approval"))
+    assert r"- failed in `staging.one`: b\_\*x\*" in body_of(run, gate, gate.people, 1)
+
+
 def test_killed_with_the_task_the_suite_is_not_tried_again(
     release: Release, code: Any, tmp_path: Path
 ) -> None:
