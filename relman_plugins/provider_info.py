@@ -84,24 +84,7 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {"host": "127.0.0.1", "port": "from the daemon's --ready-file"},
                 },
             },
-            {
-                "connection-type": "relman_prometheus",
-                "hook-class-name": f"{_HOOKS}.PrometheusConnectionHook",
-                "hook-name": "relman metrics (Prometheus)",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port", "extra"],
-                    "relabeling": {"host": "Address"},
-                    "placeholders": {"host": "https://prometheus.example:9090"},
-                },
-                "conn-fields": {
-                    "token": _TOKEN,
-                    "org_id": {
-                        "label": "Tenant",
-                        "description": "Sent as X-Scope-OrgID, for Mimir, Cortex and Thanos with tenants.",
-                        "schema": {"type": ["string", "null"]},
-                    },
-                },
-            },
+            *_sources(),
             {
                 "connection-type": "relman_servicenow",
                 "hook-class-name": f"{_HOOKS}.ServiceNowConnectionHook",
@@ -158,6 +141,98 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
     }
+
+
+def _sources() -> list[dict[str, Any]]:
+    """Return the connection types of sources of numbers."""
+    tenant = _text("Tenant", "Sent as X-Scope-OrgID, for servers with tenants.")
+    key = {"schema": {"type": ["string", "null"], "format": "password"}}
+    return [
+        _source("Prometheus", "Prometheus", "https://prometheus.example:9090", token=_TOKEN, org_id=tenant),
+        _source("Loki", "Loki", "https://loki.example:3100", token=_TOKEN, org_id=tenant),
+        _source(
+            "Elasticsearch",
+            "Elasticsearch",
+            "https://logs.example:9200",
+            api_key={"label": "API key", "description": "Encoded, instead of login and password.", **key},
+            time_field=_text("Time field", "Where documents have their time; empty for @timestamp."),
+        ),
+        _source("Json", "JSON over HTTP", "https://stats.example", token=_TOKEN),
+        _source("Graphite", "Graphite", "https://graphite.example", token=_TOKEN),
+        _source(
+            "InfluxDb",
+            "InfluxDB",
+            "https://influx.example:8086",
+            token=_TOKEN,
+            database=_text("Database", "The database, or bucket, that is asked."),
+        ),
+        _source(
+            "Datadog",
+            "Datadog",
+            "https://api.datadoghq.com",
+            password="Application key",  # noqa: S106 - the form's word for it
+            api_key={"label": "API key", "description": "Sent with the application key.", **key},
+        ),
+        _source(
+            "NewRelic",
+            "New Relic",
+            "https://api.newrelic.com",
+            password="User key",  # noqa: S106 - the form's word for it
+            account_id=_text("Account", "The number of the account that is asked."),
+        ),
+        _source(
+            "Google",
+            "Google Cloud Monitoring",
+            "https://monitoring.googleapis.com",
+            password="",
+            project=_text("Project", "The project that is asked; empty for the key's own."),
+            keyfile_dict={
+                "label": "Key of a service account",
+                "description": "The JSON file as it was downloaded; it needs the role Monitoring Viewer.",
+                **key,
+            },
+        ),
+        _source(
+            "CloudWatch",
+            "CloudWatch",
+            "https://monitoring.eu-central-1.amazonaws.com",
+            login="Access key ID",
+            password="Secret access key",  # noqa: S106 - the form's word for it
+            region_name=_text("Region", "The region that is asked, such as eu-central-1."),
+            aws_session_token={"label": "Session token", "description": "Of a temporary key.", **key},
+        ),
+    ]
+
+
+def _source(
+    name: str,
+    label: str,
+    example: str,
+    *,
+    login: str | None = None,
+    password: str | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    """Return a source's form: ``password`` is what it is called there; empty hides it, None leaves both."""
+    hidden = ["schema", "port", "extra"]
+    hidden += ["login"] if password is not None and login is None else []
+    hidden += ["password"] if password == "" else []
+    relabeled = {"login": login, "password": password}
+    return {
+        "connection-type": f"relman_{name.lower()}",
+        "hook-class-name": f"relman_plugins.hooks.sources.{name}ConnectionHook",
+        "hook-name": f"relman metrics ({label})",
+        "ui-field-behaviour": {
+            "hidden-fields": hidden,
+            "relabeling": {"host": "Address"} | {k: v for k, v in relabeled.items() if v},
+            "placeholders": {"host": example},
+        },
+        "conn-fields": fields,
+    }
+
+
+def _text(label: str, description: str) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
 
 
 def _option(description: str, default: str, example: str) -> dict[str, Any]:

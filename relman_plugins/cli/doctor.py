@@ -40,7 +40,7 @@ class Check:
 
 @connected
 def doctor(api: Api, form: AnyFormat = Format.TEXT) -> None:
-    """Check server, login, plugin, middleware, ledger, extras, caches, backlogs, tickets, Slack, DAGs."""
+    """Check server, login, plugin, ledger, extras, caches, backlogs, tickets, sources, Slack, DAGs."""
     checks = list(_checks(api))
     if form is Format.JSON:
         echo_json([asdict(check) for check in checks])
@@ -126,6 +126,10 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
         hint = "" if system["ok"] else "; releases that ask for a ticket there wait, and nothing is lost"
         state: Literal["ok", "fail"] = "ok" if system["ok"] else "fail"
         yield Check("change tickets", state, f"{name}: {system['message']}{hint}")
+    for source in health.get("sources", []):
+        name = f"{source['source']} ({source['connection']})"
+        hint = "" if source["ok"] else "; that is what the API server got: looks are the triggerer's"
+        yield Check("numbers", "ok" if source["ok"] else "warn", f"{name}: {source['message']}{hint}")
     if "slack" in health:
         yield _slack(health["slack"])
     if health["all_admins"]:

@@ -113,9 +113,13 @@ async def async_request(
     *,
     limit_s: float = LIMIT_S,
     max_bytes: int = MAX_BYTES,
+    rest: str = "retry-after",
     **kwargs: Any,
 ) -> httpx.Response:
-    """Do what ``request`` does, without blocking the event loop."""
+    """Do what ``request`` does, without blocking the event loop.
+
+    ``rest`` is the header that says in how many seconds to come back.
+    """
     asked = http.build_request(method, path, **kwargs)
     try:
         async with asyncio.timeout(limit_s):
@@ -128,7 +132,7 @@ async def async_request(
         raise _too_slow(asked, limit_s) from error
     except httpx.HTTPError as error:
         raise _no_answer(asked, error) from error
-    return _judged(asked, answer, body)
+    return _judged(asked, answer, body, rest)
 
 
 def shown(url: httpx.URL | str) -> str:
@@ -254,7 +258,9 @@ def _no_answer(asked: httpx.Request, error: httpx.HTTPError) -> ClientUnavailabl
     return ClientUnavailable(f"{asked.method} {shown(asked.url)} got no answer: {said}")
 
 
-def _judged(asked: httpx.Request, answer: httpx.Response, body: bytes) -> httpx.Response:
+def _judged(
+    asked: httpx.Request, answer: httpx.Response, body: bytes, rest: str = "retry-after"
+) -> httpx.Response:
     headers = [
         (k, v) for k, v in answer.headers.multi_items() if k not in {"content-encoding", "content-length"}
     ]
@@ -264,7 +270,7 @@ def _judged(asked: httpx.Request, answer: httpx.Response, body: bytes) -> httpx.
     text = f"{asked.method} {shown(asked.url)} answered {whole.status_code}: {_reason(whole)}"
     error: ClientError = ClientRejected(text)
     if whole.status_code in _TRY_AGAIN or whole.is_server_error:
-        error = ClientUnavailable(text, retry_after_s(whole.headers.get("retry-after")))
+        error = ClientUnavailable(text, retry_after_s(whole.headers.get(rest)))
     error.status, error.said = whole.status_code, _reason(whole)
     raise error
 

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import BaseHook
 
 
-class _Tested(BaseHook, ABC):
+class TestedHook(BaseHook, ABC):
     """A hook that is there for the connection form: real work goes through the other modules of this room."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -33,7 +33,7 @@ class _Tested(BaseHook, ABC):
         """Ask the other side; return what it is in a sentence, or raise."""
 
 
-class SandboxConnectionHook(_Tested):
+class SandboxConnectionHook(TestedHook):
     """The address of a sandbox daemon's control port."""
 
     conn_name_attr = "sandbox_conn_id"
@@ -48,28 +48,7 @@ class SandboxConnectionHook(_Tested):
         return "The sandbox daemon answers."
 
 
-class _SourceConnectionHook(_Tested):
-    """A source of numbers; ``kind`` is its name in specs."""
-
-    kind: str
-
-    def _asked(self, connection: Any) -> str:
-        from relman_plugins.hooks.metrics import checked
-
-        return checked(self.kind, connection)
-
-
-class PrometheusConnectionHook(_SourceConnectionHook):
-    """A metrics server that analyses ask: whatever answers Prometheus's query API."""
-
-    conn_name_attr = "prometheus_conn_id"
-    default_conn_name = "relman_metrics"
-    conn_type = "relman_prometheus"
-    hook_name = "relman metrics (Prometheus)"
-    kind = "prometheus"
-
-
-class SigningConnectionHook(_Tested):
+class SigningConnectionHook(TestedHook):
     """The private key that the record is signed with."""
 
     conn_name_attr = "signing_conn_id"
@@ -84,7 +63,7 @@ class SigningConnectionHook(_Tested):
         return f"The key is there; its id is {key_id(key_of(connection).public_key())}."
 
 
-class _TicketsConnectionHook(_Tested):
+class _TicketsConnectionHook(TestedHook):
     """A system of change tickets; ``system`` is its name in specs."""
 
     system: str
@@ -116,7 +95,7 @@ class JiraConnectionHook(_TicketsConnectionHook):
     system = "jira"
 
 
-class LedgerConnectionHook(_Tested):
+class LedgerConnectionHook(TestedHook):
     """The PostgreSQL database of the ledger."""
 
     conn_name_attr = "ledger_conn_id"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from relman_plugins.domain.source import KINDS
-from relman_plugins.errors import ClientUnavailable, unread
+from relman_plugins.domain.source import DEFAULT, KINDS
+from relman_plugins.errors import ClientRejected, ClientUnavailable, unread
 from relman_plugins.hooks.door import door_of
 
 if TYPE_CHECKING:
@@ -33,10 +33,7 @@ async def async_opening(kind: str, conn_id: str) -> Opening:
     try:
         connection = await BaseHook.aget_connection(conn_id)
     except Exception as error:
-        raise ClientUnavailable(
-            f"cannot read connection {conn_id!r} of {KINDS[kind].label}: {unread(error)}; create it in "
-            "Airflow, or name another in the analysis"
-        ) from error
+        raise _unreadable(kind, conn_id, error) from error
     return opening_of(kind, connection)
 
 
@@ -46,6 +43,11 @@ def opening_of(kind: str, connection: Any) -> Opening:
     Raises:
         ClientRejected: it has no host, or an address that is none.
     """
+    if kind == "sql":
+        from relman_plugins.clients.metrics.sql import Sql
+        from relman_plugins.hooks.database import HookedDatabase
+
+        return Opening(connection.get_uri(), lambda: Sql(HookedDatabase(connection)))
     from relman_plugins.clients.metrics.registry import source
 
     access = access_of(kind, connection)
@@ -55,19 +57,38 @@ def opening_of(kind: str, connection: Any) -> Opening:
 def access_of(kind: str, connection: Any) -> Access:
     """Return where the source is that a connection describes, and how one signs in there.
 
-    Address and login are those of ``hooks.door``, over http unless the schema says otherwise; ``org_id`` of
-    the extra field is the tenant of Mimir, Cortex and Loki (``X-Scope-OrgID``).
+    Address and login are those of ``hooks.door``; over https unless the connection says otherwise, and of
+    Prometheus over http. ``org_id`` of the extra field is the tenant of Mimir, Cortex and Loki
+    (``X-Scope-OrgID``).
 
     Raises:
-        ClientRejected: it has no host.
+        ClientRejected: it has no host, or is of a type of relman's own for something else.
     """
     from relman_plugins.clients.metrics.base import Access
 
-    door = door_of(connection, scheme="http", host="localhost")
+    of_relman = str(connection.conn_type or "")
+    if of_relman.startswith("relman_") and of_relman != f"relman_{kind}":
+        raise ClientRejected(
+            f"connection {connection.conn_id!r} is of type {of_relman}, and the analysis asks a source of "
+            f"kind {kind!r}: one of the two is wrong"
+        )
+    plain = kind == DEFAULT
+    door = door_of(connection, scheme="http" if plain else "https", host="localhost" if plain else "")
     extra = connection.extra_dejson
     tenant = extra.get("org_id")
     headers = door.headers | ({"X-Scope-OrgID": str(tenant)} if tenant else {})
-    return Access(door.address, headers, door.auth, extra)
+    return Access(door.address, headers, door.auth, connection.password or "", extra)
+
+
+def check(kind: str, conn_id: str) -> str:
+    """Do as ``checked``, by a connection's id."""
+    from airflow.sdk import Connection
+
+    try:
+        connection = Connection.get(conn_id)
+    except Exception as error:
+        raise _unreadable(kind, conn_id, error) from error
+    return checked(kind, connection)
 
 
 def checked(kind: str, connection: Any) -> str:
@@ -88,3 +109,10 @@ def checked(kind: str, connection: Any) -> str:
             await found.aclose()
 
     return asyncio.run(asked())
+
+
+def _unreadable(kind: str, conn_id: str, error: Exception) -> ClientUnavailable:
+    return ClientUnavailable(
+        f"cannot read connection {conn_id!r} of {KINDS[kind].label}: {unread(error)}; create it in Airflow, "
+        "or name another in the analysis"
+    )

@@ -264,12 +264,13 @@ def _weighing(env: Environment) -> Weighing | None:
 
 
 def _analysis(name: str, analysis: Analysis | Comparison) -> AnalysisPlan:
+    where = {"source": analysis.source, "connection": analysis.connection}
     if isinstance(analysis, Comparison):
         terms = analysis.model_dump(include=set(ComparisonPlan.model_fields))
         comparison = ComparisonPlan.model_validate(terms)
-        return AnalysisPlan(name=name, connection=analysis.connection, comparison=comparison)
+        return AnalysisPlan(name=name, comparison=comparison, **where)
     metrics = tuple(_metric(m) for m in analysis.metrics)
-    return AnalysisPlan(name=name, connection=analysis.connection, metrics=metrics)
+    return AnalysisPlan(name=name, metrics=metrics, **where)
 
 
 def _metric(metric: Metric) -> MetricPlan:

@@ -135,8 +135,9 @@ def _analyses(one: Shape, two: Shape) -> Iterator[Difference]:
         if name not in before or name not in after:
             yield Difference(where=where, change="added" if name in after else "removed")
             continue
-        if before[name].connection != after[name].connection:
-            yield _changed(where, "connection", before[name].connection, after[name].connection)
+        for key in ("source", "connection"):
+            if (was := getattr(before[name], key)) != (now := getattr(after[name], key)):
+                yield _changed(where, key, was, now)
         judges = [_judge(side[name]) for side in (before, after)]
         if judges[0] != judges[1]:
             other = "its numbers are judged in another way: look at each metric"

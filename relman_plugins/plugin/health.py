@@ -21,6 +21,7 @@ from relman_plugins.plugin.deps import ledger
 from relman_plugins.plugin.lookup import can_look_up
 from relman_plugins.plugin.native import MARK
 from relman_plugins.plugin.slack_app import PATH
+from relman_plugins.plugin.source_health import sources
 from relman_plugins.plugin.ticket_health import ticket_systems
 
 if TYPE_CHECKING:
@@ -91,12 +92,13 @@ def _ledger() -> dict[str, Any]:
         store = ledger()
         store.check()
         backlog = store.outbox.backlog(since=datetime.now(UTC) - GIVE_UP_AGE)
-        systems = ticket_systems(store)
+        systems, asked = ticket_systems(store), sources(store)
     except LedgerError as error:
         return {
             "ledger": {"ok": False, "message": str(error)},
             "outbox": {"pending": None, "given_up": None, "channels": []},
             "tickets": [],
+            "sources": [],
         }
     waiting = {
         "pending": sum(b.pending for b in backlog),
@@ -107,6 +109,7 @@ def _ledger() -> dict[str, Any]:
         "ledger": {"ok": True, "message": "reachable, schema current"},
         "outbox": waiting,
         "tickets": systems,
+        "sources": asked,
     }
 
 

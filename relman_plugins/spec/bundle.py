@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from relman_plugins.domain.identity import NAME_PATTERN
+from relman_plugins.domain.source import DEFAULT, KINDS, SourceKind
 from relman_plugins.spec.position import Document, Node
 
 Path_ = tuple[str | int, ...]
@@ -39,6 +40,11 @@ def number_at(node: Node | None, *path: str | int) -> int | float | None:
     found = node.child(*path) if node is not None else None
     good = found is not None and isinstance(found.value, (int, float)) and not isinstance(found.value, bool)
     return found.value if found is not None and good else None
+
+
+def source_kind(analysis: Node) -> SourceKind | None:
+    """Return the kind of source that an analysis asks; None for one that there is not."""
+    return KINDS.get(text_at(analysis, "source") or DEFAULT)
 
 
 def compares(analysis: Node) -> bool:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relman_plugins.clients.metrics.base import Answer, Question
+from relman_plugins.domain.source import KINDS
 from relman_plugins.errors import ClientError
 from relman_plugins.judge import comparing, threshold
 
@@ -94,7 +95,7 @@ class Limits:
     async def _measure(self, client: Asking, metric: MetricPlan) -> threshold.Measurement:
         try:
             found = await client.number(self._question(metric, metric.query))
-            samples = await client.number(self._question(metric, metric.samples)) if metric.samples else None
+            samples = await client.number(self._counting(metric, metric.samples)) if metric.samples else None
         except ClientError as error:
             return threshold.Measurement(name=metric.name, error=str(error))
         return threshold.Measurement(
@@ -107,6 +108,12 @@ class Limits:
     def _question(self, metric: MetricPlan, query: str) -> Question:
         asked = question(self._watch, query, self._watch.candidate)
         return asked._replace(over_s=metric.over_s, take=metric.take)
+
+    def _counting(self, metric: MetricPlan, query: str) -> Question:
+        """Return the question for samples: of the same time where the source is told one, else as of now."""
+        asked = question(self._watch, query, self._watch.candidate)
+        told = KINDS[self._watch.analysis.source].series == "must"
+        return asked._replace(over_s=metric.over_s, take="sum") if told else asked
 
 
 class Comparing:
@@ -177,4 +184,5 @@ def question(watch: Watch, query: str, version: Revision, window_s: float | None
         version=version.version,
         stable=watch.stable.version if watch.stable else None,
         window_s=window_s,
+        take="mean" if window_s is None else "sum",
     )

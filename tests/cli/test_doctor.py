@@ -101,3 +101,14 @@ def test_a_ticket_system_that_does_not_answer_is_named(healthy: Callable[[dict[s
     said = " ".join(done.stdout.split())
     assert "fail change tickets Jira (relman_jira): Jira answered 401; releases that ask" in said
     assert "ok change tickets ServiceNow (relman_servicenow): answers" in said
+
+
+def test_a_source_of_numbers_that_does_not_answer_is_named(healthy: Callable[[dict[str, Any]], str]) -> None:
+    down = {"source": "Loki", "connection": "loki", "ok": False, "message": "answered 503"}
+    up = {"source": "Prometheus", "connection": "relman_metrics", "ok": True, "message": "answers"}
+    url = healthy({**HEALTH, "outbox": QUIET_OUTBOX, "sources": [down, up]})
+    done = relman("doctor", "--url", url, "--token", "t")
+    assert done.returncode == 0
+    said = " ".join(done.stdout.split())
+    assert "warn numbers Loki (loki): answered 503; that is what the API server got" in said
+    assert "ok numbers Prometheus (relman_metrics): answers" in said

@@ -99,8 +99,17 @@ def test_airflow_lists_the_provider_its_plugin_and_its_connection_types(installe
     assert plugin["source"].startswith("relman==0.1.0")
     hooks = {h["connection_type"]: h for h in installed.airflow("providers", "hooks")}
     assert {name for name in hooks if name.startswith("relman_")} == {
+        "relman_cloudwatch",
+        "relman_datadog",
+        "relman_elasticsearch",
+        "relman_google",
+        "relman_graphite",
+        "relman_influxdb",
         "relman_jira",
+        "relman_json",
         "relman_ledger",
+        "relman_loki",
+        "relman_newrelic",
         "relman_prometheus",
         "relman_sandbox",
         "relman_servicenow",

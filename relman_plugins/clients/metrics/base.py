@@ -45,6 +45,7 @@ class Access(NamedTuple):
     address: str
     headers: Mapping[str, str] = {}
     auth: tuple[str, str] | None = None
+    password: str = ""
     extra: Mapping[str, Any] = {}
     """The connection's extra field."""
 
@@ -114,6 +115,20 @@ def fill(question: Question, put: Callable[[str, str], str], window: str | None 
         return put(name, values[name])
 
     return _PLACEHOLDER.sub(filled, question.query)
+
+
+def period(question: Question) -> float:
+    """Return the seconds up to now that a question is about, for sources that are told them beside it.
+
+    Raises:
+        ClientRejected: It says none.
+    """
+    seconds = question.over_s if question.over_s is not None else question.window_s
+    if seconds is None:
+        raise ClientRejected(
+            "the metric does not say over what time; add over: and how long, such as over: 5m"
+        )
+    return seconds
 
 
 def unshown(text: object, limit: int = 200) -> str:

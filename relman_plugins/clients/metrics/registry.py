@@ -8,7 +8,18 @@ from relman_plugins.clients.metrics.base import Access, Source
 from relman_plugins.domain.source import KINDS
 from relman_plugins.errors import ClientRejected
 
-_WEB = {"prometheus": "prometheus:Prometheus"}
+_WEB = {
+    "prometheus": "prometheus:Prometheus",
+    "loki": "loki:Loki",
+    "elasticsearch": "elasticsearch:Elasticsearch",
+    "json": "json_http:JsonHttp",
+    "graphite": "graphite:Graphite",
+    "influxdb": "influxdb:InfluxDb",
+    "datadog": "datadog:Datadog",
+    "newrelic": "new_relic:NewRelic",
+    "google": "google:Google",
+    "cloudwatch": "cloudwatch:CloudWatch",
+}
 """Kind → module and class of a client that needs an address and a login only."""
 
 

@@ -6,9 +6,9 @@ import json
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -26,8 +26,15 @@ SKEW_S = 30.0
 """So many seconds may a source's clock differ from this machine's: scrapes and windows are not finer."""
 
 
+class NoJson(ClientUnavailable):
+    """An answer that is no JSON."""
+
+
 class WebSource(Source):
     """A source behind an HTTP address."""
+
+    rest_header: ClassVar[str] = "retry-after"
+    """The header that says in how many seconds to come back."""
 
     def __init__(self, access: Access, *, timeout: float = TIMEOUT_S, clock: Callable[[], float] = time.time):
         """Remember where it is; ``clock`` tells seconds since the epoch.
@@ -72,12 +79,14 @@ class WebSource(Source):
         Raises:
             ClientError: As ``request``; ClientUnavailable also when the answer is something else.
         """
-        answer = await async_request(self._http, method, path, limit_s=LIMIT_S, **kwargs)
+        answer = await async_request(
+            self._http, method, path, limit_s=LIMIT_S, rest=self.rest_header, **kwargs
+        )
         try:
             # A server that writes NaN as JSON has it; Python reads it, and it is looked at as a number.
             return answer.json()
         except (ValueError, RecursionError) as error:
-            raise self.nonsense("its answer is no JSON") from error
+            raise NoJson(str(self.nonsense("its answer is no JSON"))) from error
 
     def nonsense(self, what: str) -> ClientUnavailable:
         """Return the error for an answer that can't be: ``what`` is wrong."""
@@ -99,6 +108,28 @@ class WebSource(Source):
                 f"the clock of {shown(self.address)} is {span(max(behind, ahead))} {way} this machine's, so "
                 "what it calls now is another time; set both by NTP"
             )
+
+    def points(self, pairs: Sequence[Any], sent: float) -> list[float | None]:
+        """Return the values of pairs of time (seconds since the epoch) and value, oldest first.
+
+        ``sent`` is when they were asked for. Only the future is certain to be wrong: a source may be late.
+
+        Raises:
+            ClientUnavailable: One is no such pair, two have one time, or they are out of order; the newest
+                lies in the future.
+        """
+        values: list[float | None] = []
+        last = -math.inf
+        for pair in pairs:
+            at = number_of(pair[0], self) if isinstance(pair, list | tuple) and len(pair) == 2 else None
+            if at is None:
+                raise self.nonsense("a point is no pair of time and value")
+            if at <= last:
+                raise self.nonsense("two points have one time, or are out of order")
+            last = at
+            values.append(number_of(pair[1], self))
+        self.in_time(max(last, sent), sent)
+        return values
 
 
 def number_of(found: object, source: WebSource) -> float | None:

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, WithJsonSchema
 
-from relman_plugins.domain.source import Take
+from relman_plugins.domain.source import DEFAULT, SourceName, Take
 from relman_plugins.spec.models.base import ConnectionId, Count, Flag, Name, Number, SpecModel, Whole
 from relman_plugins.spec.models.checklist import AnyOf
 from relman_plugins.spec.models.duration import Duration
 
 Query = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
-"""PromQL; ``$service``, ``$environment``, ``$version`` and ``$stable`` are filled in when it is asked."""
+"""In the source's language; ``$service``, ``$environment``, ``$version`` and ``$stable`` are filled in."""
 
 COMPARED = "sequential"
 """The judge of an analysis that compares."""
@@ -24,7 +24,7 @@ class Metric(SpecModel):
     name: Name
     """Name of the metric, unique in its analysis."""
     query: Query
-    """PromQL that gives one number; `$service`, `$environment`, `$version`, `$stable` are filled in."""
+    """A query that gives one number; `$service`, `$environment`, `$version`, `$stable` are filled in."""
     max: Number | None = None
     """The value passes when it is at most this."""
     min: Number | None = None
@@ -34,7 +34,7 @@ class Metric(SpecModel):
     take: Take = "mean"
     """What is taken of the series: its mean, largest, smallest or newest value, or its sum."""
     samples: Query | None = None
-    """PromQL that counts what the value rests on."""
+    """A query that counts what the value rests on."""
     min_samples: Annotated[Number, Field(ge=0)] = 0
     """With fewer samples than this a look has no data: it neither passes nor fails."""
     tolerated_failures: Whole = 0
@@ -44,14 +44,16 @@ class Metric(SpecModel):
 
 
 class Analysis(SpecModel):
-    """A set of metrics from one metrics server. All of them must pass."""
+    """A set of metrics from one source. All of them must pass."""
 
     judge: Annotated[
         Literal["thresholds", "sequential"], WithJsonSchema({"const": "thresholds", "type": "string"})
     ] = "thresholds"
     """How the numbers are judged: each by its own limits."""
+    source: SourceName = DEFAULT
+    """What kind of source it is that the connection leads to."""
     connection: ConnectionId
-    """Airflow connection id of the metrics server."""
+    """Airflow connection id of the source."""
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=50)]
     """The metrics that are looked at together."""
 
@@ -62,9 +64,9 @@ class ComparedMetric(SpecModel):
     name: Name
     """Name of the metric, unique in its analysis."""
     bad: Query
-    """PromQL that counts the bad requests of `$version` in the last `$window`."""
+    """A query that counts the bad requests of `$version` in the last `$window`."""
     total: Query
-    """PromQL that counts all requests of `$version` in the last `$window`."""
+    """A query that counts all requests of `$version` in the last `$window`."""
     max: Annotated[Number, Field(gt=0, lt=1)] | None = None
     """A bad share of the new version above this is harm by itself, whatever the old version's is."""
     min_samples: Count = 50
@@ -76,8 +78,10 @@ class Comparison(SpecModel):
 
     judge: Literal["sequential"]
     """How the numbers are judged: by the evidence that the new version is worse, after every look."""
+    source: SourceName = DEFAULT
+    """What kind of source it is that the connection leads to."""
     connection: ConnectionId
-    """Airflow connection id of the metrics server."""
+    """Airflow connection id of the source."""
     metrics: Annotated[tuple[ComparedMetric, ...], Field(min_length=1, max_length=50)]
     """The metrics that are looked at together."""
     tolerance: Annotated[Number, Field(gt=0, le=10)] = 0.25

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from relman_plugins.spec.bundle import Bundle, Path_, compares, entries, number_at, text_at
+from relman_plugins.domain.source import DEFAULT, KINDS
+from relman_plugins.spec.bundle import Bundle, Path_, compares, entries, number_at, source_kind, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.position import Document, Node
 from relman_plugins.spec.secrets import CODE as SECRET
@@ -57,34 +58,46 @@ def samples(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def variables(bundle: Bundle) -> Iterator[Diagnostic]:
     """Queries use the variables there are."""
-    for compared, keys, there in (
-        (False, ("query", "samples"), VARIABLES),
-        (True, ("bad", "total"), COUNTED),
-    ):
-        for path, metric in _metrics(bundle, compared=compared):
-            for key in keys:
+    for path, analysis in entries(bundle.pipeline, "analyses"):
+        compared = compares(analysis)
+        there = COUNTED if compared and _is_told_window(analysis) else VARIABLES
+        for place, metric in entries(bundle.pipeline, *path, "metrics"):
+            for key in ("bad", "total") if compared else ("query", "samples"):
                 unknown = next((n for n in _variables(text_at(metric, key)) if n not in there), None)
                 if unknown is None:
                     continue
                 known = listed(f"${v}" for v in there)
-                where = f'"{key}" of {holder(bundle.pipeline, path)}'
+                where = f'"{key}" of {holder(bundle.pipeline, place)}'
                 message = f'unknown variable "${unknown}" in {where}; there are {known}'
                 hint = suggestion(unknown, there).replace('"', '"$', 1)
-                yield finding(bundle.pipeline, (*path, key), "RM309", message, hint=hint)
+                if compared and unknown == "window":
+                    hint = "this source is told beside the query since when to count"
+                yield finding(bundle.pipeline, (*place, key), "RM309", message, hint=hint)
 
 
 def counts(bundle: Bundle) -> Iterator[Diagnostic]:
     """What is compared is counted of one version, since the comparison began."""
-    for path, metric in _metrics(bundle, compared=True):
-        for key in ("bad", "total"):
-            query = text_at(metric, key)
-            there = set(_variables(query))
-            for name, what in () if query is None else _NEEDED:
-                if name not in there:
-                    where = f'"{key}" of {holder(bundle.pipeline, path)}'
-                    message = f"{where} does not name ${name}: {what}"
-                    hint = 'for example sum(increase(requests_total{version="$version"}[$window]))'
-                    yield finding(bundle.pipeline, (*path, key), "RM315", message, hint=hint)
+    for path, analysis in entries(bundle.pipeline, "analyses"):
+        if not compares(analysis):
+            continue
+        needed = _NEEDED if _is_told_window(analysis) else _NEEDED[:1]
+        kind = source_kind(analysis) or KINDS[DEFAULT]
+        for place, metric in entries(bundle.pipeline, *path, "metrics"):
+            for key in ("bad", "total"):
+                query = text_at(metric, key)
+                there = set(_variables(query))
+                for name, what in () if query is None else needed:
+                    if name not in there:
+                        where = f'"{key}" of {holder(bundle.pipeline, place)}'
+                        message = f"{where} does not name ${name}: {what}"
+                        hint = f"for example {kind.counting}"
+                        yield finding(bundle.pipeline, (*place, key), "RM315", message, hint=hint)
+
+
+def _is_told_window(analysis: Node) -> bool:
+    """Say whether a count's query says itself since when it counts."""
+    kind = source_kind(analysis)
+    return kind is None or kind.series != "must"
 
 
 _NEEDED = (
