@@ -10,11 +10,12 @@ from relman_plugins.calendars.answer import answer
 from relman_plugins.calendars.model import Action, Always, Calendar, Question, StartedBy, TimeWindow
 from relman_plugins.calendars.weekly import Answer, Window
 from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.identity import Actor
 
 
-def starter(kind: str) -> StartedBy:
-    """Return who started a release, as windows tell it, from the kind of the actor on record."""
-    return "person" if kind == "person" else "schedule"
+def starter(actor: Actor) -> StartedBy:
+    """Return who started a release, as windows tell it: a train, whoever added the version, is a schedule."""
+    return "person" if actor.kind == "person" and actor.via != "schedule" else "schedule"
 
 
 class Gate(Frozen):

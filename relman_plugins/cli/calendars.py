@@ -144,8 +144,8 @@ def view(gate: Gate, releases: list[Planned], since: datetime, until: datetime) 
 
 def planned(folder: Path, environment: str, pipeline: str, since: datetime, until: datetime) -> list[Planned]:
     """Return the releases that start by themselves: of one pipeline, or of all that are right."""
-    from relman_plugins.calendars.cron import Cron
     from relman_plugins.plan.compile import compile_shape
+    from relman_plugins.plan.train import Train
     from relman_plugins.spec.api import load_pipeline, pipeline_files
 
     found = []
@@ -154,9 +154,8 @@ def planned(folder: Path, environment: str, pipeline: str, since: datetime, unti
         if documents is None or environment not in documents.environments:
             continue
         if (schedule := compile_shape(documents).schedule) is not None:
-            starts = Cron(expression=schedule["cron"], zone=schedule["timezone"], seconds=1)
-            spans = starts.spans(since, until, Work())
-            found += [Planned(s.start, documents.pipeline.metadata.name) for s in spans if s.start >= since]
+            starts = Train.of(schedule).departs.within(since, until)
+            found += [Planned(start, documents.pipeline.metadata.name) for start in starts]
     return sorted(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Literal
 
 from relman_plugins.domain.base import Frozen
@@ -47,6 +48,31 @@ def rollback_run_id(release_id: str, environment: str, n: int) -> str:
 def dag_id_of(pipeline: str) -> str:
     """Return the DAG id of a pipeline: ``release__<name>``."""
     return f"release__{pipeline}"
+
+
+TRAIN_RUN = "train__"
+"""What the ids of runs begin with that a train started."""
+
+
+def train_dag_id_of(pipeline: str) -> str:
+    """Return the id of the DAG that lets the train of a pipeline depart: ``train__<name>``."""
+    return f"train__{pipeline}"
+
+
+def train_run_id(departs: datetime) -> str:
+    """Return the id of the release's run of one departure (aware): the same however often it is asked for."""
+    return f"{TRAIN_RUN}{departs.astimezone(UTC).isoformat()}"
+
+
+def departure_of(run_id: str) -> datetime | None:
+    """Return the departure, in UTC, whose run has this id; None for a run of anything else."""
+    if not run_id.startswith(TRAIN_RUN):
+        return None
+    try:
+        departs = datetime.fromisoformat(run_id.removeprefix(TRAIN_RUN)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return departs if train_run_id(departs) == run_id else None
 
 
 def release_id_of(pipeline: str, version: str, n: int) -> str:

@@ -253,7 +253,7 @@ def _let_through(change: Begun, step: Step, before: list[Event]) -> datetime:
 
 
 def _windows(evidence: Evidence, change: Begun, step: Step, before: list[Event]) -> Iterator[str]:
-    at, who = change.at, starter(evidence.record.started_by.kind)
+    at, who = change.at, starter(evidence.record.started_by)
     for gate in (evidence.record.plan.shape.step(id_) for id_ in step.gates):
         if gate.kind is not StepKind.WINDOW:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, BaseOperator, CronTriggerTimetable, TaskGroup, TriggerRule
+from airflow.sdk import DAG, BaseOperator, TaskGroup, TriggerRule
 
 from relman_plugins.domain.identity import dag_id_of
 from relman_plugins.factory.catalog import OPERATORS, Catalog, operator_type
@@ -14,11 +14,6 @@ from relman_plugins.factory.docs import Docs, documented, stage_tooltip
 from relman_plugins.factory.params import release_params
 from relman_plugins.plan import words
 from relman_plugins.plan.model import INVALID_TAG, Shape, Step, StepKind
-
-JUST_NOW = timedelta(minutes=5)
-"""A start of a schedule that is this recent when Airflow first sees the DAG is made up for. With a longer
-time, a release would start because somebody wrote a spec; with none, a start would be lost when the file is
-read between its time and its run."""
 
 RETRIES = 3
 RETRY_DELAY = timedelta(seconds=3)
@@ -77,8 +72,8 @@ def build_dag(
     dag = DAG(
         dag_id_of(shape.pipeline),
         description=shape.description or None,
-        schedule=None if in_flight_only else _schedule(shape),
-        # No start_date: with one, Airflow starts a new DAG at once, for last week's time.
+        # A train starts runs of this DAG with a version, as people do.
+        schedule=None,
         catchup=False,
         max_active_runs=MAX_ACTIVE_RUNS * (4 if shape.asks_afterwards else 1),
         is_paused_upon_creation=False,
@@ -146,11 +141,3 @@ def _connect(shape: Shape, tasks: dict[str, BaseOperator]) -> None:
         elif step.kind is StepKind.FOLLOW_UP:
             # A teardown, too: it runs however the release ended, and `close` alone decides the run's colour.
             tasks[step.id].as_teardown(setups=tasks["open"])
-
-
-def _schedule(shape: Shape) -> CronTriggerTimetable | None:
-    if not shape.schedule:
-        return None
-    return CronTriggerTimetable(
-        shape.schedule["cron"], timezone=shape.schedule["timezone"], run_immediately=JUST_NOW
-    )

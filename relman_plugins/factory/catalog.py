@@ -43,6 +43,8 @@ MAINTENANCE = "relman_plugins.operators.maintenance.MaintenanceOperator"
 
 ROLLBACK = "relman_plugins.operators.requested_rollback.RequestedRollbackOperator"
 
+DEPART = "relman_plugins.operators.depart.DepartOperator"
+
 
 def operator_type(entry: str | OperatorType) -> OperatorType:
     """Return the operator class of a catalogue entry, importing it by name when needed.

@@ -74,7 +74,9 @@ def _dag(
         yield from (f"### {_cell(shape.description)}", "")
     yield f"Takes one version of **{shape.service}** through {_names(shape)}. Owner: {_cell(shape.owner)}."
     if shape.schedule:
-        yield f"Starts by itself at `{shape.schedule['cron']}` ({shape.schedule['timezone']})."
+        from relman_plugins.plan.train import Train  # all calendars, which most pipelines don't need
+
+        yield f"Starts by itself: {_cell(Train.of(shape.schedule).describe())}. See `relman train show`."
     yield from ("", "### Plan", "", "| step | what it does |", "|---|---|")
     stage = None
     for step in shape.steps:

@@ -18,12 +18,12 @@ from typing import Any
 from airflow.sdk import DAG, get_parsing_context
 
 from relman_plugins import settings
-from relman_plugins.domain.identity import ROLLBACK_DAG_ID, dag_id_of
+from relman_plugins.domain.identity import ROLLBACK_DAG_ID, dag_id_of, train_dag_id_of
 from relman_plugins.errors import SpecError
-from relman_plugins.factory import maintenance, rollback
+from relman_plugins.factory import maintenance, rollback, train
 from relman_plugins.factory.builder import build_dag
 from relman_plugins.factory.cache import Cache, Compiled
-from relman_plugins.factory.catalog import MAINTENANCE, OPERATORS, ROLLBACK, Catalog, OperatorType
+from relman_plugins.factory.catalog import DEPART, MAINTENANCE, OPERATORS, ROLLBACK, Catalog, OperatorType
 from relman_plugins.factory.sentinel import build_sentinel, sentinel_id, storable
 from relman_plugins.plan.remembered import pipelines, recall
 from relman_plugins.spec.files import pipeline_files
@@ -53,8 +53,9 @@ def load_dags(
     catalog: Catalog = OPERATORS,
     maintenance_operator: str | OperatorType = MAINTENANCE,
     rollback_operator: str | OperatorType = ROLLBACK,
+    train_operator: str | OperatorType = DEPART,
 ) -> LoadResult:
-    """Build the DAG of every spec in ``folder``, and relman's own two, into ``namespace`` by their ids.
+    """Build the DAG of every spec in ``folder``, its train's, and relman's own two, into ``namespace`` by id.
 
     With a parsing context only the wanted DAG is built. A spec with errors gives a sentinel. Writes one line
     to the log.
@@ -65,15 +66,17 @@ def load_dags(
         catalog: The operator of each kind of step.
         maintenance_operator: The operator of ``relman_maintenance``.
         rollback_operator: The operator of ``relman_rollback``.
+        train_operator: The operator of the DAGs of trains.
     """
     began = time.perf_counter()
     wanted = get_parsing_context().dag_id
     valid: list[str] = []
     invalid: list[str] = []
     with _without_collection(for_good=wanted is not None):
-        for dag, ok in _from_files(_files(folder, wanted), catalog):
+        for dag, ok in _from_files(_files(folder, wanted), wanted, catalog, train_operator):
             namespace[dag.dag_id] = dag
-            (valid if ok else invalid).append(dag.dag_id)
+            if not _is_train(dag.dag_id):
+                (valid if ok else invalid).append(dag.dag_id)
         for dag in _in_flight(wanted, namespace, catalog):
             namespace[dag.dag_id] = dag
     own: dict[str, Callable[[], DAG]] = {
@@ -90,12 +93,39 @@ def load_dags(
     return LoadResult(tuple(valid), tuple(invalid))
 
 
-def _from_files(files: Sequence[Path], catalog: Catalog) -> Iterator[tuple[DAG, bool]]:
-    """Yield the DAG of each file, and whether its spec is right."""
+def _from_files(
+    files: Sequence[Path], wanted: str | None, catalog: Catalog, train_operator: str | OperatorType
+) -> Iterator[tuple[DAG, bool]]:
+    """Yield the DAGs of each file, and whether its spec is right."""
     with Cache(settings.compiled_folder() if files else None) as cache:
         compiled = _compiler(cache)
         for file in files:
-            yield _guarded(file.stem, lambda file=file: _built(compiled(file), catalog))  # type: ignore[misc]
+            yield from _from_file(file, compiled, wanted, catalog, train_operator)
+
+
+def _from_file(
+    file: Path,
+    compiled: Callable[[Path], Compiled],
+    wanted: str | None,
+    catalog: Catalog,
+    train_operator: str | OperatorType,
+) -> Iterator[tuple[DAG, bool]]:
+    """Yield the pipeline's DAG, and its train's where something starts by itself; or the wanted one."""
+    kept: list[Compiled] = []
+
+    def only() -> Compiled:
+        if not kept:
+            kept.append(compiled(file))
+        return kept[0]
+
+    if wanted is None or not _is_train(wanted):
+        yield _guarded(file.stem, lambda: _built(only(), catalog))
+    if _is_train(wanted) if wanted is not None else kept and kept[0].shape.schedule is not None:
+        yield _guarded(file.stem, lambda: train.build_train(only().shape, train_operator))
+
+
+def _is_train(dag_id: str) -> bool:
+    return dag_id.startswith(train_dag_id_of(""))
 
 
 def _compiler(cache: Cache) -> Callable[[Path], Compiled]:
@@ -149,10 +179,10 @@ def _files(folder: Path, wanted: str | None) -> list[Path]:
                 "relman: no release specs in %s; put <pipeline>.yaml there, or set RELMAN_SPECS", folder
             )
         return files
-    prefix = dag_id_of("")
-    if wanted.startswith(prefix):
-        file = folder / f"{wanted.removeprefix(prefix)}.yaml"
-        return [file] if file.parent == folder and file.is_file() else []
+    for prefix in (dag_id_of(""), train_dag_id_of("")):
+        if wanted.startswith(prefix):
+            file = folder / f"{wanted.removeprefix(prefix)}.yaml"
+            return [file] if file.parent == folder and file.is_file() else []
     return [f for f in pipeline_files(folder) if sentinel_id(f.stem) == wanted]
 
 

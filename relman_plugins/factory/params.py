@@ -18,13 +18,12 @@ UNUSUAL = "Emergency, dry run"
 def release_params(shape: Shape) -> ParamsDict:
     """Return the form of a pipeline: its fields are those of :class:`relman_plugins.plan.model.Options`.
 
-    A pipeline that starts by itself gets its version from a file, so there the field may stay empty;
-    otherwise the version is required. An empty text arrives as null. In view is what a release is about,
-    and whatever must be filled in; the pipeline's other fields and those for the unusual are folded up.
+    The version is required. An empty text arrives as null. In view is what a release is about, and whatever
+    must be filled in; the pipeline's other fields and those for the unusual are folded up.
     """
     return ParamsDict(
         {
-            "version": _version(shape),
+            "version": _version(),
             "changes": _text(
                 None,
                 "What changed",
@@ -65,13 +64,10 @@ def release_params(shape: Shape) -> ParamsDict:
     )
 
 
-def _version(shape: Shape) -> Param:
+def _version() -> Param:
     rules: dict[str, Any] = {"pattern": VERSION_PATTERN, "title": "Version"}
     # The form checks the pattern only when it is sent, and then shows the bare expression.
     text = "Version to release, for example 1.4.0: letters, digits and . _ + -, at most 64 characters."
-    if shape.schedule:
-        text += f" Empty: what {shape.schedule['version_file']} says."
-        return Param(None, text, type=["null", "string"], **rules)
     return Param(description=text, type="string", **rules)
 
 

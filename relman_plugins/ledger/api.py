@@ -22,6 +22,7 @@ from relman_plugins.ledger.subject import subject_of as canonical_subject
 from relman_plugins.ledger.tickets import has_begun as ticket_has_begun
 from relman_plugins.ledger.tickets import last_seen, ticket_in
 from relman_plugins.ledger.tickets import number_of as ticket_number
+from relman_plugins.ledger.trains import Entry, TrainState
 from relman_plugins.ledger.waiving import RELIEF, Waiver, left, not_needed, unasked, waiver
 from relman_plugins.ledger.way_back import WayBack, way_back
 
@@ -32,6 +33,7 @@ __all__ = [
     "Backlog",
     "Busy",
     "Dossier",
+    "Entry",
     "Ephemeral",
     "Freeze",
     "GateState",
@@ -44,6 +46,7 @@ __all__ = [
     "Scope",
     "Status",
     "Thread",
+    "TrainState",
     "Unless",
     "Vote",
     "VoteResult",

@@ -27,6 +27,7 @@ from relman_plugins.ledger.projections import Status, stable_of, status_of
 from relman_plugins.ledger.record import check_recordable, event_of, insert_event, release_name, select_events
 from relman_plugins.ledger.releases import ReleaseRecord, where
 from relman_plugins.ledger.rollbacks import Asked
+from relman_plugins.ledger.trains import Trains
 from relman_plugins.ledger.votes import Votes
 from relman_plugins.plan.model import ReleasePlan
 
@@ -58,6 +59,8 @@ class Ledger:
         """The locks of environments."""
         self.freezes = Freezes(self._db)
         """What people have frozen."""
+        self.trains = Trains(self._db)
+        """What became of trains."""
         self.outbox = Outbox(self._db)
         """What is still to be told."""
 
@@ -179,6 +182,11 @@ class Ledger:
         """
         with self._db.read() as conn:
             return releases.succeeded_before(conn, pipeline, before, limit)
+
+    def versions(self, pipeline: str) -> list[str]:
+        """Return the versions of which a pipeline ever had a release that was no dry run, sorted as text."""
+        with self._db.read() as conn:
+            return releases.versions(conn, pipeline)
 
     def newest(self) -> list[ReleaseRecord]:
         """Return the newest release of each pipeline, by name of the pipeline."""

@@ -188,6 +188,14 @@ def list_releases(
     return [record_of(row) for row in conn.execute(query).mappings()]
 
 
+def versions(conn: Connection, pipeline: str) -> list[str]:
+    """Return the versions of which a pipeline ever had a release that was no dry run, archived ones too."""
+    dry = t.release.c.plan[("options", "dry_run")].as_boolean()
+    there = select(t.release.c.version).where(t.release.c.pipeline == pipeline, dry.is_not(True))
+    gone = select(t.archived_release.c.version).where(t.archived_release.c.pipeline == pipeline)
+    return sorted(conn.execute(there.union(gone)).scalars())
+
+
 def succeeded_before(conn: Connection, pipeline: str, before: datetime, limit: int) -> list[ReleaseRecord]:
     """Return the releases of a pipeline that had succeeded by then, no dry runs, the latest end first."""
     query = (

@@ -27,13 +27,13 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0006"
+SCHEMA = "0007"
 """The schema version this code needs: the newest migration. Versions compare as text."""
 
 VERSION_TABLE = "relman_schema"
 """Where the schema version is kept; not Alembic's default name, so that two tools may share a database."""
 
-APPEND_ONLY = ("release", "event", "vote", "freeze")
+APPEND_ONLY = ("release", "event", "vote", "freeze", "train")
 """Tables whose rows can't be changed or removed, by trigger."""
 
 
@@ -242,6 +242,26 @@ freeze = Table(
     Column("actor", JSON, nullable=False),
     Column("at", UtcDateTime, nullable=False),
 )
+
+train = Table(
+    "train",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=True),
+    Column("pipeline", String(63), nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("key", String(300), nullable=False, unique=True),
+    Column("departs", UtcDateTime),
+    Column("version", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("channel", String(200), nullable=False),
+    Column("about", BigInteger),
+    Column("actor", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index(None, "pipeline", "id"),
+    Index(None, "about"),
+)
+"""What became of trains, and what people did to them; releases have events."""
 
 lease = Table(
     "lease",

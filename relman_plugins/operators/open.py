@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
 from relman_plugins import __version__, settings, telemetry
-from relman_plugins.domain.identity import Actor
+from relman_plugins.domain.identity import Actor, departure_of
 from relman_plugins.domain.parameter import FORM_FIELDS
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.model import INVALID_TAG, Options
@@ -17,17 +16,16 @@ from relman_plugins.plan.options import options_of, plan_release
 from relman_plugins.plan.remembered import remember
 from relman_plugins.plan.words import duration
 from relman_plugins.steps.base import ReleaseStepOperator
-from relman_plugins.steps.paths import spec_path, specs_folder
+from relman_plugins.steps.departing import TOO_LATE
+from relman_plugins.steps.paths import specs_folder
 from relman_plugins.steps.run import StepRun
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-VERSION_FILE_LIMIT = 1024
+    from relman_plugins.ledger.api import Entry, Ledger
+
 MINUTE = timedelta(minutes=1)
-TOO_LATE = timedelta(hours=1)
-"""A scheduled start that comes later than this is none. Airflow makes up for the last one when a DAG is
-unpaused or the scheduler was down, and nobody expects last week's release on a Monday morning."""
 
 
 class OpenReleaseOperator(ReleaseStepOperator):
@@ -49,20 +47,20 @@ class OpenReleaseOperator(ReleaseStepOperator):
                     f"the spec of {self.shape.pipeline} is broken or gone: only releases in flight go on. "
                     "Correct the file (`relman validate` shows what is wrong), then start the release again"
                 )
-            scheduled = str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "scheduled"
-            if scheduled:
-                _in_time(dag_run.run_after)
             user = getattr(dag_run, "triggering_user_name", None)
+            departed = None if user else _departed(book, self.shape.pipeline, ti.run_id)
             known = person_of(specs_folder(self.dag.fileloc), user) if user else None
             actor = (
                 Actor(kind="person", id=user, name=user, via="airflow", slack=known.slack if known else "")
                 if user
-                else Actor(
-                    id="schedule" if scheduled else "airflow", via="schedule" if scheduled else "airflow"
-                )
+                else _starter(departed)
             )
             fields = (*FORM_FIELDS, *(p.name for p in self.shape.parameters))
             conf = {name: context["params"].get(name) for name in fields}
+            if departed is not None and conf["version"] != departed.version:
+                raise AirflowFailException(
+                    f"the train departed with {departed.version}, and this run is of {conf['version']!r}"
+                )
             book.open_release(
                 plan=plan_release(self.shape, self._options(conf)),
                 dag_id=ti.dag_id,
@@ -70,7 +68,7 @@ class OpenReleaseOperator(ReleaseStepOperator):
                 started_by=actor,
                 conf=conf,
                 trace_id=telemetry.trace_id(),
-                made_with=_made_with(ti),
+                made_with=_made_with(ti) | ({"train": _ticket(departed)} if departed else {}),
                 spec=self._spec(),
             )
             telemetry.count("release.opened", pipeline=self.shape.pipeline)
@@ -91,29 +89,47 @@ class OpenReleaseOperator(ReleaseStepOperator):
 
     def _options(self, conf: dict[str, Any]) -> Options:
         try:
-            return options_of(self.shape, conf | {"version": conf["version"] or self._next_version()})
+            return options_of(self.shape, conf)
         except PlanError as error:
             raise AirflowFailException(str(error)) from error
 
-    def _next_version(self) -> str:
-        """Return the version that a scheduled run releases; skip the run when it was released before."""
-        from relman_plugins.hooks.ledger import ledger
 
-        file = (self.shape.schedule or {}).get("version_file")
-        if not file:
-            raise AirflowFailException(
-                "no version was given, and the pipeline has no schedule that names one"
-            )
-        path: Path = spec_path(file, self.dag.fileloc)
-        try:
-            with path.open(encoding="utf-8") as text:
-                version = text.read(VERSION_FILE_LIMIT).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise AirflowFailException(f"cannot read the version to release from {file}: {error}") from error
-        known = ledger().releases(pipeline=self.shape.pipeline, limit=200)
-        if any(r.version == version and not r.plan.options.dry_run for r in known):
-            raise AirflowSkipException(f"nothing new: {version} in {file} was released before")
-        return version
+def _departed(book: Ledger, pipeline: str, run_id: str) -> Entry | None:
+    """Return the departure that this run is; None for a run that no train has started.
+
+    Whoever starts a run may give it any id: only the record says that a train did.
+    """
+    departs = departure_of(run_id)
+    end = book.trains.ended(pipeline, departs) if departs is not None else None
+    if departs is None or end is None or end.action != "departed":
+        return None
+    late = book.now() - departs
+    if late > TOO_LATE:
+        ago, limit = duration(late // MINUTE * 60), duration(TOO_LATE.total_seconds())
+        raise AirflowFailException(
+            f"this release was to start at {departs:%Y-%m-%d %H:%M} UTC, {ago} ago; a departure is made up "
+            f"for within {limit}, not later. Trigger the DAG with the version if it is still wanted"
+        )
+    return end
+
+
+def _starter(departed: Entry | None) -> Actor:
+    """Return who started the release: whoever added the version to the train, else the schedule itself.
+
+    Whoever chose what is released must not approve it where starters must not.
+    """
+    if departed is None:
+        return Actor(id="airflow", via="airflow")
+    by = departed.data.get("by")
+    return Actor.model_validate(by | {"via": "schedule"} if by else {"id": "schedule", "via": "schedule"})
+
+
+def _ticket(departed: Entry) -> dict[str, Any]:
+    return {
+        "departs": departed.departs.isoformat() if departed.departs else None,
+        "version": departed.version,
+        "reason": departed.reason,
+    }
 
 
 def _made_with(ti: Any) -> dict[str, Any]:
@@ -127,13 +143,3 @@ def _made_with(ti: Any) -> dict[str, Any]:
         "bundle": {"name": bundle.name, "version": bundle.version} if bundle else None,
         "dag_version_id": str(ti.dag_version_id) if getattr(ti, "dag_version_id", None) else None,
     }
-
-
-def _in_time(due: datetime) -> None:
-    late = datetime.now(UTC) - due
-    if late > TOO_LATE:
-        ago, limit = duration(late // MINUTE * 60), duration(TOO_LATE.total_seconds())
-        raise AirflowFailException(
-            f"this release was to start at {due:%Y-%m-%d %H:%M} UTC, {ago} ago; a scheduled start is made up "
-            f"for within {limit}, not later. Trigger the DAG with the version if it is still wanted"
-        )

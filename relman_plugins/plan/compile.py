@@ -11,7 +11,17 @@ from typing import Any
 from relman_plugins.domain.parity import Area
 from relman_plugins.domain.risk import RiskPolicy
 from relman_plugins.errors import PlanError
-from relman_plugins.plan import approvals, calendars, changes, glass, graph, routes, suite_reports, tickets
+from relman_plugins.plan import (
+    approvals,
+    calendars,
+    changes,
+    glass,
+    graph,
+    routes,
+    suite_reports,
+    tickets,
+    trains,
+)
 from relman_plugins.plan.model import (
     AnalysisPlan,
     ComparisonPlan,
@@ -34,12 +44,9 @@ from relman_plugins.spec.models import (
     Recreate,
     ReleasePipeline,
     RulesGate,
-    Schedule,
     Stage,
     Suite,
 )
-
-_CRON_DAYS = {"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6}
 
 
 def compile_shape(documents: Documents) -> Shape:
@@ -65,7 +72,7 @@ def compile_shape(documents: Documents) -> Shape:
         analyses=tuple(_analysis(name, a) for name, a in sorted(pipeline.analyses.items())),
         slack_channel=pipeline.notify.slack if pipeline.notify else None,
         routes=routes.compiled(documents, steps),
-        schedule=_schedule(pipeline.schedule) if pipeline.schedule else None,
+        schedule=trains.compiled(pipeline, steps),
         parameters=tuple(field.called(name) for name, field in pipeline.parameters.items()),
     )
 
@@ -276,13 +283,3 @@ def _analysis(name: str, analysis: Analysis | Comparison) -> AnalysisPlan:
 def _metric(metric: Metric) -> MetricPlan:
     over_s = metric.over.seconds if metric.over else None
     return MetricPlan.model_validate(metric.model_dump(exclude={"over"}) | {"over_s": over_s})
-
-
-def _schedule(schedule: Schedule) -> dict[str, Any]:
-    hour, minute = schedule.at.split(":")
-    days = ",".join(str(d) for d in sorted(_CRON_DAYS[day] for day in set(schedule.days)))
-    return {
-        "cron": f"{int(minute)} {int(hour)} * * {days}",
-        "timezone": schedule.zone,
-        "version_file": schedule.version_file,
-    }

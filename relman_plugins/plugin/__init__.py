@@ -27,6 +27,13 @@ class RelmanPlugin(AirflowPlugin):
         return [{"app": application(), "url_prefix": "/relman", "name": "relman"}]
 
     @property
+    def timetables(self) -> list[Any]:  # type: ignore[override]
+        """What decides when trains depart, so that Airflow can read it back from a stored DAG."""
+        from relman_plugins.factory.timetable import TrainTimetable
+
+        return [TrainTimetable]
+
+    @property
     def fastapi_root_middlewares(self) -> list[Any]:  # type: ignore[override]
         """The middleware that hands native answers at relman's gates to the vote service."""
         from relman_plugins.plugin.native import NativeAnswers

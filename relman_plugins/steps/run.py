@@ -61,7 +61,7 @@ class StepRun:
         """Return who started the release, as calendars tell it."""
         from relman_plugins.calendars.gate import starter
 
-        return starter(self.release.started_by.kind)
+        return starter(self.release.started_by)
 
     def events(self, *kinds: Kind) -> list[Event]:
         """Return the release's events of these kinds (all when none is named), oldest first."""

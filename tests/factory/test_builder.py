@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import hypothesis
 import pytest
-import time_machine
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
@@ -21,7 +18,7 @@ from relman_plugins.spec.api import load_pipeline
 from tests.factory.fakes import CATALOG, FakeStep
 from tests.plan.make import any_documents, documents, environment, pipeline
 
-SCHEDULE = {"days": ["tue"], "at": "10:00", "zone": "Europe/Berlin", "version_file": "../shop/VERSION"}
+SCHEDULE = {"days": ["tue"], "at": "10:00", "zone": "Europe/Berlin", "version": {"file": "../shop/VERSION"}}
 
 
 PARAMETERS = {
@@ -182,13 +179,6 @@ class TestForm:
         with pytest.raises(ParamValidationError):
             self.form(simple()).deep_merge({"version": version}).validate()
 
-    def test_lets_a_schedule_find_the_version_itself(self):
-        dag = simple(schedule=SCHEDULE)
-        assert self.form(dag).validate()["version"] is None
-        assert self.form(dag).deep_merge({"version": "1.0"}).validate()["version"] == "1.0"
-        with pytest.raises(ParamValidationError):
-            self.form(dag).deep_merge({"version": "../x"}).validate()
-
     def test_every_field_says_what_it_is_for(self):
         form = self.form(simple(parameters=PARAMETERS))
         for name in form:
@@ -244,21 +234,12 @@ class TestForm:
         assert self.form(simple()).deep_merge({"version": "1", "changes": None}).validate()["changes"] is None
 
 
-def test_a_schedule_starts_a_release_at_its_time_in_its_zone():
+def test_a_schedule_leaves_the_pipelines_own_dag_to_whoever_starts_it():
     dag = simple(schedule=SCHEDULE)
-    assert dag.timetable.can_be_scheduled
-    assert (dag.timetable.expression, str(dag.timetable.timezone)) == ("0 10 * * 2", "Europe/Berlin")
-
-
-@pytest.mark.parametrize(
-    ("now", "first"), [("2026-11-25 12:00", "2026-12-01"), ("2026-11-24 09:03", "2026-11-24")]
-)
-def test_a_new_schedule_waits_for_its_time_unless_that_is_just_now(now, first):
-    """10:00 on Tuesdays in Berlin is 09:00 UTC in winter."""
-    served = DagSerialization.from_dict(DagSerialization.to_dict(simple(schedule=SCHEDULE)))
-    with time_machine.travel(datetime.fromisoformat(f"{now}+00:00"), tick=False):
-        run = served.next_dagrun_info(last_automated_run_info=None)
-    assert run.run_after.isoformat() == f"{first}T09:00:00+00:00"
+    assert not dag.timetable.can_be_scheduled
+    assert (
+        "Starts by itself: departs Tue at 10:00 (Europe/Berlin) with what ../shop/VERSION says" in dag.doc_md
+    )
 
 
 class TestDocs:

@@ -16,7 +16,7 @@ STATEMENTS = [
     'DELETE FROM "{table}"',
     'DELETE FROM "{table}" WHERE {column} = (SELECT max({column}) FROM "{table}")',
 ]
-COLUMN = dict.fromkeys(t.APPEND_ONLY, "release_id") | {"freeze": "reason"}
+COLUMN = dict.fromkeys(t.APPEND_ONLY, "release_id") | {"freeze": "reason", "train": "reason"}
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def full(ledger: Ledger, release: ReleaseRecord) -> Ledger:
     assert result.accepted
     dana = Actor(kind="person", id="dana", name="Dana", via="cli")
     ledger.freezes.freeze(environment="", pipeline="", reason="incident", until=None, actor=dana)
+    ledger.trains.act("checkout", "hold", actor=dana, reason="incident")
     return ledger
 
 

@@ -83,7 +83,7 @@ def test_eight_processes_may_migrate_at_once(empty_url: str) -> None:
 @pytest.mark.parametrize(
     ("version", "advice"),
     [
-        ("0000", "this relman needs 0006; run `relman ledger migrate`"),
+        ("0000", f"this relman needs {tables.SCHEMA}; run `relman ledger migrate`"),
         ("9999", "upgrade relman on this machine"),
     ],
 )
@@ -97,7 +97,7 @@ def test_another_schema_version_is_refused_with_advice(url: str, version: str, a
 
 def test_a_newer_schema_is_not_touched(url: str) -> None:
     set_version(url, "9999")
-    with pytest.raises(LedgerUnavailable, match="has schema 9999, newer than the 0006"):
+    with pytest.raises(LedgerUnavailable, match=f"has schema 9999, newer than the {tables.SCHEMA}"):
         Ledger(url).migrate()
 
 

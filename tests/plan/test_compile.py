@@ -193,12 +193,6 @@ def test_a_later_ephemeral_stage_waits_for_the_one_before():
     assert shape.step("b.deploy").needs == ("b.provision",)
 
 
-def test_a_schedule_becomes_cron_in_its_zone():
-    schedule = {"days": ["sun", "tue"], "at": "09:05", "zone": "Europe/Berlin", "version_file": "V"}
-    shape = compiled([{"environment": "a"}], [environment("a")], schedule=schedule)
-    assert shape.schedule == {"cron": "5 9 * * 0,2", "timezone": "Europe/Berlin", "version_file": "V"}
-
-
 @pytest.mark.parametrize(
     ("stages", "words"),
     [

@@ -22,8 +22,10 @@ from relman_plugins.spec.models import (
     FollowUps,
     Metric,
     ReleasePipeline,
+    Schedule,
     Stage,
     Suite,
+    VersionSource,
 )
 from relman_plugins.spec.models.policy import Policy
 
@@ -36,6 +38,8 @@ SECTIONS = {
     "analyses": (Analysis, Metric),
     "judge: sequential": (Comparison, ComparedMetric),
     "stages": (Stage,),
+    "schedule": (Schedule,),
+    "version of a schedule": (VersionSource,),
     "follow_ups": (FollowUps,),
     "Policy": (Policy,),
     "Environment": (Environment,),

@@ -310,12 +310,17 @@ def _freeze(file: Path) -> None:
 def _train(file: Path) -> None:
     """Write a pipeline whose schedule comes round while the tests run."""
     soon = datetime.now(UTC) + timedelta(minutes=2)
-    day = f"{soon:%a}".lower()
     file.write_text(
         "apiVersion: relman/v1\n"
         "kind: ReleasePipeline\n"
         "metadata: {name: timed, owner: tests}\n"
         "artifact: {source: ../checkout, build: [python, build.py]}\n"
         "stages: [{environment: live}]\n"
-        f'schedule: {{days: [{day}], at: "{soon:%H:%M}", zone: UTC, version_file: ../checkout/VERSION}}\n'
+        'notify: {slack: "#rel-timed"}\n'
+        "schedule:\n"
+        f'  cron: "{soon:%M %H} * * *"\n'
+        "  zone: UTC\n"
+        "  version: {file: ../checkout/VERSION}\n"
+        "  cutoff: 30s\n"
+        "  announce: 1h\n"
     )

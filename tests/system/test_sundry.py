@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from relman_plugins.domain.identity import departure_of
 from relman_plugins.testing.stack_config import SLACK_TOKEN
 from tests.cli.command import relman
 from tests.system.conftest import Run, World, slack_transcript
@@ -170,12 +171,21 @@ def test_a_release_waits_for_its_pool_and_the_doctor_says_which(world: World) ->
     assert "fail  pools" not in doctor(world).stdout
 
 
-def test_a_schedule_starts_a_release_of_the_version_in_its_file(world: World) -> None:
+def test_a_train_starts_a_release_at_its_time_of_the_version_in_its_file(world: World) -> None:
     release = eventually(lambda: next(iter(world.ledger.releases(pipeline="timed")), None), "the train", 240)
     assert release.version == (world.stack.repo / "checkout" / "VERSION").read_text().strip()
     assert release.started_by.id == "schedule"
-    due = datetime.fromisoformat(release.run_id.removeprefix("scheduled__"))
+    due = departure_of(release.run_id)
+    assert due is not None
     assert due < release.opened_at < due + timedelta(minutes=5), "not at its time but as soon as it was seen"
+    seen = [e.action for e in reversed(world.ledger.trains.latest("timed"))]
+    assert seen == ["announced", "settled", "departed"]
+    dag = world.call("admin", "GET", "/api/v2/dags/train__timed")[1]
+    assert (dag["timetable_summary"], dag["timetable_description"][:20]) == (
+        f"by cron {due:%M %H} * * * (UTC)",
+        "Train: departs by cr",
+    )
+    assert datetime.fromisoformat(dag["next_dagrun_data_interval_end"]) == due + timedelta(days=1)
 
 
 def test_a_stopped_line_holds_until_the_thaw_and_nothing_acts_while_a_calendar_is_closed(

@@ -32,11 +32,11 @@ from relman_plugins.spec.models.pipeline import (
     Artifact,
     Monitor,
     ReleasePipeline,
-    Schedule,
     Stage,
     Suite,
 )
 from relman_plugins.spec.models.rolling import Rolling
+from relman_plugins.spec.models.schedule import Schedule, VersionSource
 from relman_plugins.spec.models.strategy import Canary, Recreate, Strategy
 from relman_plugins.spec.models.ticket import JiraTicket, ServiceNowTicket
 from relman_plugins.spec.models.window import Window
@@ -84,5 +84,6 @@ __all__ = [
     "Stage",
     "Strategy",
     "Suite",
+    "VersionSource",
     "Window",
 ]

@@ -27,8 +27,8 @@ from relman_plugins.spec.models.notify import Notify
 from relman_plugins.spec.models.parameter import ParameterField, ParameterName
 from relman_plugins.spec.models.parity import Parity
 from relman_plugins.spec.models.reports import Coverage, Findings, Load
+from relman_plugins.spec.models.schedule import Schedule
 from relman_plugins.spec.models.strategy import Recreate, Strategy
-from relman_plugins.spec.models.window import Days, Start, Zone
 
 
 class Artifact(SpecModel):
@@ -125,19 +125,6 @@ class Stage(SpecModel):
     def id(self) -> str:
         """Name of the stage: ``name``, or the environment's."""
         return self.name or self.environment
-
-
-class Schedule(SpecModel):
-    """When a release starts by itself."""
-
-    days: Days
-    """Days of the week."""
-    at: Start
-    """Time of day, `HH:MM`, in `zone`."""
-    zone: Zone
-    """IANA time zone."""
-    version_file: Path
-    """File whose only line is the version to release, relative to this file."""
 
 
 class ReleasePipeline(SpecModel):

@@ -30,6 +30,7 @@ from relman_plugins.spec.rules import (
     sources,
     suites,
     traffic,
+    trains,
     windows,
 )
 
@@ -56,6 +57,7 @@ RULES = (
     *assess.RULES,
     *emergencies.RULES,
     *conditions.RULES,
+    *trains.RULES,
 )
 
 

@@ -15,7 +15,9 @@ from relman_plugins.spec.words import listed, quoted, suggestion
 FILES = (
     (("artifact", "source"), "directory"),
     (("assess", "repository"), "directory"),
-    (("schedule", "version_file"), "file"),
+    (("schedule", "version", "file"), "file"),
+    (("schedule", "version", "git"), "directory"),
+    (("schedule", "version", "directory"), "directory"),
 )
 """What a release will read, and what it must be."""
 

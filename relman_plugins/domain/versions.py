@@ -1,0 +1,74 @@
+"""Versions compared: which is the newest that may be released by itself.
+
+By PEP 440, which reads what people write as semantic versions: ``1.4.0``, ``1.4.0-rc.1``, ``1.4.0+build.7``.
+What it would read otherwise than semantic versions do (``1.4.0-1``, a later release there, an earlier one
+here) is not compared at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from relman_plugins.domain.identity import is_version
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+_AMBIGUOUS = re.compile(r"-[0-9]+(\+|$)")
+
+
+def comparable(text: str) -> Version | None:
+    """Return what a version is compared by; None when it has no place among others."""
+    from packaging.version import InvalidVersion, Version
+
+    if not is_version(text) or _AMBIGUOUS.search(text):
+        return None
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+def range_of(text: str) -> SpecifierSet:
+    """Read a range such as ``>=1.4,<2``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        return SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise ValueError(f"{text!r} is no range of versions") from error
+
+
+def newest(versions: Iterable[str], within: str = "", *, prereleases: bool = False) -> str | None:
+    """Return the newest version within a range; None when there is none. The order given doesn't matter.
+
+    Args:
+        versions: what there is; what can't be compared is passed over.
+        within: a range as of :func:`range_of`; empty for any.
+        prereleases: whether ``1.4.0-rc.1`` and the like count. ``<2`` is never ``2.0.0-rc.1``.
+
+    Raises:
+        ValueError: the range is none.
+    """
+    allowed = range_of(within)
+    found = [
+        (version, text)
+        for text in versions
+        if (version := comparable(text)) is not None
+        and (prereleases or not version.is_prerelease)
+        and allowed.contains(version, prereleases=True)
+    ]
+    return max(found)[1] if found else None
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Say whether a version comes after another; no, where either can't be compared."""
+    one, other = comparable(version), comparable(than)
+    return one is not None and other is not None and one > other

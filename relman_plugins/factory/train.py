@@ -1,0 +1,55 @@
+"""The DAG that lets a pipeline's train depart."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from relman_plugins.domain.identity import dag_id_of, train_dag_id_of
+from relman_plugins.factory.catalog import DEPART, OperatorType, operator_type
+from relman_plugins.plan.model import Shape
+
+RETRIES = 5
+RETRY_DELAY = timedelta(minutes=2)
+"""A Git server may be away for ten minutes; then people are told that nothing departed."""
+
+_DOCS = """\
+Starts releases of **{pipeline}** by itself: {what}.
+
+One run is one departure. It starts a run of `{dag_id}` with the version, as a person would, and that opens
+the release. Where there is nothing new, or somebody holds the train, its task is skipped and says why.
+
+    relman train show {pipeline}
+    relman train add VERSION --train {pipeline} --reason "…"
+    relman train hold {pipeline} --reason "…"
+    relman train skip {pipeline} --reason "…"
+
+Pausing this DAG stops the train, too, and nobody learns why. A run by hand starts nothing.
+"""
+
+
+def build_train(shape: Shape, operator: str | OperatorType = DEPART) -> DAG:
+    """Build the ``train__<pipeline>`` DAG of a shape with a schedule.
+
+    Raises:
+        ImportError: The operator cannot be imported.
+    """
+    # Airflow's own timetables and all calendars: only pipelines with a schedule pay for them.
+    from relman_plugins.factory.timetable import TrainTimetable
+
+    timetable = TrainTimetable(shape.schedule or {})
+    what = timetable.train.describe()
+    dag = DAG(
+        train_dag_id_of(shape.pipeline),
+        description=f"Train of {shape.pipeline}: {what}"[:1000],
+        schedule=timetable,
+        catchup=False,
+        max_active_runs=16,
+        is_paused_upon_creation=False,
+        default_args={"owner": shape.owner},
+        tags=["relman", "relman-train", shape.owner[:100]],
+        doc_md=_DOCS.format(pipeline=shape.pipeline, dag_id=dag_id_of(shape.pipeline), what=what),
+    )
+    operator_type(operator)(task_id="depart", shape=shape, retries=RETRIES, retry_delay=RETRY_DELAY, dag=dag)
+    return dag

@@ -1,0 +1,56 @@
+"""Which of several versions is the newest."""
+
+from __future__ import annotations
+
+import pytest
+
+from relman_plugins.domain.versions import comparable, is_newer, newest
+
+ALL = [
+    "1.3.9",
+    "1.10.0",
+    "1.4.0",
+    "1.11.0-rc.1",
+    "2.0.0-rc.2",
+    "2.0.0-rc.10",
+    "latest",
+    "1.4.0+build.7",
+    "../x",
+]
+
+
+@pytest.mark.parametrize(
+    ("within", "prereleases", "found"),
+    [
+        ("", False, "1.10.0"),
+        ("", True, "2.0.0-rc.10"),
+        ("<2", True, "1.11.0-rc.1"),
+        ("~=1.4.0", False, "1.4.0+build.7"),
+        (">=1.4,<1.10", False, "1.4.0+build.7"),
+        (">2", False, None),
+        (">=2", True, None),
+        (">=2.0rc1", True, "2.0.0-rc.10"),
+    ],
+)
+def test_the_newest_is_told_by_range_and_pre_releases_whatever_the_order(within, prereleases, found):
+    for order in (ALL, ALL[::-1]):
+        assert newest(order, within, prereleases=prereleases) == found
+
+
+@pytest.mark.parametrize("text", ["latest", "1.4.0-1", "1.4.0-7+b", "", "1..2", "1.4.0 ", "v 1", "1" * 65])
+def test_what_has_no_place_among_versions_is_not_compared(text):
+    assert comparable(text) is None
+    assert newest([text]) is None
+    assert not is_newer(text, "1.0")
+    assert not is_newer("9.0", text)
+
+
+def test_newer_is_by_number_not_by_text():
+    assert is_newer("1.10.0", "1.9.0")
+    assert is_newer("1.4.0", "1.4.0-rc.1")
+    assert not is_newer("1.4", "1.4.0")
+
+
+def test_a_range_that_is_none_is_said():
+    with pytest.raises(ValueError, match=r"'1\.x' is no range"):
+        newest(["1.0"], "1.x")

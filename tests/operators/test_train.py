@@ -1,0 +1,352 @@
+"""A train's departures: what goes, what stays, and the release that a departure starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import time_machine
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    DagRunTriggerException,
+    TaskDeferred,
+)
+
+from relman_plugins.domain.event import Kind
+from relman_plugins.domain.identity import Actor, train_run_id
+from relman_plugins.factory.builder import build_dag
+from relman_plugins.factory.train import build_train
+from relman_plugins.hooks.ledger import ledger
+from relman_plugins.ledger.api import Ledger, ReleaseRecord
+from relman_plugins.plan.compile import compile_shape
+from relman_plugins.plan.model import Shape
+from relman_plugins.spec.api import load_pipeline
+from tests.clients.test_git import Source
+
+DEPARTS = datetime(2026, 12, 1, 9, tzinfo=UTC)
+NEXT = datetime(2026, 12, 8, 9, tzinfo=UTC)
+ALICE = Actor(kind="person", id="alice", name="Alice", via="cli")
+FILE = "version: {file: VERSION}"
+SPEC = """\
+apiVersion: relman/v1
+kind: ReleasePipeline
+metadata: {name: shop, owner: team}
+artifact: {source: ..}
+stages: [{environment: live}]
+notify: {slack: "#rel-shop"}
+schedule:
+  days: [tue]
+  at: "10:00"
+  zone: Europe/Berlin
+"""
+LIVE = """\
+apiVersion: relman/v1
+kind: Environment
+metadata: {name: live, owner: team}
+platform: sandbox
+connection: relman_sandbox
+replicas: 1
+"""
+
+
+@dataclass
+class Line:
+    """A pipeline with a train, and a clock that the test moves."""
+
+    folder: Path
+    clock: Any
+
+    @property
+    def ledger(self) -> Ledger:
+        return ledger()
+
+    @property
+    def trains(self) -> Any:
+        return self.ledger.trains
+
+    def shape(self) -> Shape:
+        loaded = load_pipeline(self.folder / "shop.yaml")
+        assert loaded.documents is not None, loaded.diagnostics
+        return compile_shape(loaded.documents)
+
+    def spec(self, *lines: str) -> None:
+        (self.folder / "shop.yaml").write_text(SPEC + "".join(f"  {line}\n" for line in lines))
+
+    def at(self, moment: datetime) -> None:
+        self.clock.move_to(moment)
+
+    def add(self, version: str) -> None:
+        self.trains.act("shop", "add", actor=ALICE, reason="it is ready", version=version)
+
+    def wait(self, departs: datetime = DEPARTS, **more: Any) -> datetime:
+        """Run the task until it waits; return until when."""
+        with pytest.raises(TaskDeferred) as deferred:
+            self.depart(departs, **more)
+        return datetime.fromisoformat(deferred.value.trigger.until)
+
+    def depart(self, departs: datetime = DEPARTS, tries: int = 1, run_type: str = "scheduled") -> None:
+        """Run the task of the train's DAG, as Airflow would."""
+        task = build_train(self.shape(), "relman_plugins.operators.depart.DepartOperator").get_task("depart")
+        run = SimpleNamespace(run_type=run_type, data_interval_end=departs)
+        task.execute({"dag_run": run, "ti": SimpleNamespace(try_number=tries, max_tries=5)})
+
+    def starts(self, departs: datetime = DEPARTS) -> DagRunTriggerException:
+        with pytest.raises(DagRunTriggerException) as started:
+            self.depart(departs)
+        return started.value
+
+    def open(self, started: DagRunTriggerException, user: str | None = None, **more: Any) -> ReleaseRecord:
+        """Open the release of the run that a departure started, as Airflow would."""
+        dag: DAG = build_dag(self.shape(), {})
+        ti = SimpleNamespace(dag_id=dag.dag_id, run_id=started.dag_run_id, try_number=1, task_id="open")
+        run = SimpleNamespace(run_type="manual", triggering_user_name=user)
+        given = dict.fromkeys(("version", "changes", "ticket", "emergency", "emergency_reason", "dry_run"))
+        dag.get_task("open").execute(
+            {"ti": ti, "dag_run": run, "params": given | (started.conf or {}) | more}
+        )
+        found = self.ledger.release_of_run(dag.dag_id, started.dag_run_id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comms: list[Any]) -> Iterator[Line]:
+    folder = tmp_path / "release_specs"
+    (folder / "environments").mkdir(parents=True)
+    (folder / "environments" / "live.yaml").write_text(LIVE)
+    (folder / "VERSION").write_text("1.4.0\n")
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("AIRFLOW__RELMAN__HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AIRFLOW__RELMAN__SPECS_FOLDER", str(folder))
+    with time_machine.travel(DEPARTS, tick=False) as clock:
+        made = Line(folder, clock)
+        made.spec(FILE)
+        yield made
+        made.ledger.close()
+
+
+def test_a_departure_starts_the_release_that_the_schedule_answers_for(line: Line) -> None:
+    started = line.starts()
+    assert (started.trigger_dag_id, started.conf) == ("release__shop", {"version": "1.4.0", "changes": ""})
+    release = line.open(started)
+    assert (release.version, release.started_by) == ("1.4.0", Actor(id="schedule", via="schedule"))
+    opened = line.ledger.events(release.release_id, kinds=[Kind.RELEASE_OPENED])[0]
+    assert opened.data["made_with"]["train"] == {
+        "departs": DEPARTS.isoformat(),
+        "version": "1.4.0",
+        "reason": "what VERSION says",
+    }
+
+
+def test_a_departure_that_is_tried_again_starts_the_same_run_with_the_same_version(line: Line) -> None:
+    first = line.starts()
+    (line.folder / "VERSION").write_text("1.5.0\n")
+    line.add("1.6.0")
+    again = line.starts()
+    assert (again.dag_run_id, again.conf) == (first.dag_run_id, first.conf)
+    assert again.skip_when_already_exists
+    assert len([e for e in line.trains.latest("shop") if e.action == "departed"]) == 1
+
+
+def test_what_was_released_before_does_not_go_again_and_a_dry_run_is_no_release(line: Line) -> None:
+    line.open(line.starts(), user="carol", dry_run=True)
+    line.at(NEXT)
+    started = line.starts(NEXT)
+    line.open(started)
+    line.at(NEXT + timedelta(days=7))
+    with pytest.raises(AirflowSkipException, match=r"nothing new: 1\.4\.0 was released before"):
+        line.depart(NEXT + timedelta(days=7))
+
+
+def test_that_nothing_is_new_is_told_once(line: Line) -> None:
+    line.open(line.starts())
+    for week in range(1, 4):
+        line.at(DEPARTS + timedelta(weeks=week))
+        with pytest.raises(AirflowSkipException):
+            line.depart(DEPARTS + timedelta(weeks=week))
+    told = [e.channel for e in reversed(line.trains.latest("shop")) if e.action == "nothing"]
+    assert told == ["#rel-shop", "", ""]
+
+
+def test_what_a_person_added_goes_first_and_that_person_started_it(line: Line) -> None:
+    line.add("1.3.9")
+    started = line.starts()
+    assert started.conf == {"version": "1.3.9", "changes": "added by Alice: it is ready"}
+    release = line.open(started)
+    assert release.started_by == ALICE.model_copy(update={"via": "schedule"}), "who must not approve it"
+    line.at(NEXT)
+    assert line.starts(NEXT).conf["version"] == "1.4.0", "it went once"
+
+
+def test_without_a_source_only_what_was_added_departs(line: Line) -> None:
+    line.spec()
+    with pytest.raises(AirflowSkipException, match="nobody has added a version"):
+        line.depart()
+
+
+def test_what_comes_after_the_cut_off_waits_for_the_next_train(line: Line) -> None:
+    line.spec(FILE, "cutoff: 2h")
+    line.at(DEPARTS - timedelta(hours=3))
+    line.add("2.0.0")
+    assert line.wait() == DEPARTS - timedelta(hours=2)
+    line.at(DEPARTS - timedelta(hours=2))
+    assert line.wait() == DEPARTS
+    line.at(DEPARTS - timedelta(hours=1))
+    line.add("3.0.0")
+    (line.folder / "VERSION").write_text("1.5.0\n")
+    line.at(DEPARTS)
+    assert line.starts().conf["version"] == "2.0.0"
+    line.at(NEXT)
+    assert line.starts(NEXT).conf["version"] == "3.0.0"
+
+
+def test_the_source_is_settled_at_the_cut_off_and_what_is_late_waits(line: Line) -> None:
+    line.spec(FILE, "cutoff: 2h")
+    line.at(DEPARTS - timedelta(hours=2))
+    line.wait()
+    (line.folder / "VERSION").write_text("1.5.0\n")
+    line.at(DEPARTS - timedelta(hours=1))
+    line.add("3.0.0")
+    line.at(DEPARTS)
+    assert line.starts().conf["version"] == "1.4.0"
+
+
+def test_what_was_taken_off_after_the_cut_off_does_not_go(line: Line) -> None:
+    line.spec("cutoff: 2h")
+    line.at(DEPARTS - timedelta(hours=3))
+    line.add("2.0.0")
+    line.at(DEPARTS - timedelta(hours=2))
+    line.wait()
+    line.trains.act("shop", "remove", actor=ALICE, reason="it is not")
+    line.at(DEPARTS)
+    with pytest.raises(AirflowSkipException, match=r"2\.0\.0 was taken off again"):
+        line.depart()
+
+
+def test_it_is_announced_ahead_once_with_what_would_go(line: Line) -> None:
+    line.spec(FILE, "announce: 1d", "cutoff: 2h")
+    line.at(DEPARTS - timedelta(days=1))
+    assert line.wait() == DEPARTS - timedelta(hours=2)
+    assert line.wait() == DEPARTS - timedelta(hours=2)
+    (said,) = line.trains.latest("shop")
+    assert (said.action, said.version, said.channel) == ("announced", "1.4.0", "#rel-shop")
+    assert said.data == {"closes": (DEPARTS - timedelta(hours=2)).isoformat(), "settled": False, "stays": ""}
+
+
+@pytest.mark.parametrize("action", ["hold", "skip"])
+def test_a_train_that_is_held_or_skipped_stays_and_the_next_goes_with_what_was_added(
+    line: Line, action: str
+) -> None:
+    line.add("2.0.0")
+    departs = DEPARTS if action == "skip" else None
+    line.trains.act("shop", action, actor=ALICE, reason="audit", departs=departs)
+    end = {"hold": "held", "skip": "skipped"}[action]
+    with pytest.raises(AirflowSkipException, match=f"{end} by Alice: audit"):
+        line.depart()
+    line.at(NEXT)
+    if action == "hold":
+        with pytest.raises(AirflowSkipException):
+            line.depart(NEXT)
+        line.trains.act("shop", "resume", actor=ALICE, reason="over")
+        with pytest.raises(AirflowSkipException):
+            line.depart(NEXT)
+        line.at(NEXT + timedelta(weeks=1))
+        assert line.starts(NEXT + timedelta(weeks=1)).conf["version"] == "2.0.0"
+    else:
+        assert line.starts(NEXT).conf["version"] == "2.0.0"
+
+
+def test_a_departure_that_was_missed_long_ago_starts_nothing(line: Line) -> None:
+    line.at(DEPARTS + timedelta(minutes=61))
+    with pytest.raises(AirflowFailException, match="it was to depart 1h 1m ago"):
+        line.depart()
+    line.at(NEXT + timedelta(minutes=59))
+    assert line.starts(NEXT).conf["version"] == "1.4.0"
+
+
+def test_a_release_that_its_run_comes_to_too_late_is_not_opened(line: Line) -> None:
+    started = line.starts()
+    line.at(DEPARTS + timedelta(hours=2))
+    with pytest.raises(AirflowFailException, match=r"was to start at 2026-12-01 09:00 UTC, 2h ago"):
+        line.open(started)
+    assert line.ledger.releases() == []
+
+
+def test_a_departure_that_the_schedule_no_longer_has_starts_nothing(line: Line) -> None:
+    line.spec(FILE)
+    text = (line.folder / "shop.yaml").read_text()
+    (line.folder / "shop.yaml").write_text(text.replace("10:00", "11:00"))
+    with pytest.raises(AirflowFailException, match="the schedule was changed"):
+        line.depart()
+
+
+def test_a_source_that_cannot_be_read_is_tried_again_and_then_said(line: Line) -> None:
+    (line.folder / "VERSION").unlink()
+    with pytest.raises(
+        AirflowException, match="tried again: cannot read the version to release from VERSION"
+    ):
+        line.depart()
+    assert line.trains.latest("shop") == []
+    with pytest.raises(AirflowFailException, match="could not be found out"):
+        line.depart(tries=6)
+    (failed,) = line.trains.latest("shop")
+    assert (failed.action, failed.channel) == ("failed", "#rel-shop")
+    (line.folder / "VERSION").write_text("1.4.0\n")
+    with pytest.raises(AirflowFailException):
+        line.depart()
+
+
+def test_a_run_by_hand_is_no_departure(line: Line) -> None:
+    with pytest.raises(AirflowFailException, match="departs at its time only"):
+        line.depart(run_type="manual")
+    assert line.trains.latest("shop") == []
+
+
+def test_who_gives_a_run_the_id_of_a_departure_is_no_train(line: Line) -> None:
+    claimed = SimpleNamespace(dag_run_id=train_run_id(DEPARTS), conf={"version": "6.6.6"})
+    assert line.open(claimed).started_by == Actor(id="airflow", via="airflow")  # type: ignore[arg-type]
+    line.at(NEXT)
+    started = line.starts(NEXT)
+    with pytest.raises(AirflowFailException, match=r"departed with 1\.4\.0, and this run is of '6\.6\.6'"):
+        line.open(started, version="6.6.6")
+    assert line.open(started, user="carol", version="6.6.6").started_by.id == "carol"
+
+
+def test_the_newest_tag_goes_and_never_one_older_than_what_was_released(line: Line) -> None:
+    source = Source(line.folder.parent / "src")
+    source.commit("First", a_dot_py="one\n")
+    for tag in ("v1.9.0", "v1.10.0", "v2.0.0-rc.1", "1.99.0", "nightly"):
+        source.tag(tag)
+    line.spec('version: {git: ../src, range: "<2"}')
+    assert line.starts().conf["version"] == "1.10.0"
+    line.open(line.starts())
+    line.at(NEXT)
+    line.spec('version: {git: ../src, range: "<1.10"}')
+    with pytest.raises(AirflowSkipException, match=r"1\.9\.0 is older than 1\.10\.0"):
+        line.depart(NEXT)
+
+
+def test_the_newest_artefact_of_a_directory_goes_by_its_name(line: Line) -> None:
+    dist = line.folder.parent / "dist"
+    dist.mkdir()
+    for name in (
+        "shop-1.9.0.tar.gz",
+        "shop-1.10.0.tgz",
+        "shop-1.11.0-rc.1.zip",
+        "web-3.0.0.zip",
+        "shop-x.zip",
+    ):
+        (dist / name).touch()
+    line.spec("version: {directory: ../dist, prefix: shop-}")
+    assert line.starts().conf["version"] == "1.10.0"
+    line.at(NEXT)
+    line.spec("version: {directory: ../dist, prefix: shop-, prereleases: true}")
+    assert line.starts(NEXT).conf["version"] == "1.11.0-rc.1"

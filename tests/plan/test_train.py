@@ -1,0 +1,47 @@
+"""The train of a plan."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from relman_plugins.errors import PlanError
+from relman_plugins.plan.compile import compile_shape
+from relman_plugins.plan.model import Shape
+from relman_plugins.plan.train import Train
+from tests.plan.make import documents, environment, pipeline
+
+
+def compiled(stages, environments, **more) -> Shape:
+    return compile_shape(documents(pipeline(stages, **more), environments))
+
+
+def test_a_schedule_becomes_cron_in_its_zone():
+    schedule = {"days": ["sun", "tue"], "at": "09:05", "zone": "Europe/Berlin", "version": {"file": "V"}}
+    shape = compiled([{"environment": "a"}], [environment("a")], schedule=schedule)
+    assert shape.schedule == {
+        "departs": {"cron": "5 9 * * 0,2", "zone": "Europe/Berlin"},
+        "words": "Sun, Tue at 09:05 (Europe/Berlin)",
+        "source": {"kind": "file", "place": "V"},
+    }
+
+
+def test_a_schedule_by_an_opening_has_the_windows_and_calendars_of_the_gate():
+    hours = {"days": ["tue"], "from": "10:00", "to": "12:00", "zone": "UTC"}
+    more = {"cutoff": "2h", "announce": "1d", "version": {"git": "https://forge.example/shop.git"}}
+    shape = compiled(
+        [{"environment": "a"}], [environment("a", windows=[hours])], schedule={"opening": "a", **more}
+    )
+    train = Train.of(shape.schedule)
+    assert train.departs.after(datetime(2026, 11, 24, tzinfo=UTC)) == datetime(2026, 11, 24, 10, tzinfo=UTC)
+    assert train.describe() == (
+        "departs whenever a opens with the newest tag v* in https://forge.example/shop.git, unless somebody "
+        "adds another version; settled 2h before"
+    )
+    assert train.lead == timedelta(days=1)
+
+
+def test_a_schedule_by_an_opening_without_a_window_of_ours_is_no_plan():
+    with pytest.raises(PlanError, match="no window of a is about this pipeline"):
+        compiled([{"environment": "a"}], [environment("a")], schedule={"opening": "a"})
