@@ -114,11 +114,13 @@ class LedgerConflict(LedgerError):
 class ClientError(RelmanError):
     """An outside system could not be used.
 
-    ``status`` is that of its HTTP answer, None without one; ``said`` is what it said there, in its own words.
+    ``status`` is that of its HTTP answer, None without one; ``said`` is what it said there, in its own words;
+    ``challenge`` is how it wants to be signed in to (``WWW-Authenticate``).
     """
 
     status: int | None = None
     said: str = ""
+    challenge: str = ""
 
 
 class ClientUnavailable(ClientError):

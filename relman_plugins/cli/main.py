@@ -24,6 +24,7 @@ from relman_plugins.cli import (
     rollback,
     specs,
     status,
+    train,
 )
 from relman_plugins.cli.exits import Exit, Stop, code_of
 from relman_plugins.errors import RelmanError
@@ -77,6 +78,7 @@ app.command()(freeze.freezes)
 app.command()(locks.locks)
 app.command()(locks.unlock)
 app.command()(doctor.doctor)
+app.add_typer(train.app, name="train")
 app.add_typer(judge.app, name="judge")
 app.add_typer(calendar.app, name="calendar")
 app.add_typer(ledger.app, name="ledger")

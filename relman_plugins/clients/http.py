@@ -272,6 +272,7 @@ def _judged(
     if whole.status_code in _TRY_AGAIN or whole.is_server_error:
         error = ClientUnavailable(text, retry_after_s(whole.headers.get(rest)))
     error.status, error.said = whole.status_code, _reason(whole)
+    error.challenge = whole.headers.get("WWW-Authenticate", "")
     raise error
 
 

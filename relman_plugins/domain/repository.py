@@ -17,6 +17,9 @@ ADDRESS = re.compile(rf"https?://(?P<host>{_HOST}){_PATH}")
 _NO_PLACE = re.compile(rf"^-|::|://|^{_REMOTE}|[\x00-\x1f\x7f]")
 """What Git takes for something else than a directory here: other protocols, its helpers, its options."""
 
+HTTP_PATTERN = rf"^https?://{_HOST}{_PATH}$"
+"""An address only, for editors."""
+
 PATTERN = rf"^(?:https?://{_HOST}{_PATH}|(?!-)(?!.*(?:::|://))(?!{_REMOTE})[^\x00-\x1f\x7f]*)$"
 """Either of both, for editors."""
 
@@ -31,7 +34,7 @@ def refused(text: str) -> str:
     if not is_address(text) or (len(text) <= LONGEST and ADDRESS.fullmatch(text)):
         return ""
     if re.match(r"https?://[^/]*@", text):
-        return "must not carry a login; give assess a connection: that has it"
+        return "must not carry a login; name a connection: that has it"
     return "must be a directory, or an address such as https://git.example.com/shop/checkout.git"
 
 

@@ -9,7 +9,9 @@ from relman_plugins.calendars.departures import Departures
 from relman_plugins.domain.base import Frozen
 from relman_plugins.plan.words import duration
 
-SourceKind = Literal["file", "git", "directory"]
+SourceKind = Literal["file", "git", "directory", "registry", "index"]
+
+_NOUNS = {"git": "tag", "directory": "artefact", "registry": "image", "index": "package"}
 
 
 class Source(Frozen):
@@ -30,7 +32,7 @@ class Source(Frozen):
         """Say where the version comes from."""
         if self.kind == "file":
             return f"what {self.place} says"
-        noun = f"tag {self.prefix}*" if self.kind == "git" else f"artefact {self.prefix}*"
+        noun = f"{_NOUNS[self.kind]} {self.prefix}*" if self.prefix else _NOUNS[self.kind]
         within = f" within {self.range}" if self.range else ""
         early = ", pre-releases too" if self.prereleases else ""
         return f"the newest {noun} in {self.place}{within}{early}"

@@ -60,11 +60,12 @@ def _departs(schedule: Schedule, steps: tuple[Step, ...]) -> tuple[dict[str, Any
 def _source(version: VersionSource) -> Source:
     from relman_plugins.plan.train import Source
 
-    kind = "file" if version.file else "git" if version.git else "directory"
+    given = {kind: getattr(version, kind) for kind in ("file", "git", "directory", "registry", "index")}
+    kind = next(kind for kind, place in given.items() if place)
     usual = "v" if kind == "git" else ""
     return Source(
-        kind=kind,
-        place=version.file or version.git or version.directory or "",
+        kind=kind,  # type: ignore[arg-type]
+        place=given[kind],
         connection=version.connection or "",
         prefix=usual if version.prefix is None else version.prefix,
         range=version.range or "",

@@ -15,7 +15,7 @@ from fastapi import Depends, HTTPException, Request
 from relman_plugins.domain.identity import Actor
 from relman_plugins.plugin.origin import is_ambient, is_json, is_same_origin
 
-Method = Literal["GET", "PUT"]
+Method = Literal["GET", "POST", "PUT"]
 
 ALL_ADMINS = (
     "[core] simple_auth_manager_all_admins is on: everybody is the same anonymous admin, so what is "

@@ -24,6 +24,7 @@ from relman_plugins.plugin import (
     report,
     rollback,
     slack_app,
+    trains,
 )
 from relman_plugins.plugin.body import BoundedBody
 from relman_plugins.plugin.deps import legible
@@ -42,7 +43,19 @@ def application() -> FastAPI:
     )
     # In a mounted application Airflow's own dependency would look for the auth manager on this app.
     app.dependency_overrides[auth_manager_from_app] = get_auth_manager
-    for module in (releases, report, evidence, dora, gates, actions, rollback, locks, freezes, health):
+    for module in (
+        releases,
+        report,
+        evidence,
+        dora,
+        gates,
+        actions,
+        rollback,
+        locks,
+        freezes,
+        trains,
+        health,
+    ):
         app.include_router(module.router, prefix="/api/v1")
     # An application of its own: whoever presses a button in Slack has no session here.
     app.mount("/slack", slack_app.application())

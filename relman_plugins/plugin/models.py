@@ -82,6 +82,15 @@ class FreezeBody(ThawBody):
     """``approved``: a release may go past it once those whom its environment names have approved that."""
 
 
+class TrainBody(Frozen):
+    """Why somebody does something to a train, and with which version."""
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field()
+    """Said in Slack and kept in the ledger."""
+    version: Annotated[str, StringConstraints(max_length=64)] = ""
+    """What is added."""
+
+
 class AbortBody(Frozen):
     """Why somebody aborts a release."""
 

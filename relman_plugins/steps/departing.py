@@ -76,6 +76,8 @@ class Departure:
         if now < departs:
             return min(at for at in (closes, announce, departs) if at > now)
         chosen = settled or self._settle(now)
+        if chosen.version and not chosen.data and chosen.version in self.ledger.versions(self.pipeline):
+            chosen = Choice("", f"nothing new: {chosen.version} was released before")
         return trains.end(
             self.pipeline,
             departs,

@@ -29,7 +29,7 @@ def version_from(source: Source, dag_file: str) -> str:
     """
     if source.kind == "file":
         return _written(source.place, dag_file)
-    names = _tags(source, dag_file) if source.kind == "git" else _artefacts(source, dag_file)
+    names = _artefacts(source, dag_file) if source.kind == "directory" else _names(source, dag_file)
     versions = (name.removeprefix(source.prefix) for name in names if name.startswith(source.prefix))
     return newest(versions, source.range, prereleases=source.prereleases) or ""
 
@@ -46,16 +46,23 @@ def _written(place: str, dag_file: str) -> str:
     return version
 
 
-def _tags(source: Source, dag_file: str) -> list[str]:
-    from relman_plugins.clients.git_tags import remote_tags, tags
+def _names(source: Source, dag_file: str) -> list[str]:
+    """Return the tags or versions that a server or a repository on this machine lists."""
+    if source.kind == "git" and not is_address(source.place):
+        from relman_plugins.clients.git_tags import tags
 
-    if not is_address(source.place):
         return tags(spec_path(source.place, dag_file))
+    if source.kind == "git":
+        from relman_plugins.clients.git_tags import remote_tags as listed
+    elif source.kind == "registry":
+        from relman_plugins.clients.registry import image_tags as listed
+    else:
+        from relman_plugins.clients.package_index import package_versions as listed
     if not source.connection:
-        return remote_tags(source.place)
+        return listed(source.place)
     from relman_plugins.hooks.git import sign_in
 
-    return remote_tags(source.place, sign_in(source.connection, source.place))
+    return listed(source.place, sign_in(source.connection, source.place))
 
 
 def _artefacts(source: Source, dag_file: str) -> list[str]:

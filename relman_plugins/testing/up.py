@@ -77,6 +77,9 @@ def _run(stack: Stack, screen: Screen) -> None:
         screen.say(
             f"release    {stack.addresses.airflow}/dags/release__{SERVICE}: Trigger, version 1.1.0 to 1.3.0"
         )
+        screen.say(
+            f"train      {stack.addresses.airflow}/dags/train__{SERVICE}: what `relman train add` puts on it"
+        )
         screen.say(f"approve    {stack.addresses.airflow}/required_actions, as alice and as bob: two must")
         screen.say(f"service    {stack.addresses.production(SERVICE)}, {RATE} requests per second")
         screen.say(f"slack      {stack.addresses.slack}/, also to press its buttons")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from functools import partial
@@ -18,11 +20,13 @@ from relman_plugins.ledger.api import Ledger, Line
 from relman_plugins.notifications.calls import in_thread
 from relman_plugins.notifications.carrier import carry
 from relman_plugins.notifications.letter import Letter
+from relman_plugins.notifications.limits import GIVE_UP_AGE
 from relman_plugins.notifications.mail import send_mail
 from relman_plugins.notifications.notifiers import send_through
-from relman_plugins.notifications.outbox import DrainResult, drain
-from relman_plugins.notifications.slack import connect
+from relman_plugins.notifications.outbox import LEASE_S, DrainResult, drain
+from relman_plugins.notifications.slack import SlackLike, connect
 from relman_plugins.notifications.ticket_notes import is_ticket_channel, send_to_ticket
+from relman_plugins.notifications.trains import tell as tell_of_trains
 from relman_plugins.plan.routing import CONNECTIONS, EMAIL, SLACK
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread
 from relman_plugins.triggers.feed import ledger_feed
@@ -30,6 +34,14 @@ from relman_plugins.triggers.feed import ledger_feed
 PAUSE_S = 1.0
 GRACE_S = 10.0
 """How long what is being delivered at the end may take; what hangs longer is left to its own time limit."""
+
+TRAINS = "notifications.trains"
+"""The lease of whoever tells of trains."""
+TRAINS_PAUSE_S = 60.0
+"""How long trains wait when Slack would not hear of one."""
+
+_trains_wait_until = [0.0]
+"""By this process's monotonic clock."""
 
 _running: dict[Line, Future[DrainResult]] = {}
 """At most one thread for a line in this process, also of one that hangs while the next run delivers."""
@@ -97,7 +109,8 @@ def deliver(source: Callable[[], Ledger], line: Line) -> DrainResult:
         slack = connect(line.connection or CONNECTIONS[SLACK])
         # The form of the messages, not a permission: the endpoint that takes votes looks for itself.
         buttons = not line.connection and not settings.all_admins() and bool(signing_secret())
-        return drain(ledger, slack, connection=line.connection, base_url=base_url, buttons=buttons)
+        done = drain(ledger, slack, connection=line.connection, base_url=base_url, buttons=buttons)
+        return done if line.connection or done.again_at is not None else _with_trains(ledger, slack, done)
     if line.channel == EMAIL:
         return carry(ledger, line, send_mail, base_url=base_url)
     if is_ticket_channel(line.channel):
@@ -110,8 +123,27 @@ def deliver(source: Callable[[], Ledger], line: Line) -> DrainResult:
     return carry(ledger, line, send, base_url=base_url)
 
 
+def _with_trains(ledger: Ledger, slack: SlackLike, done: DrainResult) -> DrainResult:
+    """Tell of trains, too, once what is due of releases is said; one process at a time."""
+    holder = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    if done.busy or not ledger.lease(TRAINS, holder, LEASE_S):
+        return done
+    try:
+        told = tell_of_trains(ledger, slack)
+    finally:
+        ledger.end_lease(TRAINS, holder)
+    if told.failed:
+        _trains_wait_until[0] = time.monotonic() + TRAINS_PAUSE_S
+    return done.model_copy(update={"sent": done.sent + told.sent, "failed": done.failed + told.failed})
+
+
 def _due(ledger: Ledger) -> tuple[list[Line], int]:
-    return ledger.outbox.lines(), ledger.outbox.pending()
+    lines, pending = ledger.outbox.lines(), ledger.outbox.pending()
+    waiting = time.monotonic() < _trains_wait_until[0]
+    trains = 0 if waiting else len(ledger.trains.untold(ledger.now() - GIVE_UP_AGE))
+    if trains and (slack := Line(SLACK, "")) not in lines:
+        lines = [*lines, slack]
+    return lines, pending + trains
 
 
 def _is_running(line: Line) -> bool:

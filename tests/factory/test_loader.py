@@ -15,6 +15,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 from relman_plugins.factory.loader import LoadResult, load_dags, specs_folder
 from tests.factory.fakes import CATALOG, FakeMaintenance
 
+RELEASES = ("release__checkout", "release__hello")
+
 
 def load(folder: Path, **more) -> tuple[dict[str, DAG], LoadResult]:
     dags: dict[str, DAG] = {}
@@ -54,8 +56,8 @@ def opened(monkeypatch) -> list[str]:
 
 def test_every_spec_becomes_a_dag(specs):
     dags, result = load(specs)
-    assert result == LoadResult(("release__checkout", "release__hello"), ())
-    assert set(dags) == {"release__checkout", "release__hello", "relman_maintenance", "relman_rollback"}
+    assert result == LoadResult(RELEASES, ())
+    assert set(dags) == {*RELEASES, "train__checkout", "relman_maintenance", "relman_rollback"}
 
 
 def test_a_broken_spec_is_shown_and_its_siblings_are_well(specs, caplog):

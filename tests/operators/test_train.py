@@ -219,6 +219,29 @@ def test_the_source_is_settled_at_the_cut_off_and_what_is_late_waits(line: Line)
     assert line.starts().conf["version"] == "1.4.0"
 
 
+def test_what_somebody_released_since_the_cut_off_does_not_go_again(line: Line) -> None:
+    line.spec(FILE, "cutoff: 2h")
+    line.at(DEPARTS - timedelta(hours=2))
+    line.wait()
+    by_hand = SimpleNamespace(dag_run_id="manual__1", conf={"version": "1.4.0"})
+    line.open(by_hand, user="carol")  # type: ignore[arg-type]
+    line.at(DEPARTS)
+    with pytest.raises(AirflowSkipException, match="released before"):
+        line.depart()
+
+
+def test_of_trains_that_are_settled_at_once_only_one_takes_a_version(line: Line) -> None:
+    line.spec("cutoff: 10d")
+    line.at(DEPARTS - timedelta(days=11))
+    line.add("2.0.0")
+    line.at(DEPARTS)
+    line.wait(NEXT)
+    assert line.starts().conf["version"] == "2.0.0"
+    line.at(NEXT)
+    with pytest.raises(AirflowSkipException, match="went with an earlier departure"):
+        line.depart(NEXT)
+
+
 def test_what_was_taken_off_after_the_cut_off_does_not_go(line: Line) -> None:
     line.spec("cutoff: 2h")
     line.at(DEPARTS - timedelta(hours=3))

@@ -42,6 +42,7 @@ DAGS = """
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, TaskGroup
 from relman_plugins.factory.rollback import build_rollback
+from relman_plugins.factory.timetable import TrainTimetable
 
 with DAG("release__checkout", schedule=None, params={
     "version": Param("1.0.0", type="string", pattern="^[0-9][0-9.]*$"),
@@ -60,6 +61,16 @@ with DAG("release__gone", schedule=None, tags=["relman-invalid"]):
     EmptyOperator(task_id="open")
 
 rollback = build_rollback()
+
+TUESDAYS = {
+    "departs": {"cron": "0 10 * * 2", "zone": "Europe/Berlin"},
+    "words": "Tue at 10:00 (Europe/Berlin)",
+    "source": {"kind": "git", "place": "..", "prefix": "v"},
+    "cutoff_s": 7200,
+    "slack_channel": "#rel-checkout",
+}
+with DAG("train__checkout", schedule=TrainTimetable(TUESDAYS), catchup=False):
+    EmptyOperator(task_id="depart")
 
 with DAG("other", schedule=None):
     EmptyOperator(task_id="ask")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
+from relman_plugins.domain.repository import HTTP_PATTERN, is_address, refused
 from relman_plugins.spec.models.assess import Repository
 from relman_plugins.spec.models.base import ConnectionId, Flag, Line, Name, Path, SpecModel
 from relman_plugins.spec.models.duration import Duration
@@ -14,8 +16,18 @@ from relman_plugins.spec.models.window import Days, Start, Zone
 Prefix = Annotated[str, StringConstraints(max_length=63, pattern=r"^[A-Za-z0-9._/@-]*$")]
 
 
+def _web(text: str) -> str:
+    if why := refused(text) or ("" if is_address(text) else "must be an address over HTTP"):
+        raise PydanticCustomError("repository", "is no address", {"why": why})
+    return text
+
+
+Address = Annotated[Path, AfterValidator(_web), Field(json_schema_extra={"pattern": HTTP_PATTERN})]
+"""An address over HTTP, with a host and a path."""
+
+
 class VersionSource(SpecModel):
-    """Where the version comes from. Exactly one of `file`, `git`, `directory`."""
+    """Where the version comes from. Exactly one of `file`, `git`, `directory`, `registry`, `index`."""
 
     file: Path | None = None
     """A file whose only line is the version, relative to this file."""
@@ -23,10 +35,14 @@ class VersionSource(SpecModel):
     """A Git repository, whose newest tag it is: a directory in it, relative to this file, or its address."""
     directory: Path | None = None
     """A directory, relative to this file, whose newest artefact it is, by the names of what is in it."""
+    registry: Address | None = None
+    """An image in an OCI registry, whose newest tag it is: `https://ghcr.io/shop/checkout`."""
+    index: Address | None = None
+    """A project in a Python package index (PEP 691): `https://pypi.org/simple/checkout`."""
     connection: ConnectionId | None = None
-    """Airflow connection id that signs in to the repository's server, which its host must be."""
+    """Airflow connection id that signs in to the server of an address, which its host must be."""
     prefix: Prefix | None = None
-    """What names have before the version; `v` for tags and nothing for artefacts unless given."""
+    """What names have before the version; `v` for Git tags and nothing for others unless given."""
     range: Line | None = None
     """Which versions count, as `>=1.4,<2` or `~=1.4`."""
     prereleases: Flag = False

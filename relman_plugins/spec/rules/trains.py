@@ -15,7 +15,7 @@ from relman_plugins.spec.words import listed, quoted, suggestion
 
 PLACE = ("schedule",)
 SOURCE = ("schedule", "version")
-SOURCES = ("file", "git", "directory")
+SOURCES = ("file", "git", "directory", "registry", "index")
 
 
 def _schedule(bundle: Bundle) -> Node | None:
@@ -100,11 +100,11 @@ def source(bundle: Bundle) -> Iterator[Diagnostic]:
         yield finding(bundle.pipeline, SOURCE, "RM903", message, key=True, hint=hint)
         return
     unused = ("prefix", "range", "prereleases") if found == ["file"] else ()
-    address = is_address(text_at(node, "git") or "")
+    address = is_address(text_at(node, found[0]) or "")
     for key in (*unused, *(() if address else ("connection",))):
         if key in node.value:
             message = f"{quoted(key)} means nothing here: the version comes from {quoted(found[0])}"
-            if found == ["git"]:
+            if key == "connection" and found == ["git"]:
                 message = "the repository is a directory on the worker: no connection is used for it"
             yield finding(
                 bundle.pipeline, (*SOURCE, key), "RM207", message, key=True, hint="remove it",
