@@ -35,7 +35,7 @@ class Entry(Frozen):
     id: int
     pipeline: str
     action: str
-    """One of ``BY_PEOPLE``, ``announced``, ``settled``, or one of ``ENDS``."""
+    """One of ``BY_PEOPLE``, ``announced``, ``settled``, one of ``ENDS``, or ``lost``: nothing came of one."""
     key: str
     departs: datetime | None
     """The departure that it is about, UTC; None for the train as a whole."""
@@ -176,6 +176,8 @@ class Trains:
                 action, because, version = "nothing", f"{version} went with an earlier departure", ""
             elif not version:
                 action = "nothing"
+            if action == "departed":
+                data = {**data, "channel": channel}  # for when nothing comes of it
             if action == "departed" or (action == "nothing" and _said_before(conn, pipeline, because)):
                 channel = ""
             return _add(
@@ -205,6 +207,12 @@ class Trains:
     def ended(self, pipeline: str, departs: datetime) -> Entry | None:
         """Return the end of a departure; None while it has none."""
         return next((e for e in self.of(pipeline, departs) if e.action in ENDS), None)
+
+    def departed(self, since: datetime) -> list[Entry]:
+        """Return what departed since then (aware), of all trains, oldest first."""
+        query = select(t.train).where(t.train.c.action == "departed", t.train.c.at >= since)
+        with self._db.read() as conn:
+            return [_entry_of(row) for row in conn.execute(query.order_by(t.train.c.id)).mappings()]
 
     def latest(self, pipeline: str, limit: int = 20) -> list[Entry]:
         """Return the newest entries of a train, newest first."""

@@ -113,6 +113,7 @@ _WRITERS = {
     "held": partial(_stayed, "held at the departure"),
     "skipped": partial(_stayed, "no departure at the time"),
     "failed": partial(_stayed, "*nothing departed* at the time"),
+    "lost": partial(_stayed, "*no release was opened* at the departure"),
     "hold": partial(_did, "⏸️", "holds"),
     "resume": partial(_did, "▶️", "lets depart again"),
     "skip": partial(_did, "⏭️", "skips the departure of"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from relman_plugins import settings
 from relman_plugins.domain.event import Kind, NewEvent
-from relman_plugins.domain.identity import ROLLBACK_DAG_ID, rollback_run_id
+from relman_plugins.domain.identity import ROLLBACK_DAG_ID, dag_id_of, rollback_run_id, train_run_id
 from relman_plugins.domain.state import DesiredState
 from relman_plugins.domain.status import Outcome
 from relman_plugins.errors import LedgerConflict, Refused, RelmanError, recordable
@@ -41,6 +41,11 @@ ROLLBACK_TOO_LATE = timedelta(days=1)
 """A request that nobody worked on for so long is ended and not carried out: nobody expects it any more."""
 ROLLBACK_FORGOTTEN = timedelta(days=90)
 """How far back requests without an end are looked for."""
+
+TRAIN_GRACE = timedelta(minutes=15)
+"""How long the release of a train has to be opened."""
+TRAIN_FORGOTTEN = timedelta(days=1)
+"""How far back trains are looked for whose release was not opened."""
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +86,7 @@ class Housekeeper:
             self.remind,
             self.escalate,
             self.tell_overdue,
+            self.tell_lost_trains,
             self.give_up,
             self.forget_shapes,
             self.tell_standing,
@@ -251,6 +257,23 @@ class Housekeeper:
             for debt in self.ledger.votes.debts()
             if self.ledger.votes.tell_overdue(debt.release_id, debt.gate) is not None
         ]
+
+    def tell_lost_trains(self) -> list[str]:
+        """Tell of trains that departed and whose release nobody has opened: its DAG may be paused, or gone."""
+        now, done = self.ledger.now(), []
+        for gone in self.ledger.trains.departed(now - TRAIN_FORGOTTEN):
+            if gone.departs is None or gone.at > now - TRAIN_GRACE:
+                continue
+            dag_id = dag_id_of(gone.pipeline)
+            if self.ledger.release_of_run(dag_id, train_run_id(gone.departs)) is not None:
+                continue
+            if any(e.action == "lost" for e in self.ledger.trains.of(gone.pipeline, gone.departs)):
+                continue
+            reason = f"{gone.version} departed, and its run opened no release: look at the runs of {dag_id}"
+            channel = str(gone.data.get("channel", ""))
+            self.ledger.trains.note(gone.pipeline, "lost", gone.departs, reason=reason, channel=channel)
+            done.append(f"the train of {gone.pipeline}: {reason}")
+        return done
 
     def give_up(self) -> list[str]:
         """Give up messages that could not be told for a week; ``relman doctor`` says so for another one."""

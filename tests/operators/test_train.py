@@ -29,6 +29,7 @@ from relman_plugins.ledger.api import Ledger, ReleaseRecord
 from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.model import Shape
 from relman_plugins.spec.api import load_pipeline
+from relman_plugins.steps.housekeeping import Housekeeper
 from tests.clients.test_git import Source
 
 DEPARTS = datetime(2026, 12, 1, 9, tzinfo=UTC)
@@ -373,3 +374,18 @@ def test_the_newest_artefact_of_a_directory_goes_by_its_name(line: Line) -> None
     line.at(NEXT)
     line.spec("version: {directory: ../dist, prefix: shop-, prereleases: true}")
     assert line.starts(NEXT).conf["version"] == "1.11.0-rc.1"
+
+
+def test_that_nothing_came_of_a_departure_is_told_once(line: Line) -> None:
+    keeper = Housekeeper(line.ledger, SimpleNamespace())  # type: ignore[arg-type]
+    line.open(line.starts())
+    line.at(NEXT)
+    (line.folder / "VERSION").write_text("1.5.0\n")
+    line.starts(NEXT)
+    line.at(NEXT + timedelta(minutes=14))
+    assert keeper.tell_lost_trains() == []
+    line.at(NEXT + timedelta(minutes=16))
+    said = "1.5.0 departed, and its run opened no release: look at the runs of release__shop"
+    assert [keeper.tell_lost_trains() for _ in range(2)] == [[f"the train of shop: {said}"], []]
+    (lost,) = [e for e in line.trains.latest("shop") if e.action == "lost"]
+    assert (lost.departs, lost.channel, lost.reason) == (NEXT, "#rel-shop", said)
