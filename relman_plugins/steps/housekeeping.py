@@ -259,7 +259,7 @@ class Housekeeper:
         ]
 
     def tell_lost_trains(self) -> list[str]:
-        """Tell of trains that departed and whose release nobody has opened: its DAG may be paused, or gone."""
+        """Tell of trains that departed and whose release nobody has opened: its DAG may be paused."""
         now, done = self.ledger.now(), []
         for gone in self.ledger.trains.departed(now - TRAIN_FORGOTTEN):
             if gone.departs is None or gone.at > now - TRAIN_GRACE:
