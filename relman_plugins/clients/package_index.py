@@ -1,4 +1,4 @@
-"""The versions of a package in an index that speaks the JSON of PEP 691, such as PyPI's."""
+"""The versions of a package in an index that speaks the JSON of PEP 691, as most do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _JSON = "application/vnd.pypi.simple.v1+json"
 
 
 def package_versions(address: str, headers: Mapping[str, str] | None = None) -> list[str]:
-    """Return the versions of a project at an address such as ``https://pypi.org/simple/checkout``.
+    """Return the versions of a project at an address such as ``https://packages.example/simple/checkout``.
 
     What was yanked as a whole is left out. ``headers`` sign in, and are sent to this address only.
 

@@ -7,6 +7,7 @@ posted, the journal notes the attempt; one with an earlier attempt is looked for
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -107,7 +108,7 @@ def _train(entry: Entry) -> str:
     return f"the train of *{plain(entry.pipeline, 80)}*"
 
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[[Entry], _Written]] = {
     "announced": _announced,
     "nothing": partial(_stayed, "nothing new for the departure"),
     "held": partial(_stayed, "held at the departure"),

@@ -64,7 +64,7 @@ def _source(version: VersionSource) -> Source:
     kind = next(kind for kind, place in given.items() if place)
     usual = "v" if kind == "git" else ""
     return Source(
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         place=given[kind],
         connection=version.connection or "",
         prefix=usual if version.prefix is None else version.prefix,

@@ -38,7 +38,7 @@ class VersionSource(SpecModel):
     registry: Address | None = None
     """An image in an OCI registry, whose newest tag it is: `https://ghcr.io/shop/checkout`."""
     index: Address | None = None
-    """A project in a Python package index (PEP 691): `https://pypi.org/simple/checkout`."""
+    """A project in a Python package index (PEP 691): `https://packages.example/simple/checkout`."""
     connection: ConnectionId | None = None
     """Airflow connection id that signs in to the server of an address, which its host must be."""
     prefix: Prefix | None = None
