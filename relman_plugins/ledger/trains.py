@@ -172,7 +172,7 @@ class Trains:
                 action, actor, because = "skipped", skip.actor, skip.reason
             elif added and not any(e.id == added for e in _aboard(known)):
                 action, because, version = "nothing", f"{version} was taken off again", ""
-            elif version and _went(known, version, added):
+            elif added and any(e.action == "departed" and e.data.get("added") == added for e in known):
                 action, because, version = "nothing", f"{version} went with an earlier departure", ""
             elif not version:
                 action = "nothing"
@@ -265,12 +265,6 @@ def _aboard(entries: Sequence[Entry]) -> list[Entry]:
     """Return the versions that nobody took off again."""
     removed = max((e.id for e in entries if e.action == "remove"), default=0)
     return [e for e in entries if e.action == "add" and e.id > removed]
-
-
-def _went(entries: Sequence[Entry], version: str, added: int | None) -> bool:
-    """Say whether a version departed by now: of several trains that were settled at once, one takes it."""
-    gone = [e for e in entries if e.action == "departed"]
-    return any(e.data.get("added") == added if added else e.version == version for e in gone)
 
 
 def _said_before(conn: Connection, pipeline: str, reason: str) -> bool:
