@@ -122,6 +122,8 @@ def _written(block: markdown.Block, specs: Path) -> str:
         (specs / f"{name}.yaml").write_text(block.text)
         return name
     base, part = yaml.safe_load((specs / "checkout.yaml").read_text()), yaml.safe_load(block.text)
+    # What starts by itself can't have what somebody has to be asked for: tickets, fields without a default.
+    base.pop("schedule")
     match block.words[1]:
         case "environment":
             (specs / "environments" / f"{markdown.name_of(block)}.yaml").write_text(block.text)
