@@ -259,7 +259,8 @@ def test_a_full_disk_spoils_nothing_that_is_kept(specs: Path, caplog: pytest.Log
     load(specs)
     poisoned()
     other = specs / "returns.yaml"
-    other.write_text((specs / "checkout.yaml").read_text().replace("name: checkout", "name: returns", 1))
+    text = (specs / "checkout.yaml").read_text().replace("name: checkout", "name: returns", 1)
+    other.write_text(f"{text}# {'too much for the room that is left in the file ' * 999}\n")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (database().stat().st_size, before[1]))
     try:
