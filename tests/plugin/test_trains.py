@@ -58,7 +58,7 @@ def test_a_train_is_seen_held_skipped_and_given_a_version(server: Server) -> Non
     assert "--reason: say why" in typed("hold", "checkout", "--reason", " ")
     assert typed("remove", "checkout", "--reason", "a bug") == "what was added to checkout is taken off\n"
     journal = server.ask("GET", f"{API}/checkout", "vera").json()["journal"]
-    assert [(e["action"], e["actor"]["via"]) for e in reversed(journal)] == [
+    assert [(e["action"], e["actor"]["via"]) for e in reversed(journal[:5])] == [
         ("hold", "api"),
         ("skip", "api"),
         ("add", "api"),
