@@ -14,6 +14,9 @@ RETRIES = 5
 RETRY_DELAY = timedelta(minutes=2)
 """A Git server may be away for ten minutes; then people are told that nothing departed."""
 
+MAX_ACTIVE_RUNS = 128
+"""Departures that may wait side by side: what departs each hour and is announced days ahead has many."""
+
 _DOCS = """\
 Starts releases of **{pipeline}** by itself: {what}.
 
@@ -45,7 +48,7 @@ def build_train(shape: Shape, operator: str | OperatorType = DEPART) -> DAG:
         description=f"Train of {shape.pipeline}: {what}"[:1000],
         schedule=timetable,
         catchup=False,
-        max_active_runs=16,
+        max_active_runs=MAX_ACTIVE_RUNS,
         is_paused_upon_creation=False,
         default_args={"owner": shape.owner},
         tags=["relman", "relman-train", shape.owner[:100]],

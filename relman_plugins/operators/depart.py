@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import (
 
 from relman_plugins import settings
 from relman_plugins.domain.identity import dag_id_of, train_run_id
+from relman_plugins.domain.parameter import LONGEST_TEXT
 from relman_plugins.errors import ClientError, recordable
 from relman_plugins.steps.departing import Departure
 from relman_plugins.steps.sources import version_from
@@ -88,7 +89,10 @@ class DepartOperator(BaseOperator):
         raise DagRunTriggerException(
             trigger_dag_id=dag_id_of(self.shape.pipeline),
             dag_run_id=train_run_id(departs),
-            conf={"version": end.version, "changes": end.reason if end.data.get("added") else ""},
+            conf={
+                "version": end.version,
+                "changes": end.reason[:LONGEST_TEXT] if end.data.get("added") else "",
+            },
             logical_date=None,
             reset_dag_run=False,
             skip_when_already_exists=True,

@@ -187,6 +187,11 @@ def test_what_a_person_added_goes_first_and_that_person_started_it(line: Line) -
     assert line.starts(NEXT).conf["version"] == "1.4.0", "it went once"
 
 
+def test_a_reason_of_any_length_fits_into_the_release(line: Line) -> None:
+    line.trains.act("shop", "add", actor=ALICE, reason="x" * 4000, version="1.3.9")
+    assert len(line.open(line.starts()).plan.options.changes) == 4000
+
+
 def test_without_a_source_only_what_was_added_departs(line: Line) -> None:
     line.spec()
     with pytest.raises(AirflowSkipException, match="nobody has added a version"):
