@@ -16,7 +16,7 @@ class HookedDatabase:
     """A database, reached by the hook of Airflow's providers; safe to use from several threads."""
 
     def __init__(self, connection: Any) -> None:
-        """Remember the connection as it was read: no thread asks Airflow for it again."""
+        """Remember the connection as it was read."""
         self._connection = connection
         self._lock = threading.Lock()
 
@@ -65,6 +65,6 @@ class HookedDatabase:
                 f"connection {self.conn_id!r} is of type {self._connection.conn_type!r}, which is no "
                 "database that SQL can be asked of"
             )
-        # In a triggerer's thread a hook can't ask Airflow, whose answers come over the event loop.
+        # The connection as it was read: asking Airflow for it again with each query would cost a request.
         hook.get_connection = lambda _: self._connection
         return hook

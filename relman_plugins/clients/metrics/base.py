@@ -49,6 +49,9 @@ class Access(NamedTuple):
     extra: Mapping[str, Any] = {}
     """The connection's extra field."""
 
+    def __repr__(self) -> str:
+        return "Access(…)"
+
 
 class Source(ABC):
     """A source of numbers. Cheap to make: it connects at the first question. It belongs to one event loop.

@@ -23,6 +23,7 @@ class JsonHttp(WebSource):
     """A server that answers in JSON, whatever it is."""
 
     kind = "json"
+    dated = False
 
     async def number(self, question: Question) -> Answer:
         """GET what the query says, and take the one number at its JSONPath.

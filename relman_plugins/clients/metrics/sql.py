@@ -75,12 +75,11 @@ class Sql(Source):
 
         ``$window`` is bound as seconds. Who is cancelled leaves the query to its end in its thread.
         """
-        statement, values = bound(question, self._database.placeholder)
-        return await self._in_thread(statement, values)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, question)
 
     async def check(self) -> str:
         """Select 1."""
-        if (await self._in_thread("SELECT 1", ())).value != 1:
+        if (await self.number(Question("SELECT 1"))).value != 1:
             raise ClientUnavailable("the database does not know that 1 is 1")
         return "The database answers queries."
 
@@ -88,11 +87,9 @@ class Sql(Source):
         """Let nothing new begin; what runs ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _in_thread(self, statement: str, values: Sequence[Any]) -> Answer:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._ask, statement, values)
-
-    def _ask(self, statement: str, values: Sequence[Any]) -> Answer:
+    def _ask(self, question: Question) -> Answer:
+        # Here, since the first look for the placeholder loads the provider and its driver.
+        statement, values = bound(question, self._database.placeholder)
         try:
             connection = self._database.connect()
         except Exception as error:
@@ -106,8 +103,6 @@ class Sql(Source):
                     cursor.execute(statement, values) if values else cursor.execute(statement)
                     rows = cursor.fetchmany(2)
                 connection.rollback()
-            except ClientError:
-                raise
             except Exception as error:
                 raise self._failed(error) from error
         return self._only(rows)

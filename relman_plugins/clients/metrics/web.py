@@ -7,7 +7,8 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
 import httpx
@@ -35,6 +36,9 @@ class WebSource(Source):
 
     rest_header: ClassVar[str] = "retry-after"
     """The header that says in how many seconds to come back."""
+
+    dated: ClassVar[bool] = True
+    """Whether its queries speak of its own now, so that the clock it answers by must be right."""
 
     def __init__(self, access: Access, *, timeout: float = TIMEOUT_S, clock: Callable[[], float] = time.time):
         """Remember where it is; ``clock`` tells seconds since the epoch.
@@ -79,9 +83,12 @@ class WebSource(Source):
         Raises:
             ClientError: As ``request``; ClientUnavailable also when the answer is something else.
         """
+        sent = self.clock()
         answer = await async_request(
             self._http, method, path, limit_s=LIMIT_S, rest=self.rest_header, **kwargs
         )
+        if self.dated and "age" not in answer.headers:
+            self._dated(answer.headers.get("date"), sent)
         try:
             # A server that writes NaN as JSON has it; Python reads it, and it is looked at as a number.
             return answer.json()
@@ -108,6 +115,16 @@ class WebSource(Source):
                 f"the clock of {shown(self.address)} is {span(max(behind, ahead))} {way} this machine's, so "
                 "what it calls now is another time; set both by NTP"
             )
+
+    def _dated(self, told: str | None, sent: float) -> None:
+        """Compare the time at which an answer was made (RFC 9110, 6.6.1) with this machine's: ``in_time``."""
+        try:
+            at = parsedate_to_datetime(told or "")
+        except ValueError:
+            return  # a server without a clock sends none
+        seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        # They are whole there, cut.
+        self.in_time(seconds + (1.0 if seconds < sent else 0.0), sent)
 
     def points(self, pairs: Sequence[Any], sent: float) -> list[float | None]:
         """Return the values of pairs of time (seconds since the epoch) and value, oldest first.
@@ -161,11 +178,6 @@ def list_of(found: object, source: WebSource) -> list[Any]:
     if not isinstance(found, list):
         raise source.nonsense("a list is missing")
     return found
-
-
-def when(at: float) -> str:
-    """Return a time in seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def span(seconds: float) -> str:

@@ -34,7 +34,10 @@ def replying(body: Any, status: int = 200, **headers: str) -> Callable[[BaseHTTP
     def answer(request: BaseHTTPRequestHandler) -> None:
         # What was sent is read first: a connection that is closed before loses the answer.
         request.rfile.read(int(request.headers.get("Content-Length") or 0))
-        request.send_response(status)
+        if "Date" in headers:
+            request.send_response_only(status)
+        else:
+            request.send_response(status)
         for name, value in headers.items():
             request.send_header(name.replace("_", "-"), value)
         request.send_header("Content-Length", str(len(raw)))

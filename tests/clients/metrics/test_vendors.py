@@ -374,6 +374,26 @@ def test_the_check_of_each_asks_something_that_works(kind: str, serving: Serving
             asyncio.run(checked())
 
 
+@pytest.mark.parametrize("kind", [*(k for k in GOOD if k != "loki"), "prometheus"])
+@pytest.mark.parametrize(("date", "said"), [("Thu, 26 Nov 2020 08:00:00 GMT", "behind"), ("x", ""), ("", "")])
+def test_a_server_whose_clock_is_far_off_has_no_numbers(
+    kind: str, date: str, said: str, serving: Serving
+) -> None:
+    good, access = GOOD.get(kind, (vector(1), {}))
+    query = {"elasticsearch": "logs-* a:b", "influxdb": "SELECT 1"}.get(kind, "x")
+    server = Vendor(good)
+    server.headers = {"Date": date}
+    question = Question(query, over_s=None if kind == "prometheus" else 60)
+    url = serving(server)
+    if not said:
+        assert ask(kind, url, question, **access).value is not None
+        return
+    with pytest.raises(ClientUnavailable, match=f"the clock of .* is .* {said} this machine's"):
+        ask(kind, url, question, **access)
+    server.headers |= {"Age": "3600"}
+    assert ask(kind, url, question, **access).value is not None
+
+
 @pytest.mark.parametrize("kind", [k for k in GOOD if k != "loki"])
 @pytest.mark.parametrize(
     "body",
