@@ -13,6 +13,8 @@ from relman_plugins.clients.metrics.web import WebSource, list_of, number_of, ob
 from relman_plugins.errors import ClientRejected, ClientUnavailable
 
 _READS = re.compile(r"\s*select\b", re.IGNORECASE)
+_WRITES = re.compile(r"\binto\b|;\s*\S", re.IGNORECASE)
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 
 
 class InfluxDb(WebSource):
@@ -28,12 +30,13 @@ class InfluxDb(WebSource):
     async def number(self, question: Question) -> Answer:
         """Ask for one row of one column that is a number, beside its time.
 
-        ``$window`` is a duration such as ``37250ms``. It asks by GET, by which InfluxDB writes nothing.
+        ``$window`` is a duration such as ``37250ms``. Only one statement that reads is sent: version 1 writes
+        by GET, too.
         """
         window = None if question.window_s is None else f"{max(1, round(question.window_s * 1000))}ms"
         query = fill(question, lambda _, value: _escaped(value), window)
-        if not _READS.match(query):
-            raise ClientRejected("the query can't be asked: it must begin with SELECT")
+        if not _READS.match(query) or _WRITES.search(_QUOTED.sub("''", query)):
+            raise ClientRejected("the query can't be asked: it must be one SELECT, without INTO")
         fields = {"q": query, "epoch": "ms"} | self._database()
         body = object_of(await self.asked("GET", "query", params=fields), self)
         listed = [] if body.get("error") else list_of(body.get("results"), self)

@@ -118,8 +118,16 @@ def test_influxdb(serving: Serving) -> None:
         server.body = body
         with pytest.raises(kind, match=said):
             ask("influxdb", url, asked, extra=extra)
-    with pytest.raises(ClientRejected, match="must begin with SELECT"):
-        ask("influxdb", url, "DROP DATABASE shop", extra=extra)
+    told = len(server.asked)
+    for wrong in ("DROP DATABASE shop", "SELECT 1; DROP DATABASE shop", "SELECT n INTO other FROM requests"):
+        with pytest.raises(ClientRejected, match="must be one SELECT, without INTO"):
+            ask("influxdb", url, wrong, extra=extra)
+    assert len(server.asked) == told
+    server.body = influx([1, 2])
+    assert (
+        ask("influxdb", url, "SELECT n FROM x WHERE y = 'into; \\' it' AND \"into\" = 1;", extra=extra).value
+        == 2
+    )
     with pytest.raises(ClientRejected, match="names no database"):
         ask("influxdb", url, asked)
 
