@@ -15,24 +15,13 @@ from relman_plugins.clients.metrics.cloudwatch import signature
 from relman_plugins.clients.metrics.registry import source
 from relman_plugins.errors import ClientError, ClientRejected, ClientUnavailable
 from tests.clients.metrics.asking import ask, vector
-from tests.clients.metrics.vendors import Asked, Vendor
+from tests.clients.metrics.vendors import Asked, Vendor, cloudwatch, datadog, graphite, influx, nerdgraph
 
 Serving = Callable[..., str]
 VALUES = Question("", service="shop", environment="qa", version="1.1.0", stable="1.0.0")
 
 
-def minutes(*values: Any, factor: float = 1, swapped: bool = False) -> list[list[Any]]:
-    """Return a point a minute up to now, as pairs of time and value, or the other way round."""
-    now = int(time.time())
-    pairs = [[(now - 60 * (len(values) - 1 - n)) * factor, v] for n, v in enumerate(values)]
-    return [pair[::-1] for pair in pairs] if swapped else pairs
-
-
 # Graphite
-
-
-def graphite(*values: Any) -> Any:
-    return [{"target": "x", "tags": {}, "datapoints": minutes(*values, swapped=True)}]
 
 
 def test_graphite(serving: Serving) -> None:
@@ -76,11 +65,6 @@ def test_graphites_points_that_are_none(serving: Serving, points: Any, said: str
 
 
 # InfluxDB
-
-
-def influx(*rows: Any, columns: tuple[str, ...] = ("time", "sum"), **more: Any) -> Any:
-    series = [{"name": "requests", "columns": list(columns), "values": list(rows)}] if rows else []
-    return {"results": [{"statement_id": 0, **({"series": series} if series else {}), **more}]}
 
 
 def test_influxdb(serving: Serving) -> None:
@@ -135,11 +119,6 @@ def test_influxdb(serving: Serving) -> None:
 # Datadog
 
 
-def datadog(*values: Any, **more: Any) -> Any:
-    series = [{"metric": "requests", "scope": "version:1.1.0", "pointlist": minutes(*values, factor=1000)}]
-    return {"status": "ok", "res_type": "time_series", "series": series, **more}
-
-
 def test_datadog(serving: Serving) -> None:
     server = Vendor(datadog(1.0, 2.0, None, 3.0))
     url = serving(server)
@@ -176,10 +155,6 @@ def test_datadog(serving: Serving) -> None:
 
 
 # New Relic
-
-
-def nerdgraph(*results: Any) -> Any:
-    return {"data": {"actor": {"account": {"nrql": {"results": list(results)}}}}}
 
 
 def test_new_relic(serving: Serving) -> None:
@@ -287,12 +262,6 @@ def test_google_signs_in_once_and_is_asked_in_promql(
 # CloudWatch
 
 
-def cloudwatch(*values: float, status: str = "Complete", **more: Any) -> Any:
-    times, found = zip(*minutes(*values), strict=True) if values else ((), ())
-    result = {"Id": "number", "Label": "x", "Timestamps": times, "Values": found, "StatusCode": status}
-    return {"MetricDataResults": [result], "Messages": [], **more}
-
-
 def test_cloudwatch(serving: Serving) -> None:
     server = Vendor(cloudwatch(1, 2, 3.5))
     url = serving(server)
@@ -345,70 +314,3 @@ def test_the_signature_is_that_of_awss_own_example() -> None:
     secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
     told = signature(headers, b"", "AKIDEXAMPLE", secret, "us-east-1", service="service")
     assert told.endswith("=5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b")
-
-
-# All of them
-
-GOOD = {
-    "graphite": (graphite(1, 2), {}),
-    "influxdb": (influx([1, 2]), {"extra": {"database": "x"}}),
-    "datadog": (datadog(1, 2), {}),
-    "newrelic": (nerdgraph({"a": 1}), {"extra": {"account_id": 1}}),
-    "cloudwatch": (cloudwatch(1), {"auth": ("a", "b"), "extra": {"region_name": "eu-central-1"}}),
-    "elasticsearch": ({"count": 1, "_shards": {"total": 1, "failed": 0}, "version": {}}, {}),
-    "loki": ({"status": "success", "data": []}, {}),
-}
-
-
-@pytest.mark.parametrize("kind", GOOD)
-def test_the_check_of_each_asks_something_that_works(kind: str, serving: Serving) -> None:
-    body, access = GOOD[kind]
-    server = Vendor(body)
-    url = serving(server)
-
-    async def checked() -> str:
-        client = source(kind, Access(url, **access))
-        try:
-            return await client.check()
-        finally:
-            await client.aclose()
-
-    assert asyncio.run(checked()).endswith((".",))
-    for lie in (b"<html>", [], {}, {"status": "down"}):
-        server.body = lie
-        if kind == "cloudwatch" and isinstance(lie, dict):
-            continue
-        with pytest.raises(ClientError):
-            asyncio.run(checked())
-
-
-@pytest.mark.parametrize("kind", [*(k for k in GOOD if k != "loki"), "prometheus"])
-@pytest.mark.parametrize(("date", "said"), [("Thu, 26 Nov 2020 08:00:00 GMT", "behind"), ("x", ""), ("", "")])
-def test_a_server_whose_clock_is_far_off_has_no_numbers(
-    kind: str, date: str, said: str, serving: Serving
-) -> None:
-    good, access = GOOD.get(kind, (vector(1), {}))
-    query = {"elasticsearch": "logs-* a:b", "influxdb": "SELECT 1"}.get(kind, "x")
-    server = Vendor(good)
-    server.headers = {"Date": date}
-    question = Question(query, over_s=None if kind == "prometheus" else 60)
-    url = serving(server)
-    if not said:
-        assert ask(kind, url, question, **access).value is not None
-        return
-    with pytest.raises(ClientUnavailable, match=f"the clock of .* is .* {said} this machine's"):
-        ask(kind, url, question, **access)
-    server.headers |= {"Age": "3600"}
-    assert ask(kind, url, question, **access).value is not None
-
-
-@pytest.mark.parametrize("kind", [k for k in GOOD if k != "loki"])
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"null", b"5", b'"x"', b"[[[]]]", b'{"series": 5}', b'{"results": {}}', b"[" * 50_000, b"\xff"],
-)
-def test_nonsense_is_never_a_number(kind: str, body: bytes, serving: Serving) -> None:
-    access = GOOD[kind][1]
-    query = {"elasticsearch": "logs-* a:b", "influxdb": "SELECT 1"}.get(kind, "x")
-    with pytest.raises(ClientError):
-        ask(kind, serving(Vendor(body)), Question(query, over_s=60), **access)
