@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from relman_plugins.cli import replay
+from relman_plugins.cli import backtest, pictures, replay
 from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.options import AnyFormat, Format
 from relman_plugins.cli.screen import echo_json, shown
@@ -34,6 +34,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command()(replay.replay)
+app.command()(pictures.show)
+app.command()(backtest.backtest)
 
 
 @app.command("file")

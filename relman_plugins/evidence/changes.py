@@ -186,7 +186,7 @@ def _judged(evidence: Evidence, step: Step, before: list[Event]) -> Iterator[str
         return
     if _first_deploy(evidence, step, before):
         # Limits are looked at once all traffic has moved. Who compares has nothing to compare with, and asks.
-        compares = evidence.record.plan.shape.analysis(name).comparison is not None
+        compares = evidence.record.plan.shape.analysis(name).compares
         if not compares or not any(e.kind is Kind.CHANGE_STARTED for e in own):
             return
     good = any(e.kind is Kind.ANALYSIS_FINISHED and e.data["verdict"] == Verdict.PASS.value for e in own)

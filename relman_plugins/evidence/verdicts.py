@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import TAKEN_BACK, Verdict
 from relman_plugins.evidence.record import Evidence
-from relman_plugins.judge import comparing
+from relman_plugins.judge import burning, comparing, sampled
 from relman_plugins.judge.threshold import Measurement, State, look, step
-from relman_plugins.plan.model import MetricPlan, Shape, Step, StepKind
+from relman_plugins.plan.model import AnalysisPlan, MetricPlan, Shape, Step, StepKind
+
+AnyState = State | comparing.State | sampled.State | burning.State
 
 _KINDS = (Kind.ANALYSIS_MEASURED, Kind.ANALYSIS_FINISHED)
 
@@ -24,7 +26,7 @@ class Replay(NamedTuple):
     step: str
     analysis: str
     judge: str
-    """``thresholds`` or ``sequential``."""
+    """``thresholds``, ``sequential``, ``mann_whitney`` or ``slo``."""
     weight: int | None
     looks: int
     """How many are recorded."""
@@ -51,8 +53,12 @@ def verdicts(evidence: Evidence) -> Iterator[str]:
 
 def replayed(evidence: Evidence) -> Iterator[Replay]:
     """Judge each analysis again, look by look."""
-    shape = evidence.record.plan.shape
-    compared = {a.name for a in shape.analyses if a.comparison is not None}
+    return replayed_of(evidence.record.plan.shape, list(evidence.of(*_KINDS)))
+
+
+def replayed_of(shape: Shape, events: Iterable[Event]) -> Iterator[Replay]:
+    """Judge each analysis of a release again by the plan ``shape``, from events in the ledger's order."""
+    compared = {a.name for a in shape.analyses if a.compares}
     steps = {s.id for s in shape.steps if s.args.get("analysis") in compared}
 
     def watch_of(event: Event) -> str:
@@ -60,7 +66,7 @@ def replayed(evidence: Evidence) -> Iterator[Replay]:
         return event.step if event.step in steps else _watch(event)
 
     watches: dict[str, list[Event]] = {}
-    for event in evidence.of(*_KINDS):
+    for event in (e for e in events if e.kind in _KINDS):
         watches.setdefault(watch_of(event), []).append(event)
     for watch, own in watches.items():
         yield _replay(shape, watch, own)
@@ -84,7 +90,7 @@ def _replay(shape: Shape, watch: str, events: Sequence[Event]) -> Replay:
     looks = sorted(measured, key=lambda e: (e.data["look"], e.id))
     ended = [e for e in events if e.kind is Kind.ANALYSIS_FINISHED]
     problems: list[str] = []
-    state: State | comparing.State = State()
+    state: AnyState = State()
     judge = "thresholds"
     wanted = (events[0].step, planned.args.get("analysis"))
     if odd := [e for e in events if (e.step, e.data["analysis"]) != wanted]:
@@ -92,13 +98,12 @@ def _replay(shape: Shape, watch: str, events: Sequence[Event]) -> Replay:
         problems.append(f"{said}, the plan says {planned.id} by {wanted[1]!r}")
     else:
         analysis = shape.analysis(name)
-        if analysis.comparison is not None:
-            judge = "sequential"
-            terms = comparing.Terms(analysis.comparison, shape.false_alarms(planned), _rounds(planned))
-            state = _compared(terms, looks, problems)
+        judge = analysis.judge
+        if (given := _given(shape, planned, analysis, looks)) is not None:
+            state = _folded(given, problems)
         else:
             state = _limited(analysis.metrics, _rounds(planned), looks, problems)
-        problems += _end(ended, state, compared=analysis.comparison is not None)
+        problems += _end(ended, state, compared=analysis.compares)
     last = ended[-1].data if ended else {}
     return Replay(
         watch, planned.id, name, judge, events[0].data.get("weight"), len(looks),
@@ -124,10 +129,26 @@ def _limited(rules: Sequence[MetricPlan], count: int, looks: Sequence[Event], pr
     return state
 
 
-def _compared(terms: comparing.Terms, looks: Sequence[Event], problems: list[str]) -> comparing.State:
-    """Judge a comparison again by the counts that are recorded, of all tries of its step together."""
-    state = comparing.State()
-    for event, judged in comparing.again(looks, terms=terms):
+def _given(
+    shape: Shape, planned: Step, analysis: AnalysisPlan, looks: Sequence[Event]
+) -> Iterator[tuple[Event, Any]] | None:
+    """Return what a judge says of each look that gives its state again from looks alone; None for limits."""
+    rounds = _rounds(planned)
+    if analysis.comparison is not None:
+        terms = comparing.Terms(analysis.comparison, shape.false_alarms(planned), rounds)
+        return comparing.again(looks, terms=terms)
+    if analysis.sampled is not None:
+        return sampled.again(looks, terms=sampled.Terms(analysis.sampled, rounds))
+    if analysis.budget is not None:
+        budget = analysis.budget
+        return burning.again(looks, terms=burning.Terms(budget.metrics, budget.windows, rounds))
+    return None
+
+
+def _folded(given: Iterator[tuple[Event, Any]], problems: list[str]) -> AnyState:
+    """Judge again by the recorded numbers; of two versions, by those of all tries of a step together."""
+    state: AnyState = State()
+    for event, judged in given:
         if wrong := _out_of_turn(state, event):
             problems.append(wrong)
             break
@@ -137,13 +158,17 @@ def _compared(terms: comparing.Terms, looks: Sequence[Event], problems: list[str
 
 
 def _differences(look: int, given: Sequence[dict[str, Any]], event: Event) -> Iterator[str]:
+    names = [[one["name"] for one in side] for side in (given, event.data["metrics"])]
+    if names[0] != names[1]:
+        yield f"look {look}: looked at {', '.join(map(str, names[1]))}, the plan has {', '.join(names[0])}"
+        return
     for one, was in zip(given, event.data["metrics"], strict=True):
         if (one["name"], one["verdict"], one["reason"]) != (was["name"], was["verdict"], was["reason"]):
             said = f"recorded is {was['verdict']} ({was['reason']})"
             yield f"look {look}: {one['name']} gives {one['verdict']} ({one['reason']}), {said}"
 
 
-def _out_of_turn(state: State | comparing.State, event: Event) -> str:
+def _out_of_turn(state: AnyState, event: Event) -> str:
     """Return why a look can't be the next one; empty when it can."""
     if event.data["look"] <= state.rounds:
         return f"look {event.data['look']} is recorded twice, so the verdict can't be given again"
@@ -154,7 +179,7 @@ def _out_of_turn(state: State | comparing.State, event: Event) -> str:
     return ""
 
 
-def _end(ended: Sequence[Event], state: State | comparing.State, *, compared: bool) -> Iterator[str]:
+def _end(ended: Sequence[Event], state: AnyState, *, compared: bool) -> Iterator[str]:
     for event in ended:
         told = (event.data["verdict"], event.data["reason"], event.data["looks"])
         if told[:2] == (Verdict.FAIL.value, TAKEN_BACK):
@@ -192,5 +217,7 @@ def _measurement(rule: MetricPlan | None, told: dict[str, Any]) -> Measurement:
         for guess in (math.inf, -math.inf):
             if look(rule, guess, told["samples"]).reason == told["reason"]:
                 value = guess
+        if value is None:  # by other limits than those that it was judged by
+            value = -math.inf if str(told["reason"]).startswith("-") else math.inf
     nothing = told["reason"] if value is None and told["verdict"] == Verdict.NO_DATA.value else ""
     return Measurement(name=name, value=value, samples=told["samples"], nothing=nothing)

@@ -24,9 +24,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from pydantic import Field
 
-from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Event
 from relman_plugins.domain.status import Verdict
+from relman_plugins.judge import recorded
 from relman_plugins.judge.counting import Counted, Pair, counted, more, plausible
 from relman_plugins.judge.document import Document, MetricData
 from relman_plugins.judge.report import Finding, plural
@@ -83,16 +83,12 @@ class Course(NamedTuple):
     reason: str = ""
 
 
-class State(Frozen):
+class State(recorded.Watched):
     """What is remembered between looks."""
 
-    rounds: int = 0
     metrics: dict[str, Course] = Field(default_factory=dict)
     run: str = ""
     """Since when counts count: another try of a step begins at 0 again, and its looks go on."""
-    verdict: Verdict | None = None
-    """Set once and for good when the comparison has ended."""
-    reason: str = ""
 
 
 class Look(NamedTuple):
@@ -125,14 +121,8 @@ class Look(NamedTuple):
         }
 
 
-class Judgement(NamedTuple):
-    """What a look changed."""
-
-    state: State
-    verdict: Verdict | None
-    """None: go on looking."""
-    reason: str
-    looks: tuple[Look, ...]
+Judgement = recorded.Judgement[State]
+"""What a look changed."""
 
 
 def step(state: State, came: Iterable[Counted], *, terms: Terms, run: str) -> Judgement:
@@ -145,17 +135,9 @@ def step(state: State, came: Iterable[Counted], *, terms: Terms, run: str) -> Ju
         run: Since when the counts count; another one than before begins at 0.
     """
     if state.verdict is not None:
-        return Judgement(state, state.verdict, state.reason, ())
+        return recorded.unchanged(state)
     rounds = state.rounds + 1
-    by_name = {one.name: one for one in came}
-    before = {m.name: state.metrics.get(m.name, Course()) for m in terms.metrics}
-    if run != state.run:
-        before = {name: course._replace(mark=Course().mark) for name, course in before.items()}
-    answers = [
-        plausible(by_name.get(name, Counted(name, error="was not measured")), course.mark)
-        for name, course in before.items()
-    ]
-    known = {one.name: _added(before[one.name], one) for one in answers}
+    answers, known = _taken(state, came, terms, run)
     looks = tuple(_looks(terms, answers, known, rounds))
     verdict, reason = _ended(terms, looks, known, rounds)
     courses = {look.name: known[look.name]._replace(reason=look.reason) for look in looks}
@@ -171,24 +153,58 @@ def step(state: State, came: Iterable[Counted], *, terms: Terms, run: str) -> Ju
     return Judgement(after, verdict, reason, looks)
 
 
+def _taken(
+    state: State, came: Iterable[Counted], terms: Terms, run: str
+) -> tuple[list[Counted], dict[str, Course]]:
+    """Return what can be believed of the answers, and what is known with them."""
+    by_name = {one.name: one for one in came}
+    before = {m.name: state.metrics.get(m.name, Course()) for m in terms.metrics}
+    if run != state.run:
+        before = {name: course._replace(mark=Course().mark) for name, course in before.items()}
+    answers = [
+        plausible(by_name.get(name, Counted(name, error="was not measured")), course.mark)
+        for name, course in before.items()
+    ]
+    return answers, {one.name: _added(before[one.name], one) for one in answers}
+
+
+def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
+    """Return the state after recorded looks; only the last of them is judged.
+
+    The evidence of all is in the last one; judging each, as ``again`` does, takes a time that grows with the
+    square of their number. Whatever an earlier look said has ended the watch, or has not.
+    """
+    state, last = State(), None
+    for event in recorded.in_order(looks):
+        if event.data["look"] <= state.rounds + (last is not None):
+            continue
+        if last is not None:
+            known = _taken(state, told_of(last), terms, run_of(last))[1]
+            after = {"rounds": last.data["look"], "metrics": known, "run": run_of(last)}
+            state = state.model_copy(update=after)
+        if missing := event.data["look"] - 1 - state.rounds:
+            state = _skipped(state, missing, terms)
+        last = event
+    return step(state, told_of(last), terms=terms, run=run_of(last)).state if last else state
+
+
 def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judgement]]:
     """Yield what each recorded look says, from the counts in it alone, in the order of their numbers.
 
     A spool delivers late, so the ledger's order may be another. A number that is missing stays so: counts go
     from the beginning on, so the next look has what it had. One that is there twice changes nothing.
     """
-    state = State()
-    for event in sorted(looks, key=lambda e: (e.data["look"], e.id)):
-        missing = event.data["look"] - 1 - state.rounds
-        if missing < 0:
-            yield event, Judgement(state, state.verdict, state.reason, ())
-            continue
-        if missing:
-            state = _skipped(state, missing, terms)
-        came = [_told(one) for one in event.data["metrics"]]
-        judged = step(state, came, terms=terms, run=run_of(event))
-        state = judged.state
-        yield event, judged
+    return recorded.again(
+        looks,
+        State(),
+        lambda state, event: step(state, told_of(event), terms=terms, run=run_of(event)),
+        lambda state, missing: _skipped(state, missing, terms),
+    )
+
+
+def told_of(event: Event) -> list[Counted]:
+    """Return what a recorded look says came back."""
+    return [_told(one) for one in event.data["metrics"]]
 
 
 def run_of(event: Event) -> str:

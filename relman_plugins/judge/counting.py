@@ -36,20 +36,29 @@ def counted(name: str, control: Sequence[float | None], experiment: Sequence[flo
     """
     if control[0] is None and control[1] is not None and experiment[0] is not None:
         control = [0.0, control[1]]
-    pairs: list[Pair | None] = []
-    for whose, numbers in (("old", control), ("new", experiment)):
-        known = [number for number in numbers if number is not None]
-        if odd := [n for n in known if not math.isfinite(n) or not -0.5 <= n <= MOST]:
-            return Counted(name, error=f"{odd[0]:g} is no number of requests (of the {whose} version)")
-        if len(known) < 2:
-            pairs.append(None)
-            continue
-        bad, total = (round(n) for n in known)
-        if bad > 1.1 * total + 1:
-            said = f"{bad} bad of {total} requests of the {whose} version: bad must count some of total's"
-            return Counted(name, error=said)
-        pairs.append((min(bad, total), total))
-    return Counted(name, pairs[0], pairs[1])
+    try:
+        return Counted(name, pair_of("old", control), pair_of("new", experiment))
+    except ValueError as error:
+        return Counted(name, error=str(error))
+
+
+def pair_of(whose: str, numbers: Sequence[float | None]) -> Pair | None:
+    """Return ``[bad, total]`` of the old or new version as whole numbers; None where one of them is missing.
+
+    Raises:
+        ValueError: They can't be what they should; with the reason.
+    """
+    known = [number for number in numbers if number is not None]
+    if odd := [n for n in known if not math.isfinite(n) or not -0.5 <= n <= MOST]:
+        raise ValueError(f"{odd[0]:g} is no number of requests (of the {whose} version)")
+    if len(known) < 2:
+        return None
+    bad, total = (max(0, round(n)) for n in known)
+    if bad > 1.1 * total + 1:
+        raise ValueError(
+            f"{bad} bad of {total} requests of the {whose} version: bad must count some of total's"
+        )
+    return min(bad, total), total
 
 
 def plausible(came: Counted, mark: tuple[Pair, Pair]) -> Counted:

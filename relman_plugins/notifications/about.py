@@ -47,10 +47,19 @@ class About(NamedTuple):
         page = f"relman/api/v1/releases/{quote(release_id, safe='')}/report?format=html"
         return f"{self.base_url}/{page}" if self.base_url else ""
 
+    def picture_url(self, release_id: str, step: str) -> str:
+        """Address of the picture of a step's analysis, or nothing."""
+        return f"{self.base_url}/{picture_path(release_id, step)}" if self.base_url else ""
+
     def gate_url(self, step: str | None) -> str:
         """Address of a gate's Required Action, or nothing."""
         run = self.run_url
         return f"{run}/tasks/{quote(step, safe='')}/required_actions" if run and step else ""
+
+
+def picture_path(release_id: str, step: str) -> str:
+    """Return where in relman's API the picture of a step's analysis is, without what stands before it."""
+    return f"relman/api/v1/releases/{quote(release_id, safe='')}/pictures/{quote(step, safe='')}.svg"
 
 
 def asker(event: Event) -> str | None:

@@ -184,14 +184,16 @@ def _changed(event: Event, data: dict[str, Any]) -> _Written:
     return (f"🧹 {_where(event)} was emptied{took}",)
 
 
-def _analysis(event: Event, data: dict[str, Any]) -> _Written:
+def _analysis(event: Event, data: dict[str, Any], about: About) -> _Written:
     verdict = str(data.get("verdict", "?"))
     mark = {"pass": "📈", "fail": "📉"}.get(verdict, "❔")
     weight = f" at {data['weight']} %" if data.get("weight") is not None else ""
     name = code(data.get("analysis", "?"))
     looks = f" after {count(data['looks'], 'look')}" if isinstance(data.get("looks"), int) else ""
     text = f"{mark} {name} in {_where(event)}{weight}: *{plain(verdict.replace('_', ' '), 20)}*{looks}"
-    return (text, *([context(plain(data["reason"], 600))] if data.get("reason") else []))
+    url = about.picture_url(event.release_id, event.step) if event.step and data.get("looks") else ""
+    small = [plain(data["reason"], 600) if data.get("reason") else "", link(url, "See the picture")]
+    return (text, *([context(*told)] if (told := [part for part in small if part]) else []))
 
 
 def _withdrawn(event: Event, data: dict[str, Any]) -> _Written:
@@ -287,6 +289,7 @@ OUTCOME_MARKS = {
 """The mark of each outcome."""
 
 _LINKING: dict[Kind, Callable[[Event, dict[str, Any], About], _Written]] = {
+    Kind.ANALYSIS_FINISHED: _analysis,
     Kind.RELEASE_CLOSED: _closed,
     **asking.WRITERS,
 }
@@ -308,7 +311,6 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.WINDOW_WAITED: _window,
     Kind.FREEZE_WAITED: _frozen,
     Kind.FREEZE_PASSED: _past,
-    Kind.ANALYSIS_FINISHED: _analysis,
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,
     Kind.ROLLBACK_REQUESTED: rollbacks.asked,
     Kind.ROLLBACK_FINISHED: _rolled_back,

@@ -55,6 +55,7 @@ class JudgingOperator(ChangingOperator):
             interval_s=args["interval_s"],
             count=count,
             false_alarms=run.shape.false_alarms(run.step),
+            ago_s=_ago(run, count),
             started_at=time.time(),
             withdraw=withdrawn(previous, environment.replicas, environment.config),
             token=lock.token,
@@ -152,10 +153,21 @@ class JudgingOperator(ChangingOperator):
         return self.settle(context, run, gate)
 
 
+def _ago(run: StepRun, count: int) -> float:
+    """Return how long before a look the old version is looked at where it is compared with the time before.
+
+    A watch of so many looks then ends, on the old version's side, when this stage began to change anything.
+    """
+    stage = {s.id for s in run.shape.steps if s.stage == run.step.stage}
+    began = min((e.at for e in run.events(Kind.CHANGE_STARTED) if e.step in stage), default=None)
+    since = max(0.0, time.time() - began.timestamp()) if began else 0.0
+    return since + count * float(run.step.args["interval_s"])
+
+
 def nothing_to_compare(run: StepRun, previous: Revision | None) -> str:
     """Return why the step's analysis has nothing to compare with; empty when it has, or does not compare."""
     name = run.step.args.get("analysis")
-    if not name or run.shape.analysis(name).comparison is None:
+    if not name or not run.shape.analysis(name).compares:
         return ""
     if previous is None:
         return f"no version served in {run.environment.name} before, so there is nothing to compare with"

@@ -9,13 +9,14 @@ from relman_plugins.domain.bounds import rolling_bounds
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.graph import Draft
 from relman_plugins.plan.model import StepKind
-from relman_plugins.spec.models import Analysis, BlueGreen, Canary, Comparison, Rolling, Stage
+from relman_plugins.spec.models import BlueGreen, Canary, Comparison, Rolling, Sampled, Stage
+from relman_plugins.spec.models.analysis import AnyAnalysis
 
 Maker = Callable[..., Draft]
 """Makes a step of the stage at hand: ``(name, kind, **args)``."""
 
 
-Analyses = Mapping[str, Analysis | Comparison]
+Analyses = Mapping[str, AnyAnalysis]
 
 
 def steps(stage: Stage, replicas: int, step: Maker, analyses: Analyses) -> tuple[Draft, ...]:
@@ -45,8 +46,11 @@ def keep(stage: Stage, step: Maker) -> Draft | None:
 
 def _canary(stage: Stage, canary: Canary, step: Maker, analyses: Analyses) -> tuple[Draft, ...]:
     last = canary.steps[-1]
-    # At 100 % the old version has nothing to compare with.
-    compares = isinstance(analyses.get(canary.analysis or ""), Comparison)
+    # At 100 % there is no old version beside it to compare with.
+    analysis = analyses.get(canary.analysis or "")
+    compares = isinstance(analysis, Comparison) or (
+        isinstance(analysis, Sampled) and analysis.against == "beside"
+    )
     return tuple(
         _shift(
             f"canary_{w}",

@@ -12,6 +12,7 @@ from relman_plugins.domain.parity import Area
 from relman_plugins.domain.risk import RiskPolicy
 from relman_plugins.errors import PlanError
 from relman_plugins.plan import (
+    analyses,
     approvals,
     calendars,
     changes,
@@ -23,23 +24,17 @@ from relman_plugins.plan import (
     trains,
 )
 from relman_plugins.plan.model import (
-    AnalysisPlan,
-    ComparisonPlan,
     EnvironmentPlan,
-    MetricPlan,
     Shape,
     StepKind,
     Weighing,
 )
 from relman_plugins.spec.models import (
-    Analysis,
     ApprovalGate,
     Canary,
     Checklist,
-    Comparison,
     Documents,
     Environment,
-    Metric,
     Parity,
     Recreate,
     ReleasePipeline,
@@ -69,7 +64,7 @@ def compile_shape(documents: Documents) -> Shape:
         labels=dict(pipeline.metadata.labels),
         steps=steps,
         environments=tuple(_environment(documents, documents.environments[name]) for name in names),
-        analyses=tuple(_analysis(name, a) for name, a in sorted(pipeline.analyses.items())),
+        analyses=tuple(analyses.compiled(name, a) for name, a in sorted(pipeline.analyses.items())),
         slack_channel=pipeline.notify.slack if pipeline.notify else None,
         routes=routes.compiled(documents, steps),
         schedule=trains.compiled(pipeline, steps),
@@ -268,18 +263,3 @@ def _weighing(env: Environment) -> Weighing | None:
         defects=wanted.source if wanted else None,
         risk=risk,
     )
-
-
-def _analysis(name: str, analysis: Analysis | Comparison) -> AnalysisPlan:
-    where = {"source": analysis.source, "connection": analysis.connection}
-    if isinstance(analysis, Comparison):
-        terms = analysis.model_dump(include=set(ComparisonPlan.model_fields))
-        comparison = ComparisonPlan.model_validate(terms)
-        return AnalysisPlan(name=name, comparison=comparison, **where)
-    metrics = tuple(_metric(m) for m in analysis.metrics)
-    return AnalysisPlan(name=name, metrics=metrics, **where)
-
-
-def _metric(metric: Metric) -> MetricPlan:
-    over_s = metric.over.seconds if metric.over else None
-    return MetricPlan.model_validate(metric.model_dump(exclude={"over"}) | {"over_s": over_s})

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.plan import suite_reports, window_words, words
+from relman_plugins.plan.looser import looser
 from relman_plugins.plan.model import AnalysisPlan, ReleasePlan, Shape, Step, StepKind
 from relman_plugins.plan.routing import Route
 
@@ -138,31 +139,30 @@ def _analyses(one: Shape, two: Shape) -> Iterator[Difference]:
         for key in ("source", "connection"):
             if (was := getattr(before[name], key)) != (now := getattr(after[name], key)):
                 yield _changed(where, key, was, now)
-        judges = [_judge(side[name]) for side in (before, after)]
+        judges = [side[name].judge for side in (before, after)]
         if judges[0] != judges[1]:
             other = "its numbers are judged in another way: look at each metric"
             yield _changed(where, "judge", judges[0], judges[1], other)
             continue
         terms = [_terms(side[name]) for side in (before, after)]
-        for what in (t for t in terms[0] if t in terms[1] and terms[0][t] != terms[1][t]):
-            risk = _looser(what, terms[0][what], terms[1][what])
-            yield _changed(where, what, terms[0][what], terms[1][what], risk)
+        yield from _fields(where, terms[0], terms[1], looser)
         metrics = [_metrics(side[name]) for side in (before, after)]
         gone = "its numbers are judged no more"
-        yield from _things(f"{where} metric", metrics[0], metrics[1], gone=gone, risk=_looser)
+        yield from _things(f"{where} metric", metrics[0], metrics[1], gone=gone, risk=looser)
 
 
 def _metrics(analysis: AnalysisPlan) -> dict[str, dict[str, Any]]:
-    metrics = analysis.comparison.metrics if analysis.comparison else analysis.metrics
-    return {m.name: m.model_dump() for m in metrics}
-
-
-def _judge(analysis: AnalysisPlan) -> str:
-    return "sequential" if analysis.comparison else "thresholds"
+    return {m.name: _flat(m.model_dump()) for m in (analysis.by_judge or analysis).metrics}
 
 
 def _terms(analysis: AnalysisPlan) -> dict[str, Any]:
-    return analysis.comparison.model_dump(exclude={"metrics"}) if analysis.comparison else {}
+    return _flat(analysis.by_judge.model_dump(exclude={"metrics"})) if analysis.by_judge else {}
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with those of a judge document among them."""
+    inner: dict[str, Any] = fields.pop("terms", {})
+    return fields | inner
 
 
 def _stages(one: Shape, two: Shape) -> Iterator[Difference]:
@@ -346,27 +346,6 @@ def _answers_as_another(before: list[str], after: list[str]) -> bool:
     """Say whether a person of both lists has another Airflow user now."""
     users = [dict(p.split(" ", 1) for p in side) for side in (before, after)]
     return any(users[0][who] != users[1][who] for who in users[0] if who in users[1])
-
-
-def _looser(what: str, before: Any, after: Any) -> str:
-    match what:
-        case "max" if before is not None and (after is None or after > before):
-            return "limit loosened"
-        case "min" if before is not None and (after is None or after < before):
-            return "limit loosened"
-        case "tolerated_failures" if after > before:
-            return "more failures tolerated"
-        case "min_samples" if after < before:
-            return "rests on fewer samples"
-        case "early_pass" if after:
-            return "may end before its last look"
-        case "false_alarms" if after < before:
-            return "harm is found later"
-        case "tolerance" if after > before:
-            return "more harm may pass"
-        case "undecided" if after == "pass":
-            return "people are not asked any more when the numbers decide neither way"
-    return ""
 
 
 def _things(

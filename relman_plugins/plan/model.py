@@ -18,8 +18,30 @@ from relman_plugins.domain.defect import DefectSource
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.parameter import Parameter, Value, as_text
 from relman_plugins.domain.risk import RiskPolicy
-from relman_plugins.domain.source import DEFAULT, Take
+from relman_plugins.plan.metrics import (
+    AnalysisPlan,
+    ComparedPlan,
+    ComparisonPlan,
+    MetricPlan,
+)
 from relman_plugins.plan.routing import SLACK, Route
+
+__all__ = [
+    "EXCEPTION",
+    "INVALID_TAG",
+    "AnalysisPlan",
+    "BreakGlassPlan",
+    "ComparedPlan",
+    "ComparisonPlan",
+    "EnvironmentPlan",
+    "MetricPlan",
+    "Options",
+    "ReleasePlan",
+    "Shape",
+    "Step",
+    "StepKind",
+    "Weighing",
+]
 
 INVALID_TAG = "relman-invalid"
 """Tag of a DAG whose spec is broken or gone."""
@@ -162,67 +184,6 @@ class EnvironmentPlan(Frozen):
     """Who lets a release go past a freeze here: arguments of an ``approval`` step; None: nobody may."""
     slack_votes: Literal["allowed", "link"] = "allowed"
     """Whether votes from Slack are taken at the gates here, or the way there is a link."""
-
-
-class MetricPlan(Frozen):
-    """One metric of an analysis: a query, and what it must be."""
-
-    name: str
-    query: str
-    """In the source's language; ``$service``, ``$environment``, ``$version``, ``$stable`` are filled in."""
-    max: float | None = None
-    """The value passes when it is at most this."""
-    min: float | None = None
-    """The value passes when it is at least this."""
-    over_s: float | None = None
-    """Seconds of a series of which ``take`` makes the value; None asks for the number as it is now."""
-    take: Take = "mean"
-    samples: str | None = None
-    """Counts what the value rests on; fewer than ``min_samples`` is ``no_data``."""
-    min_samples: float = 0
-    tolerated_failures: int = 0
-    """How many failed looks are still acceptable, inclusive: the next one fails the analysis."""
-    unit: str = ""
-
-
-class ComparedPlan(Frozen):
-    """One share of requests that is bad, of both versions."""
-
-    name: str
-    bad: str
-    """Counts; ``$version`` is the new version, then the old one, ``$window`` since when."""
-    total: str
-    max: float | None = None
-    """A bad share of the new version above this is harm by itself."""
-    min_samples: float = 50
-    """Requests that each version must have had before the metric passes."""
-
-
-class ComparisonPlan(Frozen):
-    """How a new version is compared with the old one that serves beside it."""
-
-    metrics: tuple[ComparedPlan, ...]
-    false_alarms: float
-    """Chance of failing a version that is no worse, over all steps of a stage together."""
-    tolerance: float
-    """Harm to be ruled out: a bad share above ``1 + tolerance`` times the old version's."""
-    undecided: Literal["inconclusive", "pass"]
-    """What it means when neither is certain after the last look."""
-    early_pass: bool
-    """Whether it ends with the first look that rules out harm beyond the tolerance."""
-
-
-class AnalysisPlan(Frozen):
-    """A named set of metrics."""
-
-    name: str
-    source: str = DEFAULT
-    """Kind of the source that the numbers come from."""
-    connection: str
-    """Airflow connection id of the source."""
-    metrics: tuple[MetricPlan, ...] = ()
-    """What is judged by limits; empty where there is a comparison."""
-    comparison: ComparisonPlan | None = None
 
 
 class Shape(Frozen):

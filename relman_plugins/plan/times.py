@@ -31,6 +31,9 @@ included; one that is tried again counts as often as it may be tried.
 * A comparison with the old version needs evidence, so nobody knows at which look harm is certain: all its
   looks are counted, and at the end either the traffic moved back or, where neither is certain, people are
   asked (:func:`may_ask`).
+* An error budget of which everything is bad burns at ``1 / (1 - objective)``. A pair of windows notices once
+  its short window is full and so much of its long one is bad that it burns at the pair's rate: after
+  ``max(short, burn_rate * (1 - objective) * long)`` at the latest, and a look later.
 * A defect that begins in the last ``tolerated_failures`` looks of a step does not fail it: its last look does
   not pass, which asks people. Before the first and after the last watching step (while the old version is
   only kept) nobody but people notices; an abort by a person is acted on at once.
@@ -40,7 +43,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from relman_plugins.plan.model import Shape, Step, StepKind
+from relman_plugins.plan.model import AnalysisPlan, Shape, Step, StepKind
 
 MINIMUM_DEFERRAL_S = 8.0
 """The default of the setting ``minimum_deferral``."""
@@ -65,12 +68,29 @@ def rollback_time(shape: Shape, minimum_s: float = MINIMUM_DEFERRAL_S) -> float 
         suites = max((_longest(s) for s in steps if s.kind in _SUITES), default=0.0)
         for step in (s for s in steps if s.args.get("analysis")):
             blind += suites if step.kind is StepKind.MONITOR else 0.0
-            analysis = shape.analysis(step.args["analysis"])
-            tolerated = max((m.tolerated_failures for m in analysis.metrics), default=0)
-            limits = float(step.args["interval_s"]) * (1 + tolerated)
-            found.append(blind + (_looks(step) if analysis.comparison else limits))
+            found.append(blind + _noticed(shape.analysis(step.args["analysis"]), step))
             blind = max(0.0, minimum_s - _looks(step))
     return max(found, default=None)
+
+
+def _noticed(analysis: AnalysisPlan, step: Step) -> float:
+    """Return the seconds from the first look that sees a defect to the one that fails."""
+    interval = float(step.args["interval_s"])
+    if analysis.compares:
+        return _looks(step)
+    if analysis.budget is not None:
+        budget = analysis.budget
+        page = [w for w in budget.windows if w.severity == "page"]
+        slowest = max(
+            min(
+                (max(w.short_s, w.burn_rate * (1 - m.objective) * w.long_s) for w in page),
+                default=_looks(step),
+            )
+            for m in budget.metrics
+        )
+        return min(_looks(step), slowest + interval)
+    tolerated = max((m.tolerated_failures for m in analysis.metrics), default=0)
+    return interval * (1 + tolerated)
 
 
 def starts_again(shape: Shape) -> bool:
@@ -84,7 +104,7 @@ def starts_again(shape: Shape) -> bool:
 def may_ask(shape: Shape) -> bool:
     """Say whether some step compares versions, so that people may be asked about harm that is not certain."""
     watched = {str(s.args["analysis"]) for s in shape.steps if s.args.get("analysis")}
-    return any(shape.analysis(name).comparison is not None for name in watched)
+    return any(shape.analysis(name).compares for name in watched)
 
 
 def _stage_waits(steps: list[Step], minimum_s: float) -> float:

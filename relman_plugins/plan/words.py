@@ -11,7 +11,7 @@ from relman_plugins.domain.repository import is_address
 from relman_plugins.domain.status import Outcome
 from relman_plugins.domain.ticket_number import SYSTEMS
 from relman_plugins.plan import window_words
-from relman_plugins.plan.model import Shape, Step, StepKind
+from relman_plugins.plan.model import AnalysisPlan, Shape, Step, StepKind
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -166,10 +166,15 @@ def _shift(shape: Shape, step: Step) -> str:
     text = f"gives the new version {args['weight']} % of the traffic"
     if args["analysis"]:
         looks = f"{plural(args['count'], 'look')}, {duration(args['interval_s'])} apart"
-        compares = shape.analysis(args["analysis"]).comparison is not None
-        how = "compares it with the old one" if compares else "judges it"
+        how = _how(shape.analysis(args["analysis"]))
         text += f" and {how} by {args['analysis']} ({looks})"
     return text + (", then lets the old version go" if args["promotes"] else "")
+
+
+def _how(analysis: AnalysisPlan) -> str:
+    if analysis.sampled is not None and analysis.sampled.against == "before":
+        return "compares it with the time before"
+    return "compares it with the old one" if analysis.compares else "judges it"
 
 
 def _suite(shape: Shape, step: Step) -> str:

@@ -20,6 +20,7 @@ from relman_plugins.plugin import (
     gates,
     health,
     locks,
+    pictures,
     releases,
     report,
     rollback,
@@ -43,19 +44,8 @@ def application() -> FastAPI:
     )
     # In a mounted application Airflow's own dependency would look for the auth manager on this app.
     app.dependency_overrides[auth_manager_from_app] = get_auth_manager
-    for module in (
-        releases,
-        report,
-        evidence,
-        dora,
-        gates,
-        actions,
-        rollback,
-        locks,
-        freezes,
-        trains,
-        health,
-    ):
+    reading = (releases, report, pictures, evidence, dora, health)
+    for module in (*reading, gates, actions, rollback, locks, freezes, trains):
         app.include_router(module.router, prefix="/api/v1")
     # An application of its own: whoever presses a button in Slack has no session here.
     app.mount("/slack", slack_app.application())

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from relman_plugins.plugin import access
 from relman_plugins.plugin.deps import ledger, release_or_404
+from relman_plugins.plugin.pictures import get_picture
 from relman_plugins.reports.comparison import LAST
 from relman_plugins.reports.facts import report_of
 from relman_plugins.reports.html import content_security_policy, html
@@ -46,16 +47,17 @@ def get_report(
 
 
 def to_login(request: Request, error: HTTPException) -> Response | None:
-    """Return the way to Airflow's login and back, for a browser that opens a report without a session.
+    """Return the way to Airflow's login and back, for a browser that opens a report or a picture signed out.
 
     It is where Airflow's own pages go then. None for everything else: programs, and requests that carry a
     token, get the error itself. The addresses have no host, since a proxy may know this server by another.
     """
     signed_out = error.status_code == 401 or (error.status_code == 403 and error.detail == _STALE)
     browses = "text/html" in request.headers.get("accept", "") and "authorization" not in request.headers
-    if not (signed_out and browses and request.scope.get("endpoint") is get_report):
+    shown = request.scope.get("endpoint")
+    if not (signed_out and browses and shown in (get_report, get_picture)):
         return None
     root = access.public_root()
-    path = request.app.url_path_for("get_report", release_id=request.path_params["release_id"])
+    path = request.app.url_path_for(shown.__name__, **request.path_params)
     page = f"{root}/relman{path}" + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(f"{root}/api/v2/auth/login?{urlencode({'next': page})}", 303)

@@ -69,7 +69,7 @@ def _report(record: ReleaseRecord, events: Sequence[Event]) -> ReleaseReport:
     planned = [step for step in record.plan.shape.steps if step.kind is not StepKind.FOLLOW_UP]
     steps = [_step(step, events, end) for step in planned]
     segments = [s for step in steps for s in step.segments] + spans.holds(events, end)
-    suites, analyses, gates = suites_of(events), analyses_of(events), gates_of(events, end)
+    suites, analyses, gates = suites_of(events), analyses_of(record, events), gates_of(events, end)
     withdrawals = tuple(_withdrawal(e) for e in events if e.kind is Kind.TRAFFIC_WITHDRAWN)
     built = next((e for e in reversed(events) if e.kind is Kind.ARTIFACT_BUILT), None)
     options = record.plan.options

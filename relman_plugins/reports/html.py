@@ -9,11 +9,14 @@ from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from relman_plugins.domain.look import counts
 from relman_plugins.reports import text
 from relman_plugins.reports.chart import bars
 from relman_plugins.reports.model import ReleaseReport
+from relman_plugins.reports.picture import Picture
+from relman_plugins.reports.svg import svg
 
 
 @cache
@@ -32,7 +35,7 @@ def html(report: ReleaseReport, evidence: Iterable[tuple[str, Iterable[str]]] = 
     environment.filters.update(
         duration=text.duration, moment=text.moment, clock=text.clock, short=text.short, shown=text.shown,
         word=text.word, value=text.value, counts=counts, asked_after=text.asked_after,
-        number=text.number, extent=text.extent, compared_with=text.compared_with,
+        drawn=_drawn, number=text.number, extent=text.extent, compared_with=text.compared_with,
     )  # fmt: skip
     page = environment.from_string(_source("report.html"))
     return (
@@ -46,6 +49,11 @@ def html(report: ReleaseReport, evidence: Iterable[tuple[str, Iterable[str]]] = 
         )
         + "\n"
     )
+
+
+def _drawn(picture: Picture) -> Markup:
+    """Return a picture as a part of the page; it is escaped where it is made."""
+    return Markup(svg(picture, alone=False))  # noqa: S704
 
 
 def content_security_policy() -> str:

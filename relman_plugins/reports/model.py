@@ -10,6 +10,7 @@ from pydantic import Field
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.follow_up import FollowUp
 from relman_plugins.domain.status import Outcome
+from relman_plugins.reports.picture import Picture
 
 REPORT_SCHEMA = 1
 """Version of the shape of the report's JSON."""
@@ -142,6 +143,8 @@ class AnalysisReport(Frozen):
     """Empty when it never ended."""
     reason: str
     looks: tuple[Look, ...]
+    picture: Picture | None = None
+    """What is drawn of it; None where nothing was measured."""
 
 
 class WithdrawalReport(Frozen):

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from relman_plugins.domain.event import Event, Kind
+from relman_plugins.ledger.api import ReleaseRecord
 from relman_plugins.reports.model import AnalysisReport, FailedTest, Look, SuiteReport
+from relman_plugins.reports.picture import Picture, pictures_of
 
 _KNOWN = {
     "suite", "tests", "failures", "errors", "skipped", "seconds", "passed", "reason", "failed", "flaky",
@@ -48,16 +50,17 @@ def _suite(event: Event, runs: int) -> SuiteReport:
     )
 
 
-def analyses_of(events: Sequence[Event]) -> tuple[AnalysisReport, ...]:
+def analyses_of(record: ReleaseRecord, events: Sequence[Event]) -> tuple[AnalysisReport, ...]:
     """Return each analysis of each step with its looks, in the order of their beginnings."""
     own: dict[tuple[str, str], list[Event]] = {}
     for event in events:
         if event.kind in (Kind.ANALYSIS_MEASURED, Kind.ANALYSIS_FINISHED):
             own.setdefault((event.step or "", str(event.data.get("analysis", ""))), []).append(event)
-    return tuple(_analysis(step, name, told) for (step, name), told in own.items())
+    drawn = {(p.step, p.analysis): p for p in pictures_of(record.release_id, record.plan.shape, events)}
+    return tuple(_analysis(step, name, told, drawn.get((step, name))) for (step, name), told in own.items())
 
 
-def _analysis(step: str, name: str, events: list[Event]) -> AnalysisReport:
+def _analysis(step: str, name: str, events: list[Event], picture: Picture | None) -> AnalysisReport:
     ended = next((e.data for e in reversed(events) if e.kind is Kind.ANALYSIS_FINISHED), {})
     looks = [e for e in events if e.kind is Kind.ANALYSIS_MEASURED]
     return AnalysisReport(
@@ -71,4 +74,5 @@ def _analysis(step: str, name: str, events: list[Event]) -> AnalysisReport:
             Look(look=int(e.data.get("look", 0)), at=e.at, metrics=tuple(e.data.get("metrics") or ()))
             for e in looks
         ),
+        picture=picture,
     )

@@ -47,9 +47,20 @@ def source_kind(analysis: Node) -> SourceKind | None:
     return KINDS.get(text_at(analysis, "source") or DEFAULT)
 
 
+def judge_of(analysis: Node) -> str:
+    """Return how an analysis judges; limits unless it says another way that there is."""
+    judge = text_at(analysis, "judge")
+    return judge if judge in ("sequential", "mann_whitney", "slo") else "thresholds"
+
+
 def compares(analysis: Node) -> bool:
-    """Say whether an analysis compares with the old version."""
-    return text_at(analysis, "judge") == "sequential"
+    """Say whether an analysis compares with the old version beside the new one."""
+    return judge_of(analysis) in ("sequential", "mann_whitney") and not looks_back(analysis)
+
+
+def looks_back(analysis: Node) -> bool:
+    """Say whether an analysis compares with the time before the change."""
+    return judge_of(analysis) == "mann_whitney" and text_at(analysis, "against") == "before"
 
 
 class Asked(NamedTuple):

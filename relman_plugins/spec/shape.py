@@ -119,7 +119,7 @@ def _unknown_key(document: Document, model: type[SpecModel], loc: tuple[str | in
     if loc[-2:] == ("Checklist", "command"):
         hint = "a suite is a command or a checklist, not both: make two suites of it"
     if path[-1] in ("bad", "total") and "Analysis" in loc:
-        hint = "add judge: sequential to the analysis, to compare with the old version"
+        hint = "add judge: sequential (compares with the old version) or judge: slo to the analysis"
     return finding(document, path, "RM102", message, key=True, hint=hint)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from relman_plugins import settings
 from relman_plugins.domain.base import digest_of
+from relman_plugins.domain.event import Kind
 from relman_plugins.domain.parameter import as_text
 from relman_plugins.domain.status import Verdict
 from relman_plugins.plan import words
@@ -211,12 +212,21 @@ def question_of(run: StepRun, verdict: Verdict, reason: str, people: Sequence[Pe
     where = f"{weight} % of the traffic of" if weight else "all the traffic of"
     body = (
         f"`{subject['version']}` has {where} `{run.step.environment}`. The numbers neither say that it is "
-        f"good nor that it is bad: **{verdict.value}**.\n\n> {one_line(reason)}\n\n"
+        f"good nor that it is bad: **{verdict.value}**.\n\n> {one_line(reason)}\n\n{_picture(run)}"
         "**Approve** to go on as if they were good, **Reject** to roll back. "
         "Nothing moves until somebody answers.\n\n"
         f"**Who may answer:** {names(people)}. Everybody else is refused.\n\n"
     )
     return subject, _timed(body, subject)
+
+
+def _picture(run: StepRun) -> str:
+    """Return the way to what was seen; nothing where nothing was."""
+    from relman_plugins.notifications.about import picture_path
+
+    if not run.mine(Kind.ANALYSIS_MEASURED):
+        return ""
+    return f"[See the picture]({settings.base_url()}/{picture_path(run.release_id, run.step.id)})\n\n"
 
 
 def checklist_of(run: StepRun, url: str | None, people: Sequence[Person]) -> Question:

@@ -16,7 +16,7 @@ from pathlib import Path
 from relman_plugins.errors import RelmanError
 from relman_plugins.testing.demo_api import AirflowUser
 from relman_plugins.testing.demo_approver import Approver, Prompt, Script
-from relman_plugins.testing.demo_end import cost_of_the_bad_version, tell
+from relman_plugins.testing.demo_end import cost_of_the_bad_version, seen_of_the_bad_version, tell
 from relman_plugins.testing.demo_found import RATE, SERVICE, deploy_as_found, start_traffic
 from relman_plugins.testing.demo_screen import Screen, screen_for
 from relman_plugins.testing.demo_story import ACTS, Teller
@@ -74,6 +74,7 @@ def _run(stack: Stack, screen: Screen, approver: Approver, deadline: float) -> i
                 release = teller.play(act)
                 if cost := cost_of_the_bad_version(admin, release):
                     screen.say(cost)
+                    screen.say("\n".join(seen_of_the_bad_version(admin, release)))
             tell(stack, admin, screen)
         finally:
             for person in people.values():

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from relman_plugins.clients.http import client, request
 from relman_plugins.domain.identity import dag_id_of
 from relman_plugins.errors import ClientError, ClientUnavailable
+from relman_plugins.reports.picture import Picture
 from relman_plugins.testing.stack_config import SQLITE_S
 
 TRIES = 5
@@ -112,6 +113,11 @@ class AirflowUser:
     def releases(self) -> list[dict[str, Any]]:
         """Return all releases, oldest first."""
         return list(reversed(self._get("/relman/api/v1/releases?limit=100")["releases"]))
+
+    def pictures(self, release_id: str) -> list[Picture]:
+        """Return the pictures of a release's analyses."""
+        found = self._get(f"/relman/api/v1/releases/{release_id}/pictures")["pictures"]
+        return [Picture.model_validate(one) for one in found]
 
     def events(self, release_id: str, after: int) -> list[dict[str, Any]]:
         """Return the events of a release after an id."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relman_plugins.clients.http import client, request
+from relman_plugins.reports.table import table
 from relman_plugins.testing.demo_api import AirflowUser
 from relman_plugins.testing.demo_screen import Screen
 from relman_plugins.testing.slack import render_transcript
@@ -28,6 +29,12 @@ def cost_of_the_bad_version(admin: AirflowUser, release: Mapping[str, Any]) -> s
         "in production; "
         f"traffic was back at the stable version {took_ms:.0f} ms after the failing poll"
     )
+
+
+def seen_of_the_bad_version(admin: AirflowUser, release: Mapping[str, Any]) -> list[str]:
+    """Return the numbers of the picture in which a version was caught; none where none was."""
+    pictures = admin.pictures(str(release["release_id"]))
+    return [line for one in pictures if one.verdict == "fail" for line in table(one)]
 
 
 def deliver(stack: Stack, admin: AirflowUser, limit_s: float = 30.0) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from relman_plugins.clients.metrics.base import Answer, Question
 from relman_plugins.domain.source import KINDS
 from relman_plugins.errors import ClientError
-from relman_plugins.judge import comparing, threshold
+from relman_plugins.judge import burning, comparing, sampled, threshold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,8 @@ class Asking(Protocol):
         """Ask; raise ClientError as ``clients.metrics.base.Source`` does."""
 
 
-State = threshold.State | comparing.State
-Judgement = threshold.Judgement | comparing.Judgement
+State = threshold.State | comparing.State | sampled.State | burning.State
+Judgement = threshold.Judgement | comparing.Judgement | sampled.Judgement | burning.Judgement
 
 
 class Looking(Protocol):
@@ -52,7 +52,18 @@ class Looking(Protocol):
 
 def looking_of(watch: Watch) -> Looking:
     """Return how a watch looks."""
-    return Comparing(watch) if watch.analysis.comparison else Limits(watch)
+    match watch.analysis.judge:
+        case "sequential":
+            return Comparing(watch)
+        case "mann_whitney":
+            from relman_plugins.triggers.sampling import Sampling
+
+            return Sampling(watch)
+        case "slo":
+            from relman_plugins.triggers.budgets import Budgets
+
+            return Budgets(watch)
+    return Limits(watch)
 
 
 class Limits:
@@ -127,11 +138,9 @@ class Comparing:
 
     def resumed(self, looks: Sequence[Event]) -> comparing.State:
         """Return what all recorded looks of this step say, also those of an earlier try that was lost."""
-        watch, state = self._watch, comparing.State()
+        watch = self._watch
         mine = [e for e in looks if e.step == watch.step and e.data["analysis"] == watch.analysis.name]
-        for _, judgement in comparing.again(mine, terms=self._terms):
-            state = judgement.state
-        return state
+        return comparing.resumed(mine, terms=self._terms)
 
     async def ask(self, client: Asking) -> list[comparing.Counted]:
         """Ask for both versions at once, so that what they share is in the same looks of both."""

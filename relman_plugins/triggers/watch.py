@@ -32,6 +32,8 @@ class Watch(Frozen):
     count: int
     false_alarms: float = 0.0
     """Where versions are compared: the chance of failing one that is no worse."""
+    ago_s: float = 0.0
+    """Where it is compared with the time before the change: how long ago that is, the same at each look."""
     started_at: float
     """When the candidate got this weight, in seconds since the epoch."""
     withdraw: DesiredState

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,15 @@ import pytest
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.state import DesiredState
 from relman_plugins.evidence.verify import Verified
+from relman_plugins.judge import burning, sampled
+from relman_plugins.plan.judges import (
+    BudgetPlan,
+    BurnWindowPlan,
+    ObjectivePlan,
+    SampledMetricPlan,
+    SampledPlan,
+)
+from relman_plugins.plan.model import AnalysisPlan
 from tests.evidence.conftest import Book
 from tests.evidence.forge import rechained
 from tests.evidence.make import CANARY, NEW, Story, compared
@@ -100,3 +110,77 @@ def test_a_first_version_that_nobody_was_asked_about_is_told(good: Good) -> None
     other = everything | {"stable_replicas": 3}
     story.tell(Kind.CHANGE_STARTED, CANARY, "later:change.started", **base | {"desired": other})
     assert "without a good verdict of 'beside'" in failed(checked(book, story))["changes"]
+
+
+SAMPLED = AnalysisPlan(
+    name="beside",
+    connection="m",
+    sampled=SampledPlan(
+        metrics=(SampledMetricPlan(name="p99", query="q", terms={"direction": "increase"}),),
+        terms={"confidence": 0.8, "tolerance": 0.25},
+        early_fail=False,
+    ),
+)
+BUDGET = AnalysisPlan(
+    name="beside",
+    connection="m",
+    budget=BudgetPlan(
+        metrics=(ObjectivePlan(name="available", objective=0.999, bad="b", total="t"),),
+        windows=(BurnWindowPlan(long_s=3600, short_s=300, burn_rate=14.4, severity="page"),),
+    ),
+)
+
+
+def by_samples(story: Story) -> Iterator[tuple[Any, int]]:
+    assert SAMPLED.sampled is not None
+    terms, state = sampled.Terms(SAMPLED.sampled, 4), sampled.State()
+    for n in range(4):
+        judged = sampled.step(state, [sampled.Sample("p99", 1 + n / 10, 1.05 + n / 10)], terms=terms)
+        state = judged.state
+        yield judged, n
+
+
+def by_budget(story: Story) -> Iterator[tuple[Any, int]]:
+    assert BUDGET.budget is not None
+    terms, state = burning.Terms(BUDGET.budget.metrics, BUDGET.budget.windows, 4), burning.State()
+    for n in range(4):
+        counts = {300: (1, 1000), 3600: (n, 1000 * (n + 1))}
+        judged = burning.step(state, [burning.Burned("available", 300.0 * (n + 1), counts)], terms=terms)
+        state = judged.state
+        yield judged, n
+
+
+@pytest.mark.parametrize(
+    ("analysis", "told", "place", "value"),
+    [
+        (SAMPLED, by_samples, "experiment", 90.0),
+        (BUDGET, by_budget, "windows", {"300": [900, 1000], "3600": [900, 1000]}),
+    ],
+    ids=["mann_whitney", "slo"],
+)
+def test_the_other_judges_are_judged_again_from_the_record_too(
+    good: Good, analysis: AnalysisPlan, told: Any, place: str, value: Any
+) -> None:
+    book, _ = good
+    planned = compared()
+    steps = tuple(
+        s.model_copy(update={"args": s.args | {"count": 4}}) if s.id == CANARY else s for s in planned.steps
+    )
+    planned = planned.model_copy(update={"analyses": (analysis,), "steps": steps})
+    story = Story(book.ledger, book.clock, f"{analysis.judge}-run", planned=planned).build().approve().shift()
+    about, judged = {"analysis": "beside", "weight": 50}, None
+    for judged, n in told(story):
+        metrics = [look.data() for look in judged.looks]
+        key = f"{story.id}:try1:look{n + 1}"
+        story.tell(Kind.ANALYSIS_MEASURED, CANARY, key, **about, look=n + 1, metrics=metrics)
+    assert judged is not None
+    ended = {"verdict": judged.verdict.value, "reason": judged.reason, "looks": 4}
+    story.tell(Kind.ANALYSIS_FINISHED, CANARY, f"{story.id}:try1:finished", **about, **ended)
+    statement = book.statement(story.promote())
+    found = book.verify(statement)
+    assert found.good, found.findings
+    assert judged.verdict == "pass"
+    forged = copy.deepcopy(statement)
+    for look in (e for e in forged["predicate"]["events"] if e["kind"] == "analysis.measured"):
+        look["data"]["metrics"][0][place] = value
+    assert "the numbers give fail" in failed(book.verify(rechained(forged)))["verdicts"]

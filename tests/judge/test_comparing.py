@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
-from relman_plugins.domain.event import Event, Kind
-from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.status import Verdict
-from relman_plugins.judge.comparing import Counted, Judgement, State, Terms, again, counted, step
+from relman_plugins.judge.comparing import (
+    Counted,
+    Judgement,
+    State,
+    Terms,
+    again,
+    counted,
+    resumed,
+    step,
+)
 from relman_plugins.plan.model import ComparedPlan, ComparisonPlan
-from tests.judge.documents import judged
+from tests.judge.documents import events_of, judged
 
 ERRORS, SLOW = (ComparedPlan(name=name, bad="b", total="t") for name in ("errors", "slow"))
 
@@ -45,18 +51,6 @@ def followed(by: Terms, *looks: list[Counted], run: str = "try1") -> list[Judgem
     return found
 
 
-def events_of(judgements: list[Judgement], run: str = "r:step:try1") -> list[Event]:
-    """Return looks as the ledger keeps them."""
-    return [
-        Event(
-            id=n, release_id="r", kind=Kind.ANALYSIS_MEASURED, key=f"{run}:look{n}", at=datetime.now(UTC),
-            step="step", environment=None, actor=Actor(),
-            data={"look": n, "metrics": [look.data() for look in judgement.looks]},
-        )
-        for n, judgement in enumerate(judgements, start=1)
-    ]  # fmt: skip
-
-
 counts = some.integers(0, 300)
 cumulative = some.lists(
     some.none() | some.tuples(some.tuples(counts, counts), some.tuples(counts, counts)),
@@ -76,6 +70,32 @@ def test_nothing_is_counted_twice_and_no_more_is_bad_than_there_is(looks: list[A
         most = max((max(pair[arm]) for pair in looks if pair), default=0)
         assert all(0 <= bad <= total for bad, total in new)
         assert sum(total for _, total in new) <= most
+
+
+@given(cumulative, some.lists(some.sampled_from(["try1", "try2"]), min_size=8, max_size=8), some.integers())
+@settings(max_examples=100, deadline=None)
+def test_a_watch_goes_on_from_what_judging_every_look_gives(looks: Any, runs: list[str], seed: int) -> None:
+    by, state, events = terms(planned=99, false_alarms=0.0001), State(), []
+    dice = random.Random(seed)
+    for n, (pair, run) in enumerate(zip(looks, runs, strict=False), start=1):
+        came = [seen(*((min(p), max(p)) for p in pair))] if pair else [Counted("errors", error="no answer")]
+        judged = step(state, came, terms=by, run=run)
+        if judged.looks:
+            events += [e.model_copy(update={"id": n}) for e in events_of([judged], run)]
+            events[-1].data["look"] = n
+        state = judged.state
+    kept = [e for n, e in enumerate(events) if n == len(events) - 1 or dice.random() < 0.7]
+    found = [judged for _, judged in again(kept, terms=by)]
+    # With a look that is lost another one can be the first to be certain.
+    assume(all(judged.verdict is None for judged in found[:-1]))
+    last = found[-1]
+    dice.shuffle(kept)
+    given = resumed([*kept, *kept[:1]], terms=by)
+    whole = {name: course._replace(reason="") for name, course in last.state.metrics.items()}
+    assert {name: course._replace(reason="") for name, course in given.metrics.items()} == whole
+    assert (given.rounds, given.verdict, given.reason) == (
+        last.state.rounds, last.state.verdict, last.state.reason,
+    )  # fmt: skip
 
 
 def test_a_look_without_an_answer_loses_nothing() -> None:

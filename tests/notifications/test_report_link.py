@@ -13,6 +13,21 @@ from relman_plugins.testing.slack_rules import check_message
 from tests.notifications.test_messages import event
 
 
+def test_a_judged_analysis_leads_to_its_picture_unless_nothing_was_measured() -> None:
+    known = About(base_url="https://airflow.example", dag_id="release__checkout", run_id="r")
+    page = "https://airflow.example/relman/api/v1/releases/checkout-1.1.0-1/pictures/production.canary_10.svg"
+    said = {"analysis": "signals", "weight": 10, "verdict": "fail", "reason": "harm"}
+    for looks, there in ((2, True), (0, False)):
+        told = thread_message(
+            event(Kind.ANALYSIS_FINISHED, "production.canary_10", **said, looks=looks), known
+        )
+        assert told is not None
+        check_message(told.text, told.blocks, None)
+        assert (f"<{page}|See the picture>" in str(told.blocks)) is there
+        assert "harm" in str(told.blocks)
+    assert "picture" not in str(thread_message(event(Kind.ANALYSIS_FINISHED, "s", **said, looks=2)))
+
+
 def test_a_closed_release_leads_to_its_report_and_an_open_one_does_not(
     plan: Callable[..., ReleasePlan],
 ) -> None:

@@ -203,6 +203,45 @@ def test_a_comparison_that_may_end_early_is_marked():
     assert "early_pass: False -> True (may end before its last look)" in found
 
 
+SAMPLE = {"name": "p99", "query": "s{v=$version}"}
+OBJECTIVE = {"name": "a", "objective": 0.999, "bad": "b[$window]", "total": "t[$window]"}
+HOUR = {"long": "1h", "short": "5m", "burn_rate": 14.4}
+
+
+@pytest.mark.parametrize(
+    ("judge", "before", "after", "said"),
+    [
+        ("mann_whitney", {"confidence": 0.98}, {"confidence": 0.99}, "harm must be more certain"),
+        ("mann_whitney", {"early_fail": True}, {}, "harm is found later"),
+        ("mann_whitney", {}, {"thresholds": {"marginal": 50}}, "the score is made in another way"),
+        ("mann_whitney", {}, {"metrics": [{**SAMPLE, "muted": True}]}, "does not decide any more"),
+        ("mann_whitney", {"metrics": [{**SAMPLE, "critical": True}]}, {}, "one metric alone does not stop"),
+        (
+            "mann_whitney",
+            {},
+            {"metrics": [{**SAMPLE, "direction": "decrease"}]},
+            "the other direction passes",
+        ),
+        ("slo", {}, {"metrics": [{**OBJECTIVE, "objective": 0.99}]}, "more may be bad"),
+        ("slo", {}, {"windows": [HOUR]}, "the budget may burn faster, or longer"),
+        ("slo", {"windows": [HOUR]}, {"windows": [{**HOUR, "burn_rate": 20.0}]}, "burn faster, or longer"),
+        ("slo", {"windows": [HOUR]}, {"windows": [{**HOUR, "burn_rate": 2.0}]}, None),
+    ],
+)
+def test_a_judge_that_lets_more_pass_is_marked(judge, before, after, said):
+    metrics = [SAMPLE if judge == "mann_whitney" else OBJECTIVE]
+    specs = [
+        pipeline(
+            [{"environment": "prod", "strategy": CANARY}],
+            analyses={"signals": {"judge": judge, "connection": "m", "metrics": metrics, **terms}},
+        )
+        for terms in (before, after)
+    ]
+    found = diff(*(shape(spec=spec) for spec in specs))
+    assert len(found.differences) == 1, render_text(found)
+    assert (said in found.differences[0].danger) if said else not found.dangers
+
+
 @given(any_documents())
 def test_nothing_differs_from_itself(docs):
     one = compile_shape(docs)

@@ -101,6 +101,28 @@ def test_a_comparison_may_take_all_its_looks_and_ask_people_then(settings, secon
 
 
 @pytest.mark.parametrize(
+    ("objective", "windows", "seconds"),
+    [
+        # All bad burns at 1,000, so an hour at 14.4 after 52 s; the five minutes are not full before.
+        (0.999, [("1h", "5m", 14.4, "page")], 300 + 30),
+        (0.99, [("1h", "5m", 14.4, "page")], 3600 * 0.144 + 30),
+        (0.99, [("1h", "5m", 14.4, "page"), ("10m", "1m", 6.0, "page")], 60 + 30),
+        (0.99, [("1h", "5m", 14.4, "ticket")], 3600),
+        (0.9, [("1h", "5m", 14.4, "page")], 3600),
+    ],
+)
+def test_an_error_budget_is_noticed_when_its_windows_can_burn(objective, windows, seconds):
+    keys = ("long", "short", "burn_rate", "severity")
+    budget = {
+        "judge": "slo", "connection": "m", "windows": [dict(zip(keys, w, strict=True)) for w in windows],
+        "metrics": [{"name": "a", "objective": objective, "bad": "b", "total": "t"}],
+    }  # fmt: skip
+    spec = pipeline([{"environment": "a", "monitor": MONITOR}], analyses={"signals": budget})
+    shape = compile_shape(documents(spec, [environment("a", replicas=2)]))
+    assert rollback_time(shape) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
     ("strategy", "again"), [("recreate", True), ("rolling", True), ("blue_green", False)]
 )
 def test_going_back_without_a_standby_takes_a_start(strategy, again):

@@ -95,7 +95,7 @@ def shape_in(folder: Path) -> Shape:
 class Numbers:
     """A server with Prometheus's query endpoint: every query gives ``value``; None gives nothing.
 
-    A query for what ``counts`` has, ``name{v="version"}[window]``, gives that.
+    A query for what ``counts`` has, ``name{v="version"}`` with or without a ``[window]``, gives that.
     """
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Numbers:
 
     def value_of(self, query: str) -> float | None:
         """Return what a query gives."""
-        asked = re.fullmatch(r'(\w+)\{v="([^"]+)"\}\[\d+ms\]', query)
+        asked = re.fullmatch(r'(\w+)\{v="([^"]+)"\}(?:\[\d+ms\])?', query)
         return self.counts.get((asked[1], asked[2]), self.value) if asked else self.value
 
     def count(self, old: tuple[float, float] | None, new: tuple[float, float] | None) -> None:

@@ -10,6 +10,7 @@ from relman_plugins.spec.models.assess import Assess
 from relman_plugins.spec.models.base import Metadata, SpecModel
 from relman_plugins.spec.models.blue_green import BlueGreen
 from relman_plugins.spec.models.break_glass import BreakGlass
+from relman_plugins.spec.models.budget import Budget, BudgetMetric, BurnWindow
 from relman_plugins.spec.models.calendar import Calendar, CalendarWindow
 from relman_plugins.spec.models.checklist import Checklist, ChecklistItem
 from relman_plugins.spec.models.documents import Documents
@@ -36,6 +37,7 @@ from relman_plugins.spec.models.pipeline import (
     Suite,
 )
 from relman_plugins.spec.models.rolling import Rolling
+from relman_plugins.spec.models.samples import Effect, OutlierRule, Sampled, SampledMetric, Score
 from relman_plugins.spec.models.schedule import Schedule, VersionSource
 from relman_plugins.spec.models.strategy import Canary, Recreate, Strategy
 from relman_plugins.spec.models.ticket import JiraTicket, ServiceNowTicket
@@ -49,6 +51,9 @@ __all__ = [
     "Assess",
     "BlueGreen",
     "BreakGlass",
+    "Budget",
+    "BudgetMetric",
+    "BurnWindow",
     "Calendar",
     "CalendarWindow",
     "Canary",
@@ -60,6 +65,7 @@ __all__ = [
     "DataSchema",
     "Documents",
     "Duration",
+    "Effect",
     "Environment",
     "ExceptionRule",
     "FollowUps",
@@ -69,6 +75,7 @@ __all__ = [
     "Metric",
     "Monitor",
     "Notify",
+    "OutlierRule",
     "ParameterField",
     "Parity",
     "People",
@@ -78,7 +85,10 @@ __all__ = [
     "Rolling",
     "Route",
     "RulesGate",
+    "Sampled",
+    "SampledMetric",
     "Schedule",
+    "Score",
     "ServiceNowTicket",
     "SpecModel",
     "Stage",

@@ -7,15 +7,20 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag, WithJsonSchema
 
 from relman_plugins.domain.source import DEFAULT, SourceName, Take
-from relman_plugins.spec.models.base import ConnectionId, Count, Flag, Name, Number, SpecModel, Whole
+from relman_plugins.spec.models.base import (
+    ConnectionId,
+    Count,
+    Flag,
+    Name,
+    Number,
+    Query,
+    SpecModel,
+    Whole,
+)
+from relman_plugins.spec.models.budget import Budget
 from relman_plugins.spec.models.checklist import AnyOf
 from relman_plugins.spec.models.duration import Duration
-
-Query = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
-"""In the source's language; ``$service``, ``$environment``, ``$version`` and ``$stable`` are filled in."""
-
-COMPARED = "sequential"
-"""The judge of an analysis that compares."""
+from relman_plugins.spec.models.samples import Sampled
 
 
 class Metric(SpecModel):
@@ -47,7 +52,8 @@ class Analysis(SpecModel):
     """A set of metrics from one source. All of them must pass."""
 
     judge: Annotated[
-        Literal["thresholds", "sequential"], WithJsonSchema({"const": "thresholds", "type": "string"})
+        Literal["thresholds", "sequential", "mann_whitney", "slo"],
+        WithJsonSchema({"const": "thresholds", "type": "string"}),
     ] = "thresholds"
     """How the numbers are judged: each by its own limits."""
     source: SourceName = DEFAULT
@@ -94,14 +100,27 @@ class Comparison(SpecModel):
     """Whether it ends with the first look that rules out harm beyond the tolerance."""
 
 
+JUDGES: dict[str, type[Comparison | Sampled | Budget]] = {
+    "sequential": Comparison,
+    "mann_whitney": Sampled,
+    "slo": Budget,
+}
+"""The analyses that are judged otherwise than by limits."""
+
+
 def _kind(value: Any) -> str:
-    compares = isinstance(value, Comparison) or (isinstance(value, dict) and value.get("judge") == COMPARED)
-    return "Comparison" if compares else "Analysis"
+    if not isinstance(value, dict):
+        return type(value).__name__
+    judge = value.get("judge")
+    return (JUDGES.get(judge, Analysis) if isinstance(judge, str) else Analysis).__name__
 
 
 AnyAnalysis = Annotated[
-    Annotated[Analysis, Tag("Analysis")] | Annotated[Comparison, Tag("Comparison")],
+    Annotated[Analysis, Tag("Analysis")]
+    | Annotated[Comparison, Tag("Comparison")]
+    | Annotated[Sampled, Tag("Sampled")]
+    | Annotated[Budget, Tag("Budget")],
     Discriminator(_kind),
     AnyOf(),
 ]
-"""Thresholds, or a comparison; ``judge`` says which."""
+"""Thresholds, a comparison, samples or a budget; ``judge`` says which."""

@@ -51,6 +51,9 @@ Whole = Annotated[int, Strict(), Field(ge=0, le=10_000)]
 Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
 
+Query = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+"""PromQL; ``$service``, ``$environment``, ``$version`` and ``$stable`` are filled in when it is asked."""
+
 Command = Annotated[
     tuple[Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")], ...],
     Field(min_length=1, max_length=200),

@@ -6,7 +6,16 @@ import re
 from collections.abc import Iterator
 
 from relman_plugins.domain.source import DEFAULT, KINDS
-from relman_plugins.spec.bundle import Bundle, Path_, compares, entries, number_at, source_kind, text_at
+from relman_plugins.spec.bundle import (
+    Bundle,
+    Path_,
+    entries,
+    judge_of,
+    looks_back,
+    number_at,
+    source_kind,
+    text_at,
+)
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.position import Document, Node
 from relman_plugins.spec.secrets import CODE as SECRET
@@ -17,19 +26,20 @@ from relman_plugins.spec.words import listed, quoted, suggestion
 VARIABLES = ("environment", "service", "stable", "version")
 COUNTED = ("environment", "service", "stable", "version", "window")
 """Those of a count: it is also told how long ago the comparison began."""
+BEFORE = "before"
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
-def _metrics(bundle: Bundle, *, compared: bool = False) -> Iterator[tuple[Path_, Node]]:
-    """Yield the metrics of the analyses that compare, or of all others."""
+def _metrics(bundle: Bundle, *judges: str) -> Iterator[tuple[Path_, Node]]:
+    """Yield the metrics of the analyses with one of these judges; ``before`` is one of them here."""
     for path, analysis in entries(bundle.pipeline, "analyses"):
-        if compares(analysis) is compared:
+        if (BEFORE if looks_back(analysis) else judge_of(analysis)) in judges:
             yield from entries(bundle.pipeline, *path, "metrics")
 
 
 def limits(bundle: Bundle) -> Iterator[Diagnostic]:
     """A metric has a limit, and some value can satisfy it."""
-    for path, metric in _metrics(bundle):
+    for path, metric in _metrics(bundle, "thresholds"):
         if isinstance(metric.value, dict) and {"bad", "total"} & metric.value.keys():
             continue  # meant to be compared, and reported already: limits are not what it lacks
         low, high = number_at(metric, "min"), number_at(metric, "max")
@@ -45,7 +55,7 @@ def limits(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def samples(bundle: Bundle) -> Iterator[Diagnostic]:
     """A minimum of samples needs a query that counts them, and the other way round."""
-    for path, metric in _metrics(bundle):
+    for path, metric in _metrics(bundle, "thresholds"):
         least, query = number_at(metric, "min_samples"), text_at(metric, "samples")
         if least and query is None:
             message = f"{holder(bundle.pipeline, path)} wants {least} samples, but no query counts them"
@@ -59,10 +69,15 @@ def samples(bundle: Bundle) -> Iterator[Diagnostic]:
 def variables(bundle: Bundle) -> Iterator[Diagnostic]:
     """Queries use the variables there are."""
     for path, analysis in entries(bundle.pipeline, "analyses"):
-        compared = compares(analysis)
-        there = COUNTED if compared and _is_told_window(analysis) else VARIABLES
+        compared = judge_of(analysis) in _COUNTING
+        keys = _COUNTS if compared else ("query", "samples")
+        there: tuple[str, ...] = VARIABLES
+        if compared and _is_told_window(analysis):
+            there = COUNTED
+        elif looks_back(analysis):
+            there = ("ago", *VARIABLES)
         for place, metric in entries(bundle.pipeline, *path, "metrics"):
-            for key in ("bad", "total") if compared else ("query", "samples"):
+            for key in keys:
                 unknown = next((n for n in _variables(text_at(metric, key)) if n not in there), None)
                 if unknown is None:
                     continue
@@ -76,21 +91,23 @@ def variables(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def counts(bundle: Bundle) -> Iterator[Diagnostic]:
-    """What is compared is counted of one version, since the comparison began."""
+    """What is compared is of one version, and what is counted is counted over the time that is asked for."""
     for path, analysis in entries(bundle.pipeline, "analyses"):
-        if not compares(analysis):
-            continue
-        needed = _NEEDED if _is_told_window(analysis) else _NEEDED[:1]
-        kind = source_kind(analysis) or KINDS[DEFAULT]
+        judge = BEFORE if looks_back(analysis) else judge_of(analysis)
+        keys, needed, example = _NEEDED.get(judge, ((), (), ""))
+        if judge in _COUNTING:
+            example = (source_kind(analysis) or KINDS[DEFAULT]).counting
         for place, metric in entries(bundle.pipeline, *path, "metrics"):
-            for key in ("bad", "total"):
+            for key in keys:
                 query = text_at(metric, key)
                 there = set(_variables(query))
                 for name, what in () if query is None else needed:
                     if name not in there:
+                        if name == "window" and not _is_told_window(analysis):
+                            continue
                         where = f'"{key}" of {holder(bundle.pipeline, place)}'
                         message = f"{where} does not name ${name}: {what}"
-                        hint = f"for example {kind.counting}"
+                        hint = f"for example {example}"
                         yield finding(bundle.pipeline, (*place, key), "RM315", message, hint=hint)
 
 
@@ -100,10 +117,33 @@ def _is_told_window(analysis: Node) -> bool:
     return kind is None or kind.series != "must"
 
 
-_NEEDED = (
-    ("version", "both versions would have the same numbers"),
-    ("window", "each look would count again what the one before it has counted"),
-)
+_COUNTS = ("bad", "total")
+_COUNTING = ("sequential", "slo")
+"""The judges of counts."""
+_SAME = ("version", "both versions would have the same numbers")
+_NEEDED = {
+    "sequential": (
+        _COUNTS,
+        (_SAME, ("window", "each look would count again what the one before it has counted")),
+        "",
+    ),
+    "mann_whitney": (
+        ("query",),
+        (_SAME,),
+        'histogram_quantile(0.99, sum by (le) (rate(seconds_bucket{version="$version"}[1m])))',
+    ),
+    BEFORE: (
+        ("query",),
+        (_SAME, ("ago", "the old version would be looked at when it has no traffic any more")),
+        'avg(rate(requests_total{version="$version"}[1m] offset $ago))',
+    ),
+    "slo": (
+        _COUNTS,
+        (("window", "all windows would have the same numbers"),),
+        "",
+    ),
+}
+"""What a query must name, by judge, and an example; of counts it is that of the source."""
 
 
 def _variables(query: str | None) -> Iterator[str]:

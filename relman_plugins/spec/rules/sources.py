@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from relman_plugins.domain.source import SourceKind
-from relman_plugins.spec.bundle import Bundle, Path_, compares, entries, source_kind, text_at
+from relman_plugins.spec.bundle import Bundle, Path_, entries, judge_of, source_kind, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.position import Node
 from relman_plugins.spec.trail import finding, holder
@@ -18,7 +18,7 @@ def series(bundle: Bundle) -> Iterator[Diagnostic]:
     """A series is asked of those that have one, and a number taken of it."""
     for path, analysis in entries(bundle.pipeline, "analyses"):
         kind = source_kind(analysis)
-        if kind is None or compares(analysis):
+        if kind is None or judge_of(analysis) in ("sequential", "slo"):
             continue
         for place, metric in entries(bundle.pipeline, *path, "metrics"):
             if isinstance(metric.value, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relman_plugins.spec.bundle import Bundle, Path_, compares, entries, number_at, text_at
+from relman_plugins.spec.bundle import Bundle, Path_, compares, entries, judge_of, number_at, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.models.blue_green import BlueGreen
 from relman_plugins.spec.models.duration import Duration
@@ -121,8 +121,8 @@ def _looks(stage: Node, watching: tuple[str, ...]) -> int | float:
 
 def comparisons(bundle: Bundle) -> Iterator[Diagnostic]:
     """A comparison needs the old version: it has no traffic after a switch, under a monitor, or at 100 %."""
-    comparing = {str(p[-1]) for p, analysis in entries(bundle.pipeline, "analyses") if compares(analysis)}
-    for path, stage in bundle.stages() if comparing else ():
+    found = {str(p[-1]): a for p, a in entries(bundle.pipeline, "analyses") if compares(a)}
+    for path, stage in bundle.stages() if found else ():
         weights = [
             number_at(node) for _, node in entries(bundle.pipeline, *path, "strategy", "canary", "steps")
         ]
@@ -134,14 +134,32 @@ def comparisons(bundle: Bundle) -> Iterator[Diagnostic]:
             places["strategy", "canary"] = "its only weight is 100"
         for inner, why in places.items():
             name = text_at(stage, *inner, "analysis")
-            if name not in comparing:
+            if name is None or name not in found:
                 continue
             what = f"the {inner[-1]} of {holder(bundle.pipeline, path)}"
             message = f"{what} compares with the old version, which has no traffic then: {why}"
-            hint = "name an analysis with judge: thresholds"
+            hint = "name an analysis with judge: thresholds or slo"
+            if judge_of(found[name]) == "mann_whitney":
+                hint += ", or compare with the time before: against: before"
             if places.get(("strategy", "canary")) and inner[-1] == "canary":
                 hint = "give it a smaller weight first, such as steps: [10, 50, 100]"
             yield finding(bundle.pipeline, (*path, *inner, "analysis"), "RM316", message, hint=hint)
+
+
+def unwatched(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A comparison ends before all traffic has moved: nobody looks at the version then without a monitor."""
+    for path, stage in bundle.stages():
+        place = ("strategy", "canary", "analysis")
+        name = text_at(stage, *place)
+        analysis = bundle.pipeline.root.child("analyses", name) if name else None
+        if analysis is None or not compares(analysis) or stage.child("monitor") is not None:
+            continue
+        message = (
+            f"the canary of {holder(bundle.pipeline, path)} compares with the old version, so nothing judges "
+            "the new one at 100 %"
+        )
+        hint = "add monitor: with an analysis by limits, or judge: slo"
+        yield finding(bundle.pipeline, (*path, *place), "RM320", message, hint=hint, severity="warning")
 
 
 def _seconds(stage: Node, key: str) -> int | None:
@@ -152,4 +170,4 @@ def _seconds(stage: Node, key: str) -> int | None:
         return None
 
 
-RULES = (weights, blind, ephemeral, watching, tolerance, comparisons)
+RULES = (weights, blind, ephemeral, watching, tolerance, comparisons, unwatched)

@@ -1,0 +1,261 @@
+"""Mann-Whitney in a release: one number of each version at each look, judged when all looks are there.
+
+The judgement is that of ``mann_whitney`` with Kayenta's score (:mod:`relman_plugins.judge.score`). It is made
+once, after the last planned look: looking again and again with this test finds harm by chance. With
+``early_fail`` a tenth of the chance of a false alarm is shared by the looks before the last (a union bound),
+and nine tenths are left for the last one; so a metric may then fail early, if it is that clear.
+
+* An unanswered query is no failure: the fifth in a row of one metric ends the watch with ``error``. An
+  infinite value is no answer: left out it could hide harm.
+* Compared with the time ``before`` the change, whatever the hour brings looks like the version's doing: every
+  verdict says that it is weaker.
+* A metric that decides keeps the watch from passing if its last look was not answered, or if a version had no
+  value of late: in the last three looks, or the last third of them, whichever is longer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from pydantic import Field
+
+from relman_plugins.domain.event import Event
+from relman_plugins.domain.status import Verdict
+from relman_plugins.judge import recorded
+from relman_plugins.judge.document import Document, MetricData
+from relman_plugins.judge.report import Finding, Report, plural
+from relman_plugins.judge.series import LARGEST, NAN
+from relman_plugins.judge.threshold import TOLERATED_ERRORS
+
+EARLY_SHARE = 0.1
+"""Part of the chance of a false alarm that the looks before the last share, with ``early_fail``."""
+
+
+WEAKER = "compared with the time before the change only, which is weaker: "
+
+
+class MetricLike(Protocol):
+    """One metric; the plan's fit as they are."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def terms(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+class SampledLike(Protocol):
+    """What is judged, and how; ``terms`` are fields of a judge document."""
+
+    @property
+    def metrics(self) -> Sequence[MetricLike]: ...  # noqa: D102
+    @property
+    def terms(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def early_fail(self) -> bool: ...  # noqa: D102
+    @property
+    def against(self) -> str: ...  # noqa: D102
+
+
+class Terms(NamedTuple):
+    """What a watch is judged by."""
+
+    sampled: SampledLike
+    planned: int
+    """Looks after which it is judged."""
+
+
+class Sample(NamedTuple):
+    """What came back for one metric: a number of each version, None where there was none."""
+
+    name: str
+    control: float | None = None
+    experiment: float | None = None
+    error: str | None = None
+
+
+class Course(NamedTuple):
+    """What is remembered of one metric."""
+
+    control: tuple[float | None, ...] = ()
+    experiment: tuple[float | None, ...] = ()
+    errors_in_a_row: int = 0
+
+
+class State(recorded.Watched):
+    """What is remembered between looks."""
+
+    metrics: dict[str, Course] = Field(default_factory=dict)
+
+
+class Look(NamedTuple):
+    """One metric after one look."""
+
+    came: Sample
+    verdict: Verdict
+    reason: str
+    effect: float | None = None
+    interval: tuple[float | None, float | None] | None = None
+    """Where the shift of the new version's values lies."""
+
+    def data(self) -> dict[str, Any]:
+        """Return the look as an event's JSON; ``value`` is the new version's."""
+        ends = None if self.interval is None else [_finite(end) for end in self.interval]
+        return {
+            "name": self.came.name,
+            "value": self.came.experiment,
+            "samples": None,
+            "control": self.came.control,
+            "experiment": self.came.experiment,
+            "effect": _finite(self.effect),
+            "interval": ends,
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+        }
+
+
+Judgement = recorded.Judgement[State]
+"""What a look changed."""
+
+
+def step(state: State, came: Iterable[Sample], *, terms: Terms) -> Judgement:
+    """Add one look, and say whether the watch has ended.
+
+    Args:
+        state: What ``step`` returned before; ``State()`` at first. An ended state is returned as it is.
+        came: What came back, by name; a metric without counts as unanswered, others are ignored.
+        terms: What is judged, and how.
+    """
+    if state.verdict is not None:
+        return recorded.unchanged(state)
+    rounds, by_name = state.rounds + 1, {one.name: one for one in came}
+    missing = (Sample(metric.name, error="was not measured") for metric in terms.sampled.metrics)
+    answers = [_whole(by_name.get(one.name, one)) for one in missing]
+    courses = {one.name: _added(state.metrics.get(one.name, Course()), one) for one in answers}
+    verdict, reason, findings = _judged(terms, answers, courses, rounds)
+    looks = tuple(_look(one, findings.get(one.name), rounds, terms.planned) for one in answers)
+    told = reason or "; ".join(f"{look.came.name}: {look.reason}" for look in looks)
+    after = State(rounds=rounds, metrics=courses, verdict=verdict, reason=reason if verdict else "")
+    return Judgement(after, verdict, told, looks)
+
+
+def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judgement]]:
+    """Yield what each recorded look says, from the numbers in it alone, in the order of their numbers."""
+    return recorded.again(
+        looks,
+        State(),
+        lambda state, event: step(state, [_told(one) for one in event.data["metrics"]], terms=terms),
+    )
+
+
+def _told(data: Mapping[str, Any]) -> Sample:
+    if data["verdict"] == Verdict.ERROR.value:
+        return Sample(data["name"], error=data["reason"])
+    return Sample(data["name"], data["control"], data["experiment"])
+
+
+def _whole(came: Sample) -> Sample:
+    """Return a sample as it is recorded: NaN is no value, and an infinity is an error."""
+    if came.error is not None:
+        return Sample(came.name, error=came.error)
+    control, experiment = (
+        None if value is None or math.isnan(value) else float(value)
+        for value in (came.control, came.experiment)
+    )
+    for whose, value in (("new", experiment), ("old", control)):
+        if value is not None and not -LARGEST <= value <= LARGEST:
+            return Sample(came.name, error=f"{value:g} can't be compared (of the {whose} version)")
+    return Sample(came.name, control, experiment)
+
+
+def _added(course: Course, came: Sample) -> Course:
+    if came.error is not None:
+        return course._replace(errors_in_a_row=course.errors_in_a_row + 1)
+    return Course((*course.control, came.control), (*course.experiment, came.experiment))
+
+
+def _judged(
+    terms: Terms, answers: Sequence[Sample], courses: Mapping[str, Course], rounds: int
+) -> tuple[Verdict | None, str, dict[str, Finding]]:
+    """Return the verdict, why, and what is found of each metric; nothing while nothing is judged."""
+    for one in answers:
+        if (times := courses[one.name].errors_in_a_row) > TOLERATED_ERRORS:
+            return Verdict.ERROR, f"{one.name}: {times} times in a row: {one.error}", {}
+    if rounds < terms.planned and not terms.sampled.early_fail:
+        return None, "", {}
+    report = _report(terms, courses, last=rounds >= terms.planned)
+    findings = {finding.name: finding for finding in report.metrics}
+    failed = [f for f in report.metrics if f.verdict is Verdict.FAIL and not f.muted]
+    if rounds < terms.planned:
+        # Want of data is no harm yet, whatever it means at the end.
+        clear = report.verdict is Verdict.FAIL and all(f.classification in ("High", "Low") for f in failed)
+        return (
+            (Verdict.FAIL, f"after {plural(rounds)}: {_why(report, terms)}", findings)
+            if clear
+            else (None, "", {})
+        )
+    if report.verdict is Verdict.PASS:
+        muted = {finding.name for finding in report.metrics if finding.muted}
+        zeros = {m.name for m in terms.sampled.metrics if m.terms.get("nan_strategy") == "replace"}
+        for one in (one for one in answers if one.name not in muted):
+            if one.error is not None:
+                return Verdict.INCONCLUSIVE, f"{one.name}: the last look had no numbers", findings
+            if one.name not in zeros and (gone := _gone(courses[one.name], terms.planned)):
+                return Verdict.INCONCLUSIVE, f"{one.name}: {gone}", findings
+    return report.verdict, _why(report, terms), findings
+
+
+def _gone(course: Course, planned: int) -> str:
+    """Say which version has had no value of late, though it had some; empty when neither."""
+    late = max(3, math.ceil(planned / 3))
+    for whose, values in (("new", course.experiment), ("old", course.control)):
+        if any(v is not None for v in values) and all(v is None for v in values[-late:]):
+            return f"no value of the {whose} version in the last {late} looks that were answered"
+    return ""
+
+
+def _report(terms: Terms, courses: Mapping[str, Course], *, last: bool) -> Report:
+    from relman_plugins.judge.run import judge
+
+    own = dict(terms.sampled.terms)
+    if terms.sampled.early_fail:
+        chance = 1 - own["confidence"]
+        share = 1 - EARLY_SHARE if last else EARLY_SHARE / max(1, terms.planned - 1)
+        own["confidence"] = 1 - chance * share
+    metrics = []
+    for metric in terms.sampled.metrics:
+        arms = courses[metric.name]
+        control, experiment = (
+            [NAN if v is None else v for v in arm] for arm in (arms.control, arms.experiment)
+        )
+        metrics.append(
+            MetricData.model_validate(
+                {"name": metric.name, "control": control, "experiment": experiment, **metric.terms}
+            )
+        )
+    return judge(Document.model_validate({"method": "mann_whitney", "metrics": metrics, **own}))
+
+
+def _why(report: Report, terms: Terms) -> str:
+    """Say what decided: the score, and what is found of each metric that did not pass."""
+    off = [f for f in report.metrics if f.classification != "Pass" and not f.muted]
+    parts = [f"{f.name}: {f.reason}" for f in off if f.reason not in report.reason]
+    weaker = WEAKER if terms.sampled.against == "before" else ""
+    return weaker + "; ".join([report.reason, *parts])
+
+
+def _look(came: Sample, finding: Finding | None, rounds: int, planned: int) -> Look:
+    if came.error is not None:
+        return Look(came, Verdict.ERROR, came.error)
+    if finding is not None:
+        return Look(came, finding.verdict, finding.reason, finding.effect, finding.interval)
+    arms = (("new", came.experiment), ("old", came.control))
+    if without := " and ".join(whose for whose, value in arms if value is None):
+        return Look(came, Verdict.NO_DATA, f"no value of the {without} version")
+    told = f"{came.experiment:.4g}, of the old version {came.control:.4g}"
+    return Look(came, Verdict.INCONCLUSIVE, f"{told}; look {rounds} of {planned}")
+
+
+def _finite(value: float | None) -> float | None:
+    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
