@@ -9,6 +9,11 @@ from pydantic import Field, model_validator
 from relman_plugins.domain.base import Frozen
 
 
+def _is_none(value: object) -> bool:
+    # Left out then, so that what was recorded before the field was there keeps its digest.
+    return value is None
+
+
 class Revision(Frozen):
     """One deployable version of a service, identified by content.
 
@@ -20,6 +25,15 @@ class Revision(Frozen):
     """``sha256:<hex>`` of the artifact."""
     uri: str
     """Where the platform fetches the artifact: ``file:///…`` or an address it understands."""
+    image: str | None = Field(default=None, exclude_if=_is_none)
+    """The container image that was built with the artifact, by digest: ``<repository>@sha256:<hex>``."""
+
+
+class RollingBounds(Frozen):
+    """How far a platform that replaces replicas by itself may go from their number meanwhile: counts."""
+
+    max_surge: int = Field(ge=0)
+    max_unavailable: int = Field(ge=0)
 
 
 class DesiredState(Frozen):
@@ -37,6 +51,8 @@ class DesiredState(Frozen):
     candidate_replicas: int = Field(default=0, ge=0)
     config: dict[str, str] = Field(default_factory=dict)
     """Environment variables every replica gets. Never secrets."""
+    rolling: RollingBounds | None = Field(default=None, exclude_if=_is_none)
+    """Replace the stable revision's replicas one by one within these bounds, where the platform does that."""
 
     @model_validator(mode="after")
     def _weights_have_somewhere_to_go(self) -> Self:

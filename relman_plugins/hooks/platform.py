@@ -28,18 +28,25 @@ def platform_of(environment: EnvironmentPlan) -> Platform:
 
 async def async_platform_of(environment: EnvironmentPlan) -> Platform:
     """Do as ``platform_of``, from a trigger: the secrets backends are asked without blocking the loop."""
+    import asyncio
+
     from airflow.sdk import BaseHook
 
     try:
         connection = await BaseHook.aget_connection(environment.connection)
     except Exception as error:
         raise _unreadable(environment, error) from error
-    return _driver(environment, connection)
+    # A cluster's configuration is in files, or comes from a program.
+    return await asyncio.to_thread(_driver, environment, connection)
 
 
 def _driver(environment: EnvironmentPlan, connection: Any) -> Platform:
     from relman_plugins.platforms.registry import platform
 
+    if environment.workload is not None:
+        from relman_plugins.hooks.kubernetes import client_of
+
+        return platform(environment.platform, client=client_of(connection), workload=environment.workload)
     return platform(
         environment.platform,
         host=connection.host,

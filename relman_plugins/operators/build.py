@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from relman_plugins import settings
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.image import is_image
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
 from relman_plugins.steps.paths import spec_path
 from relman_plugins.steps.run import StepRun
@@ -44,7 +45,9 @@ class BuildArtifactOperator(ReleaseStepOperator):
             else:
                 output = source
             packed = pack(output, settings.artifact_store())
-        revision = packed.revision(run.plan.options.version)
+            # Read after packing, which refuses links.
+            image = _image(output / args["image"]) if args.get("image") else None
+        revision = packed.revision(run.plan.options.version).model_copy(update={"image": image})
         run.record(
             Kind.ARTIFACT_BUILT,
             "built",
@@ -89,3 +92,21 @@ class BuildArtifactOperator(ReleaseStepOperator):
         """End the build with the task."""
         if command := getattr(self, "command", None):
             command.kill()
+
+
+def _image(file: Path) -> str:
+    """Return the image that the build wrote down; raise StepFailed when there is none by digest."""
+    try:
+        with file.open("rb") as opened:
+            image = opened.read(1_000).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StepFailed(
+            f"the build wrote no image to {file.name}, which image: of the artifact names: {error}; expected "
+            "a file with one line, REPOSITORY@sha256:DIGEST"
+        ) from error
+    if not is_image(image):
+        raise StepFailed(
+            f"the build wrote {image[:200]!r} to {file.name}; expected REPOSITORY@sha256:DIGEST: a tag may "
+            "be another image tomorrow"
+        )
+    return image

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relman_plugins.domain.bounds import rolling_bounds
 from relman_plugins.domain.event import Kind
-from relman_plugins.domain.state import DesiredState
+from relman_plugins.domain.state import DesiredState, RollingBounds
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.operators.changing import ChangingOperator, previous_of
 from relman_plugins.operators.left import leave_behind
-from relman_plugins.strategies import rolling
+from relman_plugins.platforms.base import Rolls
+from relman_plugins.strategies import promoted, rolling
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,7 +25,7 @@ class RollOperator(ChangingOperator):
 
     Between two waves everything is checked again, so an abort, a hold or a gate that no longer holds stops
     the change there. Idempotent: another try, and a release that was held, goes on from the wave that was
-    last asked for.
+    last asked for. A platform that rolls by itself does it in one wave, which is not stopped in its middle.
     """
 
     ui_color = "#d3ecd0"
@@ -43,16 +45,24 @@ class RollOperator(ChangingOperator):
                 self._check(run)
                 self.wait_for_window(run, wave=True)
             label = f"wave-{desired.stable_replicas}-{desired.candidate_replicas}"
-            promoted = desired.candidate is None
-            self.change(run, platform, desired, lock, previous=previous, promoted=promoted, label=label)
+            done = desired.candidate is None
+            self.change(run, platform, desired, lock, previous=previous, promoted=done, label=label)
         return f"{run.artifact.version} has replaced what ran in {environment.name}"
 
 
 def _waves(run: StepRun, platform: Platform) -> list[DesiredState]:
-    """Return the waves that are left, first the one last asked for: it may not have been reached."""
+    """Return the waves that are left, first the one last asked for: it may not have been reached.
+
+    A platform that rolls by itself is asked for the end, and given the bounds.
+    """
     args, environment = run.step.args, run.environment
     asked = run.mine(Kind.CHANGE_STARTED)
     last = DesiredState.model_validate(asked[-1].data["desired"]) if asked else None
+    if isinstance(platform, Rolls) and platform.rolls:
+        surge, unavailable = rolling_bounds(args["max_surge"], args["max_unavailable"], environment.replicas)
+        bounds = RollingBounds(max_surge=surge, max_unavailable=unavailable)
+        end = promoted(run.artifact, environment.replicas, environment.config)
+        return [end.model_copy(update={"rolling": bounds})]
     waves = rolling.desired_states(
         last or platform.observe(environment.name, run.service),
         run.artifact,

@@ -10,6 +10,7 @@ from typing import Any
 
 from relman_plugins.domain.parity import Area
 from relman_plugins.domain.risk import RiskPolicy
+from relman_plugins.domain.workload import Workload, chosen_container
 from relman_plugins.errors import PlanError
 from relman_plugins.plan import (
     analyses,
@@ -137,6 +138,7 @@ def _build(pipeline: ReleasePipeline) -> dict[str, Any]:
         "source": artifact.source,
         "command": list(artifact.build or ()),
         "timeout_s": artifact.timeout.seconds,
+        **({"image": artifact.image} if artifact.image else {}),
     }
 
 
@@ -242,12 +244,27 @@ def _environment(documents: Documents, env: Environment) -> EnvironmentPlan:
         replicas=env.replicas,
         ephemeral=env.ephemeral,
         config=env.config,
+        workload=_workload(documents, env),
         pool=env.pool,
         slots=env.slots if env.pool else 1,
         break_glass=glass.compiled(documents, env),
         exceptions=approvals.exceptions(documents, env),
         weighing=_weighing(env),
         slack_votes=env.slack_votes,
+    )
+
+
+def _workload(documents: Documents, env: Environment) -> Workload | None:
+    if env.kubernetes is None:
+        return None
+    objects = documents.manifests[env.metadata.name]
+    deployment = next(o for o in objects if o["kind"] == "Deployment")
+    return Workload(
+        namespace=env.kubernetes.namespace,
+        objects=objects,
+        container=chosen_container(deployment, env.kubernetes.container) or "",
+        url=env.kubernetes.url,
+        drain_s=env.kubernetes.drain.seconds,
     )
 
 

@@ -18,6 +18,7 @@ from relman_plugins.domain.defect import DefectSource
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.parameter import Parameter, Value, as_text
 from relman_plugins.domain.risk import RiskPolicy
+from relman_plugins.domain.workload import Workload
 from relman_plugins.plan.metrics import (
     AnalysisPlan,
     ComparedPlan,
@@ -83,7 +84,8 @@ class Step(Frozen):
     ``args`` is JSON, its fields by kind:
 
     ========== =====================================================================================
-    build      ``{source, command, timeout_s}``; paths relative to the spec folder
+    build      ``{source, command, timeout_s, image?}``; paths relative to the spec folder, ``image`` to
+               what was built
     assess     ``{repository, connection, paths, tag_prefix, environment, migrations,
                defects: DefectSource|None, risk: RiskPolicy}``
     provision  ``{expires_s}``
@@ -162,6 +164,11 @@ class Weighing(Frozen):
     risk: RiskPolicy
 
 
+def _is_none(value: object) -> bool:
+    # Left out then, so that plans of other platforms keep the hash they had.
+    return value is None
+
+
 class EnvironmentPlan(Frozen):
     """What the plan needs to know of an environment."""
 
@@ -172,6 +179,8 @@ class EnvironmentPlan(Frozen):
     replicas: int
     ephemeral: bool
     config: dict[str, str] = Field(default_factory=dict)
+    workload: Workload | None = Field(default=None, exclude_if=_is_none)
+    """What the service is made of, on Kubernetes."""
     pool: str | None = None
     """Airflow pool in which steps that work in the environment take slots."""
     slots: int = 1

@@ -8,6 +8,13 @@ from relman_plugins.domain.state import DesiredState, ObservedState
 
 
 @runtime_checkable
+class Rolls(Protocol):
+    """A platform that replaces replicas one by one by itself, within `DesiredState.rolling`."""
+
+    rolls: bool
+
+
+@runtime_checkable
 class Platform(Protocol):
     """Makes one environment of one service what it should be, and says what it is.
 

@@ -11,7 +11,10 @@ from relman_plugins.platforms.base import Platform
 
 GROUP = "relman.platforms"
 
-BUILT_IN = {"sandbox": "relman_plugins.platforms.sandbox.driver:SandboxPlatform"}
+BUILT_IN = {
+    "kubernetes": "relman_plugins.platforms.kubernetes.driver:KubernetesPlatform",
+    "sandbox": "relman_plugins.platforms.sandbox.driver:SandboxPlatform",
+}
 """What relman brings itself; also there when it runs from a checkout that was never installed."""
 
 

@@ -87,6 +87,8 @@ class Bundle:
     """What environments and stages name."""
     events: dict[str, str] = field(default_factory=dict)
     """Text of the iCalendar files that calendars name, by path relative to the folder of the pipelines."""
+    manifests: dict[str, tuple[Document, ...]] = field(default_factory=dict)
+    """What the pipeline's service is made of on Kubernetes, by environment, as far as it could be read."""
     incomplete: bool = False
     """Whether a policy could not be used, so that what it gives may be missing."""
     unreadable: frozenset[str] = frozenset()

@@ -23,6 +23,7 @@ class Reader(Protocol):
     """Reads documents, and remembers what was read and what was wrong."""
 
     texts: dict[str, str]
+    sources: dict[str, str]
     found: list[Diagnostic]
 
     def document(self, path: Path, model: type[M]) -> tuple[Document | None, M | None]:

@@ -11,6 +11,7 @@ from relman_plugins.domain.base import digest_of
 from relman_plugins.spec.bundle import Bundle, is_name, text_at
 from relman_plugins.spec.calendars import read_calendars
 from relman_plugins.spec.diagnostic import Diagnostic, arrange
+from relman_plugins.spec.manifests import read_manifests
 from relman_plugins.spec.merge import merged
 from relman_plugins.spec.models import Calendar, Documents, Environment, People, ReleasePipeline
 from relman_plugins.spec.models.base import SpecModel
@@ -175,6 +176,7 @@ def load_pipeline(path: Path, shared: Shared | None = None, folder: Path | None 
         people=models.people,
         calendars=models.calendars,
         events=bundle.events,
+        manifests=_manifests(bundle),
         digest=digest_of(content),
         content=content,
         texts=loading.texts,
@@ -203,6 +205,8 @@ def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tu
         if model is not None:
             models.environments[name] = model
     calendars, models.calendars, events = read_calendars(bundle, loading, unreadable)
+    service = text_at(pipeline.root, "metadata", "name") or ""
+    manifests = read_manifests(bundle, service, loading)
     people = None
     named = any(True for _ in itertools.chain(bundle.asked(), bundle.people_asked(), bundle.groups_told()))
     path = loading.shared.present(loading.folder, PEOPLE) if named else None
@@ -214,6 +218,7 @@ def _referenced(loading: _Loading, pipeline: Document, policies: Policies) -> tu
         people=people,
         calendars=calendars,
         events=events,
+        manifests=manifests,
         policies=policies.documents,
         incomplete=not policies.complete,
         unreadable=frozenset(unreadable),
@@ -229,7 +234,13 @@ def _content(bundle: Bundle) -> dict[str, Any]:
     if bundle.calendars:
         parts["calendars"] = {name: d.root.value for name, d in bundle.calendars.items()}
         parts["events"] = bundle.events
+    if bundle.manifests:
+        parts["manifests"] = _manifests(bundle)
     return parts
+
+
+def _manifests(bundle: Bundle) -> dict[str, tuple[dict[str, Any], ...]]:
+    return {name: tuple(d.root.value for d in found) for name, found in bundle.manifests.items()}
 
 
 def _named_people(bundle: Bundle) -> dict[str, Any] | None:

@@ -14,7 +14,8 @@ examples, with the specs that stand before them on the page.
 YAML has a mark too: ``<!-- spec -->`` for a pipeline, ``<!-- spec environment -->`` (or ``people``,
 ``policy`` or ``calendar``; ``environment kept`` for one that later commands find) for those that
 ``release_specs/checkout.yaml`` then refers to, and for what must fit into it:
-``<!-- spec part -->`` (keys of a pipeline), ``<!-- spec stage -->`` (of a stage).
+``<!-- spec part -->`` (keys of a pipeline; ``part kept`` for those that later specs of the page need),
+``<!-- spec stage -->`` (of a stage), ``<!-- spec manifests -->`` (objects of Kubernetes for the pipeline).
 
 ``NOT_RUN`` are the lines that no test runs, and why.
 """
@@ -26,6 +27,8 @@ import shutil
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from tests.repo import tree
 
@@ -42,6 +45,16 @@ NOT_RUN = {
     "source .venv/bin/activate": "the tests run in an environment of their own",
     'pip install -c constraints.txt ".[postgres]"': "tests/packaging installs the wheel",
     'pip install -c constraints.txt ".[reports]"': "the tests' own environment has what the extra names",
+    'pip install -c constraints.txt ".[kubernetes]"': "the tests' own environment has what the extra names",
+    "kubectl -n shop apply -f deploy/kubernetes-rbac.yaml": "tests/kubernetes reads it",
+    "kubectl -n shop label service checkout app.kubernetes.io/managed-by=relman "
+    "relman/environment=production relman/service=checkout": "tests/kubernetes reads what relman says of it",
+    "airflow connections add production_cluster --conn-type kubernetes "
+    """--conn-extra '{"kube_config_path": "/etc/relman/production.kubeconfig"}'""": "it is Airflow's",
+    "kind create cluster --kubeconfig /tmp/kind.yaml": "there is no Docker here",
+    "kubectl --kubeconfig /tmp/kind.yaml create namespace relman-test": "there is no Docker here",
+    "RELMAN_TEST_KUBECONFIG=/tmp/kind.yaml RELMAN_TEST_IMAGES=$ONE,$TWO .venv/bin/python -m pytest "
+    "tests/platforms/test_conformance.py -k real": "there is no Docker here",
     "cp deploy/env.example .env": "tests/repo/test_compose.py reads both files; there is no Docker here",
     "docker compose up --build": "tests/repo/test_compose.py reads both files; there is no Docker here",
 }
@@ -109,6 +122,13 @@ def workplace(block: Block, folder: Path) -> Path:
             calendars.mkdir(exist_ok=True)
             (calendars / f"{name_of(before)}.yaml").write_text(before.text)
             shutil.copy(tree.ROOT / "examples/calendars/inventory.ics", calendars)
+        if before.line < block.line and before.mark == "spec manifests":
+            (folder / "release_specs" / "manifests").mkdir(exist_ok=True)
+            (folder / "release_specs" / "manifests" / "checkout.yaml").write_text(before.text)
+        if before.line < block.line and before.mark == "spec part kept":
+            pipeline = folder / "release_specs" / "checkout.yaml"
+            kept = yaml.safe_load(pipeline.read_text()) | yaml.safe_load(before.text)
+            pipeline.write_text(yaml.safe_dump(kept))
         if before.line < block.line and before.mark == "spec environment kept":
             (folder / "release_specs" / "environments" / f"{name_of(before)}.yaml").write_text(before.text)
     return folder

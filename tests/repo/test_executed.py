@@ -43,7 +43,9 @@ def test_every_command_is_in_a_guide_that_is_executed() -> None:
 
 def test_every_key_of_a_spec_is_in_a_guide_that_is_executed() -> None:
     keys = {key for model in json_schema()["$defs"].values() for key in model.get("properties", {})}
-    shown = {key for b in _BLOCKS if b.words[:1] == ["spec"] for key in _keys(yaml.safe_load(b.text))}
+    shown = {
+        key for b in _BLOCKS if b.words[:1] == ["spec"] for key in _keys(list(yaml.safe_load_all(b.text)))
+    }
     missing = sorted(keys - shown)
     assert not missing, f"no executed spec of a tutorial or guide has: {', '.join(missing)}"
 

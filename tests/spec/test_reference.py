@@ -32,6 +32,7 @@ from relman_plugins.spec.models import (
     Suite,
     VersionSource,
 )
+from relman_plugins.spec.models.kubernetes import Kubernetes
 from relman_plugins.spec.models.policy import Policy
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -50,6 +51,7 @@ SECTIONS = {
     "follow_ups": (FollowUps,),
     "Policy": (Policy,),
     "Environment": (Environment,),
+    "kubernetes": (Kubernetes,),
 }
 
 

@@ -47,7 +47,10 @@ def test_it_is_current() -> None:
     assert FILE.read_text() == schema_text(), "RELMAN_UPDATE_GOLDEN=1 pytest tests/spec/test_schema_file.py"
 
 
-@pytest.mark.parametrize("path", sorted((HERE / "ok").rglob("*.yaml")), ids=lambda p: p.stem)
+GOOD = [p for p in sorted((HERE / "ok").rglob("*.yaml")) if p.parent.name != "manifests"]
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda p: p.stem)
 def test_good_specs_satisfy_it(path: Path) -> None:
     validator().validate(value(path))
 

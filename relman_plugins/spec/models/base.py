@@ -15,9 +15,14 @@ POOL_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 
 
-def _inside(path: str) -> str:
+def stays_inside(path: str) -> bool:
+    """Say whether a path is relative, and leads to nothing outside of where it begins."""
     parts = path.replace("\\", "/").split("/")
-    if path.startswith(("/", "~")) or ".." in parts or "\x00" in path:
+    return not (path.startswith(("/", "~")) or ".." in parts or "\x00" in path)
+
+
+def _inside(path: str) -> str:
+    if not stays_inside(path):
         raise PydanticCustomError("path_inside", "must be a relative path that stays inside the artifact")
     return path
 

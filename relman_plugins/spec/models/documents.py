@@ -25,6 +25,8 @@ class Documents(SpecModel):
     """What environments and stages name, by name."""
     events: dict[str, str] = Field(default_factory=dict)
     """Text of the iCalendar files that calendars name, by path relative to the pipeline's folder."""
+    manifests: dict[str, tuple[dict[str, Any], ...]] = Field(default_factory=dict)
+    """The pipeline's objects on Kubernetes, by environment."""
     digest: str
     """``sha256:<hex>`` of the canonical JSON of what the pipeline names.
 

@@ -21,6 +21,7 @@ from relman_plugins.spec.models.base import (
 from relman_plugins.spec.models.break_glass import BreakGlass
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.gate import ExceptionRule, Gate
+from relman_plugins.spec.models.kubernetes import Kubernetes
 from relman_plugins.spec.models.notify import Notify
 from relman_plugins.spec.models.window import Window
 
@@ -35,9 +36,11 @@ class Environment(SpecModel):
     metadata: Metadata
     """Name and owner; the file is `environments/<name>.yaml`."""
     platform: Name
-    """The driver that makes the environment real: `sandbox`, …"""
+    """The driver that makes the environment real: `kubernetes`, `sandbox`, …"""
     connection: ConnectionId
     """Airflow connection id of the platform."""
+    kubernetes: Kubernetes | None = None
+    """Where in the cluster, with `platform: kubernetes`."""
     replicas: Count = 1
     """How many replicas carry the traffic."""
     ephemeral: Flag = False

@@ -41,6 +41,10 @@ class Artifact(SpecModel):
 
     Without it the source directory itself is archived.
     """
+    image: PathInside | None = None
+    """File in what was built whose only line is the container image that the build pushed, by digest:
+    `<repository>@sha256:<hex>`. Needed for environments on Kubernetes.
+    """
     timeout: Duration = Duration(600)
     """Time limit of the build."""
 

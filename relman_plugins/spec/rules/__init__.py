@@ -20,6 +20,7 @@ from relman_plugins.spec.rules import (
     emergencies,
     gates,
     judging,
+    kubernetes,
     lifetimes,
     names,
     notify,
@@ -35,7 +36,9 @@ from relman_plugins.spec.rules import (
     windows,
 )
 
-ALONE = frozenset((names.file_names, safety.secrets, safety.lifetimes, safety.pools, *calendars.RULES))
+ALONE = frozenset(
+    (names.file_names, safety.secrets, safety.lifetimes, safety.pools, kubernetes.clusters, *calendars.RULES)
+)
 """Rules that look at one document at a time: what they said of an environment they would say again."""
 
 RULES = (
@@ -60,6 +63,7 @@ RULES = (
     *emergencies.RULES,
     *conditions.RULES,
     *trains.RULES,
+    *kubernetes.RULES,
 )
 
 

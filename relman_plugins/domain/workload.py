@@ -1,0 +1,184 @@
+"""What a service is on Kubernetes: the objects of its manifests, and what relman makes of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from relman_plugins.domain.base import Frozen
+
+MAIN = ("Deployment", "Service")
+"""Kinds that every service has one of."""
+
+ROUTE = "HTTPRoute"
+
+EXTRAS: dict[str, tuple[str, str]] = {
+    "ConfigMap": ("v1", "configmaps"),
+    "ServiceAccount": ("v1", "serviceaccounts"),
+    "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
+    "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
+    "Ingress": ("networking.k8s.io/v1", "ingresses"),
+}
+"""What else there may be, with its API version and the name of its resource."""
+
+KINDS: dict[str, tuple[str, str]] = {
+    "Deployment": ("apps/v1", "deployments"),
+    "Service": ("v1", "services"),
+    ROUTE: ("gateway.networking.k8s.io/v1", "httproutes"),
+    **EXTRAS,
+}
+
+REFUSED: dict[str, str] = {
+    "Secret": "secrets are never in specs: create it in the cluster, and name it in the Deployment",
+    "HorizontalPodAutoscaler": "relman decides how many replicas there are, by replicas: of the environment",
+    "StatefulSet": "two versions of one can't stand side by side; relman releases Deployments",
+}
+"""Kinds that people would expect, and why they are not taken."""
+
+
+class Workload(Frozen):
+    """A service's part of an environment on Kubernetes."""
+
+    namespace: str
+    objects: tuple[dict[str, Any], ...]
+    """The manifests: one Deployment, one Service, at most one HTTPRoute, and extras."""
+    container: str
+    """The container that gets the image and the configuration."""
+    url: str | None = None
+    """Where the service answers; None: its address inside the cluster."""
+    drain_s: float = 30.0
+    """How long pods stay after the traffic has left them, until routers know it."""
+
+    def one(self, kind: str) -> dict[str, Any]:
+        """Return the object of a kind; raise KeyError if there is none."""
+        found = next((o for o in self.objects if o["kind"] == kind), None)
+        if found is None:
+            raise KeyError(kind)
+        return found
+
+    @property
+    def routed(self) -> bool:
+        """Whether a router splits the traffic by weight; else it is split by the number of pods."""
+        return any(o["kind"] == ROUTE for o in self.objects)
+
+    @property
+    def extras(self) -> tuple[dict[str, Any], ...]:
+        """The objects that are applied as they are."""
+        return tuple(o for o in self.objects if o["kind"] in EXTRAS)
+
+
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,53}[a-z0-9])?")
+
+Problem = tuple[int, tuple[str | int, ...], str, str]
+"""Index of the object, place in it, what is wrong, and what to do."""
+
+
+def problems(objects: Sequence[Any], container: str | None, namespace: str) -> Iterator[Problem]:
+    """Yield what keeps manifests from being a workload; shapes beyond that are the API server's to check."""
+    kinds = [o.get("kind") if isinstance(o, dict) else None for o in objects]
+    for index, (obj, kind) in enumerate(zip(objects, kinds, strict=True)):
+        if not isinstance(obj, dict) or not isinstance(kind, str):
+            yield index, (), "is no object of Kubernetes", "give it apiVersion, kind and metadata.name"
+            continue
+        if kind not in KINDS:
+            hint = REFUSED.get(kind, f"expected one of {', '.join(KINDS)}; apply others by other means")
+            yield index, ("kind",), f"{kind} is not taken", hint
+            continue
+        version = KINDS[kind][0]
+        if obj.get("apiVersion") != version:
+            yield index, ("apiVersion",), f"{kind} is of another API version", f"write apiVersion: {version}"
+        yield from _named(index, obj, namespace)
+        if kind in (*MAIN, ROUTE) and kind in kinds[:index]:
+            yield index, ("kind",), f"a second {kind}", "a service has one"
+        if kind == "Deployment":
+            yield from _deployment(index, obj, container)
+        elif kind == "Service":
+            yield from _service(index, obj)
+    yield from _routed(objects, kinds)
+    for kind in MAIN:
+        if kind not in kinds:
+            yield -1, (), f"there is no {kind}", f"add a document of kind: {kind}"
+
+
+def chosen_container(deployment: dict[str, Any], container: str | None) -> str | None:
+    """Return the name of the container that gets the image: the one that is named, or the only one."""
+    names = [str(c["name"]) for c in _containers(deployment)]
+    if container is None:
+        return names[0] if len(names) == 1 else None
+    return container if container in names else None
+
+
+def _containers(deployment: dict[str, Any]) -> list[dict[str, Any]]:
+    spec: Any = deployment
+    for key in ("spec", "template", "spec", "containers"):
+        spec = spec.get(key) if isinstance(spec, dict) else None
+    found = spec if isinstance(spec, list) else []
+    return [c for c in found if isinstance(c, dict) and isinstance(c.get("name"), str)]
+
+
+def _named(index: int, obj: dict[str, Any], namespace: str) -> Iterator[Problem]:
+    meta = obj.get("metadata")
+    if not isinstance(meta, dict) or not isinstance(meta.get("name"), str) or not meta["name"]:
+        yield index, ("metadata",), "has no name", "write metadata: {name: …}"
+    elif not _NAME.fullmatch(meta["name"]):
+        # relman appends -preview, and a Service's name is a label of DNS.
+        yield (
+            index,
+            ("metadata", "name"),
+            f"{meta['name']!r} is no name",
+            "lower-case letters, digits, -; at most 55",
+        )
+    elif meta.get("namespace", namespace) != namespace:
+        place = ("metadata", "namespace")
+        yield index, place, f"is in the namespace {meta['namespace']}", f"the environment's is {namespace}"
+
+
+def _deployment(index: int, obj: dict[str, Any], container: str | None) -> Iterator[Problem]:
+    names = [c["name"] for c in _containers(obj)]
+    if chosen_container(obj, container) is None:
+        found = ", ".join(names) or "none"
+        wanted = f"no container {container}" if container else "not exactly one container"
+        place = ("spec", "template", "spec", "containers")
+        yield index, place, f"has {wanted} (found: {found})", "name one by container: of the environment"
+    labels: Any = obj.get("spec")
+    for key in ("selector", "matchLabels"):
+        labels = labels.get(key) if isinstance(labels, dict) else None
+    if not isinstance(labels, dict) or not labels:
+        yield index, ("spec",), "has no selector", "write spec: {selector: {matchLabels: {app: …}}}"
+
+
+def _routed(objects: Sequence[Any], kinds: Sequence[Any]) -> Iterator[Problem]:
+    """A route sends something to the Service; else its weights would move nothing."""
+    names = [o["metadata"].get("name") for o, k in zip(objects, kinds, strict=True)
+             if k == "Service" and isinstance(o.get("metadata"), dict)]  # fmt: skip
+    for index, kind in enumerate(kinds):
+        if kind != ROUTE or not names:
+            continue
+        spec = objects[index].get("spec")
+        rules = spec.get("rules") if isinstance(spec, dict) else None
+        backends = [
+            b.get("name")
+            for rule in (rules if isinstance(rules, list) else [])
+            if isinstance(rule, dict) and isinstance(rule.get("backendRefs"), list)
+            for b in rule["backendRefs"]
+            if isinstance(b, dict)
+        ]
+        if names[0] not in backends:
+            yield (
+                index,
+                ("spec",),
+                f"sends nothing to the Service {names[0]}",
+                "name it in backendRefs of a rule",
+            )
+
+
+def _service(index: int, obj: dict[str, Any]) -> Iterator[Problem]:
+    spec = obj.get("spec")
+    ports = spec.get("ports") if isinstance(spec, dict) else None
+    if (
+        not isinstance(ports, list)
+        or not ports
+        or not all(isinstance(p, dict) and p.get("port") for p in ports)
+    ):
+        yield index, ("spec",), "has no ports", "write spec: {ports: [{port: 80, targetPort: …}]}"

@@ -1,0 +1,182 @@
+"""Requests to a Kubernetes API server: what is tried again, what is an answer, and what it means in words."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from relman_plugins.errors import PlatformRejected, PlatformUnavailable
+from relman_plugins.platforms.kubernetes.objects import MANAGER, Obj
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+ANSWER_S = 30.0
+"""Seconds that one answer may take."""
+
+LAST_S = 5.0
+"""Seconds that an answer may take in any case, also at the deadline."""
+
+PAUSE_S = 0.5
+"""Seconds before a request is tried again, at first; each further time takes twice as long, up to 5 s."""
+
+BUSY = (429, 500, 502, 503, 504)
+"""Answers after which the same request may succeed."""
+
+APPLY = "application/apply-patch+yaml"
+
+
+class Moved(Exception):
+    """The object was changed by somebody else since it was read."""
+
+
+class Kube:
+    """Makes requests until a deadline. Safe in threads, as the client is; one for each call of a driver."""
+
+    def __init__(self, client: ApiClient, timeout_s: float) -> None:
+        """Keep the client; nothing is asked.
+
+        Args:
+            client: has the address, the certificates and the login.
+            timeout_s: seconds that all requests together may take.
+        """
+        self.client = client
+        self.ends = time.monotonic() + timeout_s
+        self._last = ""
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline, at least 0."""
+        return max(0.0, self.ends - time.monotonic())
+
+    def get(self, path: str) -> Obj | None:
+        """Return an object; None if there is none."""
+        return self._ask("GET", path)
+
+    def list(self, path: str, selector: str) -> tuple[list[Obj], str]:
+        """Return the objects that a label selector chooses, and the resource version of the list."""
+        found = self._ask("GET", path, {"labelSelector": selector}) or {}
+        return list(found.get("items") or []), str(found.get("metadata", {}).get("resourceVersion", "0"))
+
+    def apply(self, path: str, obj: Obj, version: str | None, *, dry_run: bool = False) -> Obj:
+        """Apply an object as relman's field manager; return it as it is then.
+
+        Args:
+            path: of the object.
+            obj: the fields that relman wants to own.
+            version: the resource version that it must still have; None when it was not there.
+            dry_run: whether the API server only checks.
+
+        Raises:
+            Moved: it has another version by now.
+            PlatformRejected: a field belongs to somebody else, or the API server refuses the object.
+        """
+        body = obj
+        if version is not None:
+            body = obj | {"metadata": obj["metadata"] | {"resourceVersion": version}}
+        query = {"fieldManager": MANAGER, "force": "false"} | ({"dryRun": "All"} if dry_run else {})
+        done = self._ask("PATCH", path, query, body, APPLY)
+        if done is None:
+            raise PlatformRejected(f"there is no {path}: does the namespace exist?{self._said()}")
+        return done
+
+    def delete(self, path: str, uid: str) -> None:
+        """Delete an object, if it is still the one with this uid."""
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        self._ask("DELETE", path, {}, body, "application/json")
+
+    def stream(self, path: str, query: dict[str, str], lasts_s: float) -> Any:
+        """Return the open answer of a watch, to be read and closed; raise what urllib3 raises."""
+        url, headers = self._address(path, query)
+        pool = self.client.rest_client.pool_manager
+        return pool.request(
+            "GET", url, headers=headers, preload_content=False, retries=False, timeout=lasts_s + ANSWER_S
+        )
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Obj | None = None,
+        content_type: str = "",
+    ) -> Obj | None:
+        """Ask until there is an answer that trying again won't change; None for 404."""
+        pause = PAUSE_S
+        while True:
+            status, answer, wait_s = self._once(method, path, query or {}, body, content_type)
+            if status in (200, 201, 202):
+                return answer
+            if status == 404:
+                self._last = str(answer.get("message") or "")
+                return None
+            if status not in (0, *BUSY):
+                raise _refused(method, path, status, answer)
+            pause_s = pause if wait_s is None else wait_s
+            if pause_s >= self.left_s:
+                said = answer.get("message") or status
+                raise PlatformUnavailable(
+                    f"the Kubernetes API at {self.client.configuration.host} does not do {method} {path} in "
+                    f"time: {said}"
+                )
+            time.sleep(pause_s)
+            pause = min(5.0, pause * 2)
+
+    def _once(
+        self, method: str, path: str, query: dict[str, str], body: Obj | None, content_type: str
+    ) -> tuple[int, Obj, float | None]:
+        """Return the status (0: no answer), the answer, and how long to wait before another try."""
+        from urllib3.exceptions import HTTPError
+
+        url, headers = self._address(path, query)
+        if body is not None:
+            headers["Content-Type"] = content_type
+        data = None if body is None else json.dumps(body).encode()
+        pool = self.client.rest_client.pool_manager
+        # A look at the end still has to say what is wrong.
+        timeout = max(LAST_S, min(ANSWER_S, self.left_s))
+        try:
+            # Without urllib3's own tries: they would sleep as long as a Retry-After says.
+            got = pool.request(method, url, body=data, headers=headers, retries=False, timeout=timeout)
+        except (HTTPError, OSError) as error:
+            return 0, {"message": f"no answer ({error})"}, None
+        try:
+            answer = json.loads(got.data)
+        except ValueError:
+            answer = {"message": got.data[:200].decode(errors="replace")}
+        wait = got.headers.get("Retry-After", "")
+        return got.status, answer if isinstance(answer, dict) else {}, float(wait) if wait.isdigit() else None
+
+    def _address(self, path: str, query: dict[str, str]) -> tuple[str, dict[str, str]]:
+        headers: dict[str, str] = {"Accept": "application/json", "User-Agent": MANAGER}
+        pairs: list[tuple[str, str]] = list(query.items())
+        self.client.update_params_for_auth(headers, pairs, ["BearerToken"])
+        asked = f"?{urlencode(pairs)}" if pairs else ""
+        return f"{self.client.configuration.host}{path}{asked}", headers
+
+    def _said(self) -> str:
+        return f" ({self._last})" if self._last else ""
+
+
+def _refused(method: str, path: str, status: int, answer: Obj) -> Exception:
+    message = str(answer.get("message") or f"HTTP {status}")
+    causes = (answer.get("details") or {}).get("causes") or []
+    if status == 409 and any(c.get("reason") == "FieldManagerConflict" for c in causes):
+        fields = "; ".join(f"{c.get('field')}: {c.get('message')}" for c in causes)
+        return PlatformRejected(
+            f"{path} has fields that somebody else owns ({fields}); relman takes nothing away from others: "
+            "let them give these fields up, or leave them out of the manifest"
+        )
+    if status == 409:
+        return Moved(message)
+    if status == 401:
+        return PlatformUnavailable(
+            f"the Kubernetes API does not take the connection's login ({message}): it may have expired"
+        )
+    if status == 403 and "quota" not in message and "admission" not in message:
+        return PlatformRejected(
+            f"relman may not {method} {path}: {message}; deploy/kubernetes-rbac.yaml has the rights it needs"
+        )
+    return PlatformRejected(f"the Kubernetes API refuses {method} {path}: {message}")

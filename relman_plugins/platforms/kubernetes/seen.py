@@ -1,0 +1,299 @@
+"""What the cluster says of a service: read once, then judged without asking again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from relman_plugins.domain.state import ObservedRevision, ObservedState, Revision
+from relman_plugins.errors import PlatformRejected
+from relman_plugins.platforms.kubernetes.api import Kube
+from relman_plugins.platforms.kubernetes.objects import (
+    DIGEST,
+    IMAGE,
+    REVISION,
+    SLOT,
+    SLOTS,
+    URI,
+    VERSION,
+    Obj,
+    Objects,
+)
+from relman_plugins.platforms.kubernetes.troubles import Trouble, is_ready, troubles
+
+RELMANS_OWN = ("RELMAN_VERSION", "RELMAN_DIGEST")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What was asked for last: kept in the cluster, in a ConfigMap."""
+
+    token: int = 0
+    asked: str = ""
+    """Which call asked for it."""
+    stable: str = ""
+    """The slot of the stable revision; empty when there is none."""
+    candidate: str = ""
+    weight: int = 0
+    moved_at: float = 0.0
+    """When the traffic was last moved away from a slot, in seconds since the epoch."""
+
+    @classmethod
+    def of(cls, config_map: Obj | None) -> Roles:
+        """Read them; what is not there is nothing. Raise PlatformRejected for what relman has not written."""
+        data = (config_map or {}).get("data") or {}
+        try:
+            return cls(
+                token=int(data.get("token", 0)),
+                asked=data.get("asked", ""),
+                stable=data.get("stable", ""),
+                candidate=data.get("candidate", ""),
+                weight=int(data.get("weight", 0)),
+                moved_at=float(data.get("moved_at", 0)),
+            )
+        except ValueError as error:
+            name = (config_map or {})["metadata"]["name"]
+            raise PlatformRejected(
+                f"ConfigMap {name} is not as relman wrote it ({error}); remove it while no release is in "
+                "flight"
+            ) from error
+
+    def data(self) -> dict[str, str]:
+        """Return what is kept."""
+        return {
+            "token": str(self.token),
+            "asked": self.asked,
+            "stable": self.stable,
+            "candidate": self.candidate,
+            "weight": str(self.weight),
+            "moved_at": f"{self.moved_at:.0f}",
+        }
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at everything that belongs to a service."""
+
+    objects: Objects
+    roles: Roles
+    deployments: Mapping[str, Obj]
+    """By slot; only relman's own."""
+    pods: Mapping[str, list[Obj]]
+    """By slot, those that are being ended left out."""
+    ending: int
+    """Pods that are being ended."""
+    services: Mapping[str, Obj]
+    """By name; only relman's own."""
+    route: Obj | None
+    events: list[Obj] = field(default_factory=list)
+
+    @classmethod
+    def look(cls, kube: Kube, objects: Objects) -> Seen:
+        """Ask the cluster; its events only where something is not as it should be."""
+        deployments, _ = kube.list(objects.path("Deployment"), objects.selector)
+        pods, _ = kube.list(pods_path(objects), pod_selector(objects))
+        services, _ = kube.list(objects.path("Service"), objects.selector)
+        routes = kube.list(objects.path("HTTPRoute"), objects.selector)[0] if objects.workload.routed else []
+        seen = cls(
+            objects=objects,
+            roles=Roles.of(kube.get(roles_path(objects))),
+            deployments={_slot(d): d for d in deployments if _slot(d) in SLOTS},
+            pods={
+                slot: [p for p in pods if _slot(p) == slot and "deletionTimestamp" not in p["metadata"]]
+                for slot in SLOTS
+            },
+            ending=sum("deletionTimestamp" in p["metadata"] for p in pods),
+            services={s["metadata"]["name"]: s for s in services},
+            route=next(iter(routes), None),
+        )
+        if not all(seen.complete(slot) for slot in seen.deployments):
+            found, _ = kube.list(f"/api/v1/namespaces/{objects.workload.namespace}/events", "")
+            seen.events.extend(e for e in found if e.get("type") == "Warning" and e.get("involvedObject"))
+        return seen
+
+    def proven(self, slot: str) -> int:
+        """Return how many ready pods of a slot are of its Deployment's revision, by label and image.
+
+        The image is named by digest, which the node checks when it pulls. What the node reports as `imageID`
+        is not compared: some runtimes say the digest of the machine's own part of an image there.
+        """
+        deployment = self.deployments.get(slot)
+        if deployment is None or not _is_current(deployment):
+            return 0
+        return sum(is_ready(p) and self._is_of(p, deployment) for p in self.pods[slot])
+
+    def complete(self, slot: str) -> bool:
+        """Say whether a slot runs what its Deployment says, and nothing else."""
+        deployment = self.deployments.get(slot)
+        if deployment is None:
+            return False
+        wanted, status = int(deployment["spec"]["replicas"]), deployment.get("status") or {}
+        return (
+            self.proven(slot) == wanted == len(self.pods[slot])
+            and int(status.get("updatedReplicas") or 0) == wanted
+            and int(status.get("replicas") or 0) == wanted
+        )
+
+    def weights(self) -> dict[str, int]:
+        """Return the share of the traffic by slot, in percent, as routers have it; empty: nobody knows."""
+        if self.objects.workload.routed:
+            return self._routed()
+        service = self.services.get(self.objects.service_name())
+        if service is None:
+            return {}
+        slot = (service["spec"].get("selector") or {}).get(SLOT)
+        if slot:
+            return {slot: 100}
+        # By the number of pods: as close as it gets to what was asked for.
+        return {self.roles.candidate: self.roles.weight, self.roles.stable: 100 - self.roles.weight}
+
+    def trouble(self, slot: str) -> tuple[Trouble, ...]:
+        """Return what keeps a slot from being complete; nothing when it is."""
+        deployment = self.deployments.get(slot)
+        if deployment is None or self.complete(slot):
+            return ()
+        mine = [p for p in self.pods[slot] if self._is_of(p, deployment)]
+        names = {p["metadata"]["name"] for p in mine}
+        root = deployment["metadata"]["name"]
+        about = [
+            (e, str(e["involvedObject"].get("name")), e["involvedObject"].get("kind")) for e in self.events
+        ]
+        # An event of a pod that is gone is about a revision that may be gone too.
+        events = [
+            e
+            for e, name, kind in about
+            if name in names or (kind != "Pod" and f"{name}-".startswith(f"{root}-"))
+        ]
+        return troubles(deployment, mine, events)
+
+    def state(self, url: str) -> ObservedState:
+        """Return it in relman's own words."""
+        stable, candidate = self._observed(self.roles.stable), self._observed(self.roles.candidate)
+        pods = self.ending or any(self.pods.values())
+        exists = bool(self.deployments or pods or self.services or self.route)
+        return ObservedState(
+            exists=exists,
+            stable=stable,
+            candidate=candidate,
+            url=url if exists else None,
+            token=self.roles.token,
+            config=self._config(self.roles.stable),
+            messages=tuple(self._messages()) if exists else (),
+        )
+
+    def _messages(self) -> list[str]:
+        said = [t.text for slot in self.deployments for t in self.trouble(slot)]
+        roles = self.roles
+        if roles.candidate and 0 < roles.weight < 100 and not self.objects.workload.routed:
+            pods = {s: self.proven(s) for s in (roles.stable, roles.candidate)}
+            share = round(100 * pods[roles.candidate] / max(1, sum(pods.values())))
+            said.append(f"coarse: without a route the candidate has the share of its pods, {share} %")
+        if self.objects.workload.routed and (why := self._unaccepted()):
+            said.append(why)
+        return said
+
+    def _is_of(self, pod: Obj, deployment: Obj) -> bool:
+        container = self.objects.workload.container
+        images = [c["image"] for c in pod["spec"]["containers"] if c["name"] == container]
+        wanted = deployment["metadata"]["annotations"][IMAGE].rpartition("@")[2]
+        key = deployment["metadata"]["labels"][REVISION]
+        return (
+            pod["metadata"].get("labels", {}).get(REVISION) == key
+            and len(images) == 1
+            and str(images[0]).rpartition("@")[2] == wanted
+        )
+
+    def _observed(self, slot: str) -> ObservedRevision | None:
+        deployment = self.deployments.get(slot)
+        if deployment is None:
+            return None
+        notes = deployment["metadata"]["annotations"]
+        wanted = int(deployment["spec"]["replicas"])
+        ready = self.proven(slot)
+        if ready == wanted and not self.complete(slot):
+            ready = max(0, wanted - 1)  # pods of another revision, or too many: it is not what was asked for
+        return ObservedRevision(
+            revision=Revision(
+                version=notes[VERSION], digest=notes[DIGEST], uri=notes[URI], image=notes[IMAGE]
+            ),
+            replicas=wanted,
+            ready=ready,
+            weight=self.weights().get(slot, 0),
+        )
+
+    def _config(self, slot: str) -> dict[str, str] | None:
+        deployment = self.deployments.get(slot)
+        if deployment is None:
+            return None
+        workload = self.objects.workload
+        given = _variables(deployment, workload.container)
+        written = _variables(workload.one("Deployment"), workload.container)
+        return {k: v for k, v in given.items() if k not in RELMANS_OWN and written.get(k) != v}
+
+    def _routed(self) -> dict[str, int]:
+        if self.route is None or self._unaccepted():
+            return {}
+        names = {self.objects.service_name(slot): slot for slot in SLOTS}
+        found: dict[str, int] = {}
+        for rule in self.route["spec"].get("rules") or []:
+            here = {names[b["name"]]: int(b.get("weight", 1)) for b in rule.get("backendRefs") or []
+                    if b.get("name") in names}  # fmt: skip
+            total = sum(here.values())
+            shares = {slot: round(100 * w / total) for slot, w in here.items()} if total else {}
+            if not shares or (found and found != shares):
+                continue
+            found = shares
+        return found
+
+    def _unaccepted(self) -> str:
+        """Return why no router has the route as it is now; empty when one does."""
+        if self.route is None:
+            return "the HTTPRoute is not there"
+        generation = self.route["metadata"].get("generation")
+        parents = (self.route.get("status") or {}).get("parents") or []
+        name = self.route["metadata"]["name"]
+        for parent in parents:
+            now = {c["type"]: c for c in parent.get("conditions") or []
+                   if c.get("observedGeneration", generation) == generation}  # fmt: skip
+            wrong = [c for c in now.values() if c.get("status") != "True"]
+            if wrong:
+                said = "; ".join(f"{c['type']}: {c.get('reason')} {c.get('message', '')}" for c in wrong)
+                return f"the gateway does not take HTTPRoute {name}: {said}"
+            if "Accepted" in now:
+                return ""
+        return f"no gateway has taken HTTPRoute {name} as it is now"
+
+
+def roles_path(objects: Objects) -> str:
+    """Return the path of the ConfigMap in which relman remembers."""
+    return objects.path("ConfigMap", f"relman-{objects.environment}-{objects.service}")
+
+
+def route_name(objects: Objects) -> str:
+    """Return the name of the HTTPRoute."""
+    return str(objects.workload.one("HTTPRoute")["metadata"]["name"])
+
+
+def pods_path(objects: Objects) -> str:
+    """Return the path of the namespace's pods."""
+    return f"/api/v1/namespaces/{objects.workload.namespace}/pods"
+
+
+def pod_selector(objects: Objects) -> str:
+    """Return what chooses the pods of both slots."""
+    return f"relman/environment={objects.environment},relman/service={objects.service}"
+
+
+def _slot(obj: Obj) -> str:
+    return str(obj["metadata"].get("labels", {}).get(SLOT, ""))
+
+
+def _is_current(deployment: Obj) -> bool:
+    observed = (deployment.get("status") or {}).get("observedGeneration")
+    return bool(observed == deployment["metadata"].get("generation"))
+
+
+def _variables(deployment: Obj, container: str) -> dict[str, str]:
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    found = [c for c in containers if c["name"] == container]
+    return {e["name"]: str(e["value"]) for c in found for e in c.get("env") or [] if "value" in e}

@@ -1,0 +1,164 @@
+"""Releases of the example service to an emulated cluster, by canary and by rolling, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
+from relman_plugins.domain.event import Kind
+from relman_plugins.domain.state import DesiredState, Revision
+from relman_plugins.hooks.platform import platform_of
+from relman_plugins.testing.kube import Cluster
+from tests.platforms.places import MANIFESTS, ROUTE
+from tests.steps import world as worlds
+from tests.steps.world import Release, World, make_world, told
+
+FIRST, LAST, MONITOR, ROLLBACK, ROLL = (
+    f"production.{name}" for name in ("canary_50", "canary_100", "monitor", "rollback", "roll")
+)
+ON_A_CLUSTER = """platform: kubernetes
+connection: cluster
+kubernetes: {namespace: shop, drain: 1s}"""
+CANARY = "strategy: {canary: {steps: [50, 100], analysis: numbers, interval: 1s, count: 2}}"
+
+
+@pytest.fixture
+def strategy() -> str:
+    return CANARY
+
+
+@pytest.fixture(autouse=True)
+def specs(monkeypatch: pytest.MonkeyPatch, strategy: str) -> None:
+    """Let production be a namespace."""
+    image = "build: [python, build.py], image: image.txt}"
+    for name, old, new in (
+        ("checkout.yaml", "build: [python, build.py]}", image),
+        ("checkout.yaml", CANARY, strategy),
+        ("environments/production.yaml", "platform: sandbox\nconnection: relman_sandbox", ON_A_CLUSTER),
+    ):
+        assert old in worlds.SPECS[name]
+        monkeypatch.setitem(worlds.SPECS, name, worlds.SPECS[name].replace(old, new))
+    monkeypatch.setitem(worlds.SPECS, "manifests/checkout.yaml", f"{MANIFESTS}---{ROUTE}")
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with Cluster("shop") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def world(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, cluster: Cluster, numbers: Any, comms: Any, revisions: Any
+) -> Iterator[World]:
+    home = tmp_path / "relman"
+    home.mkdir()
+    extra = {"kube_config": json.dumps(cluster.kubeconfig())}
+    connection = {"conn_type": "kubernetes", "extra": extra}
+    monkeypatch.setenv("AIRFLOW__RELMAN__HOME", str(home))
+    monkeypatch.setenv("AIRFLOW__RELMAN__MINIMUM_DEFERRAL", "0.01")
+    monkeypatch.setenv("AIRFLOW_CONN_CLUSTER", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_RELMAN_METRICS", f"http://127.0.0.1:{numbers.port}")
+    pushed = {v: r.model_copy(update={"image": f"shop/checkout@{r.digest}"}) for v, r in revisions.items()}
+    shape = worlds.shape_in(tmp_path / "first" / "release_specs")
+    made = make_world(home, platform_of(shape.environment("production")), pushed)
+    made.live("1.0.0")
+    yield made
+    made.ledger.close()
+
+
+@pytest.fixture
+def release(world: World) -> Release:
+    return world.open().approved()
+
+
+def good(release: Release, step: str) -> None:
+    """Take a step through its looks at good numbers."""
+    waiting = release.run(step)
+    assert isinstance(waiting, TaskDeferred), waiting
+    release.resume(step, waiting, told(waiting))
+
+
+def routed(cluster: Cluster) -> dict[str, int]:
+    """Image to its share of the traffic, by the cluster's own objects."""
+    route = cluster.store.find("HTTPRoute", "shop", "checkout")
+    assert route is not None
+    found = {}
+    for backend in route["spec"]["rules"][0]["backendRefs"]:
+        service = cluster.store.find("Service", "shop", backend["name"])
+        assert service is not None
+        pods = cluster.store.all("Pod", "shop", **service["spec"]["selector"])
+        found |= {p["spec"]["containers"][0]["image"]: backend["weight"] for p in pods}
+    return found
+
+
+def images(world: World) -> tuple[Revision, Revision]:
+    return world.revisions["1.0.0"], world.revisions["1.1.0"]
+
+
+def test_a_canary_reaches_everybody_by_its_weights(release: Release, cluster: Cluster) -> None:
+    old, new = images(release.world)
+    good(release, FIRST)
+    assert routed(cluster) == {old.image: 50, new.image: 50}
+    good(release, LAST)
+    assert routed(cluster) == {old.image: 0, new.image: 100}
+    good(release, MONITOR)
+    assert routed(cluster) == {new.image: 100}
+    assert release.world.seen().stable.revision == new
+    done = release.events(Kind.CHANGE_FINISHED)
+    assert done[-1].data["promoted"]
+    assert done[-1].data["stable"]["image"] == new.image
+
+
+def test_bad_numbers_take_the_traffic_back_before_the_rollback_takes_the_pods(
+    release: Release, cluster: Cluster, numbers: Any
+) -> None:
+    old, _ = images(release.world)
+    waiting = release.run(FIRST)
+    numbers.value = 1.0
+    event = told(waiting)
+    assert event["verdict"] == "fail"
+    assert routed(cluster) == {old.image: 100}
+    with pytest.raises(AirflowFailException):
+        release.resume(FIRST, waiting, event)
+    release.run(ROLLBACK)
+    assert release.world.weights() == {"1.0.0": 100}
+    assert Kind.ROLLBACK_FINISHED in release.kinds(ROLLBACK)
+    assert cluster.store.find("Deployment", "shop", "checkout-green") is None
+
+
+def test_a_version_that_does_not_start_fails_the_step_with_the_pods_own_words(
+    release: Release, cluster: Cluster
+) -> None:
+    old, new = images(release.world)
+    cluster.image(str(new.image), "pull")
+    with pytest.raises(AirflowFailException, match=r"does not start: pod checkout-green-.*ImagePullBackOff"):
+        release.run(FIRST)
+    release.run(ROLLBACK)
+    assert routed(cluster) == {old.image: 100}
+
+
+class TestRolling:
+    """One Deployment, by the cluster's own means."""
+
+    @pytest.fixture
+    def strategy(self) -> str:
+        return "strategy: {rolling: {max_surge: 2, max_unavailable: 0}}"
+
+    def test_it_rolls_in_place_with_the_bounds_of_the_spec_and_goes_back(
+        self, release: Release, cluster: Cluster
+    ) -> None:
+        release.run(ROLL)
+        old, new = images(release.world)
+        assert routed(cluster) == {new.image: 100}
+        made = cluster.store.find("Deployment", "shop", "checkout-blue")
+        assert made is not None
+        assert made["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 2, "maxUnavailable": 0}
+        wanted = DesiredState.model_validate(release.events(Kind.CHANGE_FINISHED)[-1].data["desired"])
+        assert wanted.rolling is not None
+        release.run(ROLLBACK)
+        assert routed(cluster) == {old.image: 100}
