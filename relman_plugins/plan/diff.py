@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from relman_plugins.domain.base import Frozen
-from relman_plugins.plan import suite_reports, window_words, words
+from relman_plugins.plan import manifests, suite_reports, window_words, words
 from relman_plugins.plan.looser import looser
 from relman_plugins.plan.model import AnalysisPlan, ReleasePlan, Shape, Step, StepKind
 from relman_plugins.plan.routing import Route
@@ -115,7 +115,7 @@ def _route_name(route: Route) -> str:
 
 
 def _environments(one: Shape, two: Shape) -> Iterator[Difference]:
-    sides = [{e.name: e.model_dump() for e in s.environments} for s in (one, two)]
+    sides = [{e.name: manifests.flat(e.model_dump()) for e in s.environments} for s in (one, two)]
     yield from _things("environment", sides[0], sides[1], risk=_riskier)
 
 

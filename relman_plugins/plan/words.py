@@ -100,6 +100,8 @@ def environment(shape: Shape, name: str) -> str:
     env = shape.environment(name)
     stays = "created for each release, removed afterwards" if env.ephemeral else "permanent"
     where = f"environment {name} on {env.platform} (connection {env.connection})"
+    if env.workload is not None:
+        where += f" in namespace {env.workload.namespace}"
     pool = f", {plural(env.slots, 'slot')} of pool {env.pool} for each step" if env.pool else ""
     return f"{where}, {plural(env.replicas, 'replica')}, {stays}{pool}"
 

@@ -73,10 +73,12 @@ def _go_back(ledger: Ledger, release: ReleaseRecord, asked: Asked, recorder: Rec
     if way.begun and (again := ledger.locks.advance(way.environment, way.service, release.release_id)):
         # A try whose process is lost may still be converging: it must not land after this one.
         lock = again
-    platform = platform_of(release.plan.shape.environment(way.environment))
+    environment = release.plan.shape.environment(way.environment)
+    platform = platform_of(environment)
     seen = platform.observe(way.environment, way.service)
     _is_ours(way, seen)
-    if not seen.matches(way.desired):
+    if not seen.matches(way.desired) and environment.workload is None:
+        # On Kubernetes it is the image that runs: the cluster says whether it has it.
         try:
             check(way.to)
         except PlatformRejected as error:

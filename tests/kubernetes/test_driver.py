@@ -50,6 +50,7 @@ def test_a_version_is_a_deployment_with_its_image_by_digest_and_the_environments
         "RELMAN_DIGEST": OLD.digest,
     }
     assert made["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "relman"
+    assert made["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/version"] == "1.0.0"
     assert made["metadata"]["managedFields"][0]["manager"] == "relman"
     assert shop.observe().config == {"COLOUR": "blue", "WRITTEN": "over"}
     assert shop.observe().url == f"http://checkout.{NAMESPACE}.svc:80"

@@ -15,10 +15,17 @@ from tests.platforms.living import made
 from tests.platforms.places import Place
 
 NUMBERS = itertools.count(int(time.time()))
-WHERE = ["sandbox", "kubernetes", "routed", "real"]
+WHERE = ["sandbox", "kubernetes", "real"]
 
 
-@pytest.fixture(scope="module", params=WHERE)
+def pytest_generate_tests(metafunc):
+    if "place" in metafunc.fixturenames:
+        splits = {"weight", "strategy"} & set(metafunc.fixturenames)
+        where = [*WHERE, "routed"] if splits else WHERE
+        metafunc.parametrize("place", where, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def place(request, tmp_path_factory):
     if request.param == "sandbox":
         shared, revisions = request.getfixturevalue("shared"), request.getfixturevalue("revisions")

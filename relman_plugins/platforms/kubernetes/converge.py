@@ -19,12 +19,22 @@ from relman_plugins.platforms.kubernetes.objects import (
     DIGEST,
     IMAGE,
     REVISION,
+    SLOT,
     SLOTS,
     VERSION,
     Obj,
     Objects,
 )
-from relman_plugins.platforms.kubernetes.seen import Roles, Seen, pod_selector, pods_path, roles_path
+from relman_plugins.platforms.kubernetes.seen import (
+    Roles,
+    Seen,
+    answering,
+    pod_selector,
+    pods_path,
+    roles_path,
+    slice_selector,
+    slices_path,
+)
 from relman_plugins.platforms.kubernetes.watching import Alarms
 
 PREVIEW = "preview"
@@ -36,10 +46,17 @@ class Converging:
     def __init__(self, kube: Kube, objects: Objects, desired: DesiredState, token: int) -> None:
         self.kube, self.objects, self.desired = kube, objects, desired
         self.fence = Fence(kube, objects, token)
-        paths = [objects.path("Deployment"), pods_path(objects)]
+        mine = pod_selector(objects)
+        lists = [
+            (objects.path("Deployment"), mine),
+            (pods_path(objects), mine),
+            (slices_path(objects), slice_selector(objects)),
+        ]
         if objects.workload.routed:
-            paths.append(objects.path("HTTPRoute"))
-        self._alarms = Alarms(kube, paths, pod_selector(objects))
+            lists.append((objects.path("HTTPRoute"), mine))
+        self._alarms = Alarms(kube, lists)
+        self._late = ""
+        """Which Service routers have not caught up with, if one has been waited for."""
 
     def run(self) -> ObservedState:
         """Do it; raise as `Platform.converge` does."""
@@ -57,6 +74,7 @@ class Converging:
             return self._reach(self.desired, seen)
 
     def _reach(self, desired: DesiredState, seen: Seen) -> ObservedState:
+        before = seen.roles.stable
         stable, candidate = self._slots(desired, seen)
         weight = desired.candidate_weight
         target = {s: w for s, w in ((stable, 100 - weight), (candidate, weight)) if s}
@@ -66,7 +84,9 @@ class Converging:
             self.fence.remember(roles)
             seen = self._move(seen, target, roles)
             # Before the stable version is looked at: what is bad goes, also when that has a pod that crashes.
-            self._clear(seen, wanted, candidate, drain_s=0)
+            # A version that others take the place of is waited for; one that is taken back is not.
+            taken_back = stable == before
+            self._clear(seen, wanted, candidate, drain_s=0 if taken_back else self.objects.workload.drain_s)
         else:
             self._off(seen, wanted)
             self._try(wanted, target)
@@ -207,7 +227,8 @@ class Converging:
     def _move(self, seen: Seen, target: Mapping[str, int], roles: Roles) -> Seen:
         """Move the traffic, and wait until routers have it."""
         gets = {s: w for s, w in target.items() if w}
-        for kind, name, obj in self._traffic(target, roles.candidate):
+        written = self._traffic(target, roles.candidate)
+        for kind, name, obj in written:
             self.fence.write(kind, name, obj)
         if roles.candidate:
             preview = self.objects.other_service(PREVIEW, roles.candidate)
@@ -215,7 +236,24 @@ class Converging:
         left = [s for s, w in seen.weights().items() if w and s not in gets]
         if left:
             self.fence.remember(replace(roles, moved_at=time.time()))
-        return self._until(lambda s: {k: w for k, w in s.weights().items() if w} == gets, ())
+        has = {name: o["spec"]["selector"].get(SLOT) for kind, name, o in written if kind == "Service"}
+        return self._until(
+            lambda s: {k: w for k, w in s.weights().items() if w} == gets and self._answers(s, has, gets), ()
+        )
+
+    def _answers(self, seen: Seen, services: Mapping[str, str | None], gets: Mapping[str, int]) -> bool:
+        """Say whether only pods of the right revisions answer for the Services, and some do."""
+        slices, _ = self.kube.list(slices_path(self.objects), slice_selector(self.objects))
+        for name, slot in services.items():
+            right = {p["metadata"]["name"] for s in ([slot] if slot else gets) for p in seen.pods[s]}
+            found = answering(slices, name)
+            # A Service whose slot has no traffic may have no pods: a candidate before it has any.
+            if not found <= right or not (found or (slot and slot not in gets)):
+                strange = ", ".join(sorted(found - right)) or "no pod"
+                self._late = f"{strange} answers for Service {name}"
+                return False
+        self._late = ""
+        return True
 
     def _clear(self, seen: Seen, wanted: Mapping[str, Obj], candidate: str, *, drain_s: float) -> None:
         """Remove what has no part any more, when routers have had the time to learn it."""
@@ -264,7 +302,8 @@ class Converging:
                 others = [t.text for t in found if not t.fatal]
                 raise PlatformRejected(f"{self.fence.what} does not start: {'; '.join([*fatal, *others])}")
             if not self.kube.left_s:
-                said = "; ".join([t.text for t in found] or seen.state("").messages)
+                told = [t.text for t in found] or [*seen.state("").messages]
+                said = "; ".join([*told, *([self._late] if self._late else [])])
                 raise PlatformUnavailable(
                     f"{self.fence.what} is not as desired in time: {said or 'no object says why'}. "
                     "The cluster goes on trying"

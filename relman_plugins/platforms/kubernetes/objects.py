@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,9 @@ MANAGER = "relman"
 ENVIRONMENT, SERVICE, SLOT = "relman/environment", "relman/service", "relman/slot"
 REVISION = "relman/revision"
 """Label of a Deployment and its pods: what `revision_key` returns."""
+
+VERSION_LABEL = "app.kubernetes.io/version"
+"""Label of a Deployment and its pods, for metrics: the version, as far as a label can say it."""
 
 VERSION, DIGEST, URI, IMAGE = "relman/version", "relman/digest", "relman/uri", "relman/image"
 """Annotations of a Deployment: the revision, as far as a label can't hold it."""
@@ -91,7 +95,8 @@ class Objects:
         key = self.revision_key(revision, config, manifest)
         made_from = canonical_json({"manifest": manifest, "config": dict(config)})
         mine = {ENVIRONMENT: self.environment, SERVICE: self.service, SLOT: slot}
-        made["metadata"]["labels"] |= {SLOT: slot, REVISION: key}
+        told = {REVISION: key, VERSION_LABEL: _label(revision.version)}
+        made["metadata"]["labels"] |= {SLOT: slot, **told}
         made["metadata"]["annotations"] = (made["metadata"].get("annotations") or {}) | {
             VERSION: revision.version,
             DIGEST: revision.digest,
@@ -106,7 +111,7 @@ class Objects:
             rolling = {"maxSurge": bounds.max_surge, "maxUnavailable": bounds.max_unavailable}
             spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
         meta = spec["template"].setdefault("metadata", {})
-        meta["labels"] = (meta.get("labels") or {}) | mine | {REVISION: key}
+        meta["labels"] = (meta.get("labels") or {}) | mine | told
         for container in spec["template"]["spec"]["containers"]:
             if container["name"] == self.workload.container:
                 container["image"] = revision.image
@@ -181,3 +186,8 @@ class Objects:
         meta["name"] = name or meta["name"]
         meta["labels"] = (meta.get("labels") or {}) | self.owned
         return made
+
+
+def _label(version: str) -> str:
+    """Return a version as the value of a label: at most 63 letters, digits and ``-_.``, as Helm does it."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", version)[:63].strip("-_.")

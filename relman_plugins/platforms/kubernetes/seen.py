@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relman_plugins.domain.state import ObservedRevision, ObservedState, Revision
@@ -269,9 +269,26 @@ def roles_path(objects: Objects) -> str:
     return objects.path("ConfigMap", f"relman-{objects.environment}-{objects.service}")
 
 
-def route_name(objects: Objects) -> str:
-    """Return the name of the HTTPRoute."""
-    return str(objects.workload.one("HTTPRoute")["metadata"]["name"])
+def slices_path(objects: Objects) -> str:
+    """Return the path of the namespace's EndpointSlices: which pods answer for a Service."""
+    return f"/apis/discovery.k8s.io/v1/namespaces/{objects.workload.namespace}/endpointslices"
+
+
+def slice_selector(objects: Objects) -> str:
+    """Return what chooses the EndpointSlices of the service's own Services."""
+    names = [objects.service_name(which) for which in ("", *SLOTS)]
+    return f"kubernetes.io/service-name in ({','.join(names)})"
+
+
+def answering(slices: Sequence[Obj], service: str) -> set[str]:
+    """Return the names of the pods that answer for a Service."""
+    return {
+        str(endpoint["targetRef"]["name"])
+        for found in slices
+        if found["metadata"].get("labels", {}).get("kubernetes.io/service-name") == service
+        for endpoint in found.get("endpoints") or []
+        if endpoint.get("targetRef") and (endpoint.get("conditions") or {}).get("ready") is not False
+    }
 
 
 def pods_path(objects: Objects) -> str:

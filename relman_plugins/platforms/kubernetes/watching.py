@@ -27,13 +27,19 @@ PAUSE_S = 0.1
 class Alarms:
     """A context manager that watches some lists of objects, each in a thread of its own."""
 
-    def __init__(self, kube: Kube, paths: Iterable[str], selector: str) -> None:
+    def __init__(self, kube: Kube, lists: Iterable[tuple[str, str]]) -> None:
+        """Keep what is to be watched; nothing is asked.
+
+        Args:
+            kube: has the client and the deadline.
+            lists: paths of lists of objects, each with a label selector.
+        """
         # Of its own: when it is over, threads that are asking try no more.
-        self._kube, self._selector = Kube(kube.client, kube.left_s), selector
+        self._kube = Kube(kube.client, kube.left_s)
         self._rung, self._over = Event(), Event()
         self._open: set[Any] = set()
         self._lock = Lock()
-        self._threads = [Thread(target=self._watch, args=(path,), daemon=True) for path in paths]
+        self._threads = [Thread(target=self._watch, args=one, daemon=True) for one in lists]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -53,23 +59,23 @@ class Alarms:
         self._over.wait(min(PAUSE_S, self._kube.left_s))
         self._rung.clear()
 
-    def _watch(self, path: str) -> None:
+    def _watch(self, path: str, selector: str) -> None:
         from urllib3.exceptions import HTTPError
 
         while not self._over.is_set() and self._kube.left_s:
             # A refused list is the business of the thread that waits: it asks the same.
             with contextlib.suppress(HTTPError, OSError, ValueError, AttributeError, RelmanError, Moved):
-                _, version = self._kube.list(path, self._selector)
+                _, version = self._kube.list(path, selector)
                 self._rung.set()
-                self._follow(path, version)
+                self._follow(path, selector, version)
             self._over.wait(PAUSE_S)
 
-    def _follow(self, path: str, version: str) -> None:
+    def _follow(self, path: str, selector: str, version: str) -> None:
         lasts = min(LASTS_S, self._kube.left_s)
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
-            "labelSelector": self._selector,
+            "labelSelector": selector,
             "resourceVersion": version,
             "timeoutSeconds": str(int(lasts) + 1),
         }

@@ -121,6 +121,11 @@ class Cluster:
         self._controllers.gateway = taken
         self._controllers.kick()
 
+    def endpoints_follow(self, follow: bool) -> None:
+        """Say whether EndpointSlices follow the Services and their pods."""
+        self._controllers.endpoints = follow
+        self._controllers.kick()
+
     def cut_watches(self) -> None:
         """Close all watches."""
         self._api.cut()

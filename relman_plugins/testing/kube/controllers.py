@@ -31,6 +31,8 @@ class Controllers:
         self.kubelet = Kubelet(store, faults)
         self.gateway = True
         """Whether a gateway takes the routes."""
+        self.endpoints = True
+        """Whether EndpointSlices follow the Services and their pods."""
         self.running = False
         self._thread = Thread(target=self._run, daemon=True)
 
@@ -67,7 +69,7 @@ class Controllers:
                 self._guarded(self._replica_set, replica_set)
             for pod in self.store.all("Pod"):
                 self._guarded(self.kubelet.tend, pod)
-            for service in self.store.all("Service"):
+            for service in self.store.all("Service") if self.endpoints else ():
                 self._guarded(self._service, service)
             for route in self.store.all("HTTPRoute") if self.gateway else ():
                 self._guarded(self._route, route)
