@@ -47,6 +47,8 @@ class Workload(Frozen):
     """The container that gets the image and the configuration."""
     url: str | None = None
     """Where the service answers; None: its address inside the cluster."""
+    timeout_s: float = 120.0
+    """How long one try of a change may take."""
     drain_s: float = 30.0
     """How long pods stay after the traffic has left them, until routers know it."""
 

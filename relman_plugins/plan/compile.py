@@ -264,6 +264,7 @@ def _workload(documents: Documents, env: Environment) -> Workload | None:
         objects=objects,
         container=chosen_container(deployment, env.kubernetes.container) or "",
         url=env.kubernetes.url,
+        timeout_s=env.kubernetes.timeout.seconds,
         drain_s=env.kubernetes.drain.seconds,
     )
 

@@ -10,7 +10,7 @@ from kubernetes.config import new_client_from_config_dict
 
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable, StaleToken
 from relman_plugins.testing.kube.resources import BY_KIND
-from tests.kubernetes.conftest import NEW, OLD, THIRD
+from tests.kubernetes.conftest import NEW, OLD, THIRD, Shop
 from tests.platforms.places import NAMESPACE
 from tests.waiting import eventually
 
@@ -215,3 +215,14 @@ def test_another_candidate_takes_the_place_of_one_with_traffic(routed):
     routed.canary(50)
     seen = routed.canary(10, candidate=THIRD)
     assert (seen.candidate.revision, seen.candidate.weight) == (THIRD, 10)
+
+
+def test_old_pods_stay_for_their_time_and_go_with_a_later_try(cluster):
+    shop = Shop(cluster, drain_s=3)
+    shop.stable()
+    with pytest.raises(PlatformUnavailable, match="the old pods stay for 3 s, and go with the next try"):
+        shop.converge(stable=NEW, stable_replicas=1, timeout_s=2)
+    assert shop.live("Service", "checkout")["spec"]["selector"]["relman/slot"] == "green"
+    assert shop.live("Deployment", "checkout-blue") is not None
+    assert shop.converge(stable=NEW, stable_replicas=1).stable.revision == NEW
+    assert shop.live("Deployment", "checkout-blue") is None

@@ -40,12 +40,8 @@ def edited(specs: Path, name: str, old: str, new: str) -> Shape:
 def test_a_plan_has_the_objects_the_namespace_and_the_container(specs: Path) -> None:
     workload = shape(specs).environment("cluster").workload
     assert workload is not None
-    assert (workload.namespace, workload.container, workload.url, workload.drain_s) == (
-        "shop",
-        "app",
-        "https://shop.example",
-        10.0,
-    )
+    assert (workload.namespace, workload.container, workload.url) == ("shop", "app", "https://shop.example")
+    assert (workload.timeout_s, workload.drain_s) == (120.0, 10.0)
     assert [o["kind"] for o in workload.objects] == ["Deployment", "Service", "HTTPRoute"]
     assert workload.routed
     assert shape(specs).step("build").args["image"] == "image.txt"

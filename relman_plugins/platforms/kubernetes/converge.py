@@ -237,9 +237,12 @@ class Converging:
         if left:
             self.fence.remember(replace(roles, moved_at=time.time()))
         has = {name: o["spec"]["selector"].get(SLOT) for kind, name, o in written if kind == "Service"}
-        return self._until(
-            lambda s: {k: w for k, w in s.weights().items() if w} == gets and self._answers(s, has, gets), ()
-        )
+        return self._until(lambda s: self._has_moved(s, gets) and self._answers(s, has, gets), ())
+
+    def _has_moved(self, seen: Seen, gets: Mapping[str, int]) -> bool:
+        """Say whether routers have taken what they are told. Only asked of a change: a router may restart."""
+        told = {slot: weight for slot, weight in seen.weights().items() if weight}
+        return told == gets and not (self.objects.workload.routed and seen.unaccepted())
 
     def _answers(self, seen: Seen, services: Mapping[str, str | None], gets: Mapping[str, int]) -> bool:
         """Say whether only pods of the right revisions answer for the Services, and some do."""
@@ -258,8 +261,14 @@ class Converging:
     def _clear(self, seen: Seen, wanted: Mapping[str, Obj], candidate: str, *, drain_s: float) -> None:
         """Remove what has no part any more, when routers have had the time to learn it."""
         gone = [slot for slot in seen.deployments if slot not in wanted]
-        if gone and (wait := seen.roles.moved_at + drain_s - time.time()) > 0:
+        ends = seen.roles.moved_at + drain_s
+        if gone and (wait := ends - time.time()) > 0:
             Event().wait(min(wait, self.kube.left_s))
+            if time.time() < ends:
+                raise PlatformUnavailable(
+                    f"{self.fence.what} has its traffic; the old pods stay for {drain_s:g} s, and go with "
+                    "the next try"
+                )
         for slot in gone:
             self.fence.delete("Deployment", seen.deployments[slot])
         kept = {self.objects.service_name()}

@@ -135,7 +135,7 @@ class Seen:
         )
 
     def weights(self) -> dict[str, int]:
-        """Return the share of the traffic by slot, in percent, as routers have it; empty: nobody knows."""
+        """Return the share of the traffic by slot, in percent, as routers are told; empty: there is none."""
         if self.objects.workload.routed:
             return self._routed()
         service = self.services.get(self.objects.service_name())
@@ -188,7 +188,7 @@ class Seen:
             pods = {s: self.proven(s) for s in (roles.stable, roles.candidate)}
             share = round(100 * pods[roles.candidate] / max(1, sum(pods.values())))
             said.append(f"coarse: without a route the candidate has the share of its pods, {share} %")
-        if self.objects.workload.routed and (why := self._unaccepted()):
+        if self.objects.workload.routed and (why := self.unaccepted()):
             said.append(why)
         return said
 
@@ -231,7 +231,7 @@ class Seen:
         return {k: v for k, v in given.items() if k not in RELMANS_OWN and written.get(k) != v}
 
     def _routed(self) -> dict[str, int]:
-        if self.route is None or self._unaccepted():
+        if self.route is None:
             return {}
         names = {self.objects.service_name(slot): slot for slot in SLOTS}
         found: dict[str, int] = {}
@@ -245,7 +245,7 @@ class Seen:
             found = shares
         return found
 
-    def _unaccepted(self) -> str:
+    def unaccepted(self) -> str:
         """Return why no router has the route as it is now; empty when one does."""
         if self.route is None:
             return "the HTTPRoute is not there"

@@ -20,6 +20,10 @@ MOST = 6
 """How many troubles are told."""
 
 
+LONGEST = 400
+"""Characters of one trouble that are told: containers choose what the cluster says of them."""
+
+
 class Trouble(NamedTuple):
     """One thing that is wrong."""
 
@@ -31,8 +35,14 @@ class Trouble(NamedTuple):
 def troubles(deployment: Obj, pods: Sequence[Obj], events: Sequence[Obj]) -> tuple[Trouble, ...]:
     """Return what is wrong with a Deployment and its pods, each said once, the fatal first."""
     found = [*_of_deployment(deployment), *(t for p in pods for t in _of_pod(p)), *_of_events(events)]
-    unique = {t.text: t for t in sorted(found, key=lambda t: t.fatal)}
+    unique = {t.text: Trouble(_short(t.text), t.fatal) for t in sorted(found, key=lambda t: t.fatal)}
     return tuple(sorted(unique.values(), key=lambda t: not t.fatal)[:MOST])
+
+
+def _short(text: str) -> str:
+    """Return a text of the cluster for a message: one line, not too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
 def is_ready(pod: Obj) -> bool:

@@ -27,5 +27,7 @@ class Kubernetes(SpecModel):
     """The container that gets the image and `config`; may be left out where there is only one."""
     url: Url | None = None
     """Where the suites find the service; its address inside the cluster unless given."""
+    timeout: Duration = Duration(120)
+    """How long new pods may take to be ready, in one try; a step is tried four times."""
     drain: Duration = Duration(30)
     """How long the pods of an old version stay when the traffic has left them: routers learn it late."""
