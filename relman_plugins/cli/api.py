@@ -40,6 +40,8 @@ class Api:
         self._user, self._password, self._token = user, password, token
         self.sources = dict(sources or {})
         """Where address and login came from, in words."""
+        self.answered = False
+        """Whether something has answered at the address yet."""
         if not token.isascii() or not token.isprintable():
             raise Stop(Exit.USAGE, f"{self.sources.get('token', '--token')}: this is no token")
         headers = {"X-Relman-Via": "cli", "Accept": "application/json"}
@@ -89,7 +91,7 @@ class Api:
 
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
-            return self._http.request(method, path, headers=headers, **kwargs)
+            answer = self._http.request(method, path, headers=headers, **kwargs)
         except httpx.HTTPError as error:
             said = (
                 "time-out"
@@ -101,6 +103,8 @@ class Api:
                 f"no answer from {self.url} ({said}); is Airflow's API server running there? "
                 "--url or RELMAN_URL names another address",
             ) from error
+        self.answered = True
+        return answer
 
     def _who(self) -> str:
         """Say where the login came from, and how to give another one."""
@@ -167,7 +171,9 @@ def _reason(answer: httpx.Response, *, own: bool = False) -> str:
         said = None
     listed = isinstance(said, list)  # of what is wrong with a body, which quotes it
     if isinstance(said, list):
-        said = "; ".join(str(item.get("msg", item)) if isinstance(item, dict) else str(item) for item in said)
+        told = (str(item.get("msg", item)) if isinstance(item, dict) else str(item) for item in said)
+        # The framework's own words before those of whoever refuses a value.
+        said = "; ".join(one.removeprefix("Value error, ") for one in told)
     if isinstance(said, dict):
         said = said.get("message") or said.get("reason") or str(said)
     if not said:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_type_hints
 
 import typer
 
 from relman_plugins.cli import config
+from relman_plugins.cli.exits import Exit, Stop
 
 if TYPE_CHECKING:
     from relman_plugins.cli.api import Api
@@ -73,13 +75,32 @@ def connected(command: Callable[Concatenate[Api, P], None]) -> Callable[..., Non
 
     def run(*, ctx: typer.Context, **kwargs: Any) -> None:
         given = {name: kwargs.pop(name) for name in _OPTIONS}
-        with resolve(given, _typed(ctx)).open() as api:
+        with resolve(given, _typed(ctx)).open() as api, understood(api):
             command(api, **kwargs)  # type: ignore[call-arg]
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
+
+
+@contextmanager
+def understood(api: Api) -> Iterator[None]:
+    """Take an answer in which something is missing, or of another kind, for that of another program.
+
+    Errors before the first answer, and with RELMAN_DEBUG all of them, are passed on as they are.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if not api.answered or os.environ.get("RELMAN_DEBUG"):
+            raise
+        said = str(error).partition("\n")[0]
+        raise Stop(
+            Exit.ENVIRONMENT,
+            f"{api.url} answers, but not as relman's API; is it another program or another version? "
+            f"({type(error).__name__}: {said}; RELMAN_DEBUG=1 shows where)",
+        ) from error
 
 
 def resolve(given: Mapping[str, str], typed: Collection[str] = (), *, run: bool = True) -> Login:

@@ -12,7 +12,7 @@ from relman_plugins.cli.connect import connected
 from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.items import Failed, Passed, answers
 from relman_plugins.cli.options import AnyFormat, Format, OpenRelease, Reason, Yes
-from relman_plugins.cli.rules import filled_in, lacking
+from relman_plugins.cli.rules import check, filled_in, lacking
 from relman_plugins.cli.screen import confirmed, echo_json, is_terminal, shown
 from relman_plugins.cli.times import moment_of
 from relman_plugins.cli.words import moment
@@ -161,6 +161,7 @@ def _vote(
     from relman_plugins.cli.api import part
     from relman_plugins.cli.show import console, gate_table
 
+    check(fields or ())
     seen = _open_gate(api, release, gate)
     body = {
         "decision": decision,

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relman_plugins.cli.exits import Exit, Stop
-from relman_plugins.cli.options import AnyFormat, Format
+from relman_plugins.cli.options import AnyFormat, Format, must_be_file
 
 if TYPE_CHECKING:
     from relman_plugins.plan.model import ReleasePlan
 
 ENVIRONMENTS = "environments"
 """The folder beside pipelines that all of them need."""
+
+_NO_PLAN = "not a plan as `relman plan FILE --format json` prints it"
 
 VERSION = "VERSION"
 """Stands for the version when two specs are compared: it is not what differs."""
@@ -40,6 +42,8 @@ def diff(
     from relman_plugins.plan.diff import diff as compare
     from relman_plugins.plan.diff import render_text
 
+    for file in (before, after):
+        must_be_file(file, "a pipeline file, or a plan as JSON")
     plans = [_plan(one, _home(one, other, folder)) for one, other in ((before, after), (after, before))]
     # A spec has no options: what a plan was started with is no difference to it.
     shapes = [p.shape for p in plans]
@@ -76,8 +80,6 @@ def _plan(file: Path, home: Path) -> ReleasePlan:
     from relman_plugins.spec.api import load_pipeline
     from relman_plugins.spec.render import render_text
 
-    if not file.is_file():
-        raise Stop(Exit.USAGE, f"{file}: no such file")
     if file.suffix == ".json":
         return _stored(file)
     loaded = load_pipeline(file, folder=home)
@@ -102,9 +104,15 @@ def _stored(file: Path) -> ReleasePlan:
 
     try:
         found = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise Stop(Exit.USAGE, f"{file}: {_NO_PLAN}: it is no JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise Stop(Exit.USAGE, f"{file}: {_NO_PLAN}: expected an object, got {type(found).__name__}")
+    if lacking := [key for key in ("shape", "options") if key not in found]:
+        raise Stop(Exit.USAGE, f"{file}: {_NO_PLAN}: it has no {' and no '.join(lacking)}")
+    try:
         return ReleasePlan.model_validate({key: found[key] for key in ("shape", "options")})
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        first = str(error).splitlines()[0]
-        raise Stop(
-            Exit.USAGE, f"{file}: not a plan as `relman plan FILE --format json` prints it: {first}"
-        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Stop(Exit.USAGE, f"{file}: {_NO_PLAN}: {where}: {first['msg']}") from None

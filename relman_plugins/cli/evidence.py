@@ -48,6 +48,7 @@ def export(
         ),
     ] = None,
     report: Reports = None,
+    form: AnyFormat = Format.TEXT,
 ) -> None:
     """Write the evidence of a release: an in-toto statement, signed on the server when that has a key."""
     import json
@@ -57,14 +58,17 @@ def export(
 
     _check_suffixes(report or [])
     envelope = api.relman("GET", f"/releases/{part(release)}/evidence")
+    keys = [s.get("keyid", "") for s in envelope["signatures"]]
     text = json.dumps(envelope, indent=2) + "\n"
     target = output or Path(f"{Path(release).name}.intoto.json")
     _write(target, text)
-    keys = [s.get("keyid", "") for s in envelope["signatures"]]
     signed = (
         f"signed with the key {', '.join(keys)}" if keys else "not signed: the server has no key for that"
     )
-    typer.echo(f"wrote {target}, {signed}")
+    if form is Format.JSON:
+        echo_json({"release_id": release, "file": str(target), "keys": keys})
+    else:
+        typer.echo(f"wrote {target}, {signed}")
     for path in report or ():
         _write_report(path, verified(text.encode()))
 

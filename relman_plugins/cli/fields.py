@@ -22,16 +22,22 @@ def filled_in(given: Sequence[str], params: Mapping[str, Any]) -> dict[str, Any]
     """
     own = {name: param for name, param in params.items() if name not in FORM_FIELDS}
     values: dict[str, Any] = {}
+    check(given)
     for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise Stop(Exit.USAGE, f"--set {text!r}: expected NAME=VALUE, as in --set users=50")
+        name, _, value = text.partition("=")
         if name not in own:
             close = difflib.get_close_matches(name, own, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(own) or 'none'}"
             raise Stop(Exit.USAGE, f"--set {text!r}: the pipeline has no field {name!r} ({hint})")
         values[name] = _value(text, value, own[name].get("schema") or {})
     return values
+
+
+def check(given: Sequence[str]) -> None:
+    """End the command for what is not of the form ``NAME=VALUE``; no server is needed to say so."""
+    for text in given:
+        if "=" not in text:
+            raise Stop(Exit.USAGE, f"--set {text!r}: expected NAME=VALUE, as in --set users=50")
 
 
 def _value(text: str, value: str, schema: Mapping[str, Any]) -> Any:

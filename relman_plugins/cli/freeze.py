@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,8 +67,10 @@ def freeze(
 ) -> None:
     """Stop the line: no step begins to change what is frozen. Rollback and abort go on."""
     _said(reason)
-    end = moment_of(until, "--until").isoformat() if until else None
-    body = _scope(environment, pipeline, label) | {"reason": reason, "until": end}
+    end = moment_of(until, "--until") if until else None
+    if end is not None and end <= datetime.now(UTC):
+        raise Stop(Exit.USAGE, f"--until {until}: that is over; give a time to come")
+    body = _scope(environment, pipeline, label) | {"reason": reason, "until": end and end.isoformat()}
     body |= {"unless": "approved"} if unless_approved else {}
     _print(api.relman("POST", "/freezes", json=body), form)
 

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from relman_plugins.cli import backtest, pictures, replay
 from relman_plugins.cli.exits import Exit, Stop
-from relman_plugins.cli.options import AnyFormat, Format
+from relman_plugins.cli.options import AnyFormat, Format, must_be_file
 from relman_plugins.cli.screen import echo_json, shown
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ def _content(file: Path) -> bytes:
 
     if str(file) == "-":
         return typer.get_binary_stream("stdin").read(MAX_BYTES + 1)
-    if not file.is_file():
-        raise Stop(Exit.USAGE, f"{file}: no such file")
+    must_be_file(file, "a JSON file")
     try:
         with file.open("rb") as opened:
             return opened.read(MAX_BYTES + 1)

@@ -77,13 +77,16 @@ def show(
 
 
 @app.command()
-def migrate(ledger_url: LedgerUrl = "") -> None:
+def migrate(ledger_url: LedgerUrl = "", form: AnyFormat = Format.TEXT) -> None:
     """Bring the ledger's schema up to date. Harmless when it is."""
     from relman_plugins.ledger.engine import Ledger
 
     where = ledger_url or _configured()
     Ledger(where).migrate()
-    typer.echo(f"ledger at {_shown(where)}: schema is current")
+    if form is Format.JSON:
+        echo_json({"ledger": _shown(where), "current": True})
+    else:
+        typer.echo(f"ledger at {_shown(where)}: schema is current")
 
 
 @app.command()
@@ -151,6 +154,7 @@ def archive(
     ] = "365d",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go, and stay.")] = False,
     ledger_url: LedgerUrl = "",
+    form: AnyFormat = Format.TEXT,
 ) -> None:
     """Move releases that ended long ago from the ledger to files, names of people included.
 
@@ -161,7 +165,8 @@ def archive(
     from relman_plugins.cli import record
     from relman_plugins.ledger.engine import Ledger
 
-    record.archive(Ledger(ledger_url or _configured()), to, record.limit(older_than), dry_run=dry_run)
+    ledger, before = Ledger(ledger_url or _configured()), record.limit(older_than)
+    record.archive(ledger, to, before, form, dry_run=dry_run)
 
 
 def _kinds(wanted: list[str]) -> list[str]:

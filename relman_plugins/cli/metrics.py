@@ -10,6 +10,7 @@ import typer
 
 from relman_plugins.cli import complete
 from relman_plugins.cli.connect import connected
+from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.options import AnyFormat, Format
 from relman_plugins.cli.screen import echo_json
 
@@ -44,6 +45,8 @@ def metrics(
     """Show DORA's figures: deployment frequency, lead time, change failure rate, time to restore."""
     from relman_plugins.reports.dora import Dora
 
+    if begin and end and begin > end:
+        raise Stop(Exit.USAGE, f"--from {begin:%Y-%m-%d} is after --to {end:%Y-%m-%d}")
     asked = {
         "pipeline": pipeline,
         "environment": environment,

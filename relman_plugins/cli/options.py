@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from relman_plugins.cli import complete
+from relman_plugins.cli.exits import Exit, Stop
 
 Interval = Annotated[float, typer.Option("--interval", min=0.1, max=60, help="Seconds between looks.")]
 
@@ -55,3 +57,11 @@ Reason = Annotated[
     str, typer.Option("--reason", help="Said in Slack and kept in the ledger.", show_default=False)
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation at a terminal.")]
+
+
+def must_be_file(path: Path, wanted: str) -> None:
+    """End the command unless there is such a file; ``wanted`` says what to give instead of a folder."""
+    if path.is_dir():
+        raise Stop(Exit.USAGE, f"{path} is a folder; give {wanted}")
+    if not path.is_file():
+        raise Stop(Exit.USAGE, f"{path}: no such file")

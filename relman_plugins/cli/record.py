@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from relman_plugins.ledger.archive_file import check
 from relman_plugins.ledger.verify import Verified
 
 if TYPE_CHECKING:
+    from relman_plugins.ledger.archive import Archived
     from relman_plugins.ledger.engine import Ledger
 
 _SHOWN = 20
@@ -105,24 +106,39 @@ def archives_checked(noted: dict[str, str], folder: Path) -> Verified:
     return Verified(check="archives", looked_at=len(found), problems=problems)
 
 
-def archive(ledger: Ledger, folder: Path, before: datetime, *, dry_run: bool) -> None:
+def archive(ledger: Ledger, folder: Path, before: datetime, form: Format, *, dry_run: bool) -> None:
     """Move what is older to files in a folder, and say what went and what stays."""
+    choice = ledger.archivable(before)
+    text, files = form is Format.TEXT, []
+    gone = [] if not dry_run else list(choice.go)
+    for done in _moved(ledger, folder, before) if not dry_run else ():
+        gone += done.releases
+        files.append(
+            {"file": str(folder / done.file), "digest": done.digest}
+            | {"releases": list(done.releases), "events": done.events}
+        )
+        if text:
+            said = f"{len(done.releases)} releases, {done.events} events"
+            typer.echo(f"{said}: {shown(str(folder / done.file))} {done.digest}")
+    if not text:
+        head = {"before": before.isoformat(), "dry_run": dry_run, "releases": gone}
+        echo_json({**head, "files": files, "stays": dict(choice.stay)})
+        return
+    did = "would go" if dry_run else "archived"
+    typer.echo(f"{len(gone)} releases that ended before {before:%Y-%m-%d} {did}")
+    _say_what_stays(choice.stay)
+
+
+def _moved(ledger: Ledger, folder: Path, before: datetime) -> Iterator[Archived]:
     from relman_plugins.domain.identity import Actor
 
-    stays = ledger.archivable(before).stay
-    if dry_run:
-        go = ledger.archivable(before).go
-        typer.echo(f"{len(go)} releases that ended before {before:%Y-%m-%d} would go")
-    else:
-        count = 0
-        try:
-            for done in ledger.archive(folder, before, Actor(kind="person", id=_user(), via="cli")):
-                count += len(done.releases)
-                said = f"{len(done.releases)} releases, {done.events} events"
-                typer.echo(f"{said}: {shown(str(folder / done.file))} {done.digest}")
-        except OSError as error:
-            raise Stop(Exit.USAGE, f"--to {folder}: {error.strerror or error}") from error
-        typer.echo(f"{count} releases that ended before {before:%Y-%m-%d} archived")
+    try:
+        yield from ledger.archive(folder, before, Actor(kind="person", id=_user(), via="cli"))
+    except OSError as error:
+        raise Stop(Exit.USAGE, f"--to {folder}: {error.strerror or error}") from error
+
+
+def _say_what_stays(stays: Mapping[str, str]) -> None:
     for release_id, why in list(stays.items())[:_SHOWN]:
         typer.echo(f"stays: {release_id} {why}")
     if len(stays) > _SHOWN:

@@ -65,7 +65,7 @@ def release(
 ) -> None:
     """Start a release of one version."""
     from relman_plugins.cli.api import part
-    from relman_plugins.cli.fields import filled_in
+    from relman_plugins.cli.fields import check, filled_in
     from relman_plugins.cli.watch import find_by_run, follow
     from relman_plugins.domain.identity import NAME_PATTERN, dag_id_of, is_ticket, is_version
     from relman_plugins.domain.parameter import LONGEST_TEXT
@@ -86,6 +86,7 @@ def release(
                 Exit.USAGE,
                 f"{option} has {len(text)} characters; expected at most {LONGEST_TEXT}",
             )
+    check(own or ())
     dag_id = dag_id_of(pipeline)
     conf: dict[str, Any] = {
         "version": version,

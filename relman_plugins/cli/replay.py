@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from relman_plugins.evidence.record import Evidence
     from relman_plugins.evidence.verdicts import Replay
 
+_ANYTHING = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading raises: a file may hold anything."""
+
 
 @connected
 def replay(
@@ -41,9 +44,15 @@ def replay(
 
     try:
         evidence = _evidence(api, release)
+    except _ANYTHING as error:
+        if api.answered:
+            raise
+        raise Stop(Exit.USAGE, f"{release}: this is no evidence of a release: {_in_words(error)}") from error
+    try:
         found = list(replayed(evidence))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a file may hold anything
-        raise Stop(Exit.FINDINGS, f"{release}: its looks can't be judged again: {error!r}") from error
+    except _ANYTHING as error:
+        told = f"{release}: its looks can't be judged again: {_in_words(error)}"
+        raise Stop(Exit.FINDINGS, told) from error
     differ = [one for one in found if not one.same]
     if form is Format.JSON:
         verdicts = [one._asdict() | {"same": one.same} for one in found]
@@ -72,6 +81,12 @@ def _evidence(api: Api, release: str) -> Evidence:
     else:
         envelope = api.relman("GET", f"/releases/{part(release)}/evidence")
     return evidence_of(parsed(dsse.opened(envelope).payload, "the payload"))
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no {error.args[0]!r} in it"
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _lines(release: str, found: list[Replay]) -> Iterator[str]:

@@ -12,17 +12,26 @@ def filled_in(gate: dict[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
     """Return what ``NAME=VALUE`` pairs fill in, as the types of the fields want it; the server checks it."""
     fields = {f["name"]: f for rule in gate.get("rules") or () for f in rule.get("fields") or ()}
     found: dict[str, Any] = {}
+    check(pairs)
     for pair in pairs:
-        name, sign, text = pair.partition("=")
-        if not sign:
-            raise Stop(Exit.USAGE, f"--field {pair}: write NAME=VALUE")
+        name, _, text = pair.partition("=")
         if name not in fields:
             known = f"fields: {', '.join(fields)}" if fields else "it asks for none"
             raise Stop(Exit.USAGE, f"no field {name} at {gate['gate']}; {known}")
-        if name in found:
-            raise Stop(Exit.USAGE, f"--field {name} twice")
         found[name] = _typed(str(fields[name]["type"]), text)
     return found
+
+
+def check(pairs: Sequence[str]) -> None:
+    """End the command for what is not ``NAME=VALUE``, or a name twice; no server is needed to say so."""
+    names = set()
+    for pair in pairs:
+        name, sign, _ = pair.partition("=")
+        if not sign:
+            raise Stop(Exit.USAGE, f"--field {pair}: write NAME=VALUE")
+        if name in names:
+            raise Stop(Exit.USAGE, f"--field {name} twice")
+        names.add(name)
 
 
 def lacking(gate: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relman_plugins.cli.exits import Exit, Stop
-from relman_plugins.cli.options import PlanFormat, ValidateFormat
+from relman_plugins.cli.options import PlanFormat, ValidateFormat, must_be_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,10 +57,10 @@ def plan(
     from relman_plugins.plan.model import Options
     from relman_plugins.plan.options import plan_release
     from relman_plugins.plan.text import render_mermaid, render_text
+    from relman_plugins.plan.times import minimum_time, rollback_time
     from relman_plugins.spec.api import load_pipeline
 
-    if not file.is_file():
-        raise Stop(Exit.USAGE, f"{file}: no such file")
+    must_be_file(file, "a pipeline file")
     for option, value in (("--version", version), ("--since", since or version)):
         if not is_version(value):
             raise Stop(Exit.USAGE, f"{option} {value!r}: expected letters, digits and . _ + -, at most 64")
@@ -72,8 +72,12 @@ def plan(
     found = _assessed(release, file, since) if since else None
     if form is PlanFormat.JSON:
         hashes = {"plan_hash": release.hash, "shape_hash": release.shape.hash}
+        waits: dict[str, float | None] = {
+            "minimum_time_s": minimum_time(release.shape),
+            "rollback_time_s": rollback_time(release.shape),
+        }
         more = {"assessment": found.model_dump(mode="json")} if found else {}
-        echo_json({**hashes, **release.model_dump(mode="json"), **more})
+        echo_json({**hashes, **release.model_dump(mode="json"), **waits, **more})
         return
     text = render_text(release) if form is PlanFormat.TEXT else render_mermaid(release)
     typer.echo(shown(text), nl=False)

@@ -37,7 +37,8 @@ def message(text: str, blocks: Sequence[Block] = ()) -> Message:
 
 def header(text: str) -> Block:
     """Return a title; it is not parsed."""
-    return {"type": "header", "text": {"type": "plain_text", "text": cut(clean(text) or "–", MAX_HEADER)}}
+    words = cut(clean(text) or "–", MAX_HEADER)
+    return {"type": "header", "text": {"type": "plain_text", "emoji": False, "text": words}}
 
 
 def section(*lines: str, more: int = 0) -> Block:

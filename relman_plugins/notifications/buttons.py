@@ -215,4 +215,4 @@ def _in_short(gate: GateState) -> str:
 
 
 def _words(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": clean(text) or "–"}
+    return {"type": "plain_text", "emoji": False, "text": clean(text) or "–"}

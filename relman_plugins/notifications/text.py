@@ -26,6 +26,8 @@ _MAILBOX = re.compile(r"[^\s<>()\[\]{}:;,'\"]{1,320}@[^\s<>()\[\]{}:;,'\"]+")
 _EDGE = re.compile(r"(?<!\w)_|_(?!\w)")
 _MEMBER = re.compile(r"[UW][A-Z0-9]{2,20}")
 _ZERO_WIDTH = "\u200b"
+# ":fire:" is drawn as a picture. Times of day have colons too, and stay as they are.
+_EMOJI = re.compile(r":(?!(?<=\d:)\d\d:)(?=[\w+'-]+:)")
 
 
 def escape(text: str) -> str:
@@ -54,12 +56,13 @@ def cut(text: str, limit: int) -> str:
 
 
 def plain(text: Any, limit: int = 200) -> str:
-    """Return one line for ``mrkdwn`` in which nothing is formatted, linked or mentioned."""
+    """Return one line for ``mrkdwn`` in which nothing is formatted, linked, mentioned or drawn."""
     line = one_line(text, limit)
     for mark, like in _INERT.items():
         line = line.replace(mark, like)
     # Underscores inside words are common, and inert. "@here" and the like reach people only as one word.
     line = re.sub(r"@(?=\w)", f"@{_ZERO_WIDTH}", _EDGE.sub("ˍ", line))
+    line = _EMOJI.sub(f":{_ZERO_WIDTH}", line)
     return escape(line)
 
 

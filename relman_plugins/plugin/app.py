@@ -73,7 +73,7 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     problems = error.errors() if isinstance(error, RequestValidationError) else []
-    said = "; ".join(f"{_place(p['loc'])}: {p['msg']}" for p in problems)
+    said = "; ".join(f"{_place(p['loc'])}: {p['msg'].removeprefix('Value error, ')}" for p in problems)
     return JSONResponse({"detail": said or "invalid request"}, 422)
 
 

@@ -185,7 +185,10 @@ def test_the_ledger_is_made_and_checked(tmp_path: Path) -> None:
     before = relman("ledger", "verify", "--ledger-url", url)
     assert (before.returncode, "relman ledger migrate" in before.stderr) == (3, True)
     assert relman("ledger", "migrate", RELMAN_LEDGER_URL=url).returncode == 0
-    assert relman("ledger", "migrate", "--ledger-url", url).returncode == 0
+    again = relman("ledger", "migrate", "--ledger-url", url, "--format", "json")
+    assert json.loads(again.stdout) == {"ledger": url, "current": True}
+    went = relman("ledger", "archive", "--to", tmp_path, "--ledger-url", url, "--format", "json")
+    assert json.loads(went.stdout)["files"] == []
     assert relman("ledger", "verify", "--ledger-url", url).returncode == 0
     (tmp_path / "ledger.db").write_text("not a database, and longer than a header " * 30)
     for old in tmp_path.glob("ledger.db-*"):

@@ -67,13 +67,16 @@ def test_what_comes_out_otherwise_is_said_with_an_exit_code(record: dict[str, An
     assert (analysis["recorded"], analysis["given"], analysis["judge"]) == ("pass", "fail", "sequential")
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"payload": "e30=", "payloadType": "x", "signatures": []}'])
+@pytest.mark.parametrize(
+    "text", ["", "no JSON", "[]", '{"payload": "e30=", "payloadType": "x", "signatures": []}']
+)
 def test_a_file_that_is_none_is_refused_in_words(text: str, tmp_path: Path) -> None:
     file = tmp_path / "odd.json"
     file.write_text(text)
     done = relman("judge", "replay", file)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "its looks can't be judged again" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "this is no evidence of a release: " in done.stderr
+    assert "Error(" not in done.stderr
     assert relman("judge", "replay", tmp_path / "none.json").returncode == 2
 
 

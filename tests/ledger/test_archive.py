@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
+from relman_plugins.cli import record
+from relman_plugins.cli.options import Format
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.status import Decision
@@ -71,6 +74,21 @@ def test_old_releases_go_and_the_rest_still_holds(ledger: Ledger, old: datetime,
     assert (found.problems, found.digest, found.events) == ((), done.digest, done.events)
     ledger.record("checkout-1.1.0-6", NewEvent(kind=Kind.STEP_STARTED, key="goes on", step="build"))
     assert problems(ledger) == []
+
+
+def test_programs_are_told_what_went_where_and_what_stays(
+    ledger: Ledger, old: datetime, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    would, did = {}, {}
+    for told, dry_run in ((would, True), (did, False)):
+        record.archive(ledger, tmp_path / "out", old, Format.JSON, dry_run=dry_run)
+        told |= json.loads(capsys.readouterr().out)
+    assert (sorted(would["releases"]), would["files"], would["dry_run"]) == (OLD, [], True)
+    assert (sorted(did["releases"]), did["stays"], did["before"]) == (OLD, {}, old.isoformat())
+    (file,) = did["files"]
+    found = check(Path(file["file"]))
+    assert (found.digest, found.events) == (file["digest"], file["events"])
+    assert sorted(file["releases"]) == OLD
 
 
 def test_nobody_is_named_in_what_is_left(ledger: Ledger, old: datetime, tmp_path: Path, url: str) -> None:

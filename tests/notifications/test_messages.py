@@ -23,7 +23,7 @@ from relman_plugins.testing.slack_rules import check_message
 from tests.notifications.telling import ALICE, REVISION, STABLE, event, said
 
 HOSTILE = (
-    "<!channel> <@U01ALICE> <https://evil.example|click> @here *bold* _it_ ~no~ `code`\n"
+    "<!channel> <@U01ALICE> <https://evil.example|click> @here :fire: *bold* _it_ ~no~ `code`\n"
     "&lt;!here&gt; \x00\x1b[31m \u202egnp.exe \u200f\u061c\x9b31m \u200b\U000e0041 " + "x" * 5000
 )
 SUBJECT = {
@@ -293,6 +293,7 @@ def mrkdwn(told: Message) -> list[str]:
         objects += block["elements"] if block["type"] == "context" else []
         found += [o["text"] for o in objects if o["type"] == "mrkdwn"]
         assert all(o.get("verbatim") for o in objects if o["type"] == "mrkdwn")
+        assert all(o.get("emoji") is False for o in objects if o["type"] == "plain_text")
     return found
 
 
@@ -315,6 +316,7 @@ def test_nobodys_text_mentions_links_or_formats(kind: Kind, fields: dict[str, An
         assert "*bold*" not in uncoded(text)
         assert "_it_" not in uncoded(text)
         assert "@here" not in uncoded(text)
+        assert ":fire:" not in uncoded(text)
         assert not any(c in text for c in "\x00\x1b\x9b\u202e\u200f\u061c\U000e0041")
 
 

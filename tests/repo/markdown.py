@@ -37,6 +37,7 @@ _FENCE = re.compile(
     r"^(?P=indent)```\s*$",
     re.MULTILINE | re.DOTALL,
 )
+_TYPED = re.compile(r"^(?:\$ )?(?:relman|openssl) ", re.MULTILINE)
 SHELL = frozenset({"bash", "console", "sh", "shell"})
 NOT_RUN = {
     "make up": "tests/demo starts the same, and ends it",
@@ -56,6 +57,9 @@ NOT_RUN = {
     "RELMAN_TEST_KUBECONFIG=/tmp/kind.yaml RELMAN_TEST_IMAGES=$ONE,$TWO .venv/bin/python -m pytest "
     "tests/platforms/test_conformance.py -k real": "there is no Docker here",
     "cp deploy/env.example .env": "tests/repo/test_compose.py reads both files; there is no Docker here",
+    "relman ledger verify --head 48213:sha256:5f0c…": "the hash is of one ledger; tests/ledger checks heads",
+    "relman ledger verify --head 19:sha256:48a8…": "the hash is of one ledger; tests/ledger checks heads",
+    "relman ledger verify --key relman.pub": "it needs a ledger signed with that key, as tests/ledger has",
     "docker compose up --build": "tests/repo/test_compose.py reads both files; there is no Docker here",
 }
 _LINK = re.compile(r"(?<!`)!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)|(?:src|href)=\"([^\"]+)\"")
@@ -75,6 +79,11 @@ class Block:
     @property
     def place(self) -> str:
         return f"{self.page.name}:{self.line}"
+
+    @property
+    def is_shell(self) -> bool:
+        """Whether it says what to type, whatever it is called."""
+        return self.lang in SHELL or _TYPED.search(self.text) is not None
 
     @property
     def words(self) -> list[str]:
@@ -103,8 +112,8 @@ def blocks(page: Path) -> list[Block]:
 
 
 def guides() -> list[Path]:
-    """Return the pages that people follow step by step."""
-    folders = (tree.ROOT / "docs" / "tutorial", tree.ROOT / "docs" / "how-to")
+    """Return the pages that users read, and type after."""
+    folders = [tree.ROOT / "docs" / kind for kind in ("tutorial", "how-to", "reference", "explanation")]
     return [p for p in tree.texts(".md") if p == tree.ROOT / "README.md" or p.parent in folders]
 
 

@@ -18,7 +18,7 @@ from tests.repo import markdown, tree
 _PAGES = tree.texts(".md")
 _MAKE = (tree.ROOT / "Makefile").read_text()
 _TARGETS = set(re.findall(r"^([a-z]+):", _MAKE, re.MULTILINE))
-_COMMANDS = [b for page in _PAGES for b in markdown.blocks(page) if b.lang in markdown.SHELL]
+_COMMANDS = [b for page in _PAGES for b in markdown.blocks(page) if b.is_shell]
 _RUN = [b for b in _COMMANDS if b.words[:1] == ["run"] and not {"server", "postgres"} & set(b.words)]
 _SPECS = [b for page in _PAGES for b in markdown.blocks(page) if b.words[:1] == ["spec"]]
 _ENV = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Decision, Outcome
 from relman_plugins.provider_info import get_provider_info
 from relman_plugins.spec.schema import json_schema
-from tests.repo import tree
+from tests.repo import generated, tree
 
 _REFERENCE = tree.ROOT / "docs" / "reference"
 
@@ -39,6 +40,20 @@ def test_every_diagnostic_is_explained() -> None:
         for code in re.findall(r"\bRM\d{3}\b", path.read_text())
     }
     assert set(re.findall(r"^\| (RM\d{3}) ", page("diagnostics"), re.MULTILINE)) == used
+
+
+@pytest.mark.parametrize("path", generated.pages(), ids=lambda path: path.name)
+def test_what_is_made_from_the_code_is_as_the_code_is(path: Path) -> None:
+    wanted = generated.pages()[path]
+    if os.environ.get("RELMAN_UPDATE_GOLDEN") == "1":
+        path.write_text(wanted)
+    assert path.read_text() == wanted, "the code has changed: scripts/reference writes the page anew"
+
+
+def test_every_document_for_programs_is_described() -> None:
+    table = page("cli").partition("## Data for programs")[2].partition("\n## ")[0]
+    forms = [name for name, c in generated.commands() if any("--format" in p.opts for p in c.params)]
+    assert [n for n in forms if f"`{n.removesuffix(' file')}`" not in table] == []
 
 
 def test_every_kind_of_event_is_listed() -> None:
