@@ -77,6 +77,8 @@ def _untold(before: AnalysisPlan, after: AnalysisPlan) -> str:
     """Return why recorded looks say nothing about a policy; empty when they do."""
     if before.judge != after.judge:
         return f"was judged by {before.judge}, and {after.judge} asks for other numbers"
+    if before.source != after.source:
+        return f"was asked of {before.source}, and {after.source} may say something else"
     asked = {m.name: m.model_dump() for m in (before.by_judge or before).metrics}
     for metric in (after.by_judge or after).metrics:
         if metric.name not in asked:

@@ -85,6 +85,10 @@ def test_a_comparison_that_asks_people_instead_of_passing(book: Book, past: list
         (limits(ERRORS.model_copy(update={"samples": "n"})), "errors asks another samples"),
         (limits(MetricPlan(name="new", query="n", max=1)), "new was not looked at"),
         (
+            GOLDEN.model_copy(update={"source": "loki"}),
+            "was asked of prometheus, and loki may say something else",
+        ),
+        (
             AnalysisPlan(name="golden", connection="m", comparison=BESIDE),
             "was judged by thresholds, and sequential asks for other numbers",
         ),
