@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -215,11 +215,24 @@ class Run:
         )
 
 
+BASES = os.environ.get("RELMAN_TEST_BASES", "")
+"""``sqlite`` or ``postgresql`` for both; else Airflow has its tables in SQLite, and relman in PostgreSQL."""
+
+
 @pytest.fixture(scope="module")
-def ledger_database(postgres: Postgres) -> Iterator[str]:
-    """The ledger of these tests is on PostgreSQL, through a connection, as in a real installation."""
-    with postgres.database() as url:
-        yield url
+def bases(request: pytest.FixtureRequest) -> Iterator[tuple[str, dict[str, str]]]:
+    """The ledger's address, empty for the embedded one, and what Airflow is told of both databases.
+
+    On PostgreSQL the ledger is reached through a connection, as in a real installation.
+    """
+    if BASES == "sqlite":
+        yield "", {}
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    with ExitStack() as stack:
+        ledger = stack.enter_context(postgres.database())
+        more = metadata_at(stack.enter_context(postgres.database())) if BASES == "postgresql" else {}
+        yield ledger, ledger_at(ledger) | more
 
 
 @pytest.fixture(scope="module")
@@ -230,13 +243,16 @@ def airflow_settings() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def world(
-    tmp_path_factory: pytest.TempPathFactory, ledger_database: str, airflow_settings: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory,
+    bases: tuple[str, dict[str, str]],
+    airflow_settings: dict[str, str],
 ) -> Iterator[World]:
     repo = tmp_path_factory.mktemp("repo")
     shutil.copytree(SPECS, repo / "release_specs")
     _train(repo / "release_specs" / "timed.yaml")
     _freeze(repo / "release_specs" / "calendars" / "company.yaml")
-    with running(repo, ledger_at(ledger_database) | airflow_settings, ledger_database) as found:
+    ledger, extra = bases
+    with running(repo, extra | airflow_settings, ledger) as found:
         yield found
 
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from relman_plugins.notifications.buttons import APPROVE, REJECT
-from relman_plugins.testing.servicenow import PASSWORD, ServiceNowServer
 from relman_plugins.testing.slack_interactive import buttons_of
+from tests.cli.command import relman
 from tests.system import slack
+from tests.system.changes import authored, by_risk
 from tests.system.conftest import Run, World, slack_transcript
 from tests.system.voting import API, CHANGE, IN_A_ROW, LANES, MOMENTS, Story
 from tests.waiting import eventually
@@ -156,39 +157,37 @@ def later(world: World) -> None:
     assert story.run.events("change.started")[0].at >= at
 
 
-def by_risk(world: World, name: str) -> None:
-    """What the change is found to be decides who is asked: the board of a risky one, nobody of a calm one."""
-    if name == "calm":
-        run = world.start(name)
-        assert run.outcome() == "succeeded"
-        [passed] = run.events("gate.not_needed")
-        assert passed.data["rules"][0]["when"] == "risk >= medium"
-        assert not {"gate.opened", "gate.bypassed"} & set(run.kinds())
-        status, shown = world.call("vera", "GET", f"{API}/releases/{run.release_id}")
-        assert (status, shown["gates"]) == (200, [])
-        return
-    story = Story.begin(world, name)
-    story.approved("page", "bob")
-    assert [rule.group for rule in story.state().lacking] == ["board"]
-    story.approved("api", "carol")
-    assert story.state().counts == {"bob": "managers", "carol": "board"}
-    assert story.run.outcome() == "succeeded"
-
-
-def ticketed(world: World, snow: ServiceNowServer) -> None:
-    """A change is created, waited for, told of the release and closed; nobody's click is its approval."""
-    run = world.start("ticketed")
-    run.until("ticket.waited")
-    run.parked("ticketed.ticket")
-    (change,) = snow.records
+def silent(world: World) -> None:
+    """Nobody answers: they are reminded, and in the end it is a no."""
+    run = world.start("silent")
+    assert run.outcome() == "expired"
+    opened, decided = run.events("gate.opened")[0], run.events("gate.decided")[0]
+    assert decided.at - opened.at >= timedelta(seconds=40)
+    assert Story(run, "silent.approval").state().state == "expired"
+    assert 1 <= len(run.events("gate.reminded")) <= 3
     assert "change.started" not in run.kinds()
-    change.update(state="-2", approval="approved")
-    assert run.outcome() == "succeeded"
-    eventually(lambda: change["state"] == "3", "the end of the change")
-    assert change["close_code"] == "successful"
-    _, said = world.call("vera", "GET", f"{API}/health")
-    assert [(t["connection"], t["ok"]) for t in said["tickets"]] == [("relman_servicenow", True)]
-    assert PASSWORD not in str(world.ledger.events(run.release_id))
+
+
+def in_a_terminal(world: World) -> None:
+    """`relman approve`, by people of different groups, each logged in as themselves."""
+    story = Story.begin(world, "terminal")
+
+    def approve(user: str, *more: str) -> tuple[int, str]:
+        login = {"RELMAN_URL": world.stack.addresses.airflow, "RELMAN_USER": user, "RELMAN_PASSWORD": user}
+        done = relman("approve", story.run.release_id, "--yes", *more, **login)
+        return done.returncode, done.stdout + done.stderr
+
+    seen = ("--comment", "seen", "--field", "change=CHG0000042")
+    code, said = approve("admin", *seen)
+    assert (code != 0, "nobody approves their own release" in said) == (True, True), said
+    code, said = approve("carol", "--comment", "seen", "--field", "change=42")
+    assert (code != 0, "matches CHG[0-9]{7}" in said) == (True, True), said
+    for user in ("alice", "bob"):
+        code, said = approve(user, *seen)
+        assert code == 0, said
+    assert story.state().counts == {"alice": "board", "bob": "managers"}
+    assert story.voters() == [("alice", "cli"), ("bob", "cli")]
+    assert story.run.outcome() == "succeeded"
 
 
 def emergency(world: World, way: str) -> None:
@@ -264,6 +263,9 @@ STORIES: dict[str, Callable[[World], Any]] = {
     **{f"newer-{way}": lambda w, way=way: superseded(w, way) for way in ("page", "api")},
     "later": later,
     **{name: lambda w, name=name: by_risk(w, name) for name in ("risky", "calm")},
+    "authored": authored,
+    "silent": silent,
+    "terminal": in_a_terminal,
     **{f"glass-{way}": lambda w, way=way: emergency(w, way) for way in ("api", "slack")},
     "glass-other": no_emergency,
 }

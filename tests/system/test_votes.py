@@ -18,11 +18,14 @@ from typing import Any
 
 import pytest
 
+from relman_plugins.testing import jira
+from relman_plugins.testing.jira import JiraServer
 from relman_plugins.testing.servicenow import PASSWORD, USER, ServiceNowServer
 from relman_plugins.testing.stack_config import USERS
 from tests.conftest import Postgres
+from tests.system.changes import in_jira, ticketed, undone, write_history
 from tests.system.conftest import World, ledger_at, metadata_at, running
-from tests.system.stories import HAMMERED, STORIES, ticketed
+from tests.system.stories import HAMMERED, STORIES
 from tests.system.voting import CROWD, IN_A_ROW, LANES, MOMENTS, TRIES, Story, write_specs
 
 
@@ -42,12 +45,15 @@ class Told:
 def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     repo = tmp_path_factory.mktemp("votes")
     write_specs(repo / "release_specs")
+    write_history(repo / "history")
     # A machine that is busy with all this parses late; what is late is not gone.
     extra, ledger = {"AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "600"}, ""
     with ExitStack() as stack:
-        snow = stack.enter_context(ServiceNowServer())
+        snow, site = stack.enter_context(ServiceNowServer()), stack.enter_context(JiraServer())
         tickets = {"conn_type": "relman_servicenow", "host": snow.url, "login": USER, "password": PASSWORD}
+        issues = {"conn_type": "relman_jira", "host": site.url, "login": jira.USER, "password": jira.PASSWORD}
         extra["AIRFLOW_CONN_RELMAN_SERVICENOW"] = json.dumps(tickets)
+        extra["AIRFLOW_CONN_RELMAN_JIRA"] = json.dumps(issues)
         if request.param == "postgresql":
             postgres: Postgres = request.getfixturevalue("postgres")
             metadata, ledger = (stack.enter_context(postgres.database()) for _ in range(2))
@@ -57,7 +63,11 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         side_by_side = 4 if request.param == "sqlite" else 10 if TRIES == 1 else len(HAMMERED)
         pool = stack.enter_context(ThreadPoolExecutor(side_by_side))
         # With many tries only those: they are about the moment, not about what else goes on.
-        stories = STORIES | {"ticketed": lambda w: ticketed(w, snow)}
+        stories = STORIES | {
+            "ticketed": lambda w: ticketed(w, snow),
+            "undone": lambda w: undone(w, snow),
+            "issued": lambda w: in_jira(w, site),
+        }
         begun = HAMMERED | (stories if TRIES == 1 else {})
         yield Told(world, {name: pool.submit(story, world) for name, story in begun.items()})
         pool.shutdown(cancel_futures=True)
@@ -112,8 +122,21 @@ def test_the_risk_of_the_change_decides_who_is_asked(told: Told, name: str) -> N
     told.to_the_end(name)
 
 
-def test_a_change_is_created_waited_for_told_of_the_release_and_closed(told: Told) -> None:
-    told.to_the_end("ticketed")
+@pytest.mark.parametrize("name", ["ticketed", "undone", "issued"])
+def test_a_change_is_created_waited_for_told_of_the_release_and_closed(told: Told, name: str) -> None:
+    told.to_the_end(name)
+
+
+def test_who_wrote_commits_in_it_does_not_approve_it(told: Told) -> None:
+    told.to_the_end("authored")
+
+
+def test_people_are_reminded_and_silence_is_a_no(told: Told) -> None:
+    told.to_the_end("silent")
+
+
+def test_people_approve_in_a_terminal(told: Told) -> None:
+    told.to_the_end("terminal")
 
 
 @pytest.mark.parametrize("way", ["api", "slack"])

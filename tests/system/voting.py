@@ -31,6 +31,9 @@ break_glass: {group: incident, audience: {slack: "#releases"}, follow_up: {appro
 
 TICKET = """{change_ticket: {
     system: servicenow, configuration_item: checkout, create: {planned: {for: 1h}}, report: close}}"""
+ISSUE = """{change_ticket: {system: jira, state: [Awaiting implementation, Implementing],
+    create: {project: OPS, type: Change, planned: {for: 1h}}, report: close,
+    ending: {succeeded: Completed, otherwise: Failed, unused: Canceled, through: [Implementing]}}}"""
 BY_RISK = "{rules: [{approval: managers}, {approval: board, when: risk >= medium}], timeout: 10m}"
 
 GATES = {
@@ -39,6 +42,11 @@ GATES = {
     **dict.fromkeys(("no-page", "no-slack", "newer-page", "newer-api"), ONE),
     **dict.fromkeys(("renewed-page", "renewed-api"), "{approval: managers, timeout: 10m, valid_for: 30s}"),
     "ticketed": TICKET,
+    "undone": TICKET,
+    "issued": ISSUE,
+    "authored": ONE,
+    "silent": "{approval: managers, timeout: 40s, remind: 15s}",
+    "terminal": RULES,
     "risky": BY_RISK,
     "calm": "{approval: managers, when: risk >= medium, timeout: 10m}",
     "later": "{approval: managers, quorum: 2, timeout: 10m}",
@@ -52,13 +60,14 @@ GATES = {
 }
 
 TOLD = dict.fromkeys(("ruled-slack", "glass-slack"), "#rel-checkout") | dict.fromkeys(
-    ("second-slack", "no-slack", "newer-page"), "#releases"
+    ("second-slack", "no-slack", "newer-page", "authored"), "#releases"
 )
 """Where stories are told: Slack takes one message a second and channel."""
 
 ASSESSED = {
     "risky": "assess: {risk: {medium: 10, high: 99}}\n",
     "calm": "assess: {risk: {medium: 99, high: 100}}\n",
+    "authored": "assess: {repository: ../history}\n",
 }
 """Where nothing can be found out about a change, its risk is more than ten points and less than 99."""
 
@@ -67,7 +76,7 @@ kind: People
 people:
   root: {{airflow: admin, name: Root, slack: U00ROOT}}
   alice: {{airflow: alice, slack: U01ALICE, name: Alice Example}}
-  bob: {{airflow: bob, slack: U02BOB, name: Bob Example}}
+  bob: {{airflow: bob, slack: U02BOB, name: Bob Example, email: bob@shop.example}}
   carol: {{airflow: carol, slack: U04CAROL, name: Carol Example}}
   olaf: {{airflow: olaf, slack: U05OLAF, name: Olaf Example}}
   vera: {{airflow: vera, slack: U06VERA, name: Vera Example}}
@@ -89,15 +98,16 @@ def write_specs(folder: Path) -> None:
             f"apiVersion: relman/v1\nkind: Environment\nmetadata: {{name: {name}, owner: tests}}\n"
             "platform: sandbox\nconnection: relman_sandbox\nreplicas: 1\n" + ("" if gate else GLASS)
         )
-        renews = name.startswith("renewed")
-        calm = "{connection: relman_metrics, metrics: [{name: errors, query: vector(0), max: 0.05}]}"
+        waves = name.startswith("renewed") or name == "undone"
+        query = f"vector({int(name == 'undone')})"
+        calm = f"{{connection: relman_metrics, metrics: [{{name: errors, query: {query}, max: 0.05}}]}}"
         (folder / f"{name}.yaml").write_text(
             f"apiVersion: relman/v1\nkind: ReleasePipeline\nmetadata: {{name: {name}, owner: tests}}\n"
             "artifact: {source: ../checkout, build: [python, build.py]}\n"
             + ASSESSED.get(name, "")
-            + (f"analyses: {{calm: {calm}}}\n" if renews else "")
+            + (f"analyses: {{calm: {calm}}}\n" if waves else "")
             + f"stages:\n  - environment: {name}\n    gates: [{gate}]\n"
-            + (f"    {WAVES}\n" if renews else "")
+            + (f"    {WAVES}\n" if waves else "")
             + (f'notify: {{slack: "{TOLD[name]}"}}\n' if name in TOLD else "")
         )
 
