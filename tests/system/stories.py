@@ -160,10 +160,10 @@ def later(world: World) -> None:
 def silent(world: World) -> None:
     """Nobody answers: they are reminded, and in the end it is a no."""
     run = world.start("silent")
-    assert run.outcome() == "expired"
+    assert run.outcome() == "rejected"
     opened, decided = run.events("gate.opened")[0], run.events("gate.decided")[0]
     assert decided.at - opened.at >= timedelta(seconds=40)
-    assert Story(run, "silent.approval").state().state == "expired"
+    assert Story(run, "silent.approval").state().state == "rejected"
     assert 1 <= len(run.events("gate.reminded")) <= 3
     assert "change.started" not in run.kinds()
 
