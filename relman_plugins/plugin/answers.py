@@ -11,7 +11,7 @@ from fastapi import HTTPException
 
 from relman_plugins.domain.status import Decision
 from relman_plugins.plan.model import StepKind
-from relman_plugins.plugin import access, voting
+from relman_plugins.plugin import access, required_action, voting
 from relman_plugins.plugin.deps import ledger
 from relman_plugins.steps.form import answers_of, comment_of
 
@@ -46,7 +46,8 @@ def answer(request: Request, user: Any, wanted: Target, body: bytes) -> dict[str
 
     Raises:
         HTTPException: 400 for an answer that is neither approve nor reject, 403 for somebody who may not
-            answer, 409 for a gate that takes no answer any more.
+            answer, 409 for a gate that takes no answer any more, and for an approval where Airflow shows
+            something else than what the gate asks about now.
     """
     if reason := access.foreign(request):
         raise HTTPException(403, reason)
@@ -60,16 +61,19 @@ def answer(request: Request, user: Any, wanted: Target, body: bytes) -> dict[str
         voting.follow_up_or_refuse(store, record.release_id, user=user, chosen=chosen, form=params)
     else:
         asked = store.votes.asked_by(record.release_id, wanted.task_id)
+        decision = _decision(chosen)
         voting.cast_or_refuse(
             store,
             record.release_id,
             asked.gate if asked else wanted.task_id,
             user=user,
-            decision=_decision(chosen),
-            digest=None,
+            decision=decision,
+            # A no is safe, whatever was read.
+            digest=required_action.shown(wanted) if decision is Decision.APPROVE else None,
             comment=comment_of(params),
             answers=answers_of(params),
             via="airflow",
+            elsewhere=required_action.elsewhere(record.release_id, asked.gate if asked else wanted.task_id),
         )
     return {
         "responded_by": {"id": access.user_id(user), "name": str(user.get_name() or "")},

@@ -36,8 +36,11 @@ def cast_or_refuse(
     answers: Mapping[str, Any] | None = None,
     not_before: datetime | None = None,
     via: str,
+    elsewhere: str = "",
 ) -> VoteResult:
     """Cast a vote and return the accepted result.
+
+    ``elsewhere`` says where to answer when this way in shows something else than what the gate asks about.
 
     Raises:
         HTTPException: 403 when this person may not answer here, 404 for a gate that was never opened, 409
@@ -57,6 +60,8 @@ def cast_or_refuse(
         not_before=not_before,
         via=via,
     )
+    if result.code == "other_digest" and elsewhere:
+        raise HTTPException(409, f"{result.reason}. {elsewhere}")
     return _accepted(result)
 
 

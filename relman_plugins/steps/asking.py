@@ -151,7 +151,7 @@ class AskingOperator(ReleaseStepOperator):
         from relman_plugins.hooks.ledger import flags_of
 
         if event.get("chosen_options"):
-            self._hand_over(run, event)
+            self._hand_over(context, run, event)
         gate = run.ledger.votes.expire_gate(run.release_id, run.step.id)
         flags = flags_of(run.ledger, run.release_id)
         if flags.aborted_by:
@@ -191,19 +191,29 @@ class AskingOperator(ReleaseStepOperator):
             f"nobody decided in time ({gate.state} by {gate.decided_by}): {gate.comment}", decided=gate.state
         )
 
-    def _hand_over(self, run: StepRun, event: dict[str, Any]) -> None:
-        """Give an answer that Airflow took itself to the vote service."""
+    def _hand_over(self, context: Context, run: StepRun, event: dict[str, Any]) -> None:
+        """Give an answer that Airflow took itself to the vote service.
+
+        Airflow keeps a task's first text, so an approval is one of what this task asked about first.
+        """
         from relman_plugins.steps.form import answers_of, comment_of
 
         user = event.get("responded_by_user") or {}
         if not user.get("id"):
             return
+        decision = Decision.APPROVE if event["chosen_options"] == [APPROVE] else Decision.REJECT
+        task = str(context["ti"].task_id)
+        opened = run.events(Kind.GATE_OPENED)
+        first = next(
+            (e.data["subject_digest"] for e in opened if task in (e.data.get("asker"), e.step)), "nothing"
+        )
         result = run.ledger.votes.cast(
             run.release_id,
             run.step.id,
             airflow_user=str(user["id"]),
             name=str(user.get("name") or ""),
-            decision=Decision.APPROVE if event["chosen_options"] == [APPROVE] else Decision.REJECT,
+            decision=decision,
+            digest=first if decision is Decision.APPROVE else None,
             comment=comment_of(event.get("params_input") or {}),
             answers=answers_of(event.get("params_input") or {}),
             via="airflow",

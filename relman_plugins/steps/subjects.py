@@ -46,6 +46,7 @@ _ADDRESS = re.compile(r"(https?://[^\s<>\"'`|\\^{}()\[\]]*[\w/])")
 _JOINED = re.compile(r"[^\u200c\u200d]+")
 """All but the joiners of emoji and of Persian words."""
 
+_SHOWN = re.compile(rf"All[ {NARROW}]of[ {NARROW}]this(?: \||:) `([a-z0-9:]+)` `([0-9a-f]{{32}})`")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
 
@@ -89,7 +90,7 @@ def body_of(run: StepRun, gate: GateState, people: Sequence[Person], quorum: int
         ("Artifact", _hash(subject["artifact_digest"])),
         ("Plan", _hash(subject["plan_hash"])),
         ("Spec", _hash(subject["spec_digest"])),
-        ("All of this", _hash(digest_of(subject))),
+        ("All of this", _hash(gate.subject_digest)),
     ]
     table = "\n".join(f"| {name.replace(' ', NARROW)} | {value} |" for name, value in rows)
     from relman_plugins.steps.tickets import ticket_lines  # with all of tickets: a DAG file needs none
@@ -181,11 +182,21 @@ def difference_of(run: StepRun, data: dict[str, Any], people: Sequence[Person]) 
         "somebody answers.\n\n"
         f"**Who may answer:** one of {names(people)}. Everybody else is refused.\n\n"
     )
-    return subject, _timed(body, subject)
+    return subject, _timed(body)
 
 
-def _timed(body: str, subject: dict[str, Any]) -> Body:
-    return lambda gate: f"{body}**Until when:** {_ending(gate)}. All of this: {_hash(digest_of(subject))}\n"
+def _timed(body: str) -> Body:
+    return lambda gate: f"{body}**Until when:** {_ending(gate)}. All of this: {_hash(gate.subject_digest)}\n"
+
+
+def shown_in(body: str) -> str:
+    """Return the digest of what a Required Action's text is about; ``nothing`` when it names none.
+
+    Airflow keeps the text of a task for ever, whatever its gate asks about since. Other people's text can't
+    name another digest: its backticks are escaped, and where they are not, the genuine one comes last.
+    """
+    found = _SHOWN.findall(body)
+    return "".join(found[-1]) if found else "nothing"
 
 
 def _differences(parity: dict[str, Any] | None) -> str:
@@ -217,7 +228,7 @@ def question_of(run: StepRun, verdict: Verdict, reason: str, people: Sequence[Pe
         "Nothing moves until somebody answers.\n\n"
         f"**Who may answer:** {names(people)}. Everybody else is refused.\n\n"
     )
-    return subject, _timed(body, subject)
+    return subject, _timed(body)
 
 
 def _picture(run: StepRun) -> str:
@@ -251,7 +262,7 @@ def checklist_of(run: StepRun, url: str | None, people: Sequence[Person]) -> Que
         "the release stops.\n\n"
         f"**Who may answer:** one of {names(people)}. Everybody else is refused.\n\n"
     )
-    return subject, _timed(body, subject)
+    return subject, _timed(body)
 
 
 def one_line(text: str) -> str:

@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Decision
+from relman_plugins.steps.subjects import shown_in
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from tests.steps.world import Release, World
 
@@ -50,6 +51,24 @@ def test_a_cleared_gate_asks_again_for_what_would_ship_now(release: Release) -> 
     assert release.resume(GATE, waiting, {"state": "approved"}, 2)["message"] == "approved by Alice"
     assert isinstance(release.run(FIRST, try_number=2).trigger, AnalysisTrigger)
     assert rounds(release) == [1, 2]
+
+
+def test_an_answer_that_airflow_took_itself_is_one_to_the_text_that_it_shows(
+    world: World, comms: list[Any]
+) -> None:
+    release = world.open().at_the_gate()
+    release.run(GATE)
+    (first,) = [e.data["subject_digest"] for e in release.events(Kind.GATE_OPENED)]
+    assert [shown_in(m.body) for m in comms if getattr(m, "body", None)] == [first]
+    another_result(release)
+    waiting = release.run(GATE, try_number=2)
+    assert rounds(release) == [1, 2]
+    event = {"chosen_options": ["Approve"], "params_input": {}, "responded_by_user": {"id": "alice"}}
+    assert isinstance(release.resume(GATE, waiting, event, 2), TaskDeferred)
+    assert release.events(Kind.GATE_VOTED) == []
+    assert "look again" in release.events(Kind.STEP_REFUSED)[-1].data["message"]
+    with pytest.raises(AirflowFailException, match="rejected by alice"):
+        release.resume(GATE, waiting, event | {"chosen_options": ["Reject"]}, 2)
 
 
 def test_a_cleared_gate_whose_approval_still_holds_asks_nobody(release: Release) -> None:

@@ -228,8 +228,9 @@ class Server:
             assert self.ledger.record(record.release_id, event)
         return record
 
-    def ask_people(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Put a Required Action on a task, as a parked gate does."""
+    def ask_people(self, dag_id: str, run_id: str, task_id: str, digest: str = "") -> None:
+        """Put a Required Action on a task, as a parked gate does: its text names what it is about."""
+        body = f"All of this: `{digest[:-32]}` `{digest[-32:]}`" if digest else None
         with sqlite3.connect(self.home / "airflow.db", timeout=30) as db:
             where = "WHERE dag_id = ? AND run_id = ? AND task_id = ?"
             (ti_id,) = db.execute(
@@ -238,9 +239,15 @@ class Server:
             db.execute(f"UPDATE task_instance SET state = 'deferred' {where}", (dag_id, run_id, task_id))
             db.execute(
                 "INSERT INTO hitl_detail "
-                "(ti_id, options, subject, multiple, params, created_at, params_input) "
-                "VALUES (?, ?, ?, 0, '{}', ?, '{}')",
-                (ti_id, json.dumps(["Approve", "Reject"]), "Approve?", datetime.now(UTC).isoformat(" ")),
+                "(ti_id, options, subject, body, multiple, params, created_at, params_input) "
+                "VALUES (?, ?, ?, ?, 0, '{}', ?, '{}')",
+                (
+                    ti_id,
+                    json.dumps(["Approve", "Reject"]),
+                    "Approve?",
+                    body,
+                    datetime.now(UTC).isoformat(" "),
+                ),
             )
 
     def native_answer(self, dag_id: str, run_id: str, task_id: str) -> Any:
@@ -280,7 +287,7 @@ class Server:
             started_by=Actor(kind="person", id="admin", name="admin", via="airflow"),
             conf={"version": version},
         )
-        self.ledger.votes.open_gate(
+        gate = self.ledger.votes.open_gate(
             record.release_id,
             GATE,
             subject=subject(record) | ({"checklist": listed} if listed else {}),
@@ -291,7 +298,7 @@ class Server:
             timeout_s=600,
             on_timeout="reject",
         )
-        self.ask_people("release__checkout", run_id, GATE)
+        self.ask_people("release__checkout", run_id, GATE, gate.subject_digest)
         return record
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.plugin.native import SHOWN
-from tests.plugin.airflow_server import GATE, PEOPLE, Server
+from tests.plugin.airflow_server import GATE, PEOPLE, Server, subject
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -36,6 +36,40 @@ def test_an_answer_is_a_vote_and_airflow_never_sees_it(server: Server, cookie: b
     assert (gate.state, gate.decided_by) == ("approved", "alice")
     assert [(v.via, v.comment) for v in gate.votes] == [("airflow", "seen in Airflow")]
     assert server.native_answer(record.dag_id, record.run_id, GATE) is None
+
+
+def test_an_approval_of_an_old_text_is_refused_and_says_where_to_look(server: Server) -> None:
+    record = server.release("1.1.5")
+    again = server.ledger.votes.open_gate(
+        record.release_id,
+        GATE,
+        subject=subject(record) | {"changes": "something else"},
+        people=PEOPLE,
+        quorum=1,
+        timeout_s=600,
+        on_timeout="reject",
+    )
+    refused = server.ask("PATCH", gate_path(record), "alice", cookie=True, json=APPROVE)
+    said = refused.json()["detail"]
+    assert (refused.status_code, "look again" in said) == (409, True)
+    assert f"relman approve {record.release_id} --gate {GATE}" in said
+    assert "/report?format=html" in said
+    vote = {"decision": "approve", "digest": again.subject_digest}
+    votes = f"/relman/api/v1/releases/{record.release_id}/gates/{GATE}/votes"
+    assert server.ledger.votes.gate(record.release_id, GATE).votes == ()
+    assert server.ask("POST", votes, "alice", json=vote).status_code == 201
+    other = server.release("1.1.6")
+    server.ledger.votes.open_gate(
+        other.release_id,
+        GATE,
+        subject=subject(other) | {"changes": "something else"},
+        people=PEOPLE,
+        quorum=1,
+        timeout_s=600,
+        on_timeout="reject",
+    )
+    no = {"chosen_options": ["Reject"]}
+    assert server.ask("PATCH", gate_path(other), "bob", cookie=True, json=no).status_code == 200
 
 
 def test_a_checklists_fields_are_its_answers(server: Server) -> None:
