@@ -124,7 +124,9 @@ def _closed(
     where = f"gate {state.gate} of {state.release_id}"
     if person is None:
         who = ", ".join(p.name or p.airflow for p in state.people)
-        return refusal("not_entitled", f"{user} may not answer {where}; ask one of: {who}", state)
+        spared = "; ".join(one.line() for one in state.not_needed)
+        why = f" (not asked for: {spared})" if spared else ""
+        return refusal("not_entitled", f"{user} may not answer {where}; ask one of: {who}{why}", state)
     if state.state != "open":
         return refusal(
             "decided",

@@ -12,7 +12,7 @@ from relman_plugins.domain.identity import Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import Refused, Superseded
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
-from relman_plugins.steps.ruled import ruled
+from relman_plugins.steps.ruled import listed, ruled
 from relman_plugins.steps.run import StepRun
 from relman_plugins.triggers.approval import APPROVE, REJECT, ApprovalTrigger
 from relman_plugins.triggers.base import deferral
@@ -51,13 +51,15 @@ class AskingOperator(ReleaseStepOperator):
         remind_s: float | None = REMIND_S,
         headline: str,
         body: Body,
+        listed: Sequence[Person] = (),
         resume: str = "answered",
         **more: Any,
     ) -> GateState:
         """Open the gate if it is not open yet; return it when it is decided, wait for that otherwise.
 
         ``body`` makes the text from the gate that is open then. ``resume`` names the method that goes on when
-        it is decided; ``more`` is for ``open_gate``.
+        it is decided; ``more`` is for ``open_gate``. ``listed`` are those whom Airflow's page lets answer, if
+        they are more than ``people``.
         """
         gate = run.ledger.votes.open_gate(
             run.release_id,
@@ -83,7 +85,7 @@ class AskingOperator(ReleaseStepOperator):
             body=body(gate),
             multiple=False,
             params=form_of(items_of(subject), gate.rules),
-            assigned_users=_users(people),
+            assigned_users=_users(listed or people),
         )
         return self.park(context, run, gate, resume)
 
@@ -96,6 +98,7 @@ class AskingOperator(ReleaseStepOperator):
             "people": run.plan.people(run.step.id),
             "quorum": args["quorum"],
             **ruled(run),
+            "listed": listed(run),
             "timeout_s": args["timeout_s"],
             "on_timeout": args["on_timeout"],
             "remind_s": args.get("remind_s", REMIND_S),

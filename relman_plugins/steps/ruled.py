@@ -38,6 +38,24 @@ def asked(run: StepRun) -> tuple[tuple[Person, ...], int]:
     return (panel.people, panel.needed) if panel else (run.plan.people(run.step.id), run.step.args["quorum"])
 
 
+def listed(run: StepRun) -> tuple[Person, ...]:
+    """Return whom Airflow's page takes answers of: it keeps the list that it is given first.
+
+    Beside those who are asked they are the people of rules that the risk does not ask for: such a rule comes
+    back when another version is live than the change was compared with. Until then they are refused.
+    """
+    panel = _panel(run)
+    if panel is None:
+        return run.plan.people(run.step.id)
+    from relman_plugins.ledger.api import RELIEF, planned
+
+    spared = {one.id for one in not_needed(run)}
+    whole = planned(run.release, run.step, run.events(*RELIEF))
+    called = {id_ for rule in whole.rules if rule.id in spared for id_ in rule.people}
+    called.update(p.id for p in panel.people)
+    return tuple(p for p in whole.people if p.id in called)
+
+
 def told(run: StepRun, escape: Callable[[str], str]) -> str:
     """Return the rules as Markdown: what each asks for, whose own release it is, and where the votes are.
 

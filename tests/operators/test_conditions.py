@@ -86,13 +86,34 @@ def test_a_low_risk_asks_no_board_and_the_question_says_so(
     release = released(world, source, app__a_dot_py="two\n")
     waiting = release.run(GATE)
     assert isinstance(waiting, TaskDeferred)
-    assert [u.id for u in comms[-1].assigned_users] == ["alice"]
+    asked = world.ledger.votes.gate(release.id, GATE)
+    assert asked is not None
+    assert [p.id for p in asked.people] == ["alice"]
     body = comms[-1].body
     assert "**Not asked for, by the risk of this release:**" in body
     assert "1 of board: low risk (0 points), and it is asked only if risk >= medium" in body.replace("\\", "")
     yes(world, release, "alice")
     release.resume(GATE, waiting, {"state": "approved"})
     assert isinstance(release.run(FIRST).trigger, AnalysisTrigger)
+
+
+def test_whom_no_rule_asks_yet_is_on_airflows_list_and_refused_with_the_reason(
+    world: World, source: Source, comms: list[Any]
+) -> None:
+    """Airflow keeps its first list, and the rule comes back when another version is live."""
+    release = released(world, source, app__a_dot_py="two\n")
+    release.run(GATE)
+    assert [u.id for u in comms[-1].assigned_users] == ["alice", "bob"]
+    for decision in Decision:
+        said = world.ledger.votes.cast(release.id, GATE, airflow_user="bob", decision=decision, via="airflow")
+        assert (said.accepted, said.code) == (False, "not_entitled")
+        assert "not asked for: 1 of board: low risk (0 points)" in said.reason
+    shipped(world, "1.2.0", "between")
+    assert isinstance(release.run(GATE, try_number=2), TaskDeferred)
+    said = world.ledger.votes.cast(
+        release.id, GATE, airflow_user="bob", decision=Decision.REJECT, via="airflow"
+    )
+    assert said.accepted, said.reason
 
 
 def test_a_medium_risk_asks_both_and_says_why(world: World, source: Source, comms: list[Any]) -> None:
