@@ -17,6 +17,7 @@ from tests.waiting import eventually
 
 GATE, DEPLOY = "live.approval", "live.deploy"
 API = "/relman/api/v1/releases"
+PASSED = f"gate {GATE} was passed in Airflow without a decision in the ledger"
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +57,24 @@ def nothing_ships(run: Run) -> None:
     assert "change.started" not in run.kinds()
 
 
+def reason(run: Run) -> str:
+    """Return why the release ended, as it is recorded."""
+    return str(run.events("release.closed")[0].data["reason"])
+
+
+def stopped_at_the_deploy(run: Run) -> None:
+    """The step after the gate has refused, and both it and the gate say what differs from the record."""
+    nothing_ships(run)
+    assert [e.data["message"] for e in run.events("gate.bypassed")] == [PASSED]
+    [refused] = run.events("step.refused")
+    assert (refused.step, PASSED in refused.data["message"]) == (DEPLOY, True)
+    assert PASSED in reason(run)
+
+
 def test_a_gate_marked_skipped(run: Run) -> None:
     bob(run, "PATCH", f"{run.path}/taskInstances/{GATE}", new_state="skipped")
     nothing_ships(run)
+    assert GATE in reason(run)
 
 
 def test_a_deploy_marked_success_is_no_release(run: Run) -> None:
@@ -66,12 +82,13 @@ def test_a_deploy_marked_success_is_no_release(run: Run) -> None:
     bob(run, "PATCH", f"{run.path}/taskInstances/{GATE}", new_state="success")
     nothing_ships(run)
     assert run.state() == "failed"
+    assert reason(run) == f"{GATE} has no recorded end"
 
 
 def test_a_deploy_that_is_cleared_to_run_alone(run: Run) -> None:
     clear(run, DEPLOY, include_upstream=False)
     bob(run, "PATCH", f"{run.path}/taskInstances/{GATE}", new_state="success")
-    nothing_ships(run)
+    stopped_at_the_deploy(run)
 
 
 def test_a_deploy_that_is_cleared_to_run_on_what_is_newest(run: Run) -> None:
@@ -101,7 +118,7 @@ def test_votes_forged_in_airflows_own_stores(run: Run) -> None:
     entry = {"key": "votes", "value": votes, "map_index": -1}
     bob(run, "POST", f"{run.path}/taskInstances/{GATE}/xcomEntries", **entry)
     bob(run, "PATCH", f"{run.path}/taskInstances/{GATE}", new_state="success")
-    nothing_ships(run)
+    stopped_at_the_deploy(run)
 
 
 def test_an_approval_after_the_gate_was_marked_makes_nothing_of_it(run: Run) -> None:
@@ -169,19 +186,25 @@ def test_a_risk_that_is_changed_after_the_gate_was_opened(world: World) -> None:
         spec.write_text(before)
 
 
+def refused_as_a_stranger(run: Run) -> None:
+    """Olaf's role lets him answer; that the gate does not call on him is why he is refused."""
+    status, said = approve(run, "olaf")
+    assert (status, f"olaf may not answer gate {GATE}" in said["detail"]) == (403, True), said
+
+
 def test_people_who_make_themselves_approvers_while_it_waits(run: Run) -> None:
     people = run.world.specs / "people.yaml"
     before = people.read_text()
     try:
         people.write_text(
-            before.replace("managers: [alice, bob]", "managers: [alice, bob, vera]").replace(
-                "groups:", "  vera: {airflow: vera}\ngroups:"
+            before.replace("managers: [alice, bob]", "managers: [alice, bob, olaf]").replace(
+                "groups:", "  olaf: {airflow: olaf}\ngroups:"
             )
         )
-        assert approve(run, "vera")[0] == 403
+        refused_as_a_stranger(run)
         dag = f"/api/v2/dags/{run.dag_id}/details"
-        eventually(lambda: "vera" in str(run.world.call("bob", "GET", dag)[1]), "the edited spec's DAG")
-        assert approve(run, "vera")[0] == 403
+        eventually(lambda: "olaf" in str(run.world.call("bob", "GET", dag)[1]), "the edited spec's DAG")
+        refused_as_a_stranger(run)
         assert approve(run)[0] == 200
         nothing_ships(run)
         assert "changed under the release" in run.events("release.closed")[0].data["reason"]
