@@ -70,8 +70,11 @@ STRUCTURE = closed(
 
 
 def run(diagnostics: tuple[Diagnostic, ...]) -> dict[str, Any]:
+    from sarif_pydantic import Sarif  # as those who read such files do
+
     log = json.loads(render_sarif(diagnostics))
     Draft202012Validator(STRUCTURE).validate(log)
+    Sarif.model_validate(log)
     return dict(log["runs"][0])
 
 
