@@ -20,8 +20,11 @@ WHERE = ["sandbox", "kubernetes", "real"]
 
 def pytest_generate_tests(metafunc):
     if "place" in metafunc.fixturenames:
-        splits = {"weight", "strategy"} & set(metafunc.fixturenames)
-        where = [*WHERE, "routed"] if splits else WHERE
+        where = WHERE
+        if "weight" in metafunc.fixturenames:
+            where = [*WHERE, "routed"]
+        elif "strategy" in metafunc.fixturenames:
+            where = ["kubernetes", "routed", "real"]  # test_no_downtime walks the sandbox, with users
         metafunc.parametrize("place", where, indirect=True, scope="module")
 
 
