@@ -225,9 +225,25 @@ def wants(rule: Rule) -> tuple[str, ...]:
 def authors(assessed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return who wrote what is released, each ``{name, email}``, by the last assessment; none without one.
 
-    ``assessed`` is the data of the release's events ``change.assessed``, oldest first.
+    ``assessed`` is the data of the release's events ``change.assessed``, oldest first. Authors are those whom
+    the pipeline sees, and those whom any environment sees: a pipeline chooses where it looks.
     """
-    return [a for a in (assessed[-1].get("authors") or ()) if isinstance(a, Mapping)] if assessed else []
+    told = assessed[-1] if assessed else {}
+    weighed, looked = (_values(told.get(name)) for name in ("environments", "looked_at_for"))
+    lists = [told.get("authors"), *(_get(one, "changes", "authors") for one in weighed)]
+    lists += [_get(one, "authors") for one in looked]
+    found = [a for some in lists if isinstance(some, list | tuple) for a in some if isinstance(a, Mapping)]
+    return list({(str(a.get("email")), str(a.get("name"))): a for a in found}.values())
+
+
+def _values(of: Any) -> list[Any]:
+    return list(of.values()) if isinstance(of, Mapping) else []
+
+
+def _get(data: Any, *path: str) -> Any:
+    for name in path:
+        data = data.get(name) if isinstance(data, Mapping) else None
+    return data
 
 
 def own_release(

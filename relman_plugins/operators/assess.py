@@ -96,10 +96,19 @@ class AssessChangeOperator(ReleaseStepOperator):
         owners = {view.environment: self._found(run, view) for view in _owners(run.shape)}
         if owners:
             data["environments"] = {name: _short(one) for name, one in owners.items()}
+        if wrote := {view.environment: self._wrote(run, view) for view in _others(run.shape)}:
+            data["looked_at_for"] = wrote
         run.record(Kind.CHANGE_ASSESSED, "assessed", data)
         reasons = "; ".join(f"{c.reason} (+{c.points})" for c in found.contributions)
         by_others = [f"by the weights of {name}: {one.headline()}" for name, one in owners.items()]
         return "; ".join([f"{found.headline()}: {reasons or 'nothing counts'}", *by_others])
+
+    def _wrote(self, run: StepRun, view: View) -> dict[str, Any]:
+        """Return who wrote what is new in an environment, and by which commit the next release knows it."""
+        revision = run.ledger.live(view.environment).get(run.service)
+        live = run.ledger.brought(view.environment, run.service, revision) if revision else None
+        found = self._changes(run, view, revision.version if revision else "", live)
+        return found.model_dump(mode="json", include={"head", "authors", "unknown"})
 
     def _found(self, run: StepRun, view: View) -> Assessment:
         revision = run.ledger.live(view.environment).get(run.service)
@@ -194,14 +203,34 @@ def _owners(shape: Shape) -> list[View]:
     ]
 
 
+def _others(shape: Shape) -> list[View]:
+    """Return how those environments look that weigh nothing, and at whose gates no author approves."""
+    asking = {step.environment for step in shape.steps if step.args.get("emails")}
+    asking |= {e.name for e in shape.environments if e.exceptions and e.exceptions.get("emails")}
+    return [
+        View(
+            environment=place.name,
+            place=shape.step("build").args["source"],
+            migrations=(),
+            risk=RiskPolicy(),
+            is_owners=True,
+        )
+        for place in shape.environments
+        if place.weighing is None and place.name in asking
+    ]
+
+
 def _is_believed(repository: str, weighing: Weighing) -> bool:
     return is_address(repository) and any(fnmatchcase(repository, p) for p in weighing.repositories)
 
 
 def _commit(recorded: dict[str, Any], view: View) -> str:
     """Return the commit that the live version is on record with, as the view sees it."""
-    said = recorded.get("environments", {}).get(view.environment, {}) if view.is_owners else recorded
-    return str(said.get("changes", {}).get("head", ""))
+    if not view.is_owners:
+        return str(recorded.get("changes", {}).get("head", ""))
+    weighed = recorded.get("environments", {}).get(view.environment, {}).get("changes", {})
+    looked = recorded.get("looked_at_for", {}).get(view.environment, {})
+    return str(weighed.get("head") or looked.get("head") or "")
 
 
 def _short(found: Assessment) -> dict[str, Any]:

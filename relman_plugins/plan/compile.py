@@ -270,8 +270,10 @@ def _workload(documents: Documents, env: Environment) -> Workload | None:
 
 
 def _weighing(env: Environment) -> Weighing | None:
-    rules = (r for g in env.gates if isinstance(g, ApprovalGate | RulesGate) for r in g.rules)
-    if all(rule.when is None for rule in rules):
+    rules = [r for g in env.gates if isinstance(g, ApprovalGate | RulesGate) for r in g.rules]
+    # An owner who says how to look wants the authors known whom a pipeline could leave out.
+    looks = "assess" in env.model_fields_set and any(r.self_approval == "refused" for r in rules)
+    if not looks and all(rule.when is None for rule in rules):
         return None
     risk = RiskPolicy.model_validate(env.assess.risk.model_dump())
     wanted = env.assess.defects

@@ -89,6 +89,7 @@ CODES: dict[str, str] = {
     "RM519": "two people with one Slack id",
     "RM520": "a rule that depends on the risk, in a pipeline that assesses none",
     "RM521": "a ticket that would be created with what others decide",
+    "RM522": "a pipeline that assesses nothing, in an environment that takes assessed releases only",
     "RM601": "a parameter with the name of a field that every trigger form has",
     "RM602": "a parameter's limits, choices or default that don't fit its type",
     "RM603": "a parameter without a default in a pipeline that starts by itself",

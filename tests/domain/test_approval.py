@@ -125,6 +125,12 @@ def test_starter_and_authors_are_whose_own_release_it_is() -> None:
     assert own == {"c": "started it", "a": "wrote commits in it"}
     assert own_release(PEOPLE, Actor(id="schedule", via="schedule")) == {}
     assert authors([]) == []
+    seen: dict[str, object] = {
+        "authors": [{"email": "c@x"}],
+        "environments": {"p": {"changes": {"authors": [{"email": "a@x"}]}}},
+    }
+    seen |= {"looked_at_for": {"q": {"authors": [{"email": "b@x"}, {"email": "c@x"}, "odd"]}, "r": None}}
+    assert [a["email"] for a in authors([seen])] == ["c@x", "a@x", "b@x"]
     panel = Panel(rules=(Rule(id="r", people=("p-c", "p-b")),), people=PEOPLE, own=own)
     assert not panel.open_to("c")
     assert not panel.known_as("17", "c").open_to("17")

@@ -26,7 +26,7 @@ apiVersion: relman/v1
 kind: People
 people:
   alice: {airflow: alice, name: Alice}
-  bob: {airflow: bob, name: Bob}
+  bob: {airflow: bob, name: Bob, email: bo@example.org}
 groups: {managers: [alice, bob], board: [bob]}
 """
 PIPELINES = "gates: [{rules: [{approval: [alice]}, {approval: board, when: risk >= medium}]}]"
@@ -231,3 +231,30 @@ def test_an_owner_believes_those_addresses_of_repositories_only_that_are_listed(
     assert _is_believed("https://git.example/shop/checkout.git", mine)
     for other in ("https://git.example.evil/shop/x", "https://git.example/other/x", "../shop", "*"):
         assert not _is_believed(other, mine)
+
+
+REFUSES = "gates: [{approval: managers}]"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [("gates: []", REFUSES), ("gates: []", f"{REFUSES}\nassess: {{}}"), (REFUSES, "")],
+    ids=["the environment asks", "and looks itself", "the pipeline asks"],
+)
+def test_an_author_is_known_though_the_pipeline_looks_elsewhere(
+    world: World, source: Source, comms: list[Any]
+) -> None:
+    source.commit("More", "Bo <bo@example.org>", elsewhere__b_dot_py="x\n")
+    source.commit("Allowed", app__a_dot_py="two\n")
+    source.tag("v1.1.0")
+    world.live("1.0.0")
+    release = world.open().finished("open")
+    release.run("assess")
+    [event] = release.events(Kind.CHANGE_ASSESSED)
+    assert [a["email"] for a in event.data["authors"]] == ["ann@example.org"]
+    release.at_the_gate()
+    assert isinstance(release.run(GATE), TaskDeferred)
+    said = {"decision": Decision.APPROVE, "via": "cli"}
+    refused = world.ledger.votes.cast(release.id, GATE, airflow_user="bob", **said)
+    assert (refused.code, "bob wrote commits in it" in refused.reason) == ("own_release", True)
+    assert world.ledger.votes.cast(release.id, GATE, airflow_user="alice", **said).accepted

@@ -81,6 +81,8 @@ class EnvironmentAssess(SpecModel):
     All of the repository that the artifact's source lies in is looked at, from what is live here.
     """
 
+    required: bool = False
+    """Whether every pipeline that releases here must assess what it releases: without, no author is known."""
     repositories: Patterns = ()
     """Addresses, by patterns, of repositories that a pipeline may name instead: the owner believes those."""
     migrations: Patterns = MIGRATIONS

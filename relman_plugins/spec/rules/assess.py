@@ -8,6 +8,7 @@ from relman_plugins.domain.repository import is_address
 from relman_plugins.domain.risk import RiskPolicy
 from relman_plugins.spec.bundle import Bundle, number_at, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
+from relman_plugins.spec.position import Document
 from relman_plugins.spec.trail import finding
 from relman_plugins.spec.words import listed, quoted, suggestion
 
@@ -49,13 +50,32 @@ def bounds(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def unused(bundle: Bundle) -> Iterator[Diagnostic]:
-    """An environment weighs what is released there for its own rules; none depends on it without a `when`."""
+    """An environment looks for its own rules: for those with a `when`, and those that refuse authors."""
     for document in bundle.environments.values():
         mine = (rule for of, _, rule in bundle.rules() if of is document)
-        if document.root.child("assess") is not None and all(rule.child("when") is None for rule in mine):
-            message = "no rule of this environment's gates depends on the risk"
+        needs = (rule.child("when") or text_at(rule, "self_approval") != "allowed" for rule in mine)
+        if document.root.child("assess") is not None and not any(needs) and not _insists(document):
+            message = "no rule of this environment's gates depends on the risk, or on who wrote the change"
             hint = "give a rule a when: such as risk >= medium, or remove assess:"
             yield finding(document, ("assess",), "RM207", message, key=True, hint=hint, severity="warning")
+
+
+def insisted(bundle: Bundle) -> Iterator[Diagnostic]:
+    """An environment may want every release assessed that goes there."""
+    if bundle.pipeline.root.child("assess") is not None or bundle.incomplete:
+        return
+    for path, stage in bundle.stages():
+        name = text_at(stage, "environment")
+        document = bundle.environments.get(name) if name else None
+        if document is not None and _insists(document):
+            message = f"{quoted(str(name))} takes assessed releases only, and this pipeline assesses none"
+            hint = "add assess: {} to the pipeline"
+            yield finding(bundle.pipeline, (*path, "environment"), "RM522", message, hint=hint)
+
+
+def _insists(document: Document) -> bool:
+    node = document.root.child("assess", "required")
+    return node is not None and node.value is True
 
 
 def defects(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -84,4 +104,4 @@ def signing_in(bundle: Bundle) -> Iterator[Diagnostic]:
     yield finding(bundle.pipeline, place, "RM207", message, key=True, hint=hint, severity="warning")
 
 
-RULES = (compared, bounds, unused, defects, signing_in)
+RULES = (compared, bounds, unused, insisted, defects, signing_in)
