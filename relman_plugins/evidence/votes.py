@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from relman_plugins.domain.approval import Rule
@@ -17,10 +18,11 @@ from relman_plugins.ledger.api import (
     differences,
     falls_short,
     moment_of,
+    own_emergency,
     state_of,
     waiver,
 )
-from relman_plugins.plan.model import Step, StepKind
+from relman_plugins.plan.model import BreakGlassPlan, Step, StepKind
 
 _RULED = (StepKind.APPROVAL, StepKind.CHECKLIST, StepKind.PARITY)
 """Steps of which the plan says who answers."""
@@ -178,16 +180,23 @@ def _named(rules: Sequence[Rule]) -> str:
 
 
 def _reviewers(evidence: Evidence, gate: Step) -> tuple[Person, ...]:
-    glass = evidence.record.plan.shape.environment(gate.environment or "").break_glass
+    glass = _glass(evidence, gate)
     return glass.reviewers if glass is not None else ()
 
 
+def _glass(evidence: Evidence, gate: Step) -> BreakGlassPlan | None:
+    return evidence.record.plan.shape.environment(gate.environment or "").break_glass
+
+
 def _reviewed(evidence: Evidence, opened: Event, votes: Sequence[Any]) -> bool:
-    """Say whether somebody approved afterwards who is asked by the plan and did not start the release."""
-    shape = evidence.record.plan.shape
+    """Say whether somebody approved afterwards whom the plan asks, and whose own release it is not."""
+    shape, starter = evidence.record.plan.shape, evidence.record.started_by
     gates = [s for s in shape.steps if debt_of(s.stage) == opened.step and s.kind is StepKind.APPROVAL]
-    own = evidence.record.started_by
-    users = {p.id: p.airflow for gate in gates for p in _reviewers(evidence, gate)}
-    return any(
-        v.decision.value == "approve" and users.get(v.person, own.id) not in (own.id, own.name) for v in votes
-    )
+    before = list(takewhile(lambda event: event is not opened, evidence.events))
+    for glass in (found for gate in gates if (found := _glass(evidence, gate)) is not None):
+        users = {p.id: p.airflow for p in glass.reviewers}
+        own = {starter.id, starter.name, *own_emergency(evidence.record, glass, before)}
+        said = (v for v in votes if v.decision.value == "approve" and v.person in users)
+        if any(not own.intersection((users[v.person], v.name)) for v in said):
+            return True
+    return False

@@ -23,7 +23,7 @@ from relman_plugins.ledger.tickets import has_begun as ticket_has_begun
 from relman_plugins.ledger.tickets import last_seen, ticket_in
 from relman_plugins.ledger.tickets import number_of as ticket_number
 from relman_plugins.ledger.trains import Entry, TrainState
-from relman_plugins.ledger.waiving import RELIEF, Waiver, left, not_needed, unasked, waiver
+from relman_plugins.ledger.waiving import RELIEF, Waiver, left, not_needed, own_emergency, unasked, waiver
 from relman_plugins.ledger.way_back import WayBack, way_back
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "moment_of",
     "not_needed",
     "open_ledger",
+    "own_emergency",
     "planned",
     "state_of",
     "stuck",

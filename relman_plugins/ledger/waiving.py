@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from relman_plugins.domain.approval import Rule
+from relman_plugins.domain.approval import Rule, authors, own_release
 from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.domain.condition import NotNeeded
 from relman_plugins.domain.event import Event, Kind, NewEvent
@@ -65,6 +65,15 @@ def waiver(record: ReleaseRecord, gate: Step, events: Sequence[Event]) -> Waiver
     return Waiver(skipped=may, left=tuple(rule for rule in rules if not rule.waivable), spared=spared)
 
 
+def own_emergency(record: ReleaseRecord, glass: BreakGlassPlan, events: Sequence[Event]) -> dict[str, str]:
+    """Return who may not approve afterwards, by Airflow user, and why: who started it, who wrote commits.
+
+    ``events`` are the release's up to the question, of whatever kinds.
+    """
+    told = [e.data for e in events if e.kind is Kind.CHANGE_ASSESSED]
+    return own_release(glass.reviewers, record.started_by, authors(told), glass.emails)
+
+
 def waived(events: Sequence[Event], gate: str) -> bool:
     """Say whether it is on record that an emergency skips rules of a gate."""
     return any(e.kind is Kind.GATE_WAIVED and e.step == gate for e in events)
@@ -106,15 +115,14 @@ def waive(conn: Connection, release_id: str, gate: str, now: datetime) -> Waiver
     if not found.skipped or glass is None:
         return found
     due = now + timedelta(seconds=glass.within_s)
+    own = own_emergency(record, glass, events)
     data = {
         "rules": [_told(rule) for rule in found.skipped],
         "left": [_told(rule) for rule in found.left],
         "reason": record.plan.options.emergency_reason,
         "group": glass.group,
         "reviewing": glass.reviewing,
-        "reviewers": [
-            p.model_dump(mode="json") for p in glass.reviewers if p.airflow != record.started_by.id
-        ],
+        "reviewers": [p.model_dump(mode="json") for p in glass.reviewers if p.airflow not in own],
         "debt": debt_of(step.stage),
         "due_at": due.isoformat(),
     }
@@ -220,7 +228,7 @@ def _open_debt(
         "people": people,
         "quorum": 1,
         "rules": [rule.model_dump(mode="json")],
-        "own": {record.started_by.id: "started it"},
+        "own": own_emergency(record, glass, events),
         "on_timeout": "expire",
         "expires_at": due.isoformat(),
         "remind_s": None,

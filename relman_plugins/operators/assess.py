@@ -207,6 +207,7 @@ def _others(shape: Shape) -> list[View]:
     """Return how those environments look that weigh nothing, and at whose gates no author approves."""
     asking = {step.environment for step in shape.steps if step.args.get("emails")}
     asking |= {e.name for e in shape.environments if e.exceptions and e.exceptions.get("emails")}
+    asking |= {e.name for e in shape.environments if e.break_glass and e.break_glass.emails}
     return [
         View(
             environment=place.name,

@@ -149,9 +149,12 @@ def _check(where: str, rules: tuple[Rule, ...], people: tuple[Person, ...]) -> N
 
 
 def _emails(documents: Documents, rules: tuple[Rule, ...], people: tuple[Person, ...]) -> dict[str, str]:
-    """Return the addresses that authors are known by, where they are looked at at all."""
-    looked_at = documents.pipeline.assess and any(rule.self_approval == "refused" for rule in rules)
-    if not looked_at or documents.people is None:
+    return emails(documents, people) if any(rule.self_approval == "refused" for rule in rules) else {}
+
+
+def emails(documents: Documents, people: tuple[Person, ...]) -> dict[str, str]:
+    """Return the addresses that authors are known by, by the person's id, where they are looked at at all."""
+    if documents.pipeline.assess is None or documents.people is None:
         return {}
     known = {p.id: documents.people.people[p.id].email for p in people}
     return {id_: email for id_, email in known.items() if email}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relman_plugins.domain.identity import Person
 from relman_plugins.errors import PlanError
-from relman_plugins.plan.approvals import members
+from relman_plugins.plan.approvals import emails, members
 from relman_plugins.plan.model import BreakGlassPlan
 from relman_plugins.spec.models import Documents, Environment
 
@@ -18,12 +18,14 @@ def compiled(documents: Documents, env: Environment) -> BreakGlassPlan | None:
     glass = env.break_glass
     if glass is None:
         return None
+    reviewers = _members(documents, env, glass.follow_up.approval)
     return BreakGlassPlan(
         group=glass.group,
         people=_members(documents, env, glass.group),
         reviewing=glass.follow_up.approval,
-        reviewers=_members(documents, env, glass.follow_up.approval),
+        reviewers=reviewers,
         within_s=glass.follow_up.within.seconds,
+        emails=emails(documents, reviewers),
     )
 
 

@@ -150,6 +150,8 @@ class BreakGlassPlan(Frozen):
     reviewers: tuple[Person, ...]
     within_s: float
     """How long they have, from the moment at which the rules were skipped."""
+    emails: dict[str, str] = Field(default_factory=dict)
+    """Addresses that authors among the reviewers are known by, by the person's id."""
 
 
 class Weighing(Frozen):

@@ -182,6 +182,38 @@ def test_an_emergency_of_somebody_who_may_not_is_told(good: Good) -> None:
     assert "production.approval" in problems["changes"]
 
 
+def test_an_emergency_that_an_author_approved_afterwards_is_told(good: Good) -> None:
+    book, _ = good
+    made = shape()
+    glass = made.environments[0].break_glass
+    assert glass is not None
+    glass = glass.model_copy(update={"emails": {"erin": "erin@shop.example"}})
+    places = (made.environments[0].model_copy(update={"break_glass": glass}),)
+    planned = made.model_copy(update={"environments": places})
+    why = {"emergency": True, "emergency_reason": "the shop is down", "planned": planned}
+    story = Story(book.ledger, book.clock, "glass-3", "a.dana", **why).build()
+    story.tell(Kind.CHANGE_ASSESSED, "assess", **told_by("ann@shop.example"))
+    honest = book.statement(story.skip().shift().review())
+    assert "approvals" not in failed(book.verify(honest))
+    forged = copy.deepcopy(honest)
+    for event in forged["predicate"]["events"]:
+        if event["kind"] == "change.assessed":
+            event["data"] |= told_by("erin@shop.example")
+    problems = failed(book.verify(rechained(forged)))
+    assert "it was decided as approved, and has no approval of a reviewer" in problems["approvals"]
+
+
+def told_by(email: str) -> dict[str, Any]:
+    return {
+        "authors": [{"name": "Somebody", "email": email}],
+        "risk": "low",
+        "headline": "low",
+        "contributions": [],
+        "changes": {"head": "c0ffee", "commits": [], "commit_count": 1, "issues": []},
+        "circumstances": {"live": "1.0.0"},
+    }
+
+
 def told_of(good: Good, run_id: str, **options: Any) -> Any:
     """Begin another story, and return it with a way to check it: whoever tells it wrote all hashes anew."""
     book, _ = good

@@ -15,9 +15,11 @@ from relman_plugins.ledger.api import GateState, Ledger, ReleaseRecord, VoteResu
 from relman_plugins.plan.model import BreakGlassPlan, Options, ReleasePlan, Shape
 from tests.ledger.make import ALICE, BOB, GATE, Clock, build, make_shape, open_gate
 from tests.ledger.test_lapse import HOUR, go
+from tests.ledger.test_rules import assess
 
 DANA = Person(id="dana", airflow="a.dana", name="Dana")
 ERIN = Person(id="erin", airflow="a.erin", name="Erin")
+FINN = Person(id="finn", airflow="a.finn", name="Finn")
 DEBT = "production.break_glass"
 GLASS = BreakGlassPlan(
     group="incident", people=(DANA,), reviewing="directors", reviewers=(DANA, ERIN), within_s=24 * HOUR
@@ -152,6 +154,18 @@ def test_what_was_skipped_is_approved_afterwards_also_when_the_release_has_ended
     clock.forward(23 * HOUR)
     assert cast(ledger, release, "a.erin", comment="right so").accepted
     assert (debt_of(ledger, release).state, ledger.votes.debts()) == ("approved", [])
+
+
+def test_who_wrote_commits_in_an_emergency_does_not_approve_it_afterwards(ledger: Ledger) -> None:
+    glass = GLASS.model_copy(update={"emails": {"erin": "E@Shop.example"}, "reviewers": (DANA, ERIN, FINN)})
+    release = start(ledger, [MANAGERS], glass=glass)
+    assess(ledger, release, "e@shop.example")
+    ledger.votes.waive(release.release_id, GATE)
+    [event] = ledger.events(release.release_id, kinds=[Kind.GATE_WAIVED])
+    assert [p["id"] for p in event.data["reviewers"]] == ["finn"]
+    refused = cast(ledger, release, "a.erin")
+    assert (refused.code, "a.erin wrote commits in it" in refused.reason) == ("own_release", True)
+    assert cast(ledger, release, "a.finn").accepted
 
 
 def test_what_is_overdue_is_told_once_and_can_still_be_approved(ledger: Ledger, clock: Clock) -> None:

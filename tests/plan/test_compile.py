@@ -14,7 +14,7 @@ from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.model import Options, ReleasePlan, Shape, StepKind
 from relman_plugins.plan.options import plan_release
 from relman_plugins.plan.text import render_mermaid, render_text
-from tests.plan.make import GATE, GROUP, WINDOW, any_documents, documents, environment, pipeline
+from tests.plan.make import GATE, GROUP, PEOPLE, WINDOW, any_documents, documents, environment, pipeline
 from tests.plan.rules import settle
 
 CHANGES = {StepKind.DEPLOY, StepKind.ROLL, StepKind.PREVIEW, StepKind.SHIFT}
@@ -380,3 +380,15 @@ def test_rules_know_groups_and_named_people_and_what_is_to_be_said():
                 [environment("prod")],
             )
         )
+
+
+@pytest.mark.parametrize("assessed", [True, False])
+def test_reviewers_of_an_emergency_are_known_as_authors_where_these_are_looked_at(monkeypatch, assessed):
+    people = {"alice": {"airflow": "alice", "email": "a@shop.example"}, "bob": {"airflow": "bob"}}
+    monkeypatch.setitem(PEOPLE, "people", people)
+    glass = {"group": GROUP, "follow_up": {"approval": GROUP}}
+    place = environment("prod", gates=[{**GATE, "waivable": True}], break_glass=glass)
+    spec = pipeline([{"environment": "prod"}], **({"assess": {}} if assessed else {}))
+    found = compile_shape(documents(spec, [place])).environment("prod").break_glass
+    assert found is not None
+    assert found.emails == ({"alice": "a@shop.example"} if assessed else {})
