@@ -18,14 +18,16 @@ def compiled(documents: Documents, env: Environment) -> BreakGlassPlan | None:
     glass = env.break_glass
     if glass is None:
         return None
+    people = _members(documents, env, glass.group)
     reviewers = _members(documents, env, glass.follow_up.approval)
     return BreakGlassPlan(
         group=glass.group,
-        people=_members(documents, env, glass.group),
+        people=people,
         reviewing=glass.follow_up.approval,
         reviewers=reviewers,
         within_s=glass.follow_up.within.seconds,
         emails=emails(documents, reviewers),
+        usernames=documents.people.usernames((*people, *reviewers)) if documents.people else {},
     )
 
 

@@ -152,6 +152,8 @@ class BreakGlassPlan(Frozen):
     """How long they have, from the moment at which the rules were skipped."""
     emails: dict[str, str] = Field(default_factory=dict)
     """Addresses that authors among the reviewers are known by, by the person's id."""
+    usernames: dict[str, str] = Field(default_factory=dict)
+    """Names by which Airflow tells who started a release, by the person's id; without one, the user's id."""
 
 
 class Weighing(Frozen):

@@ -40,12 +40,15 @@ class Checked:
 
 
 def person_of(folder: Path, airflow_user: str) -> Person | None:
-    """Return who an Airflow user is by ``people.yaml``; None when nobody says, or the file is not right."""
+    """Return who started a run, by ``people.yaml``; None when nobody says, or the file is not right.
+
+    ``airflow_user`` is the name that Airflow tells of whoever did.
+    """
     found = read(folder / PEOPLE, folder)
     people = validated(found.document, People)[0] if found.document is not None else None
     if people is None:
         return None
-    return next((p for p in people.everybody() if p.airflow == airflow_user), None)
+    return people.starter(airflow_user)
 
 
 def check(paths: Iterable[Path]) -> Checked:

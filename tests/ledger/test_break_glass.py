@@ -126,6 +126,29 @@ def test_nobody_else_skips_anything_and_is_told_why(ledger: Ledger, how: Any, wh
         go(ledger, release)
 
 
+NUMBERED = DANA.model_copy(update={"airflow": "17"})
+
+
+def test_a_member_whom_airflow_counts_is_known_by_name(ledger: Ledger) -> None:
+    people = {"people": (NUMBERED,), "reviewers": (NUMBERED, ERIN)}
+    glass = GLASS.model_copy(update={**people, "usernames": {"dana": "dana"}})
+    release = start(ledger, [MANAGERS], "dana", glass=glass)
+    assert [r.id for r in ledger.votes.waive(release.release_id, GATE).skipped] == ["managers"]
+    assert debt_of(ledger, release).own["17"] == "started it"
+    assert cast(ledger, release, "17").code == "own_release"
+    assert cast(ledger, release, "a.erin").accepted
+    # Somebody else, whose name is her number.
+    other = start(ledger, [MANAGERS], "17", glass=glass, run_id="run-2")
+    assert ledger.votes.waive(other.release_id, GATE).skipped == ()
+
+
+def test_a_member_whose_name_nobody_wrote_skips_nothing_and_is_told_what_to_do(ledger: Ledger) -> None:
+    glass = GLASS.model_copy(update={"people": (NUMBERED,)})
+    release = start(ledger, [MANAGERS], "dana", glass=glass)
+    found = ledger.votes.waive(release.release_id, GATE)
+    assert (found.skipped, "people.yaml gives no username of dana" in found.why_not) == ((), True)
+
+
 def test_a_rule_that_does_not_say_so_is_not_skipped(ledger: Ledger) -> None:
     release = start(ledger, [BOARD])
     assert ledger.votes.waive(release.release_id, GATE).skipped == ()

@@ -40,6 +40,17 @@ def test_the_ledger_has_what_the_release_was_started_with(world: World) -> None:
     assert opened.actor.id == "carol"
 
 
+def test_a_starter_is_found_in_people_by_the_name_that_airflow_tells(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = world.home / "specs" / "release_specs"
+    monkeypatch.setenv("AIRFLOW__RELMAN__SPECS_FOLDER", str(folder))
+    people = folder / "people.yaml"
+    known = 'people: {c: {airflow: "17", username: carol, slack: U0C}, '
+    people.write_text(people.read_text().replace("people: {", known, 1))
+    assert started(world, GIVEN).events(Kind.RELEASE_OPENED)[0].actor.slack == "U0C"
+
+
 def test_an_approver_is_shown_all_of_it(world: World) -> None:
     release = started(world, GIVEN).at_the_gate()
     run = release.task("production.approval").start(release.context("production.approval"))

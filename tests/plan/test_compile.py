@@ -384,11 +384,13 @@ def test_rules_know_groups_and_named_people_and_what_is_to_be_said():
 
 @pytest.mark.parametrize("assessed", [True, False])
 def test_reviewers_of_an_emergency_are_known_as_authors_where_these_are_looked_at(monkeypatch, assessed):
-    people = {"alice": {"airflow": "alice", "email": "a@shop.example"}, "bob": {"airflow": "bob"}}
+    people = {"alice": {"airflow": "alice", "email": "a@shop.example"}}
+    people |= {"bob": {"airflow": "17", "username": "bob"}}
     monkeypatch.setitem(PEOPLE, "people", people)
     glass = {"group": GROUP, "follow_up": {"approval": GROUP}}
     place = environment("prod", gates=[{**GATE, "waivable": True}], break_glass=glass)
     spec = pipeline([{"environment": "prod"}], **({"assess": {}} if assessed else {}))
     found = compile_shape(documents(spec, [place])).environment("prod").break_glass
     assert found is not None
+    assert found.usernames == {"bob": "bob"}
     assert found.emails == ({"alice": "a@shop.example"} if assessed else {})

@@ -61,4 +61,4 @@ def test_keys_are_found_through_lists_mappings_and_strategies() -> None:
     assert "junit" in keys_at(ReleasePipeline, ("suites", "unit"))
     assert keys_at(ReleasePipeline, ("notify",)) == ("mention", "routes", "slack")
     assert keys_at(Environment, ("windows", 0)) == ("days", "from", "to", "zone")
-    assert keys_at(People, ("people", "alice")) == ("airflow", "email", "name", "slack")
+    assert keys_at(People, ("people", "alice")) == ("airflow", "email", "name", "slack", "username")

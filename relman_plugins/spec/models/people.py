@@ -17,6 +17,8 @@ class PersonEntry(SpecModel):
 
     airflow: Line
     """Airflow user id: what the auth manager calls this person."""
+    username: Line | None = None
+    """Name by which Airflow tells that this person started something, where the id is a number (FAB)."""
     slack: Annotated[str, StringConstraints(pattern=r"^([UW][A-Z0-9]{2,20})?$")] = ""
     """Slack member id, for mentions."""
     email: Annotated[str, StringConstraints(pattern=EMAIL_PATTERN)] | None = None
@@ -52,6 +54,17 @@ class People(SpecModel):
     def _person(self, id_: str) -> Person:
         entry = self.people[id_]
         return Person(id=id_, airflow=entry.airflow, name=entry.name, slack=entry.slack)
+
+    def starter(self, user: str) -> Person | None:
+        """Return whom Airflow means where it tells by name who started a run; None when nobody says."""
+        found = (id_ for id_, entry in self.people.items() if (entry.username or entry.airflow) == user)
+        id_ = next(found, None)
+        return None if id_ is None else self._person(id_)
+
+    def usernames(self, people: Iterable[Person]) -> dict[str, str]:
+        """Return the names by which Airflow tells who started a run, by id, of those who have another id."""
+        found = {p.id: self.people[p.id].username for p in people}
+        return {id_: name for id_, name in found.items() if name}
 
     def emails(self, group: str) -> tuple[str, ...]:
         """Return the addresses of ``group``, those who have one; raise KeyError if there is no such group."""

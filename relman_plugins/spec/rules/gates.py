@@ -79,7 +79,12 @@ def accounts(bundle: Bundle) -> Iterator[Diagnostic]:
     """One account belongs to one person: otherwise one person could be counted as two."""
     if bundle.people is None:
         return
-    for key, code, what in (("airflow", "RM507", "Airflow user"), ("slack", "RM519", "Slack id")):
+    kinds = (
+        ("airflow", "RM507", "Airflow user"),
+        ("username", "RM507", "Airflow's user name"),
+        ("slack", "RM519", "Slack id"),
+    )
+    for key, code, what in kinds:
         seen: dict[str, str | int] = {}
         for path, person in entries(bundle.people, "people"):
             account = text_at(person, key)
