@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -108,17 +107,24 @@ def print_debts(debts: list[dict[str, Any]]) -> None:
         console().print("no debts: everything that was skipped in an emergency is approved")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("release", "gate", "skipped", "due", "asked", "why"):
+    for title in ("release", "gate", "state", "skipped", "due", "asked", "why"):
         table.add_column(title, overflow="fold")
     for debt in debts:
         subject = debt["subject"]
         skipped = ", ".join(f"{r['quorum']} of {r['group']}" for r in subject.get("waived") or ())
-        due = words.moment(debt["expires_at"])
-        late = datetime.fromisoformat(debt["expires_at"]) <= datetime.now(UTC)
         asked = ", ".join(_names(p for p in debt["people"] if p["airflow"] not in debt["own"]))
-        cells = (debt["release_id"], debt["gate"], skipped, f"{due}{' OVERDUE' if late else ''}", asked)
-        table.add_row(*map(_cell, (*cells, str(subject.get("emergency_reason") or ""))))
+        due, why = words.moment(debt["expires_at"]), str(subject.get("emergency_reason") or "")
+        cells = (debt["release_id"], debt["gate"], _owed(debt), skipped, due, asked, why)
+        table.add_row(*map(_cell, cells))
     console().print(table)
+
+
+def _owed(debt: dict[str, Any]) -> str:
+    """Say how a gate for afterwards stands."""
+    if debt["state"] == "open":
+        return "OVERDUE" if debt.get("overdue") else "open"
+    said = f": {debt['comment']}" if debt["comment"] else ""
+    return f"{debt['state']} by {debt['decided_by']}{said}"
 
 
 def gate_table(gate: dict[str, Any]) -> Table:

@@ -33,7 +33,10 @@ def status(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="How many releases.")] = 20,
     debts: Annotated[
-        bool, typer.Option("--debts", help="What emergencies skipped and nobody has approved since.")
+        bool,
+        typer.Option(
+            "--debts", help="What emergencies skipped and nobody has approved since: open, overdue, rejected."
+        ),
     ] = False,
     form: AnyFormat = Format.TEXT,
     interval: Interval = 1.0,

@@ -326,10 +326,13 @@ class Votes:
         return found
 
     def debts(self) -> list[GateState]:
-        """Return what was skipped in emergencies and nobody has decided about since, oldest first."""
+        """Return what was skipped in emergencies and nobody has approved since, oldest first.
+
+        Open, also when it is overdue, or rejected: that stays, since nothing makes it approved.
+        """
         with self._db.read() as conn:
             found = _all_gates(conn, t.event.c.step.like(f"%.{DEBT}"))
-            return [gate for gate in found if gate.debt and gate.state == "open"]
+            return [gate for gate in found if gate.debt and gate.state != "approved"]
 
     def tell_overdue(self, release_id: str, gate: str, *, now: datetime | None = None) -> Event | None:
         """Record that nobody has decided in time about what was skipped in an emergency, once; return it."""

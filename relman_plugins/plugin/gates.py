@@ -27,7 +27,8 @@ def list_gates(
 ) -> dict[str, Any]:
     """Return the gates that wait for people, oldest first; or all gates of one release.
 
-    With ``debts`` those at which nobody has approved yet what an emergency skipped.
+    With ``debts`` those at which nobody has approved what an emergency skipped: open ones, each with whether
+    it is ``overdue``, and rejected ones.
     """
     store = ledger()
     if release:
@@ -39,7 +40,14 @@ def list_gates(
         dags = {id_: record.dag_id for id_, record in records.items() if record is not None}
         allowed = {d: access.may(user, "GET", d, DagAccessEntity.HITL_DETAIL) for d in set(dags.values())}
         found = [g for g in found if g.release_id in dags and allowed[dags[g.release_id]]]
-    return {"gates": [views.gate(g) for g in found if state is None or g.state == state]}
+    now = store.now()
+    return {
+        "gates": [
+            views.debt(g, now) if g.debt else views.gate(g)
+            for g in found
+            if state is None or g.state == state
+        ]
+    }
 
 
 @router.get("/releases/{release_id}/gates/{gate}/votes")

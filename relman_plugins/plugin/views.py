@@ -8,6 +8,8 @@ from urllib.parse import quote
 from relman_plugins.settings import base_url, trace_url
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from relman_plugins.ledger.api import GateState, Ledger, Lock, ReleaseRecord
 
 
@@ -40,3 +42,8 @@ def lock(held: Lock) -> dict[str, Any]:
 def gate(state: GateState) -> dict[str, Any]:
     """Return one gate."""
     return state.model_dump(mode="json")
+
+
+def debt(state: GateState, now: datetime) -> dict[str, Any]:
+    """Return a gate for afterwards, with whether its time is over at ``now`` (aware) and nobody decided."""
+    return gate(state) | {"overdue": state.state == "open" and now >= state.expires_at}

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from relman_plugins.cli import show, words
@@ -43,6 +44,26 @@ def test_what_is_approved_is_shown_as_it_is() -> None:
     assert not set("\x1b\x9b\u202e") & set(said.getvalue())
     assert "fixes\\u001b[2A" in said.getvalue()
     assert "city: Paris" in said.getvalue()
+
+
+def test_what_is_owed_is_listed_with_how_it_stands(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    owed = {
+        "release_id": "shop-1-1", "gate": "production.break_glass", "state": "open", "overdue": True,
+        "people": [{"id": "erin", "name": "Erin", "airflow": "e"}], "own": {}, "comment": "",
+        "decided_by": "", "expires_at": "2026-01-05T10:00:00+00:00",
+        "subject": {"waived": [{"quorum": 1, "group": "managers"}], "emergency_reason": "the shop is down"},
+    }  # fmt: skip
+    said = {"state": "rejected", "overdue": False, "decided_by": "erin", "comment": "no need"}
+    show.print_debts([owed, owed | {"overdue": False}, owed | said])
+    late, still_open, rejected = capsys.readouterr().out.strip().split("\n")[1:]
+    assert "OVERDUE" in late
+    assert " open " in still_open
+    assert "rejected by erin: no need" in rejected
+    show.print_debts([])
+    assert "no debts" in capsys.readouterr().out
 
 
 def test_a_plan_of_somebody_elses_spec_steers_nothing(tmp_path: Path) -> None:

@@ -210,6 +210,9 @@ def test_a_no_afterwards_is_on_record_and_changes_nothing_that_was_done(ledger: 
     ledger.votes.waive(release.release_id, GATE)
     assert cast(ledger, release, "a.erin", decision=Decision.REJECT, comment="no need").accepted
     assert debt_of(ledger, release).state == "rejected"
+    [kept] = ledger.votes.debts()
+    assert (kept.state, kept.decided_by, kept.comment) == ("rejected", "erin", "no need")
+    assert ledger.votes.tell_overdue(release.release_id, DEBT) is None
     go(ledger, release)
 
 
