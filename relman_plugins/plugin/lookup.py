@@ -1,4 +1,4 @@
-"""What Airflow says of a person who is not there with a token: who pressed a button in Slack.
+"""What Airflow says of a person at this moment, whatever a token says, or without one: a button in Slack.
 
 Airflow 3.3.2 has no question for that in its interface of auth managers. Two of them keep their users and can
 be asked: the simple one has them in its configuration, FAB in its tables, from which it makes a user of
@@ -41,7 +41,7 @@ def withheld(user_id: str, dag_id: str) -> str | None:
         allowed = all(access.may(user, m, dag_id, DagAccessEntity.HITL_DETAIL) for m in ("GET", "PUT"))
     except Exception:
         _log.exception("the auth manager can't say what %s may do", user_id)
-        return "Airflow can't say at this moment what you may do; try again, or answer in Airflow"
+        return "Airflow can't say at this moment what you may do; try again in a moment"
     return None if allowed else f"{user_id} may not change releases of {dag_id} in Airflow"
 
 

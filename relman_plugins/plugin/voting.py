@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException
 
-from relman_plugins.plugin import access
+from relman_plugins.domain.identity import Actor
+from relman_plugins.plugin import access, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +49,14 @@ def cast_or_refuse(
     """
     if access.all_admins():
         raise HTTPException(403, access.ALL_ADMINS)
+    if reason := _withheld(store, release_id, user):
+        state, who = store.votes.gate(release_id, gate), access.user_id(user)
+        known = next((p.id for p in state.people if p.airflow == who), who) if state else who
+        actor = Actor(kind="person", id=known, name=access.display_name(user), via=via)
+        store.votes.refuse(
+            release_id, gate, actor=actor, decision=decision, code="not_authorised", reason=reason
+        )
+        raise HTTPException(403, reason)
     result = store.votes.cast(
         release_id,
         gate,
@@ -76,6 +85,8 @@ def withdraw_or_refuse(
     """
     if access.all_admins():
         raise HTTPException(403, access.ALL_ADMINS)
+    if reason := _withheld(store, release_id, user):
+        raise HTTPException(403, reason)
     return _accepted(
         store.votes.withdraw(
             release_id,
@@ -86,6 +97,16 @@ def withdraw_or_refuse(
             via=via,
         )
     )
+
+
+def _withheld(store: Ledger, release_id: str, user: Any) -> str | None:
+    """Return why Airflow would not let the user answer any more; None when nothing is against it.
+
+    A token says what its user might do when it was issued, and the simple auth manager believes it until it
+    expires. So whoever keeps the users is asked, as it is for a button in Slack.
+    """
+    record = store.release(release_id)
+    return None if record is None else lookup.withheld(access.user_id(user), record.dag_id)
 
 
 def _accepted(result: VoteResult) -> VoteResult:
@@ -105,6 +126,8 @@ def follow_up_or_refuse(
     """
     if access.all_admins():
         raise HTTPException(403, access.ALL_ADMINS)
+    if reason := _withheld(store, release_id, user):
+        raise HTTPException(403, reason)
     given = store.give_follow_ups(
         release_id,
         airflow_user=access.user_id(user),

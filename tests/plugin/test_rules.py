@@ -76,9 +76,7 @@ def test_rules_are_the_same_whichever_way_the_answer_comes(server: Server, way: 
 
 
 @pytest.mark.parametrize("way", ["page", "api"])
-def test_who_has_lost_the_right_in_airflow_is_refused_though_the_plan_names_them(
-    server: Server, way: str
-) -> None:
+def test_who_has_no_right_in_airflow_is_refused_though_the_plan_names_them(server: Server, way: str) -> None:
     record = waits(server, f"5.1.{len(way)}")
     said = answer(server, record, "vera", way)
     assert said.status_code == 403, said.text

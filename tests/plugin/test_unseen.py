@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 
+from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor
 from relman_plugins.plan.model import Options, ReleasePlan
-from tests.plugin.airflow_server import GATE, SHAPE, Server
+from tests.plugin.airflow_server import GATE, ROLES, SHAPE, Server
 from tests.plugin.auth import BLIND
 from tests.plugin.test_api import API, ROUTES
 
@@ -20,7 +22,10 @@ _OF_BODY = {"votes": ("decision",), "break": ("reason", "token")}
 
 @pytest.fixture(scope="module")
 def teams(server: Server) -> Iterator[Server]:
-    other = Server(server.home, {"AIRFLOW__CORE__AUTH_MANAGER": "tests.plugin.auth.TeamAuthManager"})
+    # Bob has had his rights taken away since he signed in to the first server.
+    roles = ROLES | {"bob": "viewer"}
+    extra = {"AIRFLOW__CORE__AUTH_MANAGER": "tests.plugin.auth.TeamAuthManager"}
+    other = Server(server.home, extra, roles)
     other.start()
     yield other
     other.stop()
@@ -82,6 +87,31 @@ def test_a_gate_of_another_team_takes_no_answer(server: Server, teams: Server) -
     answer = teams.ask("PATCH", path, BLIND, json={"chosen_options": ["Approve"], "params_input": {}})
     assert answer.status_code == 403
     assert server.ledger.votes.gate(record.release_id, GATE).votes == ()
+
+
+@pytest.mark.parametrize("way", ["page", "api"])
+def test_who_has_lost_the_right_is_refused_though_the_token_has_it(
+    server: Server, teams: Server, way: str
+) -> None:
+    record = server.release(f"9.3.{len(way)}", 2)
+    run = f"/api/v2/dags/{record.dag_id}/dagRuns/{quote(record.run_id, safe='')}"
+    old = {"headers": {"Authorization": f"Bearer {server.token('bob')}"}}
+    votes = f"{API}/releases/{record.release_id}/gates/{GATE}/votes"
+    digest = server.ledger.votes.gate(record.release_id, GATE).subject_digest
+    approve = {"decision": "approve", "digest": digest}
+    if way == "page":
+        page = {"chosen_options": ["Approve"], "params_input": {}}
+        said = teams.ask("PATCH", f"{run}/taskInstances/{GATE}/-1/hitlDetails", json=page, **old)
+    else:
+        said = teams.ask("POST", votes, json=approve, **old)
+    reason = "bob may not change releases of release__checkout in Airflow"
+    assert (said.status_code, said.json()) == (403, {"detail": reason})
+    [refused] = server.ledger.events(record.release_id, kinds=[Kind.VOTE_REFUSED])
+    assert (refused.data["person"], refused.data["code"]) == ("bob", "not_authorised")
+    assert server.ask("POST", votes, "bob", json=approve).status_code == 201
+    kept = teams.ask("DELETE", votes, json={"comment": ""}, **old)
+    assert (kept.status_code, kept.json()) == (403, {"detail": reason})
+    assert [v.person for v in server.ledger.votes.gate(record.release_id, GATE).votes] == ["bob"]
 
 
 @pytest.mark.parametrize(
