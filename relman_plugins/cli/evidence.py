@@ -48,6 +48,14 @@ def export(
         ),
     ] = None,
     report: Reports = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            "--archive",
+            help="Make it from this file of `relman ledger archive`, without a server; it is not signed.",
+            show_default=False,
+        ),
+    ] = None,
     form: AnyFormat = Format.TEXT,
 ) -> None:
     """Write the evidence of a release: an in-toto statement, signed on the server when that has a key."""
@@ -57,14 +65,17 @@ def export(
     from relman_plugins.evidence.verify import verify as verified
 
     _check_suffixes(report or [])
-    envelope = api.relman("GET", f"/releases/{part(release)}/evidence")
+    if archive is None:
+        envelope, unsigned = api.relman("GET", f"/releases/{part(release)}/evidence"), "the server has no key"
+    else:
+        from relman_plugins.cli.archived import envelope_of
+
+        envelope, unsigned = envelope_of(archive, release), "the server, which has the key, was not asked"
     keys = [s.get("keyid", "") for s in envelope["signatures"]]
     text = json.dumps(envelope, indent=2) + "\n"
     target = output or Path(f"{Path(release).name}.intoto.json")
     _write(target, text)
-    signed = (
-        f"signed with the key {', '.join(keys)}" if keys else "not signed: the server has no key for that"
-    )
+    signed = f"signed with the key {', '.join(keys)}" if keys else f"not signed: {unsigned}"
     if form is Format.JSON:
         echo_json({"release_id": release, "file": str(target), "keys": keys})
     else:

@@ -133,7 +133,7 @@ def _moved(ledger: Ledger, folder: Path, before: datetime) -> Iterator[Archived]
     from relman_plugins.domain.identity import Actor
 
     try:
-        yield from ledger.archive(folder, before, Actor(kind="person", id=_user(), via="cli"))
+        yield from ledger.archive(folder, before, Actor(kind="person", id=user(), via="cli"))
     except OSError as error:
         raise Stop(Exit.USAGE, f"--to {folder}: {error.strerror or error}") from error
 
@@ -145,7 +145,8 @@ def _say_what_stays(stays: Mapping[str, str]) -> None:
         typer.echo(f"and {len(stays) - _SHOWN} more")
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who runs the command, as the machine knows them."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -163,6 +163,18 @@ def check(path: Path) -> Contents:
     )
 
 
+def rows_of(path: Path, release_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what a file has of a release, in order: ``release``, ``vote`` or ``event``, and the row.
+
+    ``check`` says whether the file holds; this one trusts it.
+    """
+    with gzip.open(path, "rb") as file:
+        while line := file.readline(MAX_LINE + 1):
+            ((name, value),) = json.loads(line).items()
+            if name in ("release", "vote", "event") and value["release_id"] == release_id:
+                yield name, value
+
+
 class _Reader:
     """Takes line by line, and collects what does not hold."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, Select, select
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.chain import FIRST, ChainedEvent, Head, moment_text
 from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.archive_file import rows_of
 from relman_plugins.ledger.chain import chained, head
 
 
@@ -42,6 +44,22 @@ def dossier_of(conn: Connection, release_id: str) -> Dossier | None:
         checkpoints=tuple(_checkpoints(conn, [event.id for event in events])),
         head=head(conn) or Head(id=0, hash=FIRST, length=0),
     )
+
+
+def dossier_in(archive: Path, release_id: str) -> Dossier | None:
+    """Return what an archive has of a release; None when it has none of that id.
+
+    An archive has no signatures of the ledger, and knows of its end only that it was no earlier than the
+    release's last event: that is its head.
+    """
+    rows = list(rows_of(archive, release_id))
+    events = tuple(ChainedEvent.model_validate(row) for name, row in rows if name == "event")
+    release = next((row for name, row in rows if name == "release"), None)
+    if release is None or not events:
+        return None
+    votes = tuple(row for name, row in rows if name == "vote")
+    head = Head(id=events[-1].id, hash=events[-1].hash, length=len(events))
+    return Dossier(release=release, events=events, votes=votes, checkpoints=(), head=head)
 
 
 def moment_of(text: Any) -> datetime:
