@@ -45,6 +45,21 @@ def may(user: Any, method: Method, dag_id: str, entity: DagAccessEntity = DagAcc
     return bool(manager.is_authorized_dag(method=method, access_entity=entity, details=details, user=user))
 
 
+def may_read_answers(user: Any, dag_id: str) -> bool:
+    """Say whether ``user`` may read what a DAG asks people, and who answered what: its Required Actions."""
+    return may(user, "GET", dag_id, DagAccessEntity.HITL_DETAIL)
+
+
+def require_answers(user: Any, dag_id: str) -> None:
+    """Answer 403 unless ``user`` may read who answered what: for a whole that can't be told without."""
+    if not may_read_answers(user, dag_id):
+        raise HTTPException(
+            403,
+            f"{user.get_name()} may not read Required Actions of {dag_id} in Airflow, and this tells who "
+            "answered them and what they said; ask for that permission",
+        )
+
+
 def require(user: Any, dag_id: str, entity: DagAccessEntity = DagAccessEntity.RUN) -> None:
     """Answer 403 unless ``user`` may change ``entity`` of a DAG."""
     if not may(user, "PUT", dag_id, entity):

@@ -22,11 +22,13 @@ router = APIRouter()
 def get_evidence(release_id: str, user: access.Reader) -> dict[str, Any]:
     """Return everything that is recorded of a release, as a DSSE envelope with an in-toto statement.
 
+    403 for whoever may not read the DAG's Required Actions: it tells who answered them.
+
     Signed when `[relman] signing_conn_id` names a key; 503 when it names one that can't be used, since
     nobody should take an unsigned file for the signed one that they expected.
     """
     store = ledger()
-    release_or_404(store, release_id, user)
+    access.require_answers(user, release_or_404(store, release_id, user).dag_id)
     dossier = store.dossier(release_id)
     if dossier is None:
         raise HTTPException(404, f"release {release_id!r} went to the archive just now")

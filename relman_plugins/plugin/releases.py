@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 
+ANSWERS = ("gate.", "vote.")
+"""How kinds of events begin that tell what people were asked and what they said."""
+
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 
@@ -55,14 +58,19 @@ def list_releases(
 
 @router.get("/releases/{release_id}")
 def get_release(release_id: str, user: access.Reader) -> dict[str, Any]:
-    """Return one release with its status, its gates, and the locks that it holds or waits for."""
+    """Return one release with its status, its gates, and the locks that it holds or waits for.
+
+    The gates are for those only who may read the DAG's Required Actions.
+    """
     store = ledger()
     record = release_or_404(store, release_id, user)
     shown = views.release(store, record)
     return shown | {
         "waits_for": _waits_for(store, record, shown["status"]["current"], user),
         "freezes": _frozen(store, record),
-        "gates": [views.gate(g) for g in store.votes.gates(release_id)],
+        "gates": [views.gate(g) for g in store.votes.gates(release_id)]
+        if access.may_read_answers(user, record.dag_id)
+        else [],
         "locks": [views.lock(lock) for lock in store.locks.held(release_id)],
     }
 
@@ -122,6 +130,8 @@ def get_events(
 ) -> dict[str, Any]:
     """Return the events of a release, oldest first.
 
+    Those of gates and votes are for those only who may read the DAG's Required Actions.
+
     Args:
         release_id: the release.
         user: the caller.
@@ -130,8 +140,10 @@ def get_events(
         since: only those that happened at this time or later; with an offset.
     """
     store = ledger()
-    release_or_404(store, release_id, user)
+    record = release_or_404(store, release_id, user)
     found = store.events(release_id, kinds=kind, after=after)
+    if not access.may_read_answers(user, record.dag_id):
+        found = [e for e in found if not e.kind.startswith(ANSWERS)]
     return {"events": [e.model_dump(mode="json") for e in found if since is None or e.at >= since]}
 
 

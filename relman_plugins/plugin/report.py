@@ -29,9 +29,13 @@ def get_report(
     user: access.Reader,
     format: Literal["json", "md", "html"] | None = None,
 ) -> Response:
-    """Return the report of a release, as JSON, Markdown or HTML; without ``format``, as Accept asks."""
+    """Return the report of a release, as JSON, Markdown or HTML; without ``format``, as Accept asks.
+
+    403 for whoever may not read the DAG's Required Actions: it tells who answered them.
+    """
     store = ledger()
     record = release_or_404(store, release_id, user)
+    access.require_answers(user, record.dag_id)
     before = store.succeeded_before(record.pipeline, record.opened_at, LAST)
     earlier = [report_of(one, store.events(one.release_id)) for one in before]
     report = report_of(record, store.events(release_id), earlier)

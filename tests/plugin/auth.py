@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
 BLIND = "uma"
 """Who may see and change every DAG but those of releases of ``checkout``."""
 
 
+DEAF = "carol"
+"""Who may read runs, and not what people were asked."""
+
+
 class TeamAuthManager(SimpleAuthManager):
-    """As simple as its parent, but for one user."""
+    """As simple as its parent, but for two users."""
 
     def is_authorized_dag(self, *, method: Any, user: Any, details: Any = None, **kwargs: Any) -> bool:
-        """Hide one DAG from one user."""
+        """Hide one DAG from one user, and Required Actions from another."""
+        if user.get_id() == DEAF and kwargs.get("access_entity") is DagAccessEntity.HITL_DETAIL:
+            return False
         if user.get_id() == BLIND and details is not None and details.id == "release__checkout":
             return False
         return super().is_authorized_dag(method=method, user=user, details=details, **kwargs)

@@ -11,7 +11,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor
 from relman_plugins.plan.model import Options, ReleasePlan
 from tests.plugin.airflow_server import GATE, ROLES, SHAPE, Server
-from tests.plugin.auth import BLIND
+from tests.plugin.auth import BLIND, DEAF
 from tests.plugin.test_api import API, ROUTES
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -87,6 +87,26 @@ def test_a_gate_of_another_team_takes_no_answer(server: Server, teams: Server) -
     answer = teams.ask("PATCH", path, BLIND, json={"chosen_options": ["Approve"], "params_input": {}})
     assert answer.status_code == 403
     assert server.ledger.votes.gate(record.release_id, GATE).votes == ()
+
+
+def test_what_people_said_is_for_those_who_may_read_required_actions(server: Server, teams: Server) -> None:
+    record = server.release("9.4.0", 2)
+    path = f"{API}/releases/{record.release_id}"
+    digest = server.ledger.votes.gate(record.release_id, GATE).subject_digest
+    body = {"decision": "approve", "digest": digest, "comment": "between us"}
+    assert server.ask("POST", f"{path}/gates/{GATE}/votes", "alice", json=body).status_code == 201
+    for part in ("", "/events", f"/gates/{GATE}/votes", "/report", "/evidence", "/plan"):
+        seen = teams.ask("GET", path + part, DEAF)
+        assert seen.status_code == {"/report": 403, "/evidence": 403}.get(
+            part, 404 if "votes" in part else 200
+        )
+        assert "between us" not in seen.text
+    assert "may not read Required Actions" in teams.ask("GET", f"{path}/report", DEAF).json()["detail"]
+    assert [e["kind"] for e in teams.ask("GET", f"{path}/events", DEAF).json()["events"]] == [
+        "release.opened"
+    ]
+    assert "between us" in teams.ask("GET", path, "vera").text
+    assert "between us" in teams.ask("GET", f"{path}/events", "vera").text
 
 
 @pytest.mark.parametrize("way", ["page", "api"])
