@@ -65,9 +65,11 @@ def reason(run: Run) -> str:
 def stopped_at_the_deploy(run: Run) -> None:
     """The step after the gate has refused, and both it and the gate say what differs from the record."""
     nothing_ships(run)
-    assert [e.data["message"] for e in run.events("gate.bypassed")] == [PASSED]
-    [refused] = run.events("step.refused")
-    assert (refused.step, PASSED in refused.data["message"]) == (DEPLOY, True)
+    # Airflow may run the step more than once on a busy machine; each time it is refused for the same.
+    assert {e.data["message"] for e in run.events("gate.bypassed")} == {PASSED}
+    refused = run.events("step.refused")
+    assert {e.step for e in refused} == {DEPLOY}
+    assert all(PASSED in e.data["message"] for e in refused)
     assert PASSED in reason(run)
 
 
