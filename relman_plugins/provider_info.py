@@ -70,6 +70,11 @@ def get_provider_info() -> dict[str, Any]:
                         "8",
                         "8",
                     ),
+                    "window_spread": _option(
+                        "Seconds over which the releases are spread that wait for one opening of a window.",
+                        "60",
+                        "300",
+                    ),
                 },
             }
         },

@@ -18,6 +18,7 @@
 ``spec_cache``            ``off``: what a spec was compiled to is not kept in ``home`` for the next parse.
 ``minimum_deferral``      Seconds between the deferral of a task and the earliest event of its trigger:
                           Airflow 3.3.2 can fail a task that is resumed sooner. Default 8.
+``window_spread``         Seconds over which the releases are spread that wait for one opening. Default 60.
 ========================= ==============================================================================
 """
 
@@ -77,6 +78,11 @@ def specs_base() -> Path | None:
 def minimum_deferral() -> float:
     """Return how long a trigger waits, from deferral, before it may yield its event, in seconds."""
     return float(_get("minimum_deferral", "8"))
+
+
+def window_spread() -> float:
+    """Return over how many seconds the releases are spread that wait for one opening of a window."""
+    return float(_get("window_spread", "60"))
 
 
 def base_url() -> str:

@@ -78,6 +78,17 @@ def _closed(asked: list[Calendar], at: datetime) -> tuple[list[Span], datetime]:
     return found
 
 
+def closed_for(
+    calendars: Sequence[Calendar], question: Question, since: datetime, until: datetime
+) -> list[Span]:
+    """Return when what is asked about is closed, joined and in order, from ``since`` to ``until`` (aware).
+
+    Raises:
+        CalendarError: as of :func:`answer`.
+    """
+    return closed_times(_asked(calendars, question), utc(since), utc(until), Work())
+
+
 def closed_times(calendars: Iterable[Calendar], since: datetime, until: datetime, work: Work) -> list[Span]:
     """Return when at least one of the calendars is closed, joined and in order, within the time given.
 

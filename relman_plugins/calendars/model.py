@@ -54,6 +54,8 @@ class TimeWindow(Frozen):
     """Actions it is about; all if none is named."""
     started_by: StartedBy | None = None
     """Whose releases it is about; everybody's if None."""
+    unless: Literal["", "approved"] = ""
+    """Of one that denies: whether a release may go past it, once people have approved that."""
 
     def covers(self, question: Question) -> bool:
         """Say whether the window is about this."""

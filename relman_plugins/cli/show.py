@@ -53,6 +53,13 @@ def release_table(release: dict[str, Any]) -> Table:
         ("release", release["release_id"]),
         ("state", _state(release)),
         ("now", _now(status)),
+        ("expected", "\n".join(words.expected(release.get("expected") or {}))),
+        (
+            "OVERDUE",
+            "\n".join(
+                f"{o['message']} (due {words.moment(o['due_at'])})" for o in status.get("overdue") or ()
+            ),
+        ),
         ("waits for", "\n".join(map(waits_for, release.get("waits_for") or ()))),
         ("frozen", "\n".join(map(words.frozen, release.get("freezes") or ()))),
         (
@@ -73,6 +80,10 @@ def release_table(release: dict[str, Any]) -> Table:
         ("trace", release.get("trace_url") or status.get("trace_id") or ""),
     ]
     return _facts((name, value) for name, value in facts if value)
+
+
+def _overdue(missed: dict[str, Any]) -> str:
+    return f"{missed['message']} (it was due {words.moment(missed['due_at'])})"
 
 
 def print_locks(locks: list[dict[str, Any]]) -> None:
@@ -146,6 +157,7 @@ def gate_table(gate: dict[str, Any]) -> Table:
             ("artifact", str(subject.get("artifact_digest") or "-")),
             ("plan", str(subject.get("plan_hash") or "-")),
             ("changes", str(subject.get("changes") or "-")),
+            *([("goes past", "\n".join(map(str, past)))] if (past := subject.get("closed")) else []),
             *([("fields", "\n".join(given))] if (given := _fields(subject)) else []),
             ("items", "\n".join(items)) if items else ("tests", "\n".join(tests) or "none recorded"),
             ("asked", ", ".join(people)),

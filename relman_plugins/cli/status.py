@@ -67,4 +67,5 @@ def status(
         follow(api, release, interval, form)
         return
     one = api.relman("GET", f"/releases/{part(release)}")
+    one["expected"] = api.relman("GET", f"/releases/{part(release)}/forecast")
     echo_json(one) if form is Format.JSON else show.print_release(one)

@@ -113,6 +113,27 @@ def _measured(data: dict[str, Any], who: str) -> str:
     return f"look {data.get('look')}: {', '.join(values)}"
 
 
+def expected(found: dict[str, Any]) -> list[str]:
+    """Write a forecast for people: when it will be done, what it waits for longest, and what to do now."""
+    said = [str(one) for one in found.get("says") or ()]
+    made = found.get("forecast")
+    if made is None:
+        why = str(found.get("why_not") or "")
+        return [f"no forecast: {why}"] if why and "has ended" not in why else []
+    lines = [f"done about {moment(made['p50'])}, with 90 % by {moment(made['p90'])}"]
+    lines += [
+        f"  {stage['stage']} about {moment(stage['p50'])}, with 90 % by {moment(stage['p90'])}"
+        for stage in (made["stages"] if len(made["stages"]) > 1 else ())
+    ]
+    if made["critical"]:
+        from relman_plugins.plan.words import duration
+
+        one = made["critical"][0]
+        lines.append(f"longest wait: {one['step']}, {duration(round(one['seconds']))}")
+    lines.append(f"from {made['releases']} earlier releases" if made["releases"] else "from the plan alone")
+    return said + lines
+
+
 def frozen(one: dict[str, Any]) -> str:
     """Write a freeze for people."""
     labels = ", ".join(f"{key}={value}" for key, value in sorted((one.get("labels") or {}).items()))
@@ -137,9 +158,11 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "release.held": lambda d, w: _by(d.get("reason"), w),
     "release.resumed": lambda d, w: _by(d.get("reason"), w),
     "release.abort_requested": lambda d, w: _by(d.get("reason"), w),
+    "release.overdue": lambda d, w: str(d.get("message") or ""),
     "freeze.waited": lambda d, w: str(d.get("message") or ""),
     "freeze.passed": lambda d, w: str(d.get("message") or ""),
     "window.waited": lambda d, w: str(d.get("message") or ""),
+    "window.passed": lambda d, w: str(d.get("message") or ""),
     "step.failed": lambda d, w: str(d.get("message") or ""),
     "step.refused": lambda d, w: str(d.get("message") or ""),
     "artifact.built": lambda d, w: short((d.get("revision") or {}).get("digest")),

@@ -86,7 +86,9 @@ def _judged(_step: str, data: Mapping[str, Any]) -> Severity:
 
 
 def _decided(_step: str, data: Mapping[str, Any]) -> Severity:
-    return Severity.NOTICE if data.get("state") in ("approved", "superseded") else Severity.WARNING
+    # A question that a thaw has ended needs nobody any more.
+    calm = data.get("state") in ("approved", "superseded") or data.get("by") == "thaw"
+    return Severity.NOTICE if calm else Severity.WARNING
 
 
 def _assessed(_step: str, data: Mapping[str, Any]) -> Severity:
@@ -106,6 +108,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.RELEASE_RESUMED: Severity.NOTICE,
     Kind.ABORT_REQUESTED: Severity.WARNING,
     Kind.RELEASE_SUPERSEDED: Severity.NOTICE,
+    Kind.RELEASE_OVERDUE: Severity.WARNING,
     Kind.ROLLBACK_REQUESTED: Severity.ERROR,
     Kind.STEP_STARTED: Severity.INFO,
     Kind.STEP_FINISHED: Severity.INFO,
@@ -137,6 +140,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.GATE_OVERDUE: Severity.WARNING,
     Kind.VOTE_REFUSED: Severity.INFO,
     Kind.WINDOW_WAITED: Severity.INFO,
+    Kind.WINDOW_PASSED: Severity.WARNING,
     Kind.FREEZE_WAITED: Severity.NOTICE,
     Kind.FREEZE_PASSED: Severity.WARNING,
     Kind.ANALYSIS_MEASURED: Severity.INFO,
@@ -196,6 +200,8 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
             Kind.ABORT_REQUESTED,
             Kind.FREEZE_WAITED,
             Kind.FREEZE_PASSED,
+            Kind.WINDOW_PASSED,
+            Kind.RELEASE_OVERDUE,
         }
     ),
     Occasion.BUILT: frozenset({Kind.ARTIFACT_BUILT}),

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from relman_plugins.calendars.gate import Gate, starter
+from relman_plugins.calendars.weekly import Answer
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.state import DesiredState, Revision
 from relman_plugins.domain.status import Verdict
@@ -139,13 +140,16 @@ def changes(evidence: Evidence) -> Iterator[str]:
 
 
 def _let_past(evidence: Evidence) -> Iterator[str]:
-    """What went past a freeze was let past it, by those whom the plan names."""
-    for event in evidence.of(Kind.FREEZE_PASSED):
+    """What went past a freeze or a closed window was let past it, by those whom the plan names."""
+    for event in evidence.of(Kind.FREEZE_PASSED, Kind.WINDOW_PASSED):
         step = next((s for s in evidence.record.plan.shape.steps if s.id == event.step), None)
-        freezes = {int(f["id"]): str(f.get("unless") or "") for f in event.data["freezes"]}
-        past = Past(evidence.record, [e for e in evidence.events if e.id < event.id])
-        if step is None or let_past(past, evidence.record, step, freezes, event.at) is None:
-            yield f"event {event.id}: {event.step} went past a freeze without an approval that lets it"
+        book = Past(evidence.record, [e for e in evidence.events if e.id < event.id])
+        freezes, denied = event.data.get("freezes") or (), event.data.get("reasons") or ()
+        past: list[int | str] = [*(int(f["id"]) for f in freezes), *map(str, denied)]
+        firm = any(f.get("unless") != "approved" for f in freezes)
+        if step is None or firm or let_past(book, evidence.record, step, past, event.at) is None:
+            what = "a freeze" if event.kind is Kind.FREEZE_PASSED else "a closed window"
+            yield f"event {event.id}: {event.step} went past {what} without an approval that lets it"
 
 
 def _leave(evidence: Evidence, change: Begun) -> Iterator[str]:
@@ -253,7 +257,7 @@ def _let_through(change: Begun, step: Step, before: list[Event]) -> datetime:
 
 
 def _windows(evidence: Evidence, change: Begun, step: Step, before: list[Event]) -> Iterator[str]:
-    at, who = change.at, starter(evidence.record.started_by)
+    at = change.at
     for gate in (evidence.record.plan.shape.step(id_) for id_ in step.gates):
         if gate.kind is not StepKind.WINDOW:
             continue
@@ -262,12 +266,24 @@ def _windows(evidence: Evidence, change: Begun, step: Step, before: list[Event])
             continue
         try:
             asked = Gate.of(gate.args)
-            closed = [said for said in (asked.answer(t, who) for t in (at, at - MOMENT)) if not said.open]
+            closed = [
+                said for t in (at, at - MOMENT) if not (said := _said(evidence, asked, step, before, t)).open
+            ]
         except CalendarError as error:
             yield f"whether {gate.id} was open can't be said: {error}"
             continue
         if len(closed) == 2:
             yield f"{gate.id} was closed: {'; '.join(closed[0].reasons)}"
+
+
+def _said(evidence: Evidence, gate: Gate, step: Step, before: list[Event], at: datetime) -> Answer:
+    """Return what a gate says at a time; open, too, when people had let the release past what closes it."""
+    who = starter(evidence.record.started_by)
+    said = gate.answer(at, who)
+    past = gate.exceptions(said, at, who)
+    if past and let_past(Past(evidence.record, before), evidence.record, step, past, at) is not None:
+        return said.model_copy(update={"open": True})
+    return said
 
 
 def _moves_on(event: Event, step: Step, before: list[Event]) -> bool:

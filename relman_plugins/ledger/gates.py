@@ -18,7 +18,7 @@ from relman_plugins.domain.status import Decision
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.record import event_of
 from relman_plugins.ledger.rules import ballot, escalation_of, recorded, stuck
-from relman_plugins.plan.model import EXCEPTION, Shape
+from relman_plugins.plan.model import EXCEPTIONS, Shape
 
 DEBT = "break_glass"
 """Name, within its stage, of the gate at which skipped rules are approved afterwards."""
@@ -31,8 +31,9 @@ def debt_of(stage: str | None) -> str:
 
 def place_of(shape: Shape, gate: str) -> str | None:
     """Return the environment of a gate, also of one that is no step of the plan; None when it has none."""
-    names = ((s.id, debt_of(s.stage), f"{s.stage}.{EXCEPTION}", s.environment) for s in shape.steps)
-    return next((environment for *ids, environment in names if gate in ids), None)
+    stage, _, name = gate.rpartition(".")
+    extra = name in (*EXCEPTIONS, DEBT)
+    return next((s.environment for s in shape.steps if gate == s.id or (extra and s.stage == stage)), None)
 
 
 THAW = "thaw"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from relman_plugins.ledger.rules import ballot, lacks, planned
 from relman_plugins.ledger.subject import SHOWN, differences, subject_of
 from relman_plugins.ledger.tickets import check_ticket
 from relman_plugins.ledger.waiving import left, not_needed, unasked
-from relman_plugins.plan.model import Step, StepKind
+from relman_plugins.plan.model import PAST_FREEZE, PAST_WINDOW, Step, StepKind
 
 _DECISIVE = (
     Kind.RELEASE_CLOSED,
@@ -119,18 +119,20 @@ def check_forward(
 
 
 def let_past(
-    ledger: Book, record: ReleaseRecord, step: Step, freezes: Mapping[int, str], now: datetime
+    ledger: Book, record: ReleaseRecord, step: Step, past: Collection[int | str], now: datetime
 ) -> GateState | None:
-    """Return the gate at which people let a release past all of these freezes at ``now``; None: they did not.
+    """Return the gate at which people let a release past all of this at ``now``; None: they did not.
 
-    ``freezes`` is what each freeze says (``unless``), by its id. What must hold is read from the stored plan,
-    as with every approval: who may, how many, what they were shown, and whose own release it is.
+    ``past`` are the ids of freezes, or what a closed window says; whether it leaves room for exceptions is
+    the caller's to know. What must hold is read from the stored plan, as with every approval: who may, how
+    many, what they were shown, and whose own release it is.
     """
-    gate_step = record.plan.shape.exception(step.stage)
-    if gate_step is None or not freezes or any(unless != "approved" for unless in freezes.values()):
+    frozen = all(isinstance(one, int) for one in past)
+    gate_step = record.plan.shape.exception(step.stage, PAST_FREEZE if frozen else PAST_WINDOW)
+    if gate_step is None or not past:
         return None
     gate = ledger.votes.gate(record.release_id, gate_step.id)
-    if gate is None or not set(freezes) <= set(gate.subject.get("frozen") or ()):
+    if gate is None or not set(past) <= set(gate.subject.get("past") or ()):
         return None
     events = ledger.events(record.release_id, kinds=_DECISIVE)
     shown = subject_of(record, gate_step, ledger.events(record.release_id, kinds=SHOWN))

@@ -134,6 +134,16 @@ class Rollback(Frozen):
     """What became of it so far, in words."""
 
 
+class Overdue(Frozen):
+    """A deadline that the release has missed."""
+
+    stage: str
+    """Empty: that of the whole release."""
+    due_at: datetime
+    """UTC."""
+    message: str
+
+
 class Status(Frozen):
     """Where a release is."""
 
@@ -154,6 +164,8 @@ class Status(Frozen):
     tickets: tuple[TicketSeen, ...] = ()
     """Change tickets, as their systems were asked last."""
     held: bool = False
+    overdue: tuple[Overdue, ...] = ()
+    """Deadlines that it has missed; none once it is closed."""
     abort: Abort | None = None
     artifact: Revision | None = None
     suites: tuple[SuiteTotals, ...] = ()
@@ -198,6 +210,7 @@ def status_of(record: ReleaseRecord, events: list[Event]) -> Status:
         current=() if closed else tuple(s for s, state in steps.items() if state == "running"),
         waiting_for=() if closed else _waiting(events),
         takes_effect=None if closed else _takes_effect(events),
+        overdue=() if closed else _overdue(events),
         tickets=_tickets(events),
         held=is_held(events),
         abort=Abort(actor=abort.actor, reason=abort.data.get("reason", ""), at=abort.at) if abort else None,
@@ -300,6 +313,11 @@ def _waiting(events: list[Event]) -> tuple[Waiting, ...]:
         for gate in states
         if gate is not None and gate.state == "open" and not gate.debt
     )
+
+
+def _overdue(events: list[Event]) -> tuple[Overdue, ...]:
+    missed = (e.data for e in events if e.kind is Kind.RELEASE_OVERDUE)
+    return tuple(Overdue(stage=d["stage"], due_at=d["due_at"], message=d["message"]) for d in missed)
 
 
 def _follow_ups(events: list[Event]) -> FollowUps | None:

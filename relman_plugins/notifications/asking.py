@@ -12,6 +12,7 @@ from relman_plugins.notifications.about import About, asker
 from relman_plugins.notifications.blocks import Block, context, quote, section
 from relman_plugins.notifications.buttons import buttons, shown, tests_of
 from relman_plugins.notifications.text import code, count, link, mention, moment, one_line, plain
+from relman_plugins.plan.model import PAST_FREEZE
 
 Written = tuple[Any, ...]
 """The sentence, escaped, and the blocks below it."""
@@ -37,16 +38,20 @@ def _gate_opened(event: Event, data: dict[str, Any], about: About) -> Written:
     asks = f"✋ {_where(event)} waits{gatekeeping.again(data)} for"
     if data.get("debt"):
         asks = f"🧾 {_where(event)}: what this emergency skips is to be approved afterwards, by"
-    if subject.get("frozen"):
-        asks = f"🧊 {_where(event)}: to go past a freeze, this needs"
+    if subject.get("past"):
+        asks = f"🧊 {_where(event)}: to go past {_closed(subject)}, this needs"
     text = _stands(event, data, about) or f"{asks} {wanted} of {_answerers(data, about)}{_until(data)}{voted}"
     if subject.get("checklist"):
         return _checklist_opened(event, subject, f"{_answerers(data, about)}{_until(data)}", about)
     rules = gatekeeping.rules_of(data)
     needed = [section("*What is needed*", *rules)] if rules else []
-    if subject.get("frozen"):
-        needed.append(section(*(f"• {plain(one, 300)}" for one in subject.get("freezes") or ())))
+    if subject.get("past"):
+        needed.append(section(*(f"• {plain(one, 300)}" for one in subject.get("closed") or ())))
     return (text, *needed, *shown(subject), *_how_to_answer(event, data, about))
+
+
+def _closed(subject: dict[str, Any]) -> str:
+    return "a freeze" if str(subject.get("step")).endswith(PAST_FREEZE) else "a closed window"
 
 
 def _gate_reminded(event: Event, data: dict[str, Any], about: About) -> Written:
@@ -91,6 +96,8 @@ def _stands(event: Event, data: dict[str, Any], about: About) -> str:
         case "open":
             unanswered = about.ended and not gate.debt
             return f"• {_where(event)}: the release has ended before this was answered" if unanswered else ""
+    if gate.decided_by == "thaw":
+        return f"• {_where(event)}: there is nothing to go past any more"
     why = {"superseded": "⏭️", "rejected": "⛔"}.get(gate.state, "⌛")
     late = ": the time was over" if gate.decided_by == "timeout" else ""
     return f"{why} {_where(event)}: {gate.state}{late}"
@@ -119,7 +126,7 @@ def _how_to_answer(event: Event, data: dict[str, Any], about: About, more: str =
     if _stands(event, data, about):
         return ()
     press = (buttons(about.gate),) if about.buttons and about.gate is not None else ()
-    if data.get("debt") or (data.get("subject") or {}).get("frozen"):
+    if data.get("debt") or (data.get("subject") or {}).get("past"):
         # Airflow has no Required Action for it: no task is there for that only.
         return (*press, context(code(f"relman approve {event.release_id} --gate {event.step}")))
     where = link(about.gate_url(asker(event)), "Answer in Airflow") or "Answer under Required Actions"

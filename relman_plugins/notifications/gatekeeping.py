@@ -49,6 +49,8 @@ def _voted(event: Event, data: dict[str, Any]) -> _Written:
 
 def _decided(event: Event, data: dict[str, Any]) -> _Written:
     state = str(data.get("state", "?"))
+    if data.get("by") == "thaw":
+        return (f"• {_where(event)}: nobody need decide any more, it is open again",)
     mark = {"approved": "✅", "rejected": "⛔", "expired": "⌛"}.get(state, "•")
     later = f", takes effect {moment(data['effect_at'])}" if data.get("effect_at") else ""
     return (f"{mark} {_where(event)}: {plain(state, 40)}{later}",)

@@ -163,6 +163,11 @@ def _frozen(event: Event, data: dict[str, Any]) -> _Written:
     return (f"🧊 {_where(event)} waits: the line is stopped", context(why))
 
 
+def _overdue(event: Event, data: dict[str, Any]) -> _Written:
+    due = f"It was due {moment(data['due_at'])}" if data.get("due_at") else ""
+    return (f"⏰ *Overdue*: {plain(data['message'], 600)}", context(due))
+
+
 def _past(event: Event, data: dict[str, Any]) -> _Written:
     return (f"🔓 {_where(event)} {plain(data['message'], 600)}",)
 
@@ -311,6 +316,8 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.WINDOW_WAITED: _window,
     Kind.FREEZE_WAITED: _frozen,
     Kind.FREEZE_PASSED: _past,
+    Kind.RELEASE_OVERDUE: _overdue,
+    Kind.WINDOW_PASSED: _past,
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,
     Kind.ROLLBACK_REQUESTED: rollbacks.asked,
     Kind.ROLLBACK_FINISHED: _rolled_back,

@@ -63,6 +63,7 @@ def compile_shape(documents: Documents) -> Shape:
         service=pipeline.metadata.name,
         spec_digest=documents.digest,
         labels=dict(pipeline.metadata.labels),
+        deadlines=_deadlines(pipeline),
         steps=steps,
         environments=tuple(_environment(documents, documents.environments[name]) for name in names),
         analyses=tuple(analyses.compiled(name, a) for name, a in sorted(pipeline.analyses.items())),
@@ -102,6 +103,11 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
     )
 
 
+def _deadlines(pipeline: ReleasePipeline) -> dict[str, float]:
+    written = [("", pipeline.deadline), *((stage.id, stage.deadline) for stage in pipeline.stages)]
+    return {name: float(deadline.seconds) for name, deadline in written if deadline is not None}
+
+
 def _rolls_back(documents: Documents, stage: Stage, env: Environment) -> bool:
     last = stage is documents.pipeline.stages[-1]
     stepwise = not isinstance(stage.strategy, Recreate)
@@ -116,6 +122,7 @@ def _gates(
     more = calendars.args(documents, stage, env)
     if windows or more:
         more |= {"on_close": env.on_close} if env.on_close != "finish" else {}
+        more |= {"outlasting": env.outlasting} if env.outlasting != "begin" else {}
         timeout_s = env.window_timeout.seconds
         steps.append(step("window", StepKind.WINDOW, windows=windows, timeout_s=timeout_s, **more))
     return tuple(steps)

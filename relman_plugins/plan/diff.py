@@ -85,7 +85,7 @@ def _options(before: ReleasePlan | Shape, after: ReleasePlan | Shape) -> Iterato
 
 
 def _release(one: Shape, two: Shape) -> Iterator[Difference]:
-    keys = ("pipeline", "owner", "description", "service", "labels", "slack_channel", "schedule")
+    keys = ("pipeline", "owner", "description", "service", "labels", "deadlines", "slack_channel", "schedule")
     said = [{k: getattr(s, k) for k in keys} for s in (one, two)]
     yield from _fields("release", said[0], said[1])
     told = [{_route_name(r): _route(r) for r in s.routes} for s in (one, two)]

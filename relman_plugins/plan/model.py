@@ -28,8 +28,10 @@ from relman_plugins.plan.metrics import (
 from relman_plugins.plan.routing import SLACK, Route
 
 __all__ = [
-    "EXCEPTION",
+    "EXCEPTIONS",
     "INVALID_TAG",
+    "PAST_FREEZE",
+    "PAST_WINDOW",
     "AnalysisPlan",
     "BreakGlassPlan",
     "ComparedPlan",
@@ -48,8 +50,8 @@ INVALID_TAG = "relman-invalid"
 """Tag of a DAG whose spec is broken or gone."""
 
 
-EXCEPTION = "freeze_exception"
-"""Name, within its stage, of the gate at which people let a release go past a freeze."""
+PAST_FREEZE, PAST_WINDOW = EXCEPTIONS = ("freeze_exception", "window_exception")
+"""Names, within their stage, of the gates at which people let a release past a freeze or a closed window."""
 
 
 class StepKind(StrEnum):
@@ -105,7 +107,7 @@ class Step(Frozen):
     approval   ``{gate, group, quorum, people: [Person], rules: [Rule], emails: {person: address},
                timeout_s, on_timeout, remind_s|None, valid_for_s|None}``; ``quorum`` and ``people`` of all
                rules together, ``emails`` only where authors of commits are looked at
-    window     ``{windows: [Window], timeout_s, calendars?: [Calendar], actions?, on_close?}``
+    window     ``{windows: [Window], timeout_s, calendars?: [Calendar], actions?, on_close?, outlasting?}``
     monitor    ``{analysis, for_s, interval_s, promotes}``
     keep       ``{keep_s, promotes: true}``: seconds from the switch during which the old revision stands by
     soak       ``{for_s}``: seconds before the release goes on
@@ -194,7 +196,7 @@ class EnvironmentPlan(Frozen):
     weighing: Weighing | None = None
     """How the risk is told for the owner's rules that depend on it; None: none of them does."""
     exceptions: dict[str, Any] | None = None
-    """Who lets a release go past a freeze here: arguments of an ``approval`` step; None: nobody may."""
+    """Who makes exceptions from freezes and windows here: arguments of an ``approval``; None: nobody may."""
     slack_votes: Literal["allowed", "link"] = "allowed"
     """Whether votes from Slack are taken at the gates here, or the way there is a link."""
 
@@ -213,6 +215,8 @@ class Shape(Frozen):
     analyses: tuple[AnalysisPlan, ...] = ()
     labels: dict[str, str] = Field(default_factory=dict)
     """The labels in the pipeline's metadata."""
+    deadlines: dict[str, float] = Field(default_factory=dict)
+    """Seconds that a stage, by its name, may take from when the release comes to it; ``""``: the release."""
     slack_channel: str | None = None
     """The Slack channel that hears everything of every release."""
     routes: tuple[Route, ...] = ()
@@ -247,14 +251,15 @@ class Shape(Frozen):
     def step(self, step_id: str) -> Step:
         """Return a step by id, or the gate for exceptions of that id; raise KeyError if there is none."""
         found = next((s for s in self.steps if s.id == step_id), None)
-        if found is None and step_id.endswith(f".{EXCEPTION}"):
-            found = self.exception(step_id.removesuffix(f".{EXCEPTION}"))
+        if found is None:
+            stage, _, name = step_id.rpartition(".")
+            found = self.exception(stage, name) if name in EXCEPTIONS else None
         return found or _missing(step_id)
 
-    def exception(self, stage: str | None) -> Step | None:
-        """Return the gate at which people let a release go past a freeze in a stage; None if nobody may.
+    def exception(self, stage: str | None, name: str) -> Step | None:
+        """Return the gate (of ``EXCEPTIONS``) at which people make exceptions in a stage; None if nobody may.
 
-        It is no step of the plan: no task asks there. Whatever comes to the freeze asks, and waits. It
+        It is no step of the plan: no task asks there. Whatever comes to what is closed asks, and waits. It
         stands where the stage's first change does, so that people see what was found out before that.
         """
         first = next((s for s in self.steps if s.stage == stage and s.changes), None)
@@ -264,12 +269,12 @@ class Shape(Frozen):
         if args is None:
             return None
         return Step(
-            id=f"{stage}.{EXCEPTION}",
+            id=f"{stage}.{name}",
             kind=StepKind.APPROVAL,
             stage=stage,
             environment=first.environment,
             needs=first.needs,
-            args={"gate": f"{stage}.{EXCEPTION}", **args},
+            args={"gate": f"{stage}.{name}", **args},
         )
 
     def environment(self, name: str) -> EnvironmentPlan:

@@ -93,6 +93,46 @@ def _noticed(analysis: AnalysisPlan, step: Step) -> float:
     return interval * (1 + tolerated)
 
 
+def waits_of(shape: Shape, step: Step, minimum_s: float = MINIMUM_DEFERRAL_S) -> float:
+    """Return the seconds that one step waits on purpose; a keep runs from the stage's first watch on."""
+    if step.args.get("analysis"):
+        return max(minimum_s, _looks(step))
+    if step.kind is StepKind.SOAK:
+        return max(minimum_s, float(step.args["for_s"]))
+    if step.kind is StepKind.KEEP:
+        stage = [s for s in shape.steps if s.stage == step.stage and s.kind is not StepKind.SOAK]
+        return _stage_waits(stage, minimum_s) - sum(
+            waits_of(shape, s, minimum_s) for s in stage if s.args.get("analysis")
+        )
+    return 0.0
+
+
+def rest_of_change(
+    shape: Shape, step: Step, minimum_s: float = MINIMUM_DEFERRAL_S, *, whole: bool = True
+) -> float:
+    """Return the seconds that a change takes at least from a step on: to its stage's end, without a soak.
+
+    With ``whole`` off, only what the step itself waits: what comes then may be left for later.
+    """
+    if not whole:
+        return waits_of(shape, step, minimum_s)
+    stage = [s for s in shape.steps if s.stage == step.stage]
+    rest = stage[stage.index(step) :]
+    return sum(waits_of(shape, s, minimum_s) for s in rest if s.kind is not StepKind.SOAK)
+
+
+def needed_time(shape: Shape, gate: Step, step: Step, minimum_s: float = MINIMUM_DEFERRAL_S) -> float:
+    """Return for how many seconds a window gate must stay open when a step goes through it; 0: any time does.
+
+    ``step`` is the one that is about to change something, or the gate itself: then the stage's first change.
+    """
+    if gate.args.get("outlasting", "begin") == "begin":
+        return 0.0
+    first = next((s for s in shape.steps if s.stage == gate.stage and s.changes), step)
+    whole = gate.args.get("on_close", "finish") != "hold"
+    return rest_of_change(shape, step if step.changes else first, minimum_s, whole=whole)
+
+
 def starts_again(shape: Shape) -> bool:
     """Say whether some watched stage has no standby, so that going back has to start the old version."""
     return any(

@@ -34,6 +34,7 @@ def each(value: dict[str, Any]) -> list[str]:
 def _about(value: dict[str, Any]) -> str:
     who = _STARTERS.get(value.get("started_by") or "")
     about = [*([" and ".join(value["actions"])] if value.get("actions") else []), *([who] if who else [])]
+    about += ["unless approved"] if value.get("unless") else []
     return f" [{', '.join(about)}]" if about else ""
 
 

@@ -16,6 +16,7 @@ from relman_plugins.plugin import (
     actions,
     dora,
     evidence,
+    forecasts,
     freezes,
     gates,
     health,
@@ -44,7 +45,7 @@ def application() -> FastAPI:
     )
     # In a mounted application Airflow's own dependency would look for the auth manager on this app.
     app.dependency_overrides[auth_manager_from_app] = get_auth_manager
-    reading = (releases, report, pictures, evidence, dora, health)
+    reading = (releases, forecasts, report, pictures, evidence, dora, health)
     for module in (*reading, gates, actions, rollback, locks, freezes, trains):
         app.include_router(module.router, prefix="/api/v1")
     # An application of its own: whoever presses a button in Slack has no session here.

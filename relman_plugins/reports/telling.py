@@ -67,6 +67,7 @@ def tone(event: Event) -> str:
             | Kind.WINDOW_WAITED
             | Kind.FREEZE_WAITED
             | Kind.FREEZE_PASSED
+            | Kind.WINDOW_PASSED
             | Kind.TICKET_WAITED
             | Kind.RELEASE_HELD
             | Kind.FOLLOW_UP_ASKED

@@ -68,6 +68,7 @@ CODES: dict[str, str] = {
     "RM407": "an action that calendars don't hold up",
     "RM408": "times that can't be followed, or never happen",
     "RM409": "a calendar named twice (warning)",
+    "RM410": "a window that allows, with exceptions",
     "RM501": "an unknown group",
     "RM502": "a group of nobody",
     "RM503": "a quorum that the group cannot reach",

@@ -66,6 +66,7 @@ def times(window: written.CalendarWindow, zone: str, events: Mapping[str, str], 
             "name": window.name,
             "actions": window.actions,
             "started_by": window.started_by,
+            "unless": window.unless or "",
             **_given(window, zone, events),
         }
     )

@@ -19,6 +19,7 @@ from relman_plugins.hooks.platform import platform_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.notifications.limits import GIVE_UP_AFTER, GIVE_UP_AGE
 from relman_plugins.plan import remembered
+from relman_plugins.steps import deadlines
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
 from relman_plugins.steps.metrics import tell, tell_standing
 from relman_plugins.steps.outcome import left_behind, outcome_of
@@ -87,6 +88,7 @@ class Housekeeper:
             self.escalate,
             self.tell_overdue,
             self.tell_lost_trains,
+            self.tell_late,
             self.give_up,
             self.forget_shapes,
             self.tell_standing,
@@ -274,6 +276,10 @@ class Housekeeper:
             self.ledger.trains.note(gone.pipeline, "lost", gone.departs, reason=reason, channel=channel)
             done.append(f"the train of {gone.pipeline}: {reason}")
         return done
+
+    def tell_late(self) -> list[str]:
+        """Record that releases, or stages of them, take longer than their pipeline says."""
+        return deadlines.tell_overdue(self.ledger)
 
     def give_up(self) -> list[str]:
         """Give up messages that could not be told for a week; ``relman doctor`` says so for another one."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import TriggerEvent
@@ -18,6 +19,7 @@ from relman_plugins.triggers.feed import ledger_feed
 
 if TYPE_CHECKING:
     from relman_plugins.calendars.model import StartedBy
+    from relman_plugins.calendars.weekly import Answer
     from relman_plugins.ledger.api import Ledger
 
 LONGEST_SLEEP_S = 3600.0
@@ -34,7 +36,9 @@ def gate_args(args: dict[str, Any]) -> dict[str, Any]:
 class WindowTrigger(ReleaseTrigger):
     """Wait until a gate's windows and calendars are open; no polling: it sleeps to the exact opening.
 
-    The event is ``{"state": "open" | "held" | "resumed" | "expired" | "aborted"}``. An abort is seen at once.
+    The event is ``{"state": "open" | "decided" | "changed" | "held" | "resumed" | "expired" | "aborted"}``.
+    An abort is seen at once, and so is what people decide who may let the release past what is closed.
+    ``changed``: only what leaves room for exceptions keeps it closed now, and nobody was asked for one.
     A release that is held at the end does not expire: its task waits for the end of the hold, then anew. Nor
     does one that was held for a part of the wait: its task waits anew from the resumption.
 
@@ -42,6 +46,11 @@ class WindowTrigger(ReleaseTrigger):
     :param started_by: ``person`` or ``schedule``: who started the release.
         An older relman stored weekly windows only, as ``windows``.
     :param expires_at: when to give up, ISO 8601.
+    :param need_s: for how many seconds the gate must stay open from when it is gone through.
+    :param opens_at: when it opens, ISO 8601, as the step was told; empty if it doesn't.
+    :param spread_s: the releases that wait for one opening are spread over so many seconds from there on.
+    :param asks: the gate at which those are asked; empty if nobody is.
+    :param firm: something that leaves no room for exceptions kept it closed when the step began to wait.
     :param since: when the patience began, ISO 8601; empty in what an older relman stored: then no hold that
         is over counts.
     """
@@ -54,6 +63,11 @@ class WindowTrigger(ReleaseTrigger):
         gate: dict[str, Any] | None = None,
         started_by: StartedBy = "person",
         since: str = "",
+        asks: str = "",
+        firm: bool = False,
+        need_s: float = 0.0,
+        opens_at: str = "",
+        spread_s: float = 0.0,
         **kwargs: Any,
     ) -> None:
         stored = {"windows": kwargs.pop("windows", [])}
@@ -62,6 +76,11 @@ class WindowTrigger(ReleaseTrigger):
         self.gate = gate or stored
         self.started_by = started_by
         self.since = since
+        self.asks = asks
+        self.firm = firm
+        self.need_s = need_s
+        self.opens_at = opens_at
+        self.spread_s = spread_s
         self.expires_at = expires_at
 
     def arguments(self) -> dict[str, Any]:
@@ -72,6 +91,11 @@ class WindowTrigger(ReleaseTrigger):
             "started_by": self.started_by,
             "expires_at": self.expires_at,
             "since": self.since,
+            "asks": self.asks,
+            "firm": self.firm,
+            "need_s": self.need_s,
+            "opens_at": self.opens_at,
+            "spread_s": self.spread_s,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -92,19 +116,43 @@ class WindowTrigger(ReleaseTrigger):
             now = await feed.until(lambda ledger: ledger.now())
             assert now is not None  # noqa: S101 - for the type checker: the feed waits for an answer
             # Many rules take a tenth of a second, and others' watches are waiting in this loop.
-            said = await asyncio.to_thread(gate.answer, now, self.started_by)
+            said = await asyncio.to_thread(gate.fitting, now, self.started_by, self.need_s)
             if said.open:
-                return "open"
+                turn = self.turn(said, now)
+                if turn <= now:
+                    return "open"
+                if seen := await feed.until(self._seen, (turn - now).total_seconds()):
+                    return seen
+                continue
+            if self.firm and await asyncio.to_thread(gate.room, now, self.started_by):
+                return "changed"
             if now >= expires_at:
                 return await feed.until(self._ended) or "expired"
             wake = min(said.next_open or expires_at, expires_at)
             left = min((wake - now).total_seconds(), LONGEST_SLEEP_S)
-            if await feed.until(self._aborted, left):
-                return "aborted"
+            if seen := await feed.until(self._seen, left):
+                return seen
 
-    def _aborted(self, ledger: Ledger) -> bool | None:
-        flags = flags_of(ledger, self.release_id)
-        return True if flags.over else None
+    def turn(self, said: Answer, now: datetime) -> datetime:
+        """Return when this release's turn is of those that wait for the opening: not before, and soon after.
+
+        The same whenever it is asked, by the release's id. At most a tenth of the opening is used for that.
+        """
+        if not self.opens_at:
+            return now
+        opens_at = datetime.fromisoformat(self.opens_at)
+        spread_s = self.spread_s
+        if said.next_close is not None:
+            lasts = (said.next_close - opens_at).total_seconds() - self.need_s
+            spread_s = min(spread_s, max(lasts, 0.0) / 10)
+        share = int.from_bytes(sha256(self.release_id.encode()).digest()[:4], "big") / 2**32
+        return opens_at + timedelta(seconds=spread_s * share)
+
+    def _seen(self, ledger: Ledger) -> str | None:
+        if flags_of(ledger, self.release_id).over:
+            return "aborted"
+        gate = ledger.votes.gate(self.release_id, self.asks) if self.asks else None
+        return "decided" if gate is not None and gate.state != "open" else None
 
     def _ended(self, ledger: Ledger) -> str:
         flags = flags_of(ledger, self.release_id)
@@ -207,11 +255,13 @@ class LockTrigger(_AskingTrigger):
 class FreezeTrigger(_AskingTrigger):
     """Wait until nothing that people have frozen is about a release's change any more: ``thawed``.
 
-    Or until people have decided whether it may go past what is frozen (``decided``), or have frozen more than
-    they were asked about (``changed``): the step sees for itself what that means.
+    Or until people have decided whether it may go past what is frozen (``decided``); or have frozen more than
+    they were asked about, or lifted the last of what leaves no room for exceptions (``changed``): the step
+    sees for itself what that means.
 
     :param labels: of the release's pipeline.
     :param frozen: ids of the freezes that it waits for.
+    :param strict: ids of those that leave no room for exceptions.
     :param gate: where people are asked; empty if they are not, or have said no.
     """
 
@@ -224,6 +274,7 @@ class FreezeTrigger(_AskingTrigger):
         environment: str,
         labels: dict[str, str] | None = None,
         frozen: list[int] | None = None,
+        strict: list[int] | None = None,
         gate: str = "",
         **kwargs: Any,
     ) -> None:
@@ -232,6 +283,7 @@ class FreezeTrigger(_AskingTrigger):
         self.environment = environment
         self.labels = labels or {}
         self.frozen = frozen
+        self.strict = strict or []
         self.gate = gate
 
     def arguments(self) -> dict[str, Any]:
@@ -242,6 +294,7 @@ class FreezeTrigger(_AskingTrigger):
             "environment": self.environment,
             "labels": self.labels,
             "frozen": self.frozen,
+            "strict": self.strict,
             "gate": self.gate,
         }
 
@@ -250,7 +303,10 @@ class FreezeTrigger(_AskingTrigger):
         left = ledger.freezes.holding(self.pipeline, self.environment, self.labels)
         if not left:
             return "thawed"
-        if self.frozen is not None and any(freeze.id not in self.frozen for freeze in left):
+        ids = {freeze.id for freeze in left}
+        if self.frozen is not None and not ids <= set(self.frozen):
+            return "changed"
+        if self.strict and not ids & set(self.strict):
             return "changed"
         gate = ledger.votes.gate(self.release_id, self.gate) if self.gate else None
         return "decided" if gate is not None and gate.state != "open" else None

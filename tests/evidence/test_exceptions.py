@@ -36,7 +36,7 @@ def let_past(story: Story, *frozen: int) -> Story:
     story.ledger.votes.open_gate(
         story.id,
         GATE,
-        subject=subject | {"step": GATE, "frozen": list(frozen)},
+        subject=subject | {"step": GATE, "past": list(frozen)},
         people=story.release.plan.people(GATE),
         quorum=2,
         rules=rules_of(gate.args),

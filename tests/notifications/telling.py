@@ -40,3 +40,37 @@ def said(kind: Kind, **fields: Any) -> str:
 
 
 ALICE = Actor(kind="person", id="alice", name="Alice", via="cli")
+
+
+STOPPED_LINE: list[tuple[Kind, dict[str, Any], list[str]]] = [
+    (
+        Kind.GATE_OPENED,
+        {
+            "quorum": 2,
+            "people": [{"id": "alice", "name": "Alice", "slack": "U01ALICE"}],
+            "subject": {
+                "version": "1.1.0",
+                "step": "production.freeze_exception",
+                "past": [7],
+                "closed": ["everything is frozen by <Dana>: incident"],
+            },
+        },
+        ["🧊 production: to go past a freeze, this needs 2 approvals of", "frozen by <Dana>: incident"],
+    ),
+    (
+        Kind.GATE_DECIDED,
+        {"state": "expired", "by": "thaw", "comment": "thawed before anybody had decided", "round": 1},
+        ["• production: nobody need decide any more, it is open again"],
+    ),
+    (
+        Kind.RELEASE_OVERDUE,
+        {"stage": "production", "message": "stage production is late", "due_at": "2026-03-09T12:00:00+00:00"},
+        ["⏰ Overdue: stage production is late", "It was due "],
+    ),
+    (
+        Kind.FREEZE_PASSED,
+        {"message": "goes past what is closed, as Bob approved: everything is frozen"},
+        ["🔓 production goes past what is closed, as Bob approved: everything is frozen"],
+    ),
+]
+"""What is told of a stopped line, and the words that people need."""

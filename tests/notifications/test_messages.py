@@ -20,7 +20,7 @@ from relman_plugins.notifications.text import duration, escape, moment, plain
 from relman_plugins.notifications.thread import thread_message
 from relman_plugins.testing.slack import SlackServer
 from relman_plugins.testing.slack_rules import check_message
-from tests.notifications.telling import ALICE, REVISION, STABLE, event, said
+from tests.notifications.telling import ALICE, REVISION, STABLE, STOPPED_LINE, event, said
 
 HOSTILE = (
     "<!channel> <@U01ALICE> <https://evil.example|click> @here :fire: *bold* _it_ ~no~ `code`\n"
@@ -236,20 +236,7 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
         {"outcome": "rolled_back", "reason": "analysis failed"},
         ["↩️ checkout-1.1.0-1 is closed: rolled back", "│ analysis failed"],
     ),
-    (
-        Kind.GATE_OPENED,
-        {
-            "quorum": 2,
-            "people": PEOPLE,
-            "subject": SUBJECT | {"frozen": [7], "freezes": ["everything is frozen by <Dana>: incident"]},
-        },
-        ["🧊 production: to go past a freeze, this needs 2 approvals of", "frozen by <Dana>: incident"],
-    ),
-    (
-        Kind.FREEZE_PASSED,
-        {"message": "goes past a freeze, as Bob approved: everything is frozen"},
-        ["🔓 production goes past a freeze, as Bob approved: everything is frozen"],
-    ),
+    *STOPPED_LINE,
     (
         Kind.WINDOW_WAITED,
         {

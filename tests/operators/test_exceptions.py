@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.status import Decision
 from relman_plugins.ledger.api import VoteResult
+from relman_plugins.notifications.progress import stages
+from relman_plugins.reports.facts import report_of
+from relman_plugins.reports.markdown import markdown
 from relman_plugins.triggers.analysis import AnalysisTrigger
+from relman_plugins.triggers.waits import WindowTrigger
 from tests.operators.test_changing import FIRST, LAST, passed
 from tests.operators.test_line import DANA, frozen, thaw
 from tests.steps import world as worlds
@@ -49,10 +55,14 @@ def freeze(world: World, environment: str = "production", unless: Any = "approve
 
 
 def vote(
-    release: Release, who: str, decision: Decision = Decision.APPROVE, comment: str = "fix"
+    release: Release,
+    who: str,
+    decision: Decision = Decision.APPROVE,
+    comment: str = "fix",
+    gate: str = GATE,
 ) -> VoteResult:
     return release.world.ledger.votes.cast(
-        release.id, GATE, airflow_user=who, decision=decision, comment=comment, via="cli"
+        release.id, gate, airflow_user=who, decision=decision, comment=comment, via="cli"
     )
 
 
@@ -66,7 +76,7 @@ def test_named_people_let_a_release_past_and_who_did_is_on_record(release: Relea
     gate = release.world.ledger.votes.gate(release.id, GATE)
     assert gate is not None
     assert [p.id for p in gate.people] == ["bob", "carol", "erin"]
-    assert "frozen, unless an exception is approved, by Dana: incident 7" in gate.subject["freezes"][0]
+    assert "frozen, unless an exception is approved, by Dana: incident 7" in gate.subject["closed"][0]
     assert vote(release, "alice").code == "not_entitled"
     assert vote(release, "bob", comment="").code == "comment_required"
     assert vote(release, "bob").accepted
@@ -79,7 +89,7 @@ def test_named_people_let_a_release_past_and_who_did_is_on_record(release: Relea
     (past,) = release.events(Kind.FREEZE_PASSED)
     assert past.data["approved_by"] == ["bob", "erin"]
     assert past.data["message"].startswith(
-        "goes past a freeze, as Bob, Erin approved: everything in production"
+        "goes past what is closed, as Bob, Erin approved: everything in production"
     )
     assert release.world.weights() == {"1.0.0": 50, "1.1.0": 50}
     passed(release, FIRST)
@@ -118,10 +128,12 @@ def test_one_freeze_without_exceptions_holds_whatever_was_approved(release: Rele
     assert vote(release, "bob").accepted
     assert vote(release, "erin").accepted
     freeze(release.world, stricter, unless="")
-    frozen(release.resume(FIRST, waiting, told(waiting)))
+    waiting = frozen(release.resume(FIRST, waiting, told(waiting)))
     assert release.world.weights() == {"1.0.0": 100}
     thaw(release.world, stricter)
-    assert goes(release.run(FIRST, try_number=2))
+    event = told(waiting)
+    assert event == {"state": "changed"}
+    assert goes(release.resume(FIRST, waiting, event))
 
 
 def test_a_no_stands_and_the_thaw_lets_the_release_go_on(release: Release) -> None:
@@ -217,3 +229,106 @@ def test_labels_say_whose_changes_are_frozen(world: World, monkeypatch: pytest.M
     (held,) = world.ledger.freezes.holding("checkout", "production", world.shape.labels)
     assert str(held).startswith("every pipeline with tier=critical in every environment is frozen by Dana")
     assert world.ledger.freezes.holding("search", "production", {}) == []
+
+
+def test_whoever_reads_of_it_is_told_what_was_gone_past_and_by_whom(release: Release) -> None:
+    """Report, evidence and the stage list know a gate that is no step of the plan."""
+    freeze(release.world)
+    waiting = frozen(release.run(FIRST))
+    (asked,) = release.world.ledger.status(release.id).waiting_for
+    assert (asked.gate, asked.quorum) == (GATE, 2)
+    assert vote(release, "bob").accepted
+    assert vote(release, "erin").accepted
+    release.resume(FIRST, waiting, told(waiting))
+    events = release.events()
+    report = markdown(report_of(release.record, events))
+    assert GATE in report
+    assert "goes past what is closed, as Bob, Erin approved" in report
+    assert [stage.name for stage in stages(release.record.plan, events)] == ["build", "staging", "production"]
+
+
+YEAR_END = datetime.now(UTC).replace(microsecond=0, second=0)
+
+
+def hours(n: int) -> str:
+    return f"{YEAR_END + timedelta(hours=n):%Y-%m-%dT%H:%M}"
+
+
+CALENDAR = f"""
+apiVersion: relman/v1
+kind: Calendar
+metadata: {{name: company, owner: platform}}
+zone: UTC
+windows:
+  - name: year end
+    effect: deny
+    unless: approved
+    once: {{from: "{hours(-1)}", until: "{hours(8)}"}}
+  - name: audit
+    effect: deny
+    once: {{from: "{hours(4)}", until: "{hours(6)}"}}
+  - name: ever
+    effect: allow
+    weekly: {{days: [mon, tue, wed, thu, fri, sat, sun], from: "00:00", to: "24:00"}}
+"""
+WINDOW, PAST = "production.window", "production.window_exception"
+CLOSED = "exceptions: {approval: incident, quorum: 2, comment: required}\ncalendars: [company]\n"
+
+
+@pytest.fixture
+def closed(world: World) -> Release:
+    world.live("1.0.0")
+    return world.open().approved()
+
+
+@pytest.fixture(autouse=True)
+def calendar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(worlds.SPECS, "calendars/company.yaml", CALENDAR)
+
+
+@pytest.mark.parametrize("specs", [CLOSED], indirect=True)
+def test_a_window_that_leaves_room_is_passed_by_approval_and_no_other(closed: Release) -> None:
+    waiting = closed.run(WINDOW)
+    assert isinstance(waiting.trigger, WindowTrigger)
+    gate = closed.world.ledger.votes.gate(closed.id, PAST)
+    assert gate is not None
+    (one,) = gate.subject["past"]
+    assert one.startswith("denied by year end of calendar company until ")
+    assert closed.events(Kind.WINDOW_WAITED)[0].data["gate"] == PAST
+    assert vote(closed, "bob", gate=PAST).accepted
+    assert vote(closed, "erin", gate=PAST).accepted
+    assert told(waiting) == {"state": "decided"}
+    done = closed.resume(WINDOW, waiting, {"state": "decided"})
+    assert done["message"].startswith("the window is open: goes past what is closed, as Bob, Erin")
+    assert goes(closed.run(FIRST)), "and at the moment of the act"
+    assert [e.step for e in closed.events(Kind.WINDOW_PASSED)] == [WINDOW, FIRST]
+
+
+@pytest.mark.parametrize("specs", [CLOSED], indirect=True)
+def test_where_something_else_closes_it_too_no_exception_helps(closed: Release) -> None:
+    waiting = closed.run(WINDOW)
+    assert vote(closed, "bob", gate=PAST).accepted
+    assert vote(closed, "erin", gate=PAST).accepted
+    with time_machine.travel(YEAR_END + timedelta(hours=5)):
+        again = closed.resume(WINDOW, waiting, {"state": "decided"})
+        assert isinstance(again.trigger, WindowTrigger)
+        assert again.trigger.asks == ""
+        closed.finished(WINDOW)
+        at_the_act = closed.run(FIRST)
+        assert isinstance(at_the_act.trigger, WindowTrigger)
+    with time_machine.travel(YEAR_END + timedelta(hours=7)):
+        assert told(at_the_act) == {"state": "changed"}, "now an exception helps again"
+    assert closed.world.weights() == {"1.0.0": 100}
+    with time_machine.travel(YEAR_END + timedelta(hours=9)):
+        assert goes(closed.run(FIRST))
+
+
+@pytest.mark.parametrize("specs", ["calendars: [company]\n", CLOSED], indirect=True)
+def test_a_no_or_nobody_leaves_it_closed_to_its_end(closed: Release) -> None:
+    waiting = closed.run(WINDOW)
+    if closed.world.ledger.votes.gate(closed.id, PAST) is not None:
+        assert vote(closed, "erin", Decision.REJECT, gate=PAST).accepted
+    waiting = closed.resume(WINDOW, waiting, {"state": "decided"})
+    assert waiting.trigger.asks == ""
+    with time_machine.travel(YEAR_END + timedelta(hours=9)):
+        assert told(waiting) == {"state": "open"}

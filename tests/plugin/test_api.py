@@ -28,6 +28,7 @@ def approval(server: Server, record: Any) -> dict[str, str]:
 ROUTES = [
     ("GET", "/releases"),
     ("GET", "/releases/{id}"),
+    ("GET", "/releases/{id}/forecast"),
     ("GET", "/releases/{id}/events"),
     ("GET", "/releases/{id}/plan"),
     ("GET", "/releases/{id}/report"),

@@ -62,6 +62,7 @@ def world(
     control = sandbox.urls["control_url"].rpartition(":")[2]
     monkeypatch.setenv("AIRFLOW__RELMAN__HOME", str(home))
     monkeypatch.setenv("AIRFLOW__RELMAN__MINIMUM_DEFERRAL", "0.01")
+    monkeypatch.setenv("AIRFLOW__RELMAN__WINDOW_SPREAD", "0")
     monkeypatch.setenv("AIRFLOW_CONN_RELMAN_SANDBOX", f"relman-sandbox://127.0.0.1:{control}")
     monkeypatch.setenv("AIRFLOW_CONN_RELMAN_METRICS", f"http://127.0.0.1:{numbers.port}")
     made = make_world(home, sandbox.driver, revisions)

@@ -26,8 +26,10 @@ GATE, LIST, FOLLOW_UP = "live.approval", "live.hands", "follow_up"
 @pytest.fixture(scope="module")
 def stopped(world: World) -> Run:
     """A release that comes to a freeze while other tests are at work."""
-    frozen = {"environment": "frozen", "pipeline": "", "reason": "incident 7"}
-    assert world.call("admin", "POST", "/relman/api/v1/freezes", **frozen)[0] == 201
+    firm = {"environment": "frozen", "pipeline": "", "reason": "incident 7"}
+    soft = {"environment": "", "pipeline": "frozen", "reason": "audit", "unless": "approved"}
+    for frozen in (firm, soft):
+        assert world.call("admin", "POST", "/relman/api/v1/freezes", **frozen)[0] == 201
     return world.start("frozen")
 
 
@@ -188,18 +190,25 @@ def test_a_train_starts_a_release_at_its_time_of_the_version_in_its_file(world: 
     assert datetime.fromisoformat(dag["next_dagrun_data_interval_end"]) == due + timedelta(days=1)
 
 
-def test_a_stopped_line_holds_until_the_thaw_and_nothing_acts_while_a_calendar_is_closed(
+def test_a_stopped_line_holds_but_for_what_people_let_past_and_nothing_acts_while_a_calendar_is_closed(
     world: World, stopped: Run
 ) -> None:
     waits = stopped.until("freeze.waited", "frozen.deploy")
-    assert waits.data["message"].endswith("is frozen by admin: incident 7"), waits.data
+    assert "is frozen by admin: incident 7; frozen in every environment" in waits.data["message"], waits.data
     assert "change.started" not in stopped.kinds()
     status = world.call("admin", "GET", f"/relman/api/v1/releases/{stopped.release_id}")[1]
-    assert [f["reason"] for f in status["freezes"]] == ["incident 7"]
+    assert [f["reason"] for f in status["freezes"]] == ["incident 7", "audit"]
     eventually(lambda: "incident 7" in str(slack_transcript(world)) or None, "the message in Slack")
     thaw = {"environment": "frozen", "pipeline": "", "reason": "over"}
     assert world.call("admin", "POST", "/relman/api/v1/freezes/thaw", **thaw)[0] == 200
+    asked = stopped.until("gate.opened", "frozen.freeze_exception")
+    path = f"/relman/api/v1/releases/{stopped.release_id}/gates/frozen.freeze_exception/votes"
+    vote = {"decision": "approve", "digest": asked.data["subject_digest"]}
+    assert [world.call(who, "POST", path, **vote)[0] for who in ("alice", "bob")] == [201, 201]
+    assert stopped.until("freeze.passed", "frozen.deploy").data["approved_by"] == ["alice", "bob"]
     assert stopped.outcome() == "succeeded"
+    soft = {"environment": "", "pipeline": "frozen", "reason": "over"}
+    assert world.call("admin", "POST", "/relman/api/v1/freezes/thaw", **soft)[0] == 200
     calendar = yaml.safe_load((world.specs / "calendars" / "company.yaml").read_text())
     end = datetime.fromisoformat(calendar["windows"][0]["once"]["until"]).replace(tzinfo=UTC)
     assert stopped.events("change.started")[0].at >= end

@@ -93,6 +93,8 @@ class CalendarWindow(SpecModel):
     """What people call it: shown wherever a release waits for it."""
     effect: Literal["allow", "deny"]
     """`allow`: changes only within these times. `deny`: none within them; outranks `allow`."""
+    unless: Literal["approved"] | None = None
+    """Of `deny`: a release may go past it, once those approve whom its environment's `exceptions` names."""
     weekly: WeeklyTimes | None = None
     """Times of the week."""
     rule: RuleTimes | None = None

@@ -72,10 +72,17 @@ class Environment(SpecModel):
     """What becomes of a change that has begun when the window closes: it is finished; or it waits before the
     next step that moves traffic; or, where that would begin, its traffic goes back.
     """
-    exceptions: ExceptionRule | None = None
-    """Who may let a release go past a freeze that leaves room for it (`relman freeze --unless-approved`).
+    outlasting: Literal["begin", "wait"] = "begin"
+    """Whether a change begins that would not be over when the windows close, by the plan's own times.
 
-    Without it, nobody may: the release waits for the thaw.
+    `wait`: it waits for an opening that is long enough. With `on_close: hold` each weight or wave counts by
+    itself, otherwise the whole change of the stage.
+    """
+    exceptions: ExceptionRule | None = None
+    """Who may let a release past what leaves room for exceptions, by one more approval.
+
+    Calendars say so with `unless: approved`, whoever stops the line with `--unless-approved`. Without it,
+    nobody may: the release waits.
     """
     notify: Notify | None = None
     """Who else is told of what happens here, whatever the pipeline says."""

@@ -124,6 +124,8 @@ class Stage(SpecModel):
     """Watching after all traffic has moved; a breach rolls back."""
     soak: Duration | None = None
     """How long the new version stays here, when all of this has gone well, before the release goes on."""
+    deadline: Duration | None = None
+    """How long all of this may take, from when the release comes here; past it Slack is told, once."""
 
     @property
     def id(self) -> str:
@@ -155,6 +157,8 @@ class ReleasePipeline(SpecModel):
     """Analyses by name."""
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=20)]
     """What happens, in order."""
+    deadline: Duration | None = None
+    """How long a release may take, from its opening; past it Slack is told, once. It goes on all the same."""
     notify: Notify | None = None
     """Who is told."""
     follow_ups: FollowUps | None = None

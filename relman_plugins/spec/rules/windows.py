@@ -72,6 +72,15 @@ def actions(bundle: Bundle) -> Iterator[Diagnostic]:
                 yield finding(document, place, "RM407", message, hint=suggestion(action, ACTIONS))
 
 
+def exceptions(bundle: Bundle) -> Iterator[Diagnostic]:
+    """Only what denies leaves room for exceptions."""
+    for document, path, window in _windows(bundle):
+        if "unless" in window.value and text_at(window, "effect") == "allow":
+            message = f"{holder(document, path)} allows, so there is nothing that a release could go past"
+            hint = "remove unless:, or write it at a window that denies"
+            yield finding(document, (*path, "unless"), "RM410", message, key=True, hint=hint)
+
+
 def followed(bundle: Bundle) -> Iterator[Diagnostic]:
     """What a window says can be followed, within bounded work."""
     if not bundle.calendars:
@@ -107,4 +116,4 @@ def followed(bundle: Bundle) -> Iterator[Diagnostic]:
             return
 
 
-RULES = (existing, ways, actions, followed)
+RULES = (existing, ways, actions, exceptions, followed)
