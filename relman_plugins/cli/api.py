@@ -42,7 +42,7 @@ class Api:
         """Where address and login came from, in words."""
         self.answered = False
         """Whether something has answered at the address yet."""
-        if not token.isascii() or not token.isprintable():
+        if not token.isascii() or not token.isprintable() or token != token.strip():
             raise Stop(Exit.USAGE, f"{self.sources.get('token', '--token')}: this is no token")
         headers = {"X-Relman-Via": "cli", "Accept": "application/json"}
         try:

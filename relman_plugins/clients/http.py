@@ -34,6 +34,12 @@ MAX_BYTES = 8 * 1024 * 1024
 _TRY_AGAIN = frozenset({408, 425, 429})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
+# Instead of what httpx and its codec say, and without a chain to that: they quote the header.
+_NO_HEADER = (
+    "a header made of the connection's login or token has a character that no header can have; "
+    "remove blanks, line breaks and what is not ASCII"
+)
+
 
 def client(
     base_url: str,
@@ -50,7 +56,7 @@ def client(
         auth: User name and password for HTTP basic authentication.
 
     Raises:
-        ClientRejected: ``base_url`` is not an ``http`` or ``https`` address.
+        ClientRejected: ``base_url`` is not an ``http`` or ``https`` address, or a header can't be one.
     """
     return httpx.Client(**_arguments(base_url, timeout, headers, auth))
 
@@ -86,10 +92,11 @@ def request(
 
     Raises:
         ClientUnavailable: No answer, a time-out, 408, 425, 429 or 5xx; ``retry_after`` in seconds when told.
-        ClientRejected: Any other answer than 2xx, or one larger than ``max_bytes``.
+        ClientRejected: Any other answer than 2xx, or one larger than ``max_bytes``; a path or a header that
+            can't be sent.
     """
     with _Deadline(limit_s) as deadline:
-        asked = http.build_request(method, path, extensions={"trace": deadline.trace}, **kwargs)
+        asked = _built(http, method, path, extensions={"trace": deadline.trace}, **kwargs)
         # Kept open it might serve the next request, whose deadline does not know it.
         asked.headers["Connection"] = "close"
         try:
@@ -98,6 +105,8 @@ def request(
                 body = _bounded(answer.iter_bytes(), asked, max_bytes)
             finally:
                 answer.close()
+        except httpx.LocalProtocolError as error:
+            raise _unsent(asked, error) from None
         except httpx.HTTPError as error:
             raise (_too_slow(asked, limit_s) if deadline.passed else _no_answer(asked, error)) from error
         if deadline.passed:
@@ -120,7 +129,7 @@ async def async_request(
 
     ``rest`` is the header that says in how many seconds to come back.
     """
-    asked = http.build_request(method, path, **kwargs)
+    asked = _built(http, method, path, **kwargs)
     try:
         async with asyncio.timeout(limit_s):
             answer = await http.send(asked, stream=True)
@@ -130,6 +139,8 @@ async def async_request(
                 await answer.aclose()
     except TimeoutError as error:
         raise _too_slow(asked, limit_s) from error
+    except httpx.LocalProtocolError as error:
+        raise _unsent(asked, error) from None
     except httpx.HTTPError as error:
         raise _no_answer(asked, error) from error
     return _judged(asked, answer, body, rest)
@@ -166,16 +177,29 @@ def _arguments(
         ) from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise ClientRejected(f"{shown(url)!r} is not an address: expected http://host or https://host")
+    try:
+        sent = httpx.Headers({"User-Agent": "relman", **(headers or {})})
+    except UnicodeEncodeError:
+        raise ClientRejected(_NO_HEADER) from None
     return {
         "base_url": url,
         "timeout": timeout,
-        "headers": {"User-Agent": "relman", **(headers or {})},
+        "headers": sent,
         "auth": auth,
         "verify": _tls(),
         "follow_redirects": False,
         # A proxy from the environment cannot reach this machine's own loopback.
         "trust_env": url.host not in _LOOPBACK,
     }
+
+
+def _built(http: httpx.Client | httpx.AsyncClient, method: str, path: str, **kwargs: Any) -> httpx.Request:
+    try:
+        return http.build_request(method, path, **kwargs)
+    except UnicodeEncodeError:
+        raise ClientRejected(_NO_HEADER) from None
+    except httpx.InvalidURL:
+        raise ClientRejected(f"a path under {shown(http.base_url)} is none: it can't be read") from None
 
 
 @lru_cache(maxsize=1)
@@ -251,6 +275,12 @@ def _too_slow(asked: httpx.Request, limit_s: float) -> ClientUnavailable:
     return ClientUnavailable(
         f"{asked.method} {shown(asked.url)} got no whole answer within {limit_s:g} s: time-out"
     )
+
+
+def _unsent(asked: httpx.Request, error: httpx.LocalProtocolError) -> ClientError:
+    if "header" in str(error).lower():
+        return ClientRejected(_NO_HEADER)
+    return ClientUnavailable(f"{asked.method} {shown(asked.url)} could not be sent; the connection broke")
 
 
 def _no_answer(asked: httpx.Request, error: httpx.HTTPError) -> ClientUnavailable:

@@ -37,6 +37,13 @@ def test_a_slip_is_said_also_when_the_server_is_down(args: list[str], said: str)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
 
 
+@pytest.mark.parametrize("token", ["s3cr3t ", "s3cr3t\n", "s3cr3té"])
+def test_a_token_that_can_be_none_is_not_shown(token: str) -> None:
+    done = here("status", "shop-1-1", *NOWHERE[:2], "--token", token)
+    assert (done.returncode, "--token: this is no token" in done.stderr) == (2, True), done.stderr
+    assert "s3cr3t" not in done.stderr + done.stdout
+
+
 @pytest.fixture(params=["{}", "[]", '"hello"', "no JSON"])
 def stranger(request: pytest.FixtureRequest) -> Iterator[str]:
     """Serve the same to whoever asks, as JSON; give the address."""

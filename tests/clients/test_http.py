@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
@@ -125,6 +126,37 @@ def test_a_secret_in_what_is_no_address_is_not_shown(url: str) -> None:
         http.client(url)
     assert "s3c" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "token", ["s3cr3t\n", "s3cr3t ", "s3cr3t\r\nX: 1", "s3cr3t\x00", "s3cr3té", "s3cr3t\u200b"]
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_secret_that_can_be_no_header_is_not_shown(
+    serving: Callable[..., str], token: str, at_once: bool
+) -> None:
+    """Neither in the message nor in what a log shows with it; as the client's header and as a request's."""
+    url, headers = serving(status(200)), {"Authorization": f"Bearer {token}"}
+
+    def sync() -> None:
+        with http.client(url, headers=headers if at_once else None) as client:
+            http.request(client, "GET", "/x", **({} if at_once else {"headers": headers}))
+
+    async def not_sync() -> None:
+        async with http.async_client(url, headers=headers if at_once else None) as client:
+            await http.async_request(client, "GET", "/x", **({} if at_once else {"headers": headers}))
+
+    for asking in (sync, lambda: asyncio.run(not_sync())):
+        with pytest.raises(ClientRejected, match="has a character that no header can have") as caught:
+            asking()
+        assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_path_that_can_be_none_is_not_shown(serving: Callable[..., str]) -> None:
+    path = "/x?token=s3cr3t\x00"
+    with http.client(serving(status(200))) as client, pytest.raises(ClientRejected) as caught:
+        http.request(client, "GET", path)
+    assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "no address", "http://", "//x"])
