@@ -1,29 +1,36 @@
 """SQL queries in which values are bound: where they stand, and what no such query may be.
 
-This is no parser of SQL: it only tells text, comments and names in quotes from the rest, so that a value is
-never put into one of them.
+This is no parser of SQL: it only tells text and names in quotes from the rest, so that a value is never put
+into one of them. What databases read differently could hide a quote or a second statement, and is refused:
+comments (PostgreSQL nests them, MySQL runs ``/*!``, and takes ``--1`` for a number), backslashes in quotes,
+and dollar signs that begin a text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 _PART = re.compile(
     r"""
     (?P<text>'(?:[^']|'')*(?P<text_end>')?)
-  | (?P<name>"(?:[^"]|"")*(?P<name_end>")? | `[^`]*(?P<tick_end>`)?)
-  | (?P<line>--[^\n]*)
-  | (?P<comment>/\*.*?(?P<comment_end>\*/|\Z))
-  | (?P<dollar>\$\$)
+  | (?P<name>"(?:[^"]|"")*(?P<name_end>")? | (?P<tick>`)[^`]*(?P<tick_end>`)?)
+  | (?P<comment>--|/\*)
+  | (?P<hash>\#)
   | (?P<value>\$(?:\{[a-z_]+\}|[a-z_]+))
+  | (?P<dollar>\$\$?)
   | (?P<end>;)
     """,
     re.VERBOSE | re.DOTALL,
 )
 _PLACEHOLDER = re.compile(r"\$(?:\{[a-z_]+\}|[a-z_]+)")
 _READS = re.compile(r"\s*(?:\(\s*)*(?:select|with)\b", re.IGNORECASE)
+_IN_NAME = re.compile(r"(?<![\w$])[^\W\d][\w$]*\Z")
+_LONGEST = 256  # characters of a name, in any database
+_BRACKETS = re.compile(r"""\[[^\]]*['"]""")
+
+_PLAIN = frozenset({"postgresql", "mssql", "oracle"})
+"""Dialects in which backticks quote nothing, and ``#`` begins no comment."""
 
 
 class Part(NamedTuple):
@@ -34,30 +41,41 @@ class Part(NamedTuple):
     """SQL as it is, or the name of a value that is to be bound here."""
 
 
-def parts(query: str) -> list[Part]:
+def parts(query: str, dialect: str = "") -> list[Part]:
     """Take a query apart into SQL and the values between. ``$$`` is a dollar sign.
 
+    ``dialect`` is that of the database, empty where it is not known yet.
+
     Raises:
-        ValueError: It is no single query that reads, or a value stands in quotes; the message says which.
+        ValueError: It is no single query that reads, a value stands in quotes, or something in it is read
+            differently by databases; the message says which.
     """
     found, begin = list[Part](), 0
     for match in _PART.finditer(query):
-        kind = match.lastgroup or ""
         text = match.group()
         if match["text"] or match["name"]:
             _in_quotes(match, text)
+        if match["tick"] and dialect in _PLAIN:
+            raise ValueError('a backtick stands in it, which quotes nothing there; write "name"')
+        if match["comment"] or (match["hash"] and dialect and dialect not in _PLAIN):
+            raise ValueError(
+                f"a comment ({text}) stands in it, which databases read differently; "
+                "write it beside the query"
+            )
         if match["value"]:
             found += [Part("code", query[begin : match.start()]), Part("value", text.strip("${}"))]
             begin = match.end()
         elif match["dollar"]:
+            if not _IN_NAME.search(query, max(0, match.start() - _LONGEST), match.start()):
+                raise ValueError("a dollar sign stands outside a name: it could begin a text; write 'text'")
             found.append(Part("code", query[begin : match.start()] + "$"))
             begin = match.end()
-        elif match["comment"] and not match["comment_end"]:
-            raise ValueError("a comment is not closed")
-        elif kind == "end" and "".join(_bare(query[match.end() :])).strip(" \t\r\n;"):
+        elif match["end"] and query[match.end() :].strip(" \t\r\n;"):
             raise ValueError("it is more than one statement")
+    if dialect == "mssql" and _BRACKETS.search(query):
+        raise ValueError('a quote stands in square brackets, which hide it; rename, or write "name"')
     found.append(Part("code", query[begin:]))
-    if not _READS.match("".join(_bare(query))):
+    if not _READS.match(query):
         raise ValueError("it is no query: it must begin with SELECT or WITH")
     return found
 
@@ -71,13 +89,3 @@ def _in_quotes(match: re.Match[str], text: str) -> None:
         )
     if inner := _PLACEHOLDER.search(text):
         raise ValueError(f"{inner.group()} stands in quotes: values are bound, and need none")
-
-
-def _bare(query: str) -> Iterator[str]:
-    """Yield a query without its comments."""
-    begin = 0
-    for match in _PART.finditer(query):
-        if match["line"] or match["comment"]:
-            yield query[begin : match.start()]
-            begin = match.end()
-    yield query[begin:]

@@ -28,9 +28,14 @@ LIMIT_S = 20
 
 _FIRST: dict[str, tuple[str, ...]] = {
     # https://www.postgresql.org/docs/current/sql-set-transaction.html, and runtime-config-client.html
-    "postgresql": ("SET TRANSACTION READ ONLY", f"SET LOCAL statement_timeout = {LIMIT_S * 1000}"),
+    "postgresql": (
+        "SET TRANSACTION READ ONLY",
+        # For those after it, too; the rollback at the end takes it back, for a pool may keep the session.
+        "SET default_transaction_read_only = on",
+        f"SET LOCAL statement_timeout = {LIMIT_S * 1000}",
+    ),
     # https://dev.mysql.com/doc/refman/8.4/en/set-transaction.html, and server-system-variables.html
-    "mysql": ("SET TRANSACTION READ ONLY", f"SET SESSION max_execution_time = {LIMIT_S * 1000}"),
+    "mysql": ("SET SESSION TRANSACTION READ ONLY", f"SET SESSION max_execution_time = {LIMIT_S * 1000}"),
     # https://www.sqlite.org/pragma.html#pragma_query_only
     "sqlite": ("PRAGMA query_only = ON",),
 }
@@ -89,7 +94,7 @@ class Sql(Source):
 
     def _ask(self, question: Question) -> Answer:
         # Here, since the first look for the placeholder loads the provider and its driver.
-        statement, values = bound(question, self._database.placeholder)
+        statement, values = bound(question, self._database.placeholder, self._database.dialect)
         try:
             connection = self._database.connect()
         except Exception as error:
@@ -145,7 +150,7 @@ class Sql(Source):
         return f"the database of connection {self._database.conn_id!r}"
 
 
-def bound(question: Question, placeholder: str) -> tuple[str, tuple[Any, ...]]:
+def bound(question: Question, placeholder: str, dialect: str = "") -> tuple[str, tuple[Any, ...]]:
     """Return a statement with a placeholder for each value, and the values in that order.
 
     Raises:
@@ -159,7 +164,7 @@ def bound(question: Question, placeholder: str) -> tuple[str, tuple[Any, ...]]:
     }
     known |= {"window": question.window_s} if question.window_s is not None else {}
     try:
-        found = parts(question.query)
+        found = parts(question.query, dialect)
     except ValueError as error:
         raise ClientRejected(f"the query can't be asked: {error}") from error
     values: list[Any] = []
