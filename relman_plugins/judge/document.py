@@ -27,6 +27,9 @@ class _Strict(Frozen):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True, allow_inf_nan=False)
 
 
+SUREST = 0.999_999
+"""The highest confidence of anything that is judged."""
+
 Ratio = Annotated[float, Field(ge=0, le=1e6)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
@@ -123,7 +126,7 @@ class Document(_Strict):
     group_weights: dict[str, Percent] = Field(default_factory=dict)
     """Percent of the score; groups without a weight share equally what is left of 100."""
     thresholds: Thresholds = Field(default_factory=Thresholds)
-    confidence: Annotated[float, Field(gt=0, le=0.999999)] = 0.98
+    confidence: Annotated[float, Field(gt=0, le=SUREST)] = 0.98
     tolerance: Ratio = 0.25
     horizon: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """``sequential``: looks that are planned; None: what is there is all."""

@@ -3,7 +3,8 @@
 The judgement is that of ``mann_whitney`` with Kayenta's score (:mod:`relman_plugins.judge.score`). It is made
 once, after the last planned look: looking again and again with this test finds harm by chance. With
 ``early_fail`` a tenth of the chance of a false alarm is shared by the looks before the last (a union bound),
-and nine tenths are left for the last one; so a metric may then fail early, if it is that clear.
+and nine tenths are left for the last one; so a metric may then fail early, if it is that clear. No look is
+asked to be surer than a document may be; a spec with more looks than that allows is refused.
 
 * An unanswered query is no failure: the fifth in a row of one metric ends the watch with ``error``. An
   infinite value is no answer: left out it could hide harm.
@@ -24,7 +25,7 @@ from pydantic import Field
 from relman_plugins.domain.event import Event
 from relman_plugins.domain.status import Verdict
 from relman_plugins.judge import recorded
-from relman_plugins.judge.document import Document, MetricData
+from relman_plugins.judge.document import SUREST, Document, MetricData
 from relman_plugins.judge.report import Finding, Report, plural
 from relman_plugins.judge.series import LARGEST, NAN
 from relman_plugins.judge.threshold import TOLERATED_ERRORS
@@ -222,7 +223,7 @@ def _report(terms: Terms, courses: Mapping[str, Course], *, last: bool) -> Repor
     if terms.sampled.early_fail:
         chance = 1 - own["confidence"]
         share = 1 - EARLY_SHARE if last else EARLY_SHARE / max(1, terms.planned - 1)
-        own["confidence"] = 1 - chance * share
+        own["confidence"] = min(1 - chance * share, SUREST)
     metrics = []
     for metric in terms.sampled.metrics:
         arms = courses[metric.name]

@@ -53,7 +53,7 @@ CODES: dict[str, str] = {
     "RM316": "a comparison with an old version that has no traffic then",
     "RM317": "a query, or what is taken of its answer, that its source can't be asked for",
     "RM318": "terms of a judgement that contradict each other",
-    "RM319": "a watch that ends before its judge can say anything",
+    "RM319": "a watch that ends before its judge can say anything, or is too long for it to fail early",
     "RM320": "a canary that is compared with the old version, and that nothing judges at 100 % (warning)",
     "RM321": "a suite without a report",
     "RM322": "a report that names no file, or several",

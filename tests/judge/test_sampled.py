@@ -9,9 +9,10 @@ from typing import Any, Literal
 import pytest
 
 from relman_plugins.domain.status import Verdict
-from relman_plugins.judge.sampled import Judgement, Sample, State, Terms, again, step
+from relman_plugins.judge.document import SUREST
+from relman_plugins.judge.sampled import EARLY_SHARE, Judgement, Sample, State, Terms, again, step
 from relman_plugins.plan.judges import SampledMetricPlan, SampledPlan
-from relman_plugins.spec.rules.judging import fewest
+from relman_plugins.spec.rules.judging import fewest, most_early
 from tests.judge.documents import events_of
 from tests.judge.documents import judged as by_file
 
@@ -169,3 +170,22 @@ def test_the_fewest_looks_of_a_spec_are_the_fewest_that_show_anything(confidence
     least = fewest(confidence)
     assert label(least) == "High"
     assert label(least - 1) == "Nodata"
+
+
+@pytest.mark.parametrize(("confidence", "planned"), [(0.98, 2010), (0.999, 120), (0.999999, 12)])
+def test_early_looks_are_never_asked_to_be_surer_than_anything_may_be(
+    confidence: float, planned: int
+) -> None:
+    by = terms(planned=planned, early_fail=True, confidence=confidence)
+    assert followed(by, *map(far, range(2)))[-1].verdict is None
+    assert followed(terms(planned=1, early_fail=True, confidence=0.999999), far(0))[-1].verdict is not None
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.98, 0.999])
+def test_the_most_looks_of_a_spec_are_the_most_that_share_what_may_fail_early(confidence: float) -> None:
+    def surest(looks: int) -> float:
+        return 1 - (1 - confidence) * EARLY_SHARE / (looks - 1)
+
+    most = most_early(confidence)
+    assert surest(most) == pytest.approx(SUREST, abs=1e-12)
+    assert surest(most + 1) > SUREST

@@ -17,6 +17,10 @@ from relman_plugins.spec.position import Node
 from relman_plugins.spec.trail import finding, holder
 
 WATCHES = (("strategy", "canary"), ("strategy", "blue_green"), ("monitor",))
+SUREST = 0.999_999
+"""The highest confidence there is (``judge/document.py``)."""
+EARLY_SHARE = 0.1
+"""Part of the chance of a false alarm that the looks before the last share (``judge/sampled.py``)."""
 CONFIDENCE: float = Sampled.model_fields["confidence"].default
 COUNT: int = Canary.model_fields["count"].default
 INTERVALS: dict[str, Duration] = {
@@ -52,7 +56,7 @@ def terms(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def lengths(bundle: Bundle) -> Iterator[Diagnostic]:
-    """A watch is long enough for its judge to say anything."""
+    """A watch is long enough for its judge to say anything, and not too long to be sure early."""
     found = {str(p[-1]): (p, analysis) for p, analysis in entries(bundle.pipeline, "analyses")}
     for path, stage in bundle.stages():
         for inner in WATCHES:
@@ -71,6 +75,16 @@ def lengths(bundle: Bundle) -> Iterator[Diagnostic]:
                         f"{confidence or CONFIDENCE:g} fewer than {least} looks can't show anything"
                     )
                     hint = f"count: {least} or more; 20 see more"
+                    yield finding(bundle.pipeline, (*path, *inner, "analysis"), "RM319", message, hint=hint)
+                most = most_early(CONFIDENCE if confidence is None else confidence)
+                early = analysis.child("early_fail")
+                if early is not None and early.value is True and looks > max(most, least):
+                    message = (
+                        f"{what} looks {looks} times and may fail early; at a confidence of "
+                        f"{confidence or CONFIDENCE:g} more than {most} looks would each have to be surer "
+                        f"than {SUREST:.6g}"
+                    )
+                    hint = "take fewer looks, or remove early_fail:"
                     yield finding(bundle.pipeline, (*path, *inner, "analysis"), "RM319", message, hint=hint)
             if judge_of(analysis) == "slo":
                 shortest = _shortest(bundle, place)
@@ -93,6 +107,14 @@ def fewest(confidence: float) -> int:
     return next(
         (n for n in range(2, 200) if n * n / 2 - 0.5 > quantile * sqrt(n * n * (2 * n + 1) / 12)), 200
     )
+
+
+def most_early(confidence: float) -> int:
+    """Return the looks above which one before the last would have to be surer than anything may be.
+
+    They share a tenth of the chance of a false alarm (``early_fail`` in ``judge/sampled.py``).
+    """
+    return 1 + int((1 - confidence) * EARLY_SHARE / (1 - SUREST) + 1e-6)
 
 
 def _length(stage: Node, inner: tuple[str, ...]) -> tuple[int, float]:
