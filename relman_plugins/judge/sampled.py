@@ -208,10 +208,10 @@ def _judged(
 
 
 def _gone(course: Course, planned: int) -> str:
-    """Say which version has had no value of late, though it had some; empty when neither."""
+    """Say which version has had no value of late; empty when neither."""
     late = max(3, math.ceil(planned / 3))
     for whose, values in (("new", course.experiment), ("old", course.control)):
-        if any(v is not None for v in values) and all(v is None for v in values[-late:]):
+        if all(v is None for v in values[-late:]):
             return f"no value of the {whose} version in the last {late} looks that were answered"
     return ""
 

@@ -189,3 +189,15 @@ def test_the_most_looks_of_a_spec_are_the_most_that_share_what_may_fail_early(co
     most = most_early(confidence)
     assert surest(most) == pytest.approx(SUREST, abs=1e-12)
     assert surest(most + 1) > SUREST
+
+
+@pytest.mark.parametrize(("arm", "whose"), [(0, "old"), (1, "new")])
+def test_a_version_that_never_had_a_value_does_not_pass(arm: int, whose: str) -> None:
+    by = terms(metric("a"), metric("b"), metric("p99"))
+    silent = pair(*(None if n == arm else 1.0 for n in (0, 1)))
+    end = followed(by, *[[pair(1.0, 1.0, "a"), pair(1.0, 1.0, "b"), silent]] * 10)[-1]
+    assert end.verdict is Verdict.INCONCLUSIVE
+    assert end.reason == f"p99: no value of the {whose} version in the last 4 looks that were answered"
+    zeros = terms(metric("a"), metric("b"), metric("p99", nan_strategy="replace", direction="decrease"))
+    seen = [pair(1.0, 1.0, "a"), pair(1.0, 1.0, "b"), pair(None, 1.0)]
+    assert followed(zeros, *[seen] * 10)[-1].verdict is Verdict.PASS
