@@ -7,11 +7,12 @@ and nine tenths are left for the last one; so a metric may then fail early, if i
 asked to be surer than a document may be; a spec with more looks than that allows is refused.
 
 * An unanswered query is no failure: the fifth in a row of one metric ends the watch with ``error``. An
-  infinite value is no answer: left out it could hide harm.
+  infinite value can't be compared and is no answer either; but left out it could hide harm.
 * Compared with the time ``before`` the change, whatever the hour brings looks like the version's doing: every
   verdict says that it is weaker.
-* A metric that decides keeps the watch from passing if its last look was not answered, or if a version had no
-  value of late: in the last three looks, or the last third of them, whichever is longer.
+* A metric that decides keeps the watch from passing if its last look was not answered, if fewer than half of
+  its looks were, if any value was infinite, or if a version had no value of late: in the last three looks, or
+  the last third of them, whichever is longer.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ class Sample(NamedTuple):
     control: float | None = None
     experiment: float | None = None
     error: str | None = None
+    infinite: bool = False
+    """Whether the error is a value beyond what can be compared."""
 
 
 class Course(NamedTuple):
@@ -82,6 +85,8 @@ class Course(NamedTuple):
     control: tuple[float | None, ...] = ()
     experiment: tuple[float | None, ...] = ()
     errors_in_a_row: int = 0
+    infinite: int = 0
+    """How many looks had a value beyond what can be compared."""
 
 
 class State(recorded.Watched):
@@ -103,7 +108,8 @@ class Look(NamedTuple):
     def data(self) -> dict[str, Any]:
         """Return the look as an event's JSON; ``value`` is the new version's."""
         ends = None if self.interval is None else [_finite(end) for end in self.interval]
-        return {
+        beyond = {"infinite": True} if self.came.infinite else {}
+        return beyond | {
             "name": self.came.name,
             "value": self.came.experiment,
             "samples": None,
@@ -152,28 +158,32 @@ def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judg
 
 def _told(data: Mapping[str, Any]) -> Sample:
     if data["verdict"] == Verdict.ERROR.value:
-        return Sample(data["name"], error=data["reason"])
+        return Sample(data["name"], error=data["reason"], infinite=data.get("infinite", False))
     return Sample(data["name"], data["control"], data["experiment"])
 
 
 def _whole(came: Sample) -> Sample:
     """Return a sample as it is recorded: NaN is no value, and an infinity is an error."""
     if came.error is not None:
-        return Sample(came.name, error=came.error)
+        return Sample(came.name, error=came.error, infinite=came.infinite)
     control, experiment = (
         None if value is None or math.isnan(value) else float(value)
         for value in (came.control, came.experiment)
     )
     for whose, value in (("new", experiment), ("old", control)):
         if value is not None and not -LARGEST <= value <= LARGEST:
-            return Sample(came.name, error=f"{value:g} can't be compared (of the {whose} version)")
+            error = f"{value:g} can't be compared (of the {whose} version)"
+            return Sample(came.name, error=error, infinite=True)
     return Sample(came.name, control, experiment)
 
 
 def _added(course: Course, came: Sample) -> Course:
     if came.error is not None:
-        return course._replace(errors_in_a_row=course.errors_in_a_row + 1)
-    return Course((*course.control, came.control), (*course.experiment, came.experiment))
+        errors, infinite = course.errors_in_a_row + 1, course.infinite + came.infinite
+        return course._replace(errors_in_a_row=errors, infinite=infinite)
+    return Course(
+        (*course.control, came.control), (*course.experiment, came.experiment), infinite=course.infinite
+    )
 
 
 def _judged(
@@ -200,11 +210,21 @@ def _judged(
         muted = {finding.name for finding in report.metrics if finding.muted}
         zeros = {m.name for m in terms.sampled.metrics if m.terms.get("nan_strategy") == "replace"}
         for one in (one for one in answers if one.name not in muted):
-            if one.error is not None:
-                return Verdict.INCONCLUSIVE, f"{one.name}: the last look had no numbers", findings
+            if why := _unseen(one, courses[one.name], rounds):
+                return Verdict.INCONCLUSIVE, f"{one.name}: {why}", findings
             if one.name not in zeros and (gone := _gone(courses[one.name], terms.planned)):
                 return Verdict.INCONCLUSIVE, f"{one.name}: {gone}", findings
     return report.verdict, _why(report, terms), findings
+
+
+def _unseen(last: Sample, course: Course, rounds: int) -> str:
+    """Say why what was answered is not all there is to say of a metric; empty when it is."""
+    if last.error is not None:
+        return "the last look had no numbers"
+    if course.infinite:
+        return f"{plural(course.infinite)} had a value that is too large to be compared"
+    answered = len(course.control)
+    return f"only {answered} of {plural(rounds)} were answered" if 2 * answered < rounds else ""
 
 
 def _gone(course: Course, planned: int) -> str:

@@ -201,3 +201,32 @@ def test_a_version_that_never_had_a_value_does_not_pass(arm: int, whose: str) ->
     zeros = terms(metric("a"), metric("b"), metric("p99", nan_strategy="replace", direction="decrease"))
     seen = [pair(1.0, 1.0, "a"), pair(1.0, 1.0, "b"), pair(None, 1.0)]
     assert followed(zeros, *[seen] * 10)[-1].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 1e301])
+def test_a_value_that_is_too_large_to_be_compared_keeps_a_metric_from_passing(value: float) -> None:
+    by = terms(planned=20)
+    looks = [[pair(1.0, value if n == 4 else 1.0)] for n in range(20)]
+    found = followed(by, *looks)
+    assert found[-1].verdict is Verdict.INCONCLUSIVE
+    assert found[-1].reason == "p99: 1 look had a value that is too large to be compared"
+    given = [judged for _, judged in again(events_of(found), terms=by)]
+    assert (given[-1].verdict, given[-1].reason) == (found[-1].verdict, found[-1].reason)
+    harmful = followed(by, [pair(1.0, value)], *map(far, range(19)))[-1]
+    assert harmful.verdict is Verdict.FAIL
+    advisory = terms(metric(), metric("b", muted=True), planned=20)
+    beside = ([pair(1.0, 1.0), pair(1.0, value if n % 2 else 1.0, "b")] for n in range(20))
+    assert followed(advisory, *beside)[-1].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("unanswered", "verdict"), [(10, Verdict.PASS), (11, Verdict.INCONCLUSIVE)])
+def test_fewer_answers_than_looks_without_do_not_pass(unanswered: int, verdict: Verdict) -> None:
+    # Never five in a row, and an answer at the end.
+    order = [True, True, True, True, False] * (unanswered // 4) + [True] * (unanswered % 4)
+    order += [False] * (20 - len(order))
+    assert sum(order) == unanswered
+    silent = Sample("p99", error="no answer")
+    end = followed(terms(planned=20), *([silent] if not_ else [pair(1.0, 1.0)] for not_ in order))[-1]
+    assert end.verdict is verdict
+    if verdict is Verdict.INCONCLUSIVE:
+        assert end.reason == "p99: only 9 of 20 looks were answered"
