@@ -7,9 +7,10 @@ be computed (a mean of zero) leaves the interval to decide alone. Look once, at 
 correction for looking again; ``sequential`` is for that.
 
 Otherwise than in Kayenta: samples so small that nothing could be certain are ``Nodata`` (there they are High
-or Low whenever they don't overlap); two constants are compared as they are, without noise; ends are exact at
-any scale; where most values are equal (a rare error), the shift is 0 and the plain U test decides; confidence
-and tolerance are the document's.
+or Low whenever they don't overlap); with ``must_have_data`` an arm without any value is no data, whatever
+``nan_strategy`` makes of it; two constants are compared as they are, without noise; ends are exact at any
+scale; where most values are equal (a rare error), the shift is 0 and the plain U test decides; confidence and
+tolerance are the document's.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def classify(metric: MetricData, document: Document, path: str) -> Finding:
     """Judge one metric that comes with numbers; ``path`` is its place in the document."""
     from relman_plugins.judge.stats.shift import shift
 
+    if metric.must_have_data and (silent := _silent(metric, path)):
+        return missing(metric, silent)
     control, left_out = _prepared(metric, "control", path)
     experiment, also = _prepared(metric, "experiment", path)
     if control.size == 0 or experiment.size == 0:
@@ -69,6 +72,14 @@ def _prepared(metric: MetricData, arm: str, path: str) -> tuple[Array, int]:
         outliers = metric.outliers
         values = without_outliers(values, outliers.factor, reduce_sensitivity=outliers.reduce_sensitivity)
     return values, len(raw) - values.size
+
+
+def _silent(metric: MetricData, path: str) -> str:
+    """Return the arm that has no value at all, which no replacement makes data; empty when both have one."""
+    for arm in ("control", "experiment"):
+        if all(map(math.isnan, one_number_a_look(metric.kind, getattr(metric, arm), f"{path}.{arm}"))):
+            return arm
+    return ""
 
 
 def missing(metric: MetricData, what: str) -> Finding:

@@ -112,7 +112,7 @@ class JudgingOperator(ChangingOperator):
     def uncompared(self, context: Context, run: StepRun, why: str) -> str:
         """Ask people about a version that can be compared with nothing: that is no data, never a pass."""
         ended = {"verdict": Verdict.NO_DATA.value, "reason": why, "looks": 0}
-        about = {"analysis": run.step.args["analysis"], "weight": run.step.args["weight"]}
+        about = {"analysis": run.step.args["analysis"], "weight": run.step.args.get("weight", 100)}
         run.record(Kind.ANALYSIS_FINISHED, f"{run.attempt}:finished", about | ended)
         return self._ask_what_it_means(context, run, Verdict.NO_DATA, why)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.operators.changing import previous_of
-from relman_plugins.operators.judging import JudgingOperator
+from relman_plugins.operators.judging import JudgingOperator, nothing_to_compare
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,6 +31,8 @@ class MonitorOperator(JudgingOperator):
         args = run.step.args
         lock = self.take_lock(run)
         previous = previous_of(run, platform_of(run.environment))
+        if why := nothing_to_compare(run, previous):
+            return self.uncompared(context, run, why)
         count = max(1, ceil(args["for_s"] / args["interval_s"]))
         self.watch(run, lock, previous, weight=100, count=count)
         raise AssertionError("watch defers")

@@ -230,3 +230,12 @@ def test_fewer_answers_than_looks_without_do_not_pass(unanswered: int, verdict: 
     assert end.verdict is verdict
     if verdict is Verdict.INCONCLUSIVE:
         assert end.reason == "p99: only 9 of 20 looks were answered"
+
+
+def test_silence_is_not_zeros_where_there_must_be_data() -> None:
+    silent = [[pair(1.0, None)]] * 10
+    by = {"nan_strategy": "replace", "direction": "increase"}
+    assert followed(terms(metric(**by)), *silent)[-1].verdict is Verdict.PASS
+    end = followed(terms(metric(**by, must_have_data=True)), *silent)[-1]
+    assert end.verdict is Verdict.FAIL
+    assert "p99: must have data, and experiment has none" in end.reason

@@ -137,6 +137,32 @@ class TestTheTimeBefore:
         )
 
 
+@pytest.fixture
+def recreated(specs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pipeline replace the version at once, and judge it in the monitor."""
+    monitor = "monitor: {for: 3s, analysis: numbers, interval: 1s}"
+    text = re.sub(" strategy: .*", " strategy: recreate", worlds.SPECS["checkout.yaml"])
+    monkeypatch.setitem(worlds.SPECS, "checkout.yaml", re.sub("monitor: .*", monitor, text))
+
+
+@pytest.mark.parametrize(
+    "analysis", [BEFORE.replace("direction: increase", "direction: increase, nan_strategy: replace")]
+)
+def test_a_monitor_of_a_first_version_asks_people_what_nothing_can_be_compared_with(
+    recreated: None, world: World, numbers: Numbers
+) -> None:
+    release = world.open().approved()
+    release.run("production.deploy")
+    asked = release.run("production.monitor")
+    assert isinstance(asked, TaskDeferred)
+    (found,) = release.events(Kind.ANALYSIS_FINISHED)
+    assert (found.data["verdict"], found.data["weight"], found.data["looks"]) == ("no_data", 100, 0)
+    assert found.data["reason"].startswith("no version served in production before")
+    release.vote("production.monitor")
+    done = release.resume("production.monitor", asked, {"state": "approved"})
+    assert "accepted by Alice" in done["message"]
+
+
 @pytest.mark.parametrize("analysis", [BUDGET])
 class TestBudget:
     def test_a_budget_that_burns_in_both_windows_takes_the_traffic_back(
