@@ -3,14 +3,14 @@
 The semantics are those of Kayenta's ``NetflixACAJudge-v1.0``. A metric is High if the lower end of the
 interval of the shift (Hodges-Lehmann, 98 %) is above ``tolerance`` times the size of the estimated shift,
 *and* the effect size reaches ``allowed_increase``; Low likewise on the other side. An effect size that can't
-be computed (a mean of zero) leaves the interval to decide alone. Look once, at the end: there is no
-correction for looking again; ``sequential`` is for that.
+be computed (the ratio of means, of which one is not above 0) leaves the interval to decide alone. Look once,
+at the end: there is no correction for looking again; ``sequential`` is for that.
 
 Otherwise than in Kayenta: samples so small that nothing could be certain are ``Nodata`` (there they are High
 or Low whenever they don't overlap); with ``must_have_data`` an arm without any value is no data, whatever
-``nan_strategy`` makes of it; two constants are compared as they are, without noise; ends are exact at any
-scale; where most values are equal (a rare error), the shift is 0 and the plain U test decides; confidence and
-tolerance are the document's.
+``nan_strategy`` makes of it; a mean below 0 has no ratio either (there only one of 0 has none); two constants
+are compared as they are, without noise; ends are exact at any scale; where most values are equal (a rare
+error), the shift is 0 and the plain U test decides; confidence and tolerance are the document's.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def _effect(metric: MetricData, control: Array, experiment: Array) -> float | No
 
         return superiority(control, experiment)
     before, after = float(control.mean()), float(experiment.mean())
-    if before == 0 or after == 0:
-        return None
+    if before <= 0 or after <= 0:
+        return None  # of a mean below 0 the ratio points the other way, or nowhere
     ratio = after / before
     return ratio if math.isfinite(ratio) else None
 

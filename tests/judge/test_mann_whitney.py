@@ -118,3 +118,23 @@ def test_the_arms_are_treated_alike(a: list[int], b: list[int]) -> None:
     there = finding({"control": a, "experiment": b, "effect_size": size}).classification
     back = finding({"control": b, "experiment": a, "effect_size": size}).classification
     assert back == {"High": "Low", "Low": "High"}.get(there, there)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "direction", "classification"),
+    [
+        (-1, 5, "increase", "High"),
+        (-10, -2, "increase", "High"),
+        (-2, -10, "decrease", "Low"),
+        (5, -1, "decrease", "Low"),
+        (-2, -10, "increase", "Pass"),
+        (-10, -2, "decrease", "Pass"),
+    ],
+)
+def test_of_means_that_are_not_above_0_the_interval_decides(
+    before: int, after: int, direction: str, classification: str
+) -> None:
+    metric = {"control": [before] * 9, "experiment": [after] * 9, "direction": direction}
+    found = finding(metric | {"effect_size": {"allowed_increase": 1.5, "allowed_decrease": 0.5}})
+    assert (found.classification, found.effect) == (classification, None)
+    assert finding(metric).classification == classification
