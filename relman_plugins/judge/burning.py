@@ -7,8 +7,9 @@ watch has lasted is what there is of it, and no pair is judged before its short 
 * A page (both windows of a pair burn faster than its rate) fails at once.
 * A ticket asks people, and not in haste: the watch goes on, and at its end they are asked.
 * An unanswered query is no failure: the fifth in a row of one metric ends the watch with ``error``.
-* Without a request in the longest short window that is full there is no data: numbers that stand still, of a
-  server that sees nothing any more say, are no proof.
+* Without a request in the longest short window that is full there is no data, nor without one in the longest
+  of the pages' (a ticket's may be hours): numbers that stand still, of a server that sees nothing any more
+  say, are no proof.
 * After the last look a metric has passed if that look passed and no ticket was written before. The watch is
   as bad as its worst metric (``Verdict.severity``).
 """
@@ -187,9 +188,10 @@ def _look(metric: ObjectiveLike, came: Burned, windows: Sequence[WindowLike]) ->
         shortest = min(w.short_s for w in windows)
         said = f"burn rate {rate:.3g}, and no window is full before {span(shortest)}"
         return Look(Verdict.NO_DATA, said, came, rate)
-    recent = max(w.short_s for w in full)
-    if not counted[recent][1]:
-        return Look(Verdict.NO_DATA, f"no requests in the last {span(recent)}", came, rate)
+    pages = [w for w in full if w.severity == "page"]
+    recent = {max(w.short_s for w in some) for some in (full, pages) if some}
+    if silent := max((length for length in recent if not counted[length][1]), default=0):
+        return Look(Verdict.NO_DATA, f"no requests in the last {span(silent)}", came, rate)
     shown = f"{longest[0]} of {longest[1]} bad"
     return Look(Verdict.PASS, f"burn rate {rate:.3g}, no window above its limit: {shown}", came, rate)
 

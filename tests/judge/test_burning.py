@@ -105,8 +105,14 @@ def test_numbers_that_stand_still_do_not_pass() -> None:
     end = followed(terms(), even(1800, 1), even(3600, 1), still)[-1]
     assert end.verdict is Verdict.INCONCLUSIVE
     assert end.reason == "available: the last look could not be judged: no requests in the last 30m"
-    quiet = at(7200, (0, 0), (1, 400), (1, 4000), (1, 9000))
-    assert followed(terms(), even(1800, 1), even(3600, 1), quiet)[-1].verdict is Verdict.PASS
+    gone = at(7200, (0, 0), (1, 400), (1, 4000), (1, 9000))
+    end = followed(terms(), even(1800, 1), even(3600, 1), gone)[-1]
+    assert end.verdict is Verdict.INCONCLUSIVE, "the ticket's window still has some; a page's has none"
+    assert end.reason == "available: the last look could not be judged: no requests in the last 5m"
+    assert followed(terms(), gone, even(3600, 1), even(5400, 1))[-1].verdict is Verdict.PASS
+    quiet = [(0, 0), (1, 400), (1, 4000), (1, 9000)]
+    by = terms()._replace(windows=(PAGE, PAGE.model_copy(update={"short_s": 1800}), TICKET))
+    assert followed(by, *[at(7200, *quiet)] * 3)[-1].verdict is Verdict.PASS, "5m is not the pages' longest"
 
 
 def test_five_looks_in_a_row_without_an_answer_end_it() -> None:
