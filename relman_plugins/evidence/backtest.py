@@ -18,6 +18,9 @@ _ASKED = ("query", "samples", "bad", "total", "over_s", "take")
 """What of a metric decides which numbers there are; all else is what is made of them."""
 
 
+_WHEN = {"beside": "of the looks", "before": "before the change"}
+
+
 class Tried(NamedTuple):
     """One analysis of one release, judged by both."""
 
@@ -43,9 +46,9 @@ def tried(
 ) -> Iterator[Tried]:
     """Judge each analysis of a release that the policy has, too; one without a verdict is left out.
 
-    What was asked can't be asked again: an analysis with another judge, with other queries, or with a metric
-    that was not looked at, can't be told. Looks end where the release's own policy ended them; how often it
-    looks at most is the release's plan's.
+    What was asked can't be asked again: an analysis with another judge, of another source or connection, with
+    other queries or another time to compare with, or with a metric that was not looked at, can't be told.
+    Looks end where the release's own policy ended them; how often it looks at most is the release's plan's.
     """
     analyses = tuple(policy.get(a.name, a) for a in shape.analyses)
     changed = shape.model_copy(update={"analyses": analyses})
@@ -79,6 +82,12 @@ def _untold(before: AnalysisPlan, after: AnalysisPlan) -> str:
         return f"was judged by {before.judge}, and {after.judge} asks for other numbers"
     if before.source != after.source:
         return f"was asked of {before.source}, and {after.source} may say something else"
+    if before.connection != after.connection:
+        return f"was asked behind {before.connection}, and {after.connection} may say something else"
+    if before.sampled and after.sampled and before.sampled.against != after.sampled.against:
+        return (
+            f"was compared with the time {_WHEN[before.sampled.against]}, not {_WHEN[after.sampled.against]}"
+        )
     asked = {m.name: m.model_dump() for m in (before.by_judge or before).metrics}
     for metric in (after.by_judge or after).metrics:
         if metric.name not in asked:

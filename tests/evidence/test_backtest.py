@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from relman_plugins.domain.event import Kind
 from relman_plugins.evidence.backtest import UNKNOWN, WENT_ON, Tried, confusion, tried
+from relman_plugins.judge import sampled
+from relman_plugins.plan.judges import SampledMetricPlan, SampledPlan
 from relman_plugins.plan.model import AnalysisPlan, MetricPlan
 from tests.evidence.conftest import Book
-from tests.evidence.make import BESIDE, Story, compared, shape
+from tests.evidence.make import BESIDE, CANARY, Story, compared, shape
 
 GOLDEN = shape().analysis("golden")
 ERRORS, SLOW = GOLDEN.metrics
@@ -89,6 +92,10 @@ def test_a_comparison_that_asks_people_instead_of_passing(book: Book, past: list
             "was asked of prometheus, and loki may say something else",
         ),
         (
+            GOLDEN.model_copy(update={"connection": "other"}),
+            f"was asked behind {GOLDEN.connection}, and other may say something else",
+        ),
+        (
             AnalysisPlan(name="golden", connection="m", comparison=BESIDE),
             "was judged by thresholds, and sequential asks for other numbers",
         ),
@@ -98,3 +105,31 @@ def test_what_was_not_asked_cannot_be_told(book: Book, past: list[Story], policy
     found = given_by(book, past, policy)
     assert {(one.given, one.reason, one.otherwise) for one in found} == {(UNKNOWN, why, False)}
     assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "why"),
+    [
+        ("beside", "before", "was compared with the time of the looks, not before the change"),
+        ("before", "beside", "was compared with the time before the change, not of the looks"),
+    ],
+)
+def test_samples_of_another_time_say_nothing(book: Book, then: Any, now: Any, why: str) -> None:
+    def plan(against: Any) -> AnalysisPlan:
+        metrics = (SampledMetricPlan(name="p99", query="q"),)
+        terms = SampledPlan(metrics=metrics, terms={}, early_fail=False, against=against)
+        return AnalysisPlan(name="beside", connection="m", sampled=terms)
+
+    planned = compared().model_copy(update={"analyses": (plan(then),)})
+    story = Story(book.ledger, book.clock, f"samples {then}", planned=planned).build().approve().shift()
+    about, key = {"analysis": "beside", "weight": 50}, f"{story.id}:{CANARY}:try1"
+    came, by = sampled.Sample("p99", 1.0, 1.0), sampled.Terms(plan(then).sampled, 1)  # type: ignore[arg-type]
+    judged = sampled.step(sampled.State(), [came], terms=by)
+    metrics = [look.data() for look in judged.looks]
+    story.tell(Kind.ANALYSIS_MEASURED, CANARY, f"{key}:look1", **about, look=1, metrics=metrics)
+    ended = {"verdict": "pass", "reason": judged.reason, "looks": 1}
+    story.tell(Kind.ANALYSIS_FINISHED, CANARY, f"{key}:finished", **about, **ended)
+    (one,) = given_by(book, [story], plan(now))
+    assert (one.given, one.reason) == (UNKNOWN, why)
+    (same,) = given_by(book, [story], plan(then))
+    assert same.given != UNKNOWN
