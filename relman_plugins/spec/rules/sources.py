@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from relman_plugins.domain.source import SourceKind
-from relman_plugins.spec.bundle import Bundle, Path_, entries, judge_of, source_kind, text_at
+from relman_plugins.spec.bundle import Bundle, Path_, entries, judge_of, looks_back, source_kind, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.position import Node
 from relman_plugins.spec.trail import finding, holder
@@ -64,6 +64,18 @@ def queries(bundle: Bundle) -> Iterator[Diagnostic]:
                     yield finding(bundle.pipeline, (*place, key), CODE, message)
 
 
+def before(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A comparison with the time before asks a source whose queries can say so."""
+    for path, analysis in entries(bundle.pipeline, "analyses"):
+        if looks_back(analysis) and text_at(analysis, "source") == "sql":
+            message = (
+                f"{holder(bundle.pipeline, path)} compares with the time before, but in the query of a SQL "
+                "database $ago would be text such as 3600s, which is no value and no interval there"
+            )
+            hint = "remove against:, or ask a source whose queries have an offset, such as prometheus"
+            yield finding(bundle.pipeline, (*path, "against"), CODE, message, key=True, hint=hint)
+
+
 def _reader(source: str | None) -> Callable[[str], object] | None:
     """Return what raises ValueError for a query that has not the form of its source's; None if any may do.
 
@@ -86,4 +98,4 @@ def _reader(source: str | None) -> Callable[[str], object] | None:
             return None
 
 
-RULES = (series, queries)
+RULES = (series, queries, before)
