@@ -136,10 +136,8 @@ def step(state: State, came: Iterable[Sample], *, terms: Terms) -> Judgement:
     """
     if state.verdict is not None:
         return recorded.unchanged(state)
-    rounds, by_name = state.rounds + 1, {one.name: one for one in came}
-    missing = (Sample(metric.name, error="was not measured") for metric in terms.sampled.metrics)
-    answers = [_whole(by_name.get(one.name, one)) for one in missing]
-    courses = {one.name: _added(state.metrics.get(one.name, Course()), one) for one in answers}
+    rounds = state.rounds + 1
+    answers, courses = _taken(state.metrics, came, terms)
     verdict, reason, findings = _judged(terms, answers, courses, rounds)
     looks = tuple(_look(one, findings.get(one.name), rounds, terms.planned) for one in answers)
     told = reason or "; ".join(f"{look.came.name}: {look.reason}" for look in looks)
@@ -147,19 +145,52 @@ def step(state: State, came: Iterable[Sample], *, terms: Terms) -> Judgement:
     return Judgement(after, verdict, told, looks)
 
 
+def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
+    """Return the state after recorded looks; only the last of them is judged.
+
+    The samples of all are in the last one; judging each, as ``again`` does, takes long where looks may fail
+    early. Whatever an earlier look said has ended the watch, or has not.
+    """
+    known: dict[int, Event] = {}
+    for event in recorded.in_order(looks):
+        known.setdefault(event.data["look"], event)
+    if not known:
+        return State()
+    *before, last = known.values()
+    courses: Mapping[str, Course] = {}
+    for event in before:
+        courses = _taken(courses, _told_of(event), terms)[1]
+    state = State(rounds=last.data["look"] - 1, metrics=dict(courses))
+    return step(state, _told_of(last), terms=terms).state
+
+
 def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judgement]]:
     """Yield what each recorded look says, from the numbers in it alone, in the order of their numbers."""
     return recorded.again(
         looks,
         State(),
-        lambda state, event: step(state, [_told(one) for one in event.data["metrics"]], terms=terms),
+        lambda state, event: step(state, _told_of(event), terms=terms),
     )
+
+
+def _told_of(event: Event) -> list[Sample]:
+    return [_told(one) for one in event.data["metrics"]]
 
 
 def _told(data: Mapping[str, Any]) -> Sample:
     if data["verdict"] == Verdict.ERROR.value:
         return Sample(data["name"], error=data["reason"], infinite=data.get("infinite", False))
     return Sample(data["name"], data["control"], data["experiment"])
+
+
+def _taken(
+    courses: Mapping[str, Course], came: Iterable[Sample], terms: Terms
+) -> tuple[list[Sample], dict[str, Course]]:
+    """Return one answer for each metric, and the courses with them."""
+    by_name = {one.name: one for one in came}
+    missing = (Sample(metric.name, error="was not measured") for metric in terms.sampled.metrics)
+    answers = [_whole(by_name.get(one.name, one)) for one in missing]
+    return answers, {one.name: _added(courses.get(one.name, Course()), one) for one in answers}
 
 
 def _whole(came: Sample) -> Sample:

@@ -41,11 +41,9 @@ class Sampling:
 
     def resumed(self, looks: Sequence[Event]) -> sampled.State:
         """Return what all recorded looks of this step say: the samples of a lost try are samples still."""
-        watch, state = self._watch, sampled.State()
+        watch = self._watch
         mine = [e for e in looks if e.step == watch.step and e.data["analysis"] == watch.analysis.name]
-        for _, judgement in sampled.again(mine, terms=self._terms):
-            state = judgement.state
-        return state
+        return sampled.resumed(mine, terms=self._terms)
 
     async def ask(self, client: Asking) -> list[sampled.Sample]:
         """Ask for both versions at once, so that what they share is in the same looks of both."""

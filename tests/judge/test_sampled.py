@@ -9,8 +9,9 @@ from typing import Any, Literal
 import pytest
 
 from relman_plugins.domain.status import Verdict
+from relman_plugins.judge import run
 from relman_plugins.judge.document import SUREST
-from relman_plugins.judge.sampled import EARLY_SHARE, Judgement, Sample, State, Terms, again, step
+from relman_plugins.judge.sampled import EARLY_SHARE, Judgement, Sample, State, Terms, again, resumed, step
 from relman_plugins.plan.judges import SampledMetricPlan, SampledPlan
 from relman_plugins.spec.rules.judging import fewest, most_early
 from tests.judge.documents import events_of
@@ -239,3 +240,26 @@ def test_silence_is_not_zeros_where_there_must_be_data() -> None:
     end = followed(terms(metric(**by, must_have_data=True)), *silent)[-1]
     assert end.verdict is Verdict.FAIL
     assert "p99: must have data, and experiment has none" in end.reason
+
+
+@pytest.mark.parametrize("early_fail", [False, True])
+@pytest.mark.parametrize("kept", [0, 1, 5, 11, 12])
+def test_what_is_resumed_is_what_all_looks_one_after_the_other_gave(kept: int, early_fail: bool) -> None:
+    by = terms(planned=12, early_fail=early_fail)
+    odd = [[Sample("p99", error="no answer")], [pair(1.0, None)], [pair(1.0, math.inf)]]
+    events = events_of(followed(by, *odd, *[[pair(1.0, 1.0)]] * 9))[:kept]
+    twice = [*reversed(events), *(e.model_copy(update={"id": e.id + 100}) for e in events)]
+    gapped = [e for e in twice if e.data["look"] != 2]
+    for looks in (twice, gapped):
+        states = [judged.state for _, judged in again(looks, terms=by) if judged.looks]
+        assert resumed(looks, terms=by) == (states[-1] if states else State())
+
+
+def test_only_the_last_of_the_looks_that_are_resumed_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    by = terms(planned=30, early_fail=True)
+    events = events_of(followed(by, *[[pair(1.0, 1.0)]] * 25))
+    asked: list[Any] = []
+    judge = run.judge
+    monkeypatch.setattr(run, "judge", lambda document: asked.append(document) or judge(document))
+    assert resumed(events, terms=by).rounds == 25
+    assert len(asked) == 1
