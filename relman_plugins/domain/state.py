@@ -14,6 +14,10 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+def _is_false(value: object) -> bool:
+    return value is False
+
+
 class Revision(Frozen):
     """One deployable version of a service, identified by content.
 
@@ -53,6 +57,9 @@ class DesiredState(Frozen):
     """Environment variables every replica gets. Never secrets."""
     rolling: RollingBounds | None = Field(default=None, exclude_if=_is_none)
     """Replace the stable revision's replicas one by one within these bounds, where the platform does that."""
+    returning: bool = Field(default=False, exclude_if=_is_false)
+    """Whether this takes a change back: a stable revision that runs still is left as it was made, whatever
+    has become of manifests and configuration meanwhile."""
 
     @model_validator(mode="after")
     def _weights_have_somewhere_to_go(self) -> Self:

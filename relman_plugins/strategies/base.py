@@ -49,11 +49,12 @@ def withdrawn(
 ) -> DesiredState:
     """Return the state without a candidate: ``stable`` carries everything.
 
-    Without a stable revision (the first deploy is taken back) this is the empty environment.
+    If it runs still, it stays as it was made: asking twice is asking once. Without a stable revision (the
+    first deploy is taken back) this is the empty environment.
     """
     if stable is None:
         return DesiredState()
-    return promoted(stable, replicas, config)
+    return promoted(stable, replicas, config).model_copy(update={"returning": True})
 
 
 def rollback(stable: Revision | None, replicas: int, config: Mapping[str, str] | None = None) -> DesiredState:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from relman_plugins.domain.state import DesiredState, ObservedState
+from relman_plugins.strategies.base import withdrawn
 from relman_plugins.testing.kube import Cluster
 from tests.platforms.places import NAMESPACE, ROUTE, driver, revision, workload
 
@@ -24,6 +25,12 @@ class Shop:
     def converge(self, token: int = 1, timeout_s: float = 30, **fields: Any) -> ObservedState:
         return self.driver.converge(
             "production", "checkout", DesiredState(**fields), token=token, timeout_s=timeout_s
+        )
+
+    def back(self, replicas: int = 2, **fields: Any) -> ObservedState:
+        """Take the change back, as withdrawals and rollbacks do."""
+        return self.driver.converge(
+            "production", "checkout", withdrawn(OLD, replicas, fields.get("config")), token=1, timeout_s=30
         )
 
     def observe(self) -> ObservedState:

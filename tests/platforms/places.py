@@ -87,9 +87,9 @@ def revision(number: int, image: str | None = None) -> Revision:
     )
 
 
-def workload(*documents: str, **fields: Any) -> Workload:
+def workload(*documents: str, manifests: str = MANIFESTS, **fields: Any) -> Workload:
     """Return the example service's workload."""
-    objects = [o for d in (MANIFESTS, *documents) for o in yaml.safe_load_all(d)]
+    objects = [o for d in (manifests, *documents) for o in yaml.safe_load_all(d)]
     return Workload(**{"namespace": NAMESPACE, "objects": objects, "container": "app", "drain_s": 0} | fields)
 
 

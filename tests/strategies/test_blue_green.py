@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman_plugins.domain.state import DesiredState, Revision
-from relman_plugins.strategies import abort, blue_green, promoted, state_for_weight
+from relman_plugins.strategies import abort, blue_green, promoted, state_for_weight, withdrawn
 
 
 def revision(version: str) -> Revision:
@@ -35,7 +35,7 @@ def test_giving_up_anywhere_ends_at_the_old_revision(replicas, preview, data):
     start = promoted(OLD, replicas, CONFIG)
     states = blue_green.desired_states(start, NEW, replicas, preview, CONFIG)
     index = data.draw(st.integers(-1, len(states) - 1))
-    assert abort(start, states, index) == start
+    assert abort(start, states, index) == withdrawn(OLD, replicas, CONFIG)
 
 
 @given(replicas_of, st.booleans())

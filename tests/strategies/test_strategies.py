@@ -61,7 +61,7 @@ def test_giving_up_anywhere_ends_at_the_old_revision(make, replicas, weights, da
     for current in starts(OLD, replicas):
         states = make(current, NEW, replicas, weights, CONFIG)
         index = data.draw(st.integers(-1, len(states) - 1))
-        assert abort(current, states, index) == promoted(OLD, replicas, CONFIG)
+        assert abort(current, states, index) == withdrawn(OLD, replicas, CONFIG)
     for current in starts(None, replicas):
         states = make(current, NEW, replicas, weights, CONFIG)
         assert abort(current, states, len(states) - 1) == DesiredState()

@@ -137,25 +137,26 @@ class Converging:
     def _running(self, revision: Revision | None, desired: DesiredState, seen: Seen, free: list[str]) -> str:
         """Return the slot that runs a revision, and take it from ``free``.
 
-        While two versions stand side by side, one that is there is left as it was made, whatever has become
-        of manifests and configuration: these come with the new version, and are not tried on everybody.
+        While two versions stand side by side, and on every call of a way back, one that is there is left as
+        it was made, whatever has become of manifests and configuration: these come with the new version, and
+        are not tried on everybody.
         """
         if revision is None:
             return ""
         key = self.objects.revision_key(revision, desired.config)
         live = {slot: seen.deployments[slot] for slot in free if slot in seen.deployments}
         found = [slot for slot, d in live.items() if d["metadata"]["labels"].get(REVISION) == key]
-        if not found and (desired.candidate is not None or self._among_others(seen)):
+        if desired.returning or (not found and self._among_others(seen)):
             found = [slot for slot, d in live.items() if self._same(d, revision)]
         for slot in found[:1]:
             free.remove(slot)
         return found[0] if found else ""
 
     def _among_others(self, seen: Seen) -> bool:
-        """Say whether Deployments of several revisions are there, or are about to be."""
+        """Say whether Deployments of several revisions are there, are about to be, or have just been."""
         there = {(d["metadata"]["annotations"][VERSION], d["metadata"]["annotations"][DIGEST])
                  for d in seen.deployments.values()}  # fmt: skip
-        return len(there) > 1 or self.desired.candidate is not None
+        return len(there) > 1 or self.desired.candidate is not None or self.desired.returning
 
     @staticmethod
     def _same(live: Obj, revision: Revision) -> bool:

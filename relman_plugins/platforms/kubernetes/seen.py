@@ -79,7 +79,7 @@ class Seen:
     deployments: Mapping[str, Obj]
     """By slot; only relman's own."""
     pods: Mapping[str, list[Obj]]
-    """By slot, those that are being ended left out."""
+    """By slot. Those that are being ended are left out, and those that have: these stay for long."""
     ending: int
     """Pods that are being ended."""
     services: Mapping[str, Obj]
@@ -99,10 +99,14 @@ class Seen:
             roles=Roles.of(kube.get(roles_path(objects))),
             deployments={_slot(d): d for d in deployments if _slot(d) in SLOTS},
             pods={
-                slot: [p for p in pods if _slot(p) == slot and "deletionTimestamp" not in p["metadata"]]
+                slot: [
+                    p
+                    for p in pods
+                    if _slot(p) == slot and "deletionTimestamp" not in p["metadata"] and not _has_ended(p)
+                ]
                 for slot in SLOTS
             },
-            ending=sum("deletionTimestamp" in p["metadata"] for p in pods),
+            ending=sum("deletionTimestamp" in p["metadata"] and not _has_ended(p) for p in pods),
             services={s["metadata"]["name"]: s for s in services},
             route=next(iter(routes), None),
         )
@@ -303,6 +307,12 @@ def pod_selector(objects: Objects) -> str:
 
 def _slot(obj: Obj) -> str:
     return str(obj["metadata"].get("labels", {}).get(SLOT, ""))
+
+
+def _has_ended(pod: Obj) -> bool:
+    # An evicted pod, or one whose node went down, stays as a record until the cluster collects it; its
+    # ReplicaSet has made another, and counts it no more.
+    return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
 
 
 def _is_current(deployment: Obj) -> bool:

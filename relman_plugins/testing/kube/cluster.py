@@ -116,6 +116,11 @@ class Cluster:
         self._controllers.kubelet.lost.add(name)
         self._controllers.kick()
 
+    def evict(self, pod: str) -> None:
+        """Let a node have no room for a pod: it stays as failed, and its ReplicaSet makes another."""
+        self._controllers.kubelet.evicted.add(pod)
+        self._controllers.kick()
+
     def routes_are_taken(self, taken: bool) -> None:
         """Say whether a gateway takes HTTPRoutes."""
         self._controllers.gateway = taken

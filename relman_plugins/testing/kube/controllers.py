@@ -14,7 +14,7 @@ from typing import Any
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.testing.kube.faults import Faults
-from relman_plugins.testing.kube.kubelet import Kubelet
+from relman_plugins.testing.kube.kubelet import Kubelet, has_ended
 from relman_plugins.testing.kube.notes import condition, note
 from relman_plugins.testing.kube.resources import BY_KIND, ApiError, Obj
 from relman_plugins.testing.kube.store import Store
@@ -188,7 +188,9 @@ class Controllers:
         self.store.put(BY_KIND["Deployment"], seen | {"status": status}, status=True)
 
     def _pods(self, owner: Obj) -> list[Obj]:
-        return [p for p in self.store.all("Pod", owner["metadata"]["namespace"]) if _owned(p, owner)]
+        """Return the pods that count: one that has ended stays, and another takes its place."""
+        pods = self.store.all("Pod", owner["metadata"]["namespace"])
+        return [p for p in pods if _owned(p, owner) and not has_ended(p)]
 
     def _replica_set(self, replica_set: Obj) -> None:
         meta, wanted = replica_set["metadata"], replica_set["spec"]["replicas"]
@@ -213,7 +215,8 @@ class Controllers:
         self.store.put(BY_KIND["ReplicaSet"], replica_set | {"status": status}, status=True)
 
     def _forbidden(self, namespace: str) -> str | None:
-        limit, used = self.faults.quota.get(namespace), len(self.store.all("Pod", namespace))
+        pods = [p for p in self.store.all("Pod", namespace) if not has_ended(p)]
+        limit, used = self.faults.quota.get(namespace), len(pods)
         if limit is None or used < limit:
             return None
         return (
@@ -243,7 +246,7 @@ class Controllers:
                     "targetRef": {"kind": "Pod", "name": p["metadata"]["name"], "uid": p["metadata"]["uid"]},
                 }
                 for p in pods
-                if p.get("status", {}).get("podIP")
+                if p.get("status", {}).get("podIP") and not has_ended(p)
             ],
             "ports": service["spec"].get("ports", []),
         }

@@ -26,6 +26,8 @@ class Kubelet:
         """Deployments whose deadline for progress is over."""
         self.lost: set[str] = set()
         """Nodes that are gone."""
+        self.evicted: set[str] = set()
+        """Pods that their nodes have no room for: they stay, as failed."""
         self._numbers = itertools.count(1)
 
     def create(self, replica_set: Obj) -> None:
@@ -51,6 +53,16 @@ class Kubelet:
 
     def tend(self, pod: Obj) -> None:
         """Take the next step of a pod's life."""
+        if has_ended(pod):
+            return
+        if pod["metadata"]["name"] in self.evicted:
+            status = {
+                "phase": "Failed",
+                "reason": "Evicted",
+                "message": "The node was low on resource: memory.",
+            }
+            self.store.put(BY_KIND["Pod"], pod | {"status": status}, status=True)
+            return
         if pod["spec"].get("nodeName") in self.lost:
             note(self.store, pod, "Warning", "NodeNotReady", "Node is not ready")
             self.store.remove(BY_KIND["Pod"], pod["metadata"]["namespace"], pod["metadata"]["name"])
@@ -109,6 +121,11 @@ class Kubelet:
             "containerStatuses": containers,
         }
         self.store.put(BY_KIND["Pod"], pod | {"status": status}, status=True)
+
+
+def has_ended(pod: Obj) -> bool:
+    """Say whether a pod runs no more and never will; such pods stay until somebody deletes them."""
+    return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
 
 
 def _container(container: Obj) -> Obj:
