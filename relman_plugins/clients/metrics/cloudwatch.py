@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from relman_plugins.clients.metrics.base import Access, Answer, Question, fill, period, unshown
-from relman_plugins.clients.metrics.series import taken
 from relman_plugins.clients.metrics.web import WebSource, list_of, object_of
 from relman_plugins.errors import ClientRejected, ClientUnavailable
 
@@ -35,6 +34,7 @@ class CloudWatch(WebSource):
     """
 
     kind = "cloudwatch"
+    late_s = 3.0 * PERIOD_S
 
     def auth(self, access: Access) -> None:
         """Requests are signed instead."""
@@ -75,8 +75,10 @@ class CloudWatch(WebSource):
         values = list_of(results[0].get("Values"), self)
         if len(times) != len(values):
             raise self.nonsense("it has not a value for each time")
-        points = self.points(list(zip(times, values, strict=True)), now)
-        return taken(points, question.take) if points else Answer(None, "the expression gave no points")
+        pairs = list(zip(times, values, strict=True))
+        if not pairs:
+            return Answer(None, "the expression gave no points")
+        return self.one_of(pairs, now, question, PERIOD_S)
 
     async def check(self) -> str:
         """Ask for a number that needs no data."""

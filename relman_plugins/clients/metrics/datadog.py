@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from relman_plugins.clients.metrics.base import Access, Answer, Question, fill, period, unshown
-from relman_plugins.clients.metrics.series import taken
 from relman_plugins.clients.metrics.web import WebSource, list_of, number_of, object_of
 from relman_plugins.errors import ClientRejected
 
@@ -54,7 +53,8 @@ class Datadog(WebSource):
         if not series:
             return Answer(None, f"Datadog has no points for {query!r}")
         pairs = [self._pair(point) for point in list_of(series[0].get("pointlist"), self)]
-        return taken(self.points(pairs, now), question.take)
+        interval = number_of(series[0].get("interval"), self)
+        return self.one_of(pairs, now, question, interval or 0.0)
 
     async def check(self) -> str:
         """Ask for a query that needs no data, as both keys are needed for it."""

@@ -6,7 +6,6 @@ import math
 import re
 
 from relman_plugins.clients.metrics.base import Answer, Question, fill, period, unshown
-from relman_plugins.clients.metrics.series import taken
 from relman_plugins.clients.metrics.web import WebSource, list_of, object_of
 from relman_plugins.errors import ClientRejected
 
@@ -41,7 +40,7 @@ class Graphite(WebSource):
             return Answer(None, f"Graphite has no series for {target!r}")
         points = [list_of(p, self) for p in list_of(object_of(found[0], self).get("datapoints"), self)]
         pairs = [p[::-1] for p in points]
-        return taken(self.points(pairs, sent), question.take)
+        return self.one_of(pairs, sent, question)
 
     async def check(self) -> str:
         """Ask for a constant."""

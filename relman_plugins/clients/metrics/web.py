@@ -9,12 +9,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import httpx
 
 from relman_plugins.clients.http import TIMEOUT_S, async_client, async_request, shown
-from relman_plugins.clients.metrics.base import Access, Answer, Question, Source, unshown
+from relman_plugins.clients.metrics.base import Access, Answer, Question, Source, period, unshown
+from relman_plugins.clients.metrics.series import TAIL, taken
 from relman_plugins.errors import ClientUnavailable
 
 LIMIT_S = 20.0
@@ -36,6 +38,9 @@ class WebSource(Source):
 
     rest_header: ClassVar[str] = "retry-after"
     """The header that says in how many seconds to come back."""
+
+    late_s: ClassVar[float] = 60.0
+    """So many seconds may the newest point of a series be old in any case: it takes its time to be there."""
 
     dated: ClassVar[bool] = True
     """Whether its queries speak of its own now, so that the clock it answers by must be right."""
@@ -126,15 +131,32 @@ class WebSource(Source):
         # They are whole there, cut.
         self.in_time(seconds + (1.0 if seconds < sent else 0.0), sent)
 
-    def points(self, pairs: Sequence[Any], sent: float) -> list[float | None]:
-        """Return the values of pairs of time (seconds since the epoch) and value, oldest first.
+    def one_of(self, pairs: Sequence[Any], sent: float, question: Question, spacing: float = 0.0) -> Answer:
+        """Return the number that stands for pairs of time (seconds since the epoch) and value, oldest first.
 
-        ``sent`` is when they were asked for. Only the future is certain to be wrong: a source may be late.
+        ``sent`` is when they were asked for, ``spacing`` how many seconds a point stands for, as far as that
+        is told: at least as many as lie between the two that are closest.
+
+        A source that lists only the points it has shows no gap at the end of a series, so none is no number
+        whose newest point is older than two points, a quarter of the time asked for, and ``late_s``. A sum is
+        one: where something is counted, no point means that nothing happened.
 
         Raises:
             ClientUnavailable: One is no such pair, two have one time, or they are out of order; the newest
-                lies in the future.
+                lies in the future, or the oldest before the time that was asked for.
         """
+        times, values = self._points(pairs, sent)
+        over = period(question)
+        spacing = min(over, max(spacing, min((b - a for a, b in pairwise(times)), default=0.0)))
+        if times and sent - over - times[0] > max(spacing, SKEW_S):
+            raise self.nonsense("a point lies before the time that was asked for")
+        old = sent - times[-1] if times else 0.0
+        if question.take != "sum" and old > max(2 * spacing, TAIL * over, self.late_s):
+            return Answer(None, f"the newest point is {span(old)} old: the series has ended")
+        return taken(values, question.take)
+
+    def _points(self, pairs: Sequence[Any], sent: float) -> tuple[list[float], list[float | None]]:
+        times: list[float] = []
         values: list[float | None] = []
         last = -math.inf
         for pair in pairs:
@@ -144,9 +166,10 @@ class WebSource(Source):
             if at <= last:
                 raise self.nonsense("two points have one time, or are out of order")
             last = at
+            times.append(at)
             values.append(number_of(pair[1], self))
         self.in_time(max(last, sent), sent)
-        return values
+        return times, values
 
 
 def number_of(found: object, source: WebSource) -> float | None:
