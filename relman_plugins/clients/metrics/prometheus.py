@@ -40,8 +40,9 @@ class Prometheus(WebSource):
     async def number(self, question: Question) -> Answer:
         """Ask for one number: as of the server's now, or of a series (see ``Source``).
 
-        NaN, and no series at all, are no number. An answer in part (``warnings``) is an error: what lacks
-        could be what is bad. So are a clock that is far from this machine's, and a series of another version.
+        NaN, and no series at all, are no number. An answer in part (``warnings``, and ``isPartial`` of
+        VictoriaMetrics) is an error: what lacks could be what is bad. So are a clock that is far from this
+        machine's, and a series of another version.
         """
         promql = fill(question, lambda _, value: escaped(value), _window(question.window_s))
         if question.over_s is not None:
@@ -116,6 +117,9 @@ class Prometheus(WebSource):
                 f"{where} refused {promql!r}: {unshown(body.get('error', 'no reason given'))}"
             )
         told = [unshown(w) for w in body.get("warnings") or () if not str(w).startswith(_HARMLESS)]
+        if body.get("isPartial"):
+            # https://docs.victoriametrics.com/victoriametrics/cluster-victoriametrics/#cluster-availability
+            told.append("isPartial: not all of its storage answered")
         if told:
             raise ClientUnavailable(
                 f"{where} answers {promql!r} with a warning, perhaps only in part: {'; '.join(told[:3])}"

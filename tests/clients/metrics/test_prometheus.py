@@ -149,6 +149,9 @@ def test_something_that_is_not_prometheus(serving: Serving, lie: str) -> None:
         number(url, "up")
 
 
+NO_SERIES = {"resultType": "matrix", "result": []}
+
+
 def test_answers_that_lie_are_no_numbers(serving: Serving) -> None:
     twice = vector(1, 1)
     with pytest.raises(ClientRejected, match="gives 2 series"):
@@ -165,6 +168,11 @@ def test_answers_that_lie_are_no_numbers(serving: Serving) -> None:
     partly = vector(1) | {"warnings": ["store 3 did not answer"]}
     with pytest.raises(ClientUnavailable, match="perhaps only in part: store 3 did not answer"):
         number(serving(replying(partly)), "up")
+    for victoria, over in ((vector(1), None), ({"status": "success", "data": NO_SERIES}, 60)):
+        url = serving(replying(victoria | {"isPartial": True}))
+        with pytest.raises(ClientUnavailable, match="perhaps only in part: isPartial"):
+            number(url, Question("up", over_s=over))
+    assert number(serving(replying(vector(1) | {"isPartial": False})), "up") == 1
     hint = vector(1) | {"warnings": ["PromQL info: metric might not be a counter"], "infos": ["x"]}
     assert number(serving(replying(hint)), "up") == 1
 
