@@ -53,8 +53,15 @@ class Google(Prometheus):
 
     async def asked(self, method: str, path: str, **kwargs: Any) -> Any:
         """Do as any source, with a token that is fresh."""
-        headers = {"Authorization": f"Bearer {await self._fresh()}"}
-        return await super().asked(method, path, headers=headers, **kwargs)
+        token = await self._fresh()
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            return await super().asked(method, path, headers=headers, **kwargs)
+        except ClientRejected as error:
+            if error.status == 401 and self._token[0] == token:
+                # It was taken back before its end; the next question signs in anew.
+                self._token = ("", 0.0)
+            raise
 
     async def _fresh(self) -> str:
         async with self._signing:

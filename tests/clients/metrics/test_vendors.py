@@ -259,6 +259,35 @@ def test_google_signs_in_once_and_is_asked_in_promql(
         ask("google", url, "up", extra=extra)
 
 
+def test_google_signs_in_anew_after_a_token_was_taken_back(
+    serving: Serving, service_account: tuple[dict[str, str], Any]
+) -> None:
+    tokens = iter(["revoked", "fresh"])
+
+    def answer(asked: Asked) -> Any:
+        if asked.path == "/token":
+            return {"access_token": next(tokens), "expires_in": 3600}
+        server.status = 401 if asked.headers["authorization"] == "Bearer revoked" else 200
+        return vector(7)
+
+    server = Vendor(answer)
+    url = serving(server)
+    extra = {"keyfile_dict": json.dumps(service_account[0] | {"token_uri": f"{url}/token"})}
+
+    async def asked() -> list[float | None]:
+        client = source("google", Access(url, extra=extra))
+        try:
+            with pytest.raises(ClientRejected, match="answered 401"):
+                await client.number(Question("up"))
+            server.status = 200
+            return [(await client.number(Question("up"))).value for _ in range(2)]
+        finally:
+            await client.aclose()
+
+    assert asyncio.run(asked()) == [7, 7]
+    assert [a.path for a in server.asked].count("/token") == 2
+
+
 # CloudWatch
 
 
