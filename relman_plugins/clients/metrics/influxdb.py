@@ -14,7 +14,16 @@ from relman_plugins.errors import ClientRejected, ClientUnavailable
 
 _READS = re.compile(r"\s*select\b", re.IGNORECASE)
 _WRITES = re.compile(r"\binto\b|;\s*\S", re.IGNORECASE)
-_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+_PART = re.compile(
+    r"""
+    (?P<quoted>'(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*")
+  | (?P<comment>-- | /\*)
+  | (?P<before>=~ | !~ | [,(] | \b(?:select|from|by)\b)\s* (?P<regex>/(?!\*)(?:[^/\\\n]|\\.)*/)
+  | (?P<doubtful>\.\s*/)
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+"""What hides quotes and semicolons. Where a slash comes after anything else it divides."""
 
 
 class InfluxDb(WebSource):
@@ -35,7 +44,7 @@ class InfluxDb(WebSource):
         """
         window = None if question.window_s is None else f"{max(1, round(question.window_s * 1000))}ms"
         query = fill(question, lambda _, value: _escaped(value), window)
-        if not _READS.match(query) or _WRITES.search(_QUOTED.sub("''", query)):
+        if not _READS.match(query) or _WRITES.search(_PART.sub(_bare, query)):
             raise ClientRejected("the query can't be asked: it must be one SELECT, without INTO")
         fields = {"q": query, "epoch": "ms"} | self._database()
         body = object_of(await self.asked("GET", "query", params=fields), self)
@@ -88,6 +97,17 @@ class InfluxDb(WebSource):
             raise ClientRejected(f"the query gives text ({unshown(values[0], 40)!r}); expected a number")
         number = number_of(values[0], self)
         return Answer(None, "the query gave null") if number is None else Answer(number)
+
+
+def _bare(match: re.Match[str]) -> str:
+    if match["comment"]:
+        raise ClientRejected("the query can't be asked: write the comment in it beside the query")
+    if match["doubtful"]:
+        raise ClientRejected(
+            "the query can't be asked: a slash after a dot could begin a regular expression or divide; "
+            "give the measurement's name instead, or put a digit behind the dot"
+        )
+    return f"{match['before'] or ''} '' "
 
 
 def _escaped(value: str) -> str:

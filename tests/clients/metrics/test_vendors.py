@@ -106,8 +106,21 @@ def test_influxdb(serving: Serving) -> None:
     for wrong in ("DROP DATABASE shop", "SELECT 1; DROP DATABASE shop", "SELECT n INTO other FROM requests"):
         with pytest.raises(ClientRejected, match="must be one SELECT, without INTO"):
             ask("influxdb", url, wrong, extra=extra)
+    for hidden, said in [
+        ("SELECT n FROM x -- '\n; DROP DATABASE shop -- '", "comment"),
+        ("SELECT n FROM x /* ' */; DROP DATABASE shop /* ' */", "comment"),
+        ("SELECT (/* ' */ n) FROM x; DROP DATABASE shop /* ' */", "comment"),
+        ("SELECT n FROM x WHERE y =~ /'/; DROP DATABASE shop; SELECT n FROM x WHERE y =~ /'/", "one SELECT"),
+        ("SELECT /'/ INTO other FROM x WHERE y !~ /'/", "one SELECT"),
+        ("SELECT n / 2 INTO other FROM x WHERE n / 2 > 1", "one SELECT"),
+        ("SELECT n FROM m1./'/; DROP DATABASE shop; SELECT n FROM m1./'/", "after a dot"),
+    ]:
+        with pytest.raises(ClientRejected, match=said):
+            ask("influxdb", url, hidden, extra=extra)
     assert len(server.asked) == told
     server.body = influx([1, 2])
+    for fine in ("SELECT a / b FROM /into;/ WHERE y =~ /it's; \\/into/ GROUP BY /z/", "SELECT (a)/2 FROM x"):
+        assert ask("influxdb", url, fine, extra=extra).value == 2
     assert (
         ask("influxdb", url, "SELECT n FROM x WHERE y = 'into; \\' it' AND \"into\" = 1;", extra=extra).value
         == 2
