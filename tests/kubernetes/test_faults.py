@@ -5,10 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from kubernetes.client import AppsV1Api
+from kubernetes.client import ApiClient, AppsV1Api, Configuration
 from kubernetes.config import new_client_from_config_dict
 
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable, StaleToken
+from relman_plugins.platforms.kubernetes.api import Kube
 from relman_plugins.testing.kube.resources import BY_KIND
 from tests.kubernetes.conftest import NEW, OLD, THIRD, Shop
 from tests.platforms.places import NAMESPACE
@@ -55,6 +56,18 @@ def test_watches_that_are_cut_and_versions_that_expire_lose_nothing(shop, cluste
         eventually(lambda: cluster.asked.count(("watch", "pods")) > 1, "it watches again")
         cluster.image(str(OLD.image), None)
         assert done.result().stable.ready == 2
+
+
+@pytest.mark.parametrize("token", ["s3cr3t\n", "s3cr3té"])
+def test_a_token_that_can_be_no_header_is_not_shown(token):
+    """Before anything is sent: the standard library quotes a header that it refuses."""
+    told = Configuration(host="http://127.0.0.1:9")
+    told.api_key = {"authorization": f"Bearer {token}"}
+    kube = Kube(ApiClient(told), 0.1)
+    for asking in (lambda: kube.get("/x"), lambda: kube.stream("/x", {}, 0.1)):
+        with pytest.raises(PlatformRejected, match="has a character that no header can have") as caught:
+            asking()
+        assert "s3cr3t" not in str(caught.value)
 
 
 def test_an_expired_login_says_so_and_a_new_one_goes_on(shop, cluster):

@@ -153,6 +153,13 @@ class Kube:
         headers: dict[str, str] = {"Accept": "application/json", "User-Agent": MANAGER}
         pairs: list[tuple[str, str]] = list(query.items())
         self.client.update_params_for_auth(headers, pairs, ["BearerToken"])
+        login = headers.get("authorization", "")
+        if not login.isascii() or not login.isprintable():
+            # Said here, since http.client would quote the header.
+            raise PlatformRejected(
+                "the connection's token has a character that no header can have; remove line breaks and what "
+                "is not ASCII"
+            )
         asked = f"?{urlencode(pairs)}" if pairs else ""
         return f"{self.client.configuration.host}{path}{asked}", headers
 
