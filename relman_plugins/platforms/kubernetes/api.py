@@ -27,9 +27,12 @@ BUSY = (429, 500, 502, 503, 504)
 
 APPLY = "application/apply-patch+yaml"
 
+NO_VERSION = "1"
+"""A resource version that no object has: applied with it, one can only be made (since Kubernetes 1.23)."""
+
 
 class Moved(Exception):
-    """The object was changed by somebody else since it was read."""
+    """The object was changed since it was read, or it is not known whether: read it before writing again."""
 
 
 class Kube:
@@ -45,6 +48,8 @@ class Kube:
         self.client = client
         self.ends = time.monotonic() + timeout_s
         self._last = ""
+        self._pause_s = PAUSE_S
+        """Before the next try of a write."""
 
     @property
     def left_s(self) -> float:
@@ -60,31 +65,34 @@ class Kube:
         found = self._ask("GET", path, {"labelSelector": selector}) or {}
         return list(found.get("items") or []), str(found.get("metadata", {}).get("resourceVersion", "0"))
 
-    def apply(self, path: str, obj: Obj, version: str | None, *, dry_run: bool = False) -> Obj:
-        """Apply an object as relman's field manager; return it as it is then.
+    def apply(
+        self, path: str, obj: Obj, live: Obj | None, *, manager: str = MANAGER, dry_run: bool = False
+    ) -> Obj:
+        """Apply an object as a field manager of relman's; return it as it is then. Never tried again.
 
         Args:
             path: of the object.
-            obj: the fields that relman wants to own.
-            version: the resource version that it must still have; None when it was not there.
+            obj: the fields that the manager wants to own.
+            live: as which it must still be there; None when it must not be there yet.
+            manager: the field manager.
             dry_run: whether the API server only checks.
 
         Raises:
-            Moved: it has another version by now.
+            Moved: it is another one by now, or there was no answer.
             PlatformRejected: a field belongs to somebody else, or the API server refuses the object.
         """
-        body = obj
-        if version is not None:
-            body = obj | {"metadata": obj["metadata"] | {"resourceVersion": version}}
-        query = {"fieldManager": MANAGER, "force": "false"} | ({"dryRun": "All"} if dry_run else {})
+        # By its version alone, an object that was deleted would be made again; with a uid it is not.
+        still = _identity(live) if live is not None else {"resourceVersion": NO_VERSION}
+        body = obj | {"metadata": obj["metadata"] | still}
+        query = {"fieldManager": manager, "force": "false"} | ({"dryRun": "All"} if dry_run else {})
         done = self._ask("PATCH", path, query, body, APPLY)
         if done is None:
             raise PlatformRejected(f"there is no {path}: does the namespace exist?{self._said()}")
         return done
 
-    def delete(self, path: str, uid: str) -> None:
-        """Delete an object, if it is still the one with this uid."""
-        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+    def delete(self, path: str, live: Obj) -> None:
+        """Delete an object, if it is still as it was read; raise as `apply` does. Never tried again."""
+        body = {"preconditions": _identity(live), "propagationPolicy": "Background"}
         self._ask("DELETE", path, {}, body, "application/json")
 
     def stream(self, path: str, query: dict[str, str], lasts_s: float) -> Any:
@@ -103,11 +111,16 @@ class Kube:
         body: Obj | None = None,
         content_type: str = "",
     ) -> Obj | None:
-        """Ask until there is an answer that trying again won't change; None for 404."""
-        pause = PAUSE_S
+        """Ask until there is an answer that trying again won't change; None for 404.
+
+        A write is not asked again: what it was to rest on may be over. Raises Moved after the pause.
+        """
+        pause = PAUSE_S if method == "GET" else self._pause_s
         while True:
             status, answer, wait_s = self._once(method, path, query or {}, body, content_type)
             if status in (200, 201, 202):
+                if method != "GET":
+                    self._pause_s = PAUSE_S
                 return answer
             if status == 404:
                 self._last = str(answer.get("message") or "")
@@ -123,6 +136,9 @@ class Kube:
                 )
             time.sleep(pause_s)
             pause = min(5.0, pause * 2)
+            if method != "GET":
+                self._pause_s = pause
+                raise Moved(str(answer.get("message") or f"HTTP {status}"))
 
     def _once(
         self, method: str, path: str, query: dict[str, str], body: Obj | None, content_type: str
@@ -165,6 +181,10 @@ class Kube:
 
     def _said(self) -> str:
         return f" ({self._last})" if self._last else ""
+
+
+def _identity(live: Obj) -> dict[str, str]:
+    return {k: str(live["metadata"][k]) for k in ("uid", "resourceVersion")}
 
 
 def _refused(method: str, path: str, status: int, answer: Obj) -> Exception:

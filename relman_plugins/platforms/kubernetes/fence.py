@@ -1,7 +1,9 @@
 """Writing to the cluster under a fencing token.
 
-The object is read, then the token, then the object is written if it is still the one that was read. So a
-caller that lost its lock can write nothing after a newer one has: it finds the newer token, or a change.
+The object is read, then the token, then the object is written if it is still the one that was read. Whoever
+takes over writes the token first, then a label to everything that is there. So a caller that lost its lock
+can change and delete nothing of that, and make nothing over that: it finds the newer token, or a change. What
+was not there then and is not made by the newer caller, it may still make; the next call removes it.
 """
 
 from __future__ import annotations
@@ -9,10 +11,17 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 
+from relman_plugins.domain.workload import EXTRAS, KINDS, ROUTE
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable, StaleToken
 from relman_plugins.platforms.kubernetes.api import Kube, Moved
 from relman_plugins.platforms.kubernetes.objects import Obj, Objects
 from relman_plugins.platforms.kubernetes.seen import Roles, roles_path
+
+MARKER = "relman-fence"
+"""The field manager of the label that a takeover writes: what `MANAGER` applies leaves it alone."""
+
+TAKEN = "relman/taken"
+"""That label: which call took over last. An annotation would raise the generation of a Deployment."""
 
 
 class Fence:
@@ -33,9 +42,33 @@ class Fence:
                 raise self._stale(roles.token)
             try:
                 self._apply_roles(live, replace(roles, token=self.token, asked=self.call))
-                return
+                break
             except Moved as moved:
                 self._again(roles_path(self.objects), moved)
+        # What traffic goes by is first.
+        for kind in ("Service", *((ROUTE,) if self.objects.workload.routed else ()), "Deployment", *EXTRAS):
+            for obj in self.kube.list(self.objects.path(kind), self.objects.selector)[0]:
+                self._take(kind, obj)
+
+    def _take(self, kind: str, live: Obj | None) -> None:
+        """Change an object's version, so that writes that rest on the last one are refused."""
+        label = {TAKEN: f"{self.token}-{self.call}"}
+        while live is not None and self.objects.is_ours(live):
+            path = self.objects.path(kind, live["metadata"]["name"])
+            if path == roles_path(self.objects):
+                return  # it has just been written
+            meta = {k: live["metadata"][k] for k in ("name", "namespace")} | {"labels": label}
+            marked = {"apiVersion": KINDS[kind][0], "kind": kind, "metadata": meta}
+            try:
+                self.kube.apply(path, marked, live, manager=MARKER)
+                return
+            except PlatformRejected:
+                # A policy that takes no change to it takes an older caller's neither, and must not stand in
+                # the way back: traffic may move without it.
+                return
+            except Moved as moved:
+                self._again(path, moved)
+                live = self.kube.get(path)
 
     def remember(self, roles: Roles) -> None:
         """Keep what was asked for; raise as `check` does."""
@@ -53,7 +86,7 @@ class Fence:
         named = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": path.rpartition("/")[2]}}
         made = self.objects.as_is(named) | {"data": roles.data()}
         self._not_anothers(path, live)
-        self.kube.apply(path, made, live["metadata"]["resourceVersion"] if live else None)
+        self.kube.apply(path, made, live)
 
     def write(self, kind: str, name: str, obj: Obj, *, dry_run: bool = False) -> None:
         """Apply an object; raise PlatformRejected when it is somebody else's, and as `check` does."""
@@ -63,21 +96,26 @@ class Fence:
             self._not_anothers(path, live)
             self._fence()
             try:
-                self.kube.apply(
-                    path, obj, live["metadata"]["resourceVersion"] if live else None, dry_run=dry_run
-                )
+                self.kube.apply(path, obj, live, dry_run=dry_run)
                 return
             except Moved as moved:
                 self._again(path, moved)
 
     def delete(self, kind: str, obj: Obj) -> None:
         """Delete an object, if it is still the one that was seen; raise as `check` does."""
-        self._fence()
         path = self.objects.path(kind, obj["metadata"]["name"])
-        try:
-            self.kube.delete(path, obj["metadata"]["uid"])
-        except Moved as moved:
-            raise PlatformUnavailable(f"{path} was made anew meanwhile: {moved}") from moved
+        while True:
+            live = self.kube.get(path)
+            if live is None or not self.objects.is_ours(live):
+                return
+            self._fence()
+            if live["metadata"]["uid"] != obj["metadata"]["uid"]:
+                raise PlatformUnavailable(f"{path} was made anew meanwhile")
+            try:
+                self.kube.delete(path, live)
+                return
+            except Moved as moved:
+                self._again(path, moved)
 
     def _again(self, path: str, moved: Moved) -> None:
         if not self.kube.left_s:

@@ -200,9 +200,14 @@ class Api:
         meta["name"] = request.name
         if request.namespace:
             meta["namespace"] = request.namespace
-        expected = meta.pop("resourceVersion", None)
-        if expected and (live is None or live["metadata"]["resourceVersion"] != expected):
-            raise _moved(request, live)
+        expected, uid = meta.pop("resourceVersion", None), meta.pop("uid", None)
+        # A version alone does not keep what is gone from being made again.
+        if expected and live is not None and live["metadata"]["resourceVersion"] != expected:
+            raise outdated(request.resource, request.name)
+        if uid and (live is None or live["metadata"]["uid"] != uid):
+            there = "no existing object was found" if live is None else f"{live['metadata']['uid']} is there"
+            said = f"uid mismatch: the provided object specified uid {uid}, and {there}"
+            raise ApiError(409, "Conflict", said)
         made = fields.apply(live, config, manager, force=request.query.get("force") in ("true", "True", "1"))
         obj, created = self.store.put(
             request.resource,
@@ -237,10 +242,6 @@ class Api:
 def gone(asked: str, oldest: int) -> ApiError:
     """Return the error for a version that is too old."""
     return ApiError(410, "Expired", f"too old resource version: {asked} ({oldest})")
-
-
-def _moved(request: Request, live: Obj | None) -> ApiError:
-    return outdated(request.resource, request.name) if live else not_found(request.resource, request.name)
 
 
 def _dry(request: Request) -> bool:

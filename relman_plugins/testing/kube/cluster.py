@@ -151,7 +151,8 @@ class Cluster:
                     raise ApiError(404, "NotFound", "the server could not find the requested resource")
                 return _answer(handler, 200, self._api.discovery(handler.path))
             self._note(method, request, handler.path)
-            fault = self.faults.next(request.verb, request.resource.name)
+            said = "" if request.query.get("dryRun") else body.decode()
+            fault = self.faults.next(request.verb, request.resource.name, said)
             if fault and fault.until:
                 fault.until.wait(60)
             elif fault and fault.error:

@@ -23,10 +23,12 @@ class Fault:
     """Whether the request is carried out first: its answer is lost."""
     until: Event | None = None
     """What the request waits for before anything else."""
+    says: str = ""
+    """What the body of a request contains that is meant, and that is no dry run; empty: any."""
 
-    def fits(self, verb: str, resource: str) -> bool:
-        """Say whether a request is meant."""
-        return self.verb in ("*", verb) and self.resource in ("*", resource)
+    def fits(self, verb: str, resource: str, body: str) -> bool:
+        """Say whether a request is meant; ``body`` is empty for a dry run."""
+        return self.verb in ("*", verb) and self.resource in ("*", resource) and self.says in body
 
 
 @dataclass
@@ -56,10 +58,10 @@ class Faults:
         """Close the connection of the next requests: with ``after`` they were carried out."""
         return self.add(Fault(verb, resource, None, times=times, after=after))
 
-    def hold(self, verb: str, resource: str) -> Event:
-        """Let the next request wait until the event that is returned is set."""
+    def hold(self, verb: str, resource: str, says: str = "") -> Event:
+        """Let the next request wait until the event that is returned is set; ``says`` as of `Fault`."""
         released = Event()
-        self.add(Fault(verb, resource, ApiError(0, "", ""), until=released))
+        self.add(Fault(verb, resource, ApiError(0, "", ""), until=released, says=says))
         return released
 
     def add(self, fault: Fault) -> Fault:
@@ -68,11 +70,11 @@ class Faults:
             self.waiting.append(fault)
         return fault
 
-    def next(self, verb: str, resource: str) -> Fault | None:
+    def next(self, verb: str, resource: str, body: str = "") -> Fault | None:
         """Return what the request gets, once."""
         with self._lock:
             for fault in self.waiting:
-                if fault.fits(verb, resource):
+                if fault.fits(verb, resource, body):
                     fault.times -= 1
                     if fault.times <= 0:
                         self.waiting.remove(fault)
