@@ -70,6 +70,9 @@ class Workload(Frozen):
         return tuple(o for o in self.objects if o["kind"] in EXTRAS)
 
 
+RESERVED = "relman-"
+"""How the names of objects begin in which relman remembers: no manifest has one."""
+
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,53}[a-z0-9])?")
 
 Problem = tuple[int, tuple[str | int, ...], str, str]
@@ -131,6 +134,12 @@ def _named(index: int, obj: dict[str, Any], namespace: str) -> Iterator[Problem]
             f"{meta['name']!r} is no name",
             "lower-case letters, digits, -; at most 55",
         )
+    elif wrong := [k for k in ("labels", "annotations") if not isinstance(meta.get(k) or {}, dict)]:
+        for key in wrong:
+            yield index, ("metadata", key), f"{key} are no mapping", f"write {key}: {{name: value}}"
+    elif meta["name"].startswith(RESERVED):
+        hint = f"give it another name; {RESERVED}… is where relman remembers what it was asked for"
+        yield index, ("metadata", "name"), f"{meta['name']!r} is relman's own", hint
     elif meta.get("namespace", namespace) != namespace:
         place = ("metadata", "namespace")
         yield index, place, f"is in the namespace {meta['namespace']}", f"the environment's is {namespace}"
@@ -143,6 +152,15 @@ def _deployment(index: int, obj: dict[str, Any], container: str | None) -> Itera
         wanted = f"no container {container}" if container else "not exactly one container"
         place = ("spec", "template", "spec", "containers")
         yield index, place, f"has {wanted} (found: {found})", "name one by container: of the environment"
+    inner: Any = obj
+    for key in ("spec", "template", "metadata", "labels"):
+        inner = {} if inner is None else inner
+        if not isinstance(inner, dict):
+            break
+        inner = inner.get(key)
+    if not isinstance(inner or {}, dict):
+        pods = ("spec", "template", "metadata")
+        yield index, pods, "labels of its pods are no mapping", "write metadata: {labels: {app: …}}"
     labels: Any = obj.get("spec")
     for key in ("selector", "matchLabels"):
         labels = labels.get(key) if isinstance(labels, dict) else None

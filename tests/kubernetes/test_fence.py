@@ -122,6 +122,12 @@ def test_a_policy_that_takes_no_change_does_not_keep_the_traffic_from_going_back
     assert (routed.observe().stable.weight, routed.observe().candidate.weight) == (100, 0)
 
 
+def test_a_manifest_with_the_name_of_what_relman_remembers_is_refused(cluster):
+    with pytest.raises(PlatformRejected, match=r"ConfigMap relman-production-checkout: names that begin"):
+        Shop(cluster, SETTINGS.format(name=ROLES)).stable()
+    assert cluster.writes == []
+
+
 def test_a_version_alone_makes_what_is_gone_again_and_a_uid_does_not(cluster):
     core = CoreV1Api(new_client_from_config_dict(cluster.kubeconfig()))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from relman_plugins.domain.identity import NAME_PATTERN
 from relman_plugins.domain.image import is_image
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
-from relman_plugins.domain.workload import Workload
+from relman_plugins.domain.workload import RESERVED, Workload
 from relman_plugins.errors import PlatformRejected
 from relman_plugins.platforms.kubernetes.api import Kube
 from relman_plugins.platforms.kubernetes.converge import Converging
@@ -60,6 +60,12 @@ class KubernetesPlatform:
         for name in (environment, service):
             if not re.fullmatch(NAME_PATTERN, name):
                 raise PlatformRejected(f"{name!r}: environment and service must be lower-case DNS labels")
+        for obj in self._workload.objects:
+            if str(obj["metadata"]["name"]).startswith(RESERVED):
+                raise PlatformRejected(
+                    f"{obj['kind']} {obj['metadata']['name']}: names that begin with {RESERVED} are relman's "
+                    "own; give the object in the manifests another name"
+                )
         return Objects(self._workload, environment, service)
 
 
