@@ -149,3 +149,13 @@ def test_a_version_alone_makes_what_is_gone_again_and_a_uid_does_not(cluster):
     with pytest.raises(ApiException, match="uid mismatch"):
         apply(resourceVersion=made.resource_version, uid=made.uid)
     assert apply(resourceVersion=made.resource_version).metadata.uid != made.uid
+
+
+def test_refused_watches_are_tried_ever_more_seldom(shop, cluster):
+    cluster.image(str(OLD.image), "hang")
+    cluster.faults.fail("watch", "*", 403, times=10_000)
+    with pytest.raises(Exception, match="not as desired in time"):
+        shop.converge(stable=OLD, stable_replicas=1, timeout_s=2)
+    # 0.2, 0.4, 0.8 and 1.6 seconds apart.
+    assert cluster.asked.count(("watch", "pods")) <= 5
+    assert cluster.asked.count(("list", "pods")) <= 12

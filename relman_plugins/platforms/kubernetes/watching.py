@@ -1,7 +1,7 @@
 """Being told that something may have changed: watches as an alarm clock, never as a source of truth.
 
 Whoever waits looks again at everything after each alarm. So a watch that is cut, ends, or whose version has
-expired loses nothing: it is begun anew, and rings once.
+expired loses nothing: it is begun anew, and rings once. One that is refused is tried ever more seldom.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ LOOK_S = 10.0
 """Seconds after which is looked even without an alarm: a proxy may let no watch through."""
 
 PAUSE_S = 0.1
-"""Seconds between two looks at least, and before a broken watch is begun anew."""
+"""Seconds between two looks at least, and before a broken watch is begun anew.
+
+Each further time that it is refused takes twice as long, up to `LOOK_S`.
+"""
 
 
 class Alarms:
@@ -62,15 +65,17 @@ class Alarms:
     def _watch(self, path: str, selector: str) -> None:
         from urllib3.exceptions import HTTPError
 
+        pause = PAUSE_S
         while not self._over.is_set() and self._kube.left_s:
+            opened = Event()
             # A refused list is the business of the thread that waits: it asks the same.
             with contextlib.suppress(HTTPError, OSError, ValueError, AttributeError, RelmanError, Moved):
                 _, version = self._kube.list(path, selector)
-                self._rung.set()
-                self._follow(path, selector, version)
-            self._over.wait(PAUSE_S)
+                self._follow(path, selector, version, opened)
+            pause = PAUSE_S if opened.is_set() else min(LOOK_S, pause * 2)
+            self._over.wait(pause)
 
-    def _follow(self, path: str, selector: str, version: str) -> None:
+    def _follow(self, path: str, selector: str, version: str, opened: Event) -> None:
         lasts = min(LASTS_S, self._kube.left_s)
         query = {
             "watch": "true",
@@ -85,6 +90,8 @@ class Alarms:
         try:
             if self._over.is_set() or answer.status != 200:
                 return
+            opened.set()
+            self._rung.set()
             for chunk in answer.stream():
                 if self._over.is_set():
                     return
