@@ -29,6 +29,13 @@ def test_a_server_that_stays_busy_ends_the_change_in_time(shop, cluster):
         shop.converge(stable=OLD, stable_replicas=1, timeout_s=5)
 
 
+def test_a_server_that_wants_no_pause_gets_one(shop, cluster):
+    cluster.faults.fail("get", "configmaps", 429, times=10_000, retry_after=0)
+    with pytest.raises(PlatformUnavailable, match="ordered: 429"):
+        shop.converge(stable=OLD, stable_replicas=1, timeout_s=2)
+    assert cluster.asked.count(("get", "configmaps")) <= 3  # 0.5 and 1 second apart
+
+
 @pytest.mark.parametrize("after", [True, False])
 def test_a_lost_answer_is_no_second_change(shop, cluster, after):
     for resource in ("deployments.apps", "services", "configmaps"):

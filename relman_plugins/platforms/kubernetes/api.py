@@ -127,7 +127,7 @@ class Kube:
                 return None
             if status not in (0, *BUSY):
                 raise _refused(method, path, status, answer)
-            pause_s = pause if wait_s is None else wait_s
+            pause_s = max(pause, wait_s or 0.0)
             if pause_s >= self.left_s:
                 said = answer.get("message") or status
                 raise PlatformUnavailable(
