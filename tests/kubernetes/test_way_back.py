@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from relman_plugins.errors import PlatformRejected, PlatformUnavailable
 from tests.kubernetes.conftest import NEW, Shop
 from tests.platforms.places import MANIFESTS, NAMESPACE, ROUTE
 from tests.waiting import eventually
@@ -33,3 +36,45 @@ def test_a_pod_that_was_evicted_and_stays_as_failed_keeps_nothing_from_going_on(
     assert shop.canary(50).candidate.ready == 1
     assert shop.back().candidate is None
     assert cluster.store.find("Pod", NAMESPACE, pod)["status"]["reason"] == "Evicted"
+
+
+def test_a_route_with_another_name_takes_the_place_of_the_old_one(cluster):
+    Shop(cluster, ROUTE).stable()
+    renamed = Shop(cluster, ROUTE.replace("metadata: {name: checkout}", "metadata: {name: shop}"))
+    assert renamed.canary(50).candidate.weight == 50
+    assert renamed.live("HTTPRoute", "checkout") is None
+    assert renamed.back().stable.weight == 100
+    without = Shop(cluster)
+    without.stable()
+    assert without.live("HTTPRoute", "shop") is None
+    assert without.live("Service", "checkout-blue") is None
+
+
+def test_traffic_has_moved_when_every_gateway_has_the_route(cluster):
+    two = ROUTE.replace("[{name: web}]", "[{name: web}, {name: inside}]")
+    shop = Shop(cluster, two)
+    shop.stable()
+    cluster.routes_are_taken(False, "inside")
+    with pytest.raises(PlatformUnavailable, match="the gateway inside has not taken HTTPRoute checkout"):
+        shop.canary(50, timeout_s=2)
+    cluster.routes_are_taken(True, "inside")
+    assert shop.canary(50).candidate.weight == 50
+
+
+def test_a_backend_of_the_same_name_in_another_namespace_stays(cluster):
+    shop = Shop(cluster, f"{ROUTE}    - backendRefs: [{{name: checkout, namespace: elsewhere, port: 80}}]")
+    shop.stable()
+    last = shop.live("HTTPRoute", "checkout")["spec"]["rules"][-1]
+    assert [(b["name"], b["namespace"]) for b in last["backendRefs"]] == [("checkout", "elsewhere")]
+
+
+def test_a_candidate_is_seen_as_long_as_the_service_selects_its_pods(shop, cluster):
+    shop.stable()
+    shop.canary(50)
+    cluster.faults.denied["Service"] = "not now"
+    with pytest.raises(PlatformRejected, match="not now"):
+        shop.back()
+    seen = shop.observe()
+    assert (seen.stable.weight, seen.candidate.weight, seen.candidate.revision) == (67, 33, NEW)
+    del cluster.faults.denied["Service"]
+    assert shop.back().candidate is None

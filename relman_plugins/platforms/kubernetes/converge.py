@@ -231,6 +231,9 @@ class Converging:
         written = self._traffic(target, roles.candidate)
         for kind, name, obj in written:
             self.fence.write(kind, name, obj)
+        for stray in seen.strays:
+            # Before what it sends traffic to; a router may prefer it to the new one, as the older of the two.
+            self.fence.delete("HTTPRoute", stray)
         if roles.candidate:
             preview = self.objects.other_service(PREVIEW, roles.candidate)
             self.fence.write("Service", self.objects.service_name(PREVIEW), preview)
@@ -291,7 +294,7 @@ class Converging:
         self.fence.remember(Roles(token=self.fence.token, asked=self.fence.call))
         seen = Seen.look(self.kube, self.objects)
         for kind, obj in (
-            *((("HTTPRoute", seen.route),) if seen.route else ()),
+            *(("HTTPRoute", r) for r in seen.routes.values()),
             *(("Service", s) for s in seen.services.values()),
             *(("Deployment", d) for d in seen.deployments.values()),
         ):

@@ -151,16 +151,20 @@ class Objects:
     def route(self, weights: Mapping[str, int]) -> Obj:
         """Return the HTTPRoute that splits the traffic: percent by slot."""
         made = self._owned(self.workload.one(ROUTE))
-        main = self.service_name()
         for rule in made["spec"].get("rules") or []:
             rule["backendRefs"] = [
                 split
                 for backend in rule.get("backendRefs") or []
-                for split in (self._split(backend, weights) if backend.get("name") == main else [backend])
+                for split in (self._split(backend, weights) if self._is_main(backend) else [backend])
             ]
             if not rule["backendRefs"]:
                 del rule["backendRefs"]
         return made
+
+    def _is_main(self, backend: Obj) -> bool:
+        """Say whether a backend is the Service itself, and not what has its name elsewhere."""
+        where = (backend.get("namespace") or self.workload.namespace, backend.get("kind") or "Service")
+        return backend.get("name") == self.service_name() and where == (self.workload.namespace, "Service")
 
     def _split(self, backend: Obj, weights: Mapping[str, int]) -> list[Obj]:
         return [

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relman_plugins.domain.state import ObservedRevision, ObservedState, Revision
+from relman_plugins.domain.workload import ROUTE
 from relman_plugins.errors import PlatformRejected
 from relman_plugins.platforms.kubernetes.api import Kube
 from relman_plugins.platforms.kubernetes.objects import (
@@ -84,7 +85,8 @@ class Seen:
     """Pods that are being ended."""
     services: Mapping[str, Obj]
     """By name; only relman's own."""
-    route: Obj | None
+    routes: Mapping[str, Obj]
+    """By name; only relman's own, also those that the manifests have no more."""
     events: list[Obj] = field(default_factory=list)
 
     @classmethod
@@ -93,7 +95,6 @@ class Seen:
         deployments, _ = kube.list(objects.path("Deployment"), objects.selector)
         pods, _ = kube.list(pods_path(objects), pod_selector(objects))
         services, _ = kube.list(objects.path("Service"), objects.selector)
-        routes = kube.list(objects.path("HTTPRoute"), objects.selector)[0] if objects.workload.routed else []
         seen = cls(
             objects=objects,
             roles=Roles.of(kube.get(roles_path(objects))),
@@ -108,12 +109,23 @@ class Seen:
             },
             ending=sum("deletionTimestamp" in p["metadata"] and not _has_ended(p) for p in pods),
             services={s["metadata"]["name"]: s for s in services},
-            route=next(iter(routes), None),
+            routes={r["metadata"]["name"]: r for r in _routes(kube, objects)},
         )
         if not all(seen.complete(slot) for slot in seen.deployments):
             found, _ = kube.list(f"/api/v1/namespaces/{objects.workload.namespace}/events", "")
             seen.events.extend(e for e in found if e.get("type") == "Warning" and e.get("involvedObject"))
         return seen
+
+    @property
+    def route(self) -> Obj | None:
+        """Return the route of the manifests, if it is there."""
+        workload = self.objects.workload
+        return self.routes.get(workload.one(ROUTE)["metadata"]["name"]) if workload.routed else None
+
+    @property
+    def strays(self) -> list[Obj]:
+        """Return relman's routes that the manifests have no more: they send traffic all the same."""
+        return [r for r in self.routes.values() if r is not self.route]
 
     def proven(self, slot: str) -> int:
         """Return how many ready pods of a slot are of its Deployment's revision, by label and image.
@@ -140,16 +152,28 @@ class Seen:
 
     def weights(self) -> dict[str, int]:
         """Return the share of the traffic by slot, in percent, as routers are told; empty: there is none."""
+        found = self._told()
+        for route in self.strays:
+            for slot, weight in self._shares(route).items():
+                found[slot] = max(weight, found.get(slot, 0))
+        return found
+
+    def _told(self) -> dict[str, int]:
+        """Return the shares as the objects of the manifests have them."""
         if self.objects.workload.routed:
-            return self._routed()
+            return self._shares(self.route)
         service = self.services.get(self.objects.service_name())
         if service is None:
             return {}
         slot = (service["spec"].get("selector") or {}).get(SLOT)
         if slot:
             return {slot: 100}
-        # By the number of pods: as close as it gets to what was asked for.
-        return {self.roles.candidate: self.roles.weight, self.roles.stable: 100 - self.roles.weight}
+        if self.roles.stable and self.roles.candidate and 0 < self.roles.weight < 100:
+            # By the number of pods: as close as it gets to what was asked for.
+            return {self.roles.candidate: self.roles.weight, self.roles.stable: 100 - self.roles.weight}
+        # One version is to have everything, and the Service does not know it yet.
+        pods = {slot: sum(map(is_ready, mine)) for slot, mine in self.pods.items()}
+        return {slot: round(100 * n / sum(pods.values())) for slot, n in pods.items() if n}
 
     def trouble(self, slot: str) -> tuple[Trouble, ...]:
         """Return what keeps a slot from being complete; nothing when it is."""
@@ -172,9 +196,9 @@ class Seen:
 
     def state(self, url: str) -> ObservedState:
         """Return it in relman's own words."""
-        stable, candidate = self._observed(self.roles.stable), self._observed(self.roles.candidate)
+        stable, candidate = self._observed(self.roles.stable), self._observed(self._beside())
         pods = self.ending or any(self.pods.values())
-        exists = bool(self.deployments or pods or self.services or self.route)
+        exists = bool(self.deployments or pods or self.services or self.routes)
         return ObservedState(
             exists=exists,
             stable=stable,
@@ -184,6 +208,14 @@ class Seen:
             config=self._config(self.roles.stable),
             messages=tuple(self._messages()) if exists else (),
         )
+
+    def _beside(self) -> str:
+        """Return the slot of the candidate; also a withdrawn one that the Service still selects."""
+        service = self.services.get(self.objects.service_name())
+        if self.roles.candidate or service is None or SLOT in (service["spec"].get("selector") or {}):
+            return self.roles.candidate
+        weights = self.weights()
+        return next((s for s in self.deployments if s != self.roles.stable and weights.get(s)), "")
 
     def _messages(self) -> list[str]:
         said = [t.text for slot in self.deployments for t in self.trouble(slot)]
@@ -234,12 +266,12 @@ class Seen:
         written = _variables(workload.one("Deployment"), workload.container)
         return {k: v for k, v in given.items() if k not in RELMANS_OWN and written.get(k) != v}
 
-    def _routed(self) -> dict[str, int]:
-        if self.route is None:
+    def _shares(self, route: Obj | None) -> dict[str, int]:
+        if route is None:
             return {}
         names = {self.objects.service_name(slot): slot for slot in SLOTS}
         found: dict[str, int] = {}
-        for rule in self.route["spec"].get("rules") or []:
+        for rule in route["spec"].get("rules") or []:
             here = {names[b["name"]]: int(b.get("weight", 1)) for b in rule.get("backendRefs") or []
                     if b.get("name") in names}  # fmt: skip
             total = sum(here.values())
@@ -250,22 +282,46 @@ class Seen:
         return found
 
     def unaccepted(self) -> str:
-        """Return why no router has the route as it is now; empty when one does."""
+        """Return why not every router has the route as it is now; empty when all of them do."""
         if self.route is None:
             return "the HTTPRoute is not there"
         generation = self.route["metadata"].get("generation")
         parents = (self.route.get("status") or {}).get("parents") or []
         name = self.route["metadata"]["name"]
-        for parent in parents:
-            now = {c["type"]: c for c in parent.get("conditions") or []
+        refs = self.route["spec"].get("parentRefs") or []
+        if not refs:
+            return f"HTTPRoute {name} names no gateway"
+        for ref in refs:
+            its = [p for p in parents if self._parent(p["parentRef"]) == self._parent(ref)]
+            now = {c["type"]: c for parent in its for c in parent.get("conditions") or []
                    if c.get("observedGeneration", generation) == generation}  # fmt: skip
             wrong = [c for c in now.values() if c.get("status") != "True"]
             if wrong:
                 said = "; ".join(f"{c['type']}: {c.get('reason')} {c.get('message', '')}" for c in wrong)
-                return f"the gateway does not take HTTPRoute {name}: {said}"
-            if "Accepted" in now:
-                return ""
-        return f"no gateway has taken HTTPRoute {name} as it is now"
+                return f"the gateway {ref['name']} does not take HTTPRoute {name}: {said}"
+            if "Accepted" not in now:
+                which = f"the gateway {ref['name']} has not" if len(refs) > 1 else "no gateway has"
+                return f"{which} taken HTTPRoute {name} as it is now"
+        return ""
+
+    def _parent(self, ref: Obj) -> tuple[object, ...]:
+        """Return what tells a parent of a route from others, with what may be left out."""
+        left_out = {
+            "group": "gateway.networking.k8s.io",
+            "kind": "Gateway",
+            "namespace": self.objects.workload.namespace,
+        }
+        named = left_out | {k: v for k, v in ref.items() if v is not None}
+        return tuple(named.get(k) for k in ("group", "kind", "namespace", "name", "sectionName", "port"))
+
+
+def _routes(kube: Kube, objects: Objects) -> list[Obj]:
+    try:
+        return kube.list(objects.path(ROUTE), objects.selector)[0]
+    except PlatformRejected:
+        if objects.workload.routed:
+            raise
+        return []  # who may not see routes has made none
 
 
 def roles_path(objects: Objects) -> str:

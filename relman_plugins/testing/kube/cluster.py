@@ -121,9 +121,14 @@ class Cluster:
         self._controllers.kubelet.evicted.add(pod)
         self._controllers.kick()
 
-    def routes_are_taken(self, taken: bool) -> None:
-        """Say whether a gateway takes HTTPRoutes."""
-        self._controllers.gateway = taken
+    def routes_are_taken(self, taken: bool, gateway: str | None = None) -> None:
+        """Say whether gateways take HTTPRoutes, or whether one of them does."""
+        if gateway is None:
+            self._controllers.gateway = taken
+        elif taken:
+            self._controllers.deaf.discard(gateway)
+        else:
+            self._controllers.deaf.add(gateway)
         self._controllers.kick()
 
     def endpoints_follow(self, follow: bool) -> None:

@@ -31,6 +31,8 @@ class Controllers:
         self.kubelet = Kubelet(store, faults)
         self.gateway = True
         """Whether a gateway takes the routes."""
+        self.deaf: set[str] = set()
+        """Gateways that take none, while others do."""
         self.endpoints = True
         """Whether EndpointSlices follow the Services and their pods."""
         self.running = False
@@ -259,9 +261,13 @@ class Controllers:
         resolved = ("False", "BackendNotFound") if missing else ("True", "ResolvedRefs")
         said = [("Accepted", "True", "Accepted", ""), ("ResolvedRefs", *resolved, ", ".join(missing))]
         conditions = [condition(*c) | {"observedGeneration": meta["generation"]} for c in said]
-        parents = [
+        kept = [
+            p for p in (route.get("status") or {}).get("parents", []) if p["parentRef"]["name"] in self.deaf
+        ]
+        parents = kept + [
             {"parentRef": ref, "controllerName": "relman.example/gateway", "conditions": conditions}
             for ref in route["spec"].get("parentRefs", [])
+            if ref["name"] not in self.deaf
         ]
         self.store.put(BY_KIND["HTTPRoute"], route | {"status": {"parents": parents}}, status=True)
 
