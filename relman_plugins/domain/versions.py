@@ -1,8 +1,8 @@
 """Versions compared: which is the newest that may be released by itself.
 
 By PEP 440, which reads what people write as semantic versions: ``1.4.0``, ``1.4.0-rc.1``, ``1.4.0+build.7``.
-What it would read otherwise than semantic versions do (``1.4.0-1``, a later release there, an earlier one
-here) is not compared at all.
+What it would read otherwise than semantic versions do (``1.4.0-1``, ``1.4.0-r1``, ``1.4.0-post.1``: a later
+release here, an earlier one there) is not compared at all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
-_AMBIGUOUS = re.compile(r"-[0-9]+(\+|$)")
+_AMBIGUOUS = re.compile(r"-([0-9]+(\+|$)|(r|rev|post)(?![a-z]))", re.IGNORECASE)
 
 
 def comparable(text: str) -> Version | None:
@@ -51,7 +51,8 @@ def newest(versions: Iterable[str], within: str = "", *, prereleases: bool = Fal
 
     Args:
         versions: what there is; what can't be compared is passed over.
-        within: a range as of :func:`range_of`; empty for any.
+        within: a range as of :func:`range_of`; empty for any with a dot: ``7654321`` or ``20261126`` may as
+            well be a commit or a date, which would be newer than every version.
         prereleases: whether ``1.4.0-rc.1`` and the like count. ``<2`` is never ``2.0.0-rc.1``.
 
     Raises:
@@ -61,7 +62,8 @@ def newest(versions: Iterable[str], within: str = "", *, prereleases: bool = Fal
     found = [
         (version, text)
         for text in versions
-        if (version := comparable(text)) is not None
+        if (within or "." in text)
+        and (version := comparable(text)) is not None
         and (prereleases or not version.is_prerelease)
         and allowed.contains(version, prereleases=True)
     ]

@@ -17,6 +17,10 @@ ALL = [
     "1.4.0+build.7",
     "../x",
 ]
+UNCOMPARED = [
+    *("1.4.0-1", "1.4.0-7+b", "1.4.0-r1", "1.4.0-r.1", "1.4.0-REV2", "1.4.0-post", "1.4.0-post.1+b"),
+    *("latest", "", "1..2", "1.4.0 ", "v 1", "1" * 65),
+]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +41,7 @@ def test_the_newest_is_told_by_range_and_pre_releases_whatever_the_order(within,
         assert newest(order, within, prereleases=prereleases) == found
 
 
-@pytest.mark.parametrize("text", ["latest", "1.4.0-1", "1.4.0-7+b", "", "1..2", "1.4.0 ", "v 1", "1" * 65])
+@pytest.mark.parametrize("text", UNCOMPARED)
 def test_what_has_no_place_among_versions_is_not_compared(text):
     assert comparable(text) is None
     assert newest([text]) is None
@@ -54,3 +58,15 @@ def test_newer_is_by_number_not_by_text():
 def test_a_range_that_is_none_is_said():
     with pytest.raises(ValueError, match=r"'1\.x' is no range"):
         newest(["1.0"], "1.x")
+
+
+@pytest.mark.parametrize("text", ["7654321", "20261126", "v2"])
+def test_what_may_be_a_commit_or_a_date_is_the_newest_only_where_a_range_asks_for_it(text):
+    assert newest(["1.4.0", text]) == "1.4.0"
+    assert newest([text]) is None
+    assert newest(["1.4.0", text], ">=2") == text
+
+
+def test_a_release_candidate_is_compared():
+    assert is_newer("1.4.0-rc1", "1.3.9")
+    assert newest(["1.4.0-rc1", "1.4.0-rev1"], prereleases=True) == "1.4.0-rc1"
