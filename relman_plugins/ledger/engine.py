@@ -125,6 +125,7 @@ class Ledger:
         trace_id: str = "",
         made_with: dict[str, Any] | None = None,
         spec: dict[str, Any] | None = None,
+        once: bool = False,
     ) -> ReleaseRecord:
         """Store the plan of a run's release, number it, and record ``release.opened``.
 
@@ -132,6 +133,9 @@ class Ledger:
         what runs it: versions of relman and Airflow, the bundle. ``spec`` is what ``spec_digest`` is of.
 
         Idempotent by run: called again, it returns what was stored first, whatever the arguments say.
+
+        Raises:
+            Refused: with ``once``, when the pipeline ever had a release of this version that was no dry run.
         """
         return releases.open_release(
             self._db,
@@ -143,6 +147,7 @@ class Ledger:
             trace_id=trace_id,
             made_with=made_with,
             spec=spec,
+            once=once,
         )
 
     def release(self, release_id: str) -> ReleaseRecord | None:

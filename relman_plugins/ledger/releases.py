@@ -13,7 +13,7 @@ from relman_plugins.domain.chain import row_digest
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, release_id_of
 from relman_plugins.domain.status import Outcome
-from relman_plugins.errors import LedgerError
+from relman_plugins.errors import LedgerError, Refused
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database, serialise
 from relman_plugins.ledger.record import clean_json, insert_event, release_name
@@ -59,6 +59,7 @@ def open_release(
     trace_id: str = "",
     made_with: dict[str, Any] | None = None,
     spec: dict[str, Any] | None = None,
+    once: bool = False,
 ) -> ReleaseRecord:
     """Store a release and its plan, number it, and record ``release.opened``: see ``Ledger.open_release``."""
     with db.write("open-release") as conn:
@@ -67,6 +68,11 @@ def open_release(
             return record_of(row)
         _check_not_archived(conn, dag_id, run_id)
         shape, options, now = plan.shape, plan.options, db.now()
+        if once and options.version in versions(conn, shape.pipeline):
+            raise Refused(
+                f"nothing new: {options.version} was released before. If it is wanted again, start it with "
+                "`relman release`"
+            )
         release_id, n = _next_id(conn, shape.pipeline, options.version)
         values = {
             "release_id": release_id,

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from relman_plugins import __version__, settings, telemetry
 from relman_plugins.domain.identity import Actor, departure_of
 from relman_plugins.domain.parameter import FORM_FIELDS
-from relman_plugins.errors import PlanError
+from relman_plugins.errors import PlanError, Refused
 from relman_plugins.plan.model import INVALID_TAG, Options
 from relman_plugins.plan.options import options_of, plan_release
 from relman_plugins.plan.remembered import remember
@@ -61,16 +61,21 @@ class OpenReleaseOperator(ReleaseStepOperator):
                 raise AirflowFailException(
                     f"the train departed with {departed.version}, and this run is of {conf['version']!r}"
                 )
-            book.open_release(
-                plan=plan_release(self.shape, self._options(conf)),
-                dag_id=ti.dag_id,
-                run_id=ti.run_id,
-                started_by=actor,
-                conf=conf,
-                trace_id=telemetry.trace_id(),
-                made_with=_made_with(ti) | ({"train": _ticket(departed)} if departed else {}),
-                spec=self._spec(),
-            )
+            try:
+                book.open_release(
+                    plan=plan_release(self.shape, self._options(conf)),
+                    dag_id=ti.dag_id,
+                    run_id=ti.run_id,
+                    started_by=actor,
+                    conf=conf,
+                    trace_id=telemetry.trace_id(),
+                    made_with=_made_with(ti) | ({"train": _ticket(departed)} if departed else {}),
+                    spec=self._spec(),
+                    # Of departures that waited for a paused DAG only the first brings what a source gave.
+                    once=departed is not None and not departed.data.get("added"),
+                )
+            except Refused as error:
+                raise AirflowFailException(str(error)) from error
             telemetry.count("release.opened", pipeline=self.shape.pipeline)
             remember(settings.shapes_folder(), self.shape)
         return super().start(context)

@@ -309,6 +309,30 @@ def test_a_release_that_its_run_comes_to_too_late_is_not_opened(line: Line) -> N
     assert line.ledger.releases() == []
 
 
+def test_of_departures_that_wait_for_a_paused_dag_only_one_opens_a_version(line: Line) -> None:
+    line.open(SimpleNamespace(dag_run_id="manual__1", conf={"version": "1.4.0"}), user="carol", dry_run=True)  # type: ignore[arg-type]
+    line.spec(FILE)
+    daily = (line.folder / "shop.yaml").read_text().replace("days: [tue]", 'cron: "*/20 10 * * *"')
+    (line.folder / "shop.yaml").write_text(daily.replace('  at: "10:00"\n', ""))
+    waiting = []
+    for late in (0, 20, 40):
+        line.at(DEPARTS + timedelta(minutes=late))
+        waiting.append(line.starts(DEPARTS + timedelta(minutes=late)))
+    first, second, third = waiting
+    assert line.open(second) == line.open(second), "tried again"
+    for lost in (first, third):
+        with pytest.raises(AirflowFailException, match=r"nothing new: 1\.4\.0 was released before"):
+            line.open(lost)
+    assert [r.plan.options.dry_run for r in line.ledger.releases()] == [False, True]
+
+
+def test_what_somebody_added_goes_even_if_it_was_released_before(line: Line) -> None:
+    line.open(line.starts())
+    line.at(NEXT)
+    line.add("1.4.0")
+    assert line.open(line.starts(NEXT)).n == 2
+
+
 def test_a_departure_that_the_schedule_no_longer_has_starts_nothing(line: Line) -> None:
     line.spec(FILE)
     text = (line.folder / "shop.yaml").read_text()
