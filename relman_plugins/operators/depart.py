@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import (
 from relman_plugins import settings
 from relman_plugins.domain.identity import dag_id_of, train_run_id
 from relman_plugins.domain.parameter import LONGEST_TEXT
-from relman_plugins.errors import ClientError, recordable
+from relman_plugins.errors import ClientError, RelmanError, recordable
 from relman_plugins.steps.departing import Departure
 from relman_plugins.steps.sources import version_from
 from relman_plugins.triggers.base import deferral
@@ -52,27 +52,37 @@ class DepartOperator(BaseOperator):
                 "a train departs at its time only. Start a release now with `relman release`, or add a "
                 f"version to the next departure: `relman train add VERSION --train {self.shape.pipeline}`"
             )
-        departure = Departure(
-            ledger=ledger(),
-            pipeline=self.shape.pipeline,
-            train=Train.of(self.shape.schedule or {}),
-            departs=datetime.fromtimestamp(run.data_interval_end.timestamp(), UTC),
-            find=partial(version_from, dag_file=self.dag.fileloc),
-        )
+        departs = datetime.fromtimestamp(run.data_interval_end.timestamp(), UTC)
+        ti, departure = context["ti"], None
+        said: Entry | datetime
         try:
+            departure = Departure(
+                ledger=ledger(),
+                pipeline=self.shape.pipeline,
+                train=Train.of(self.shape.schedule or {}),
+                departs=departs,
+                find=partial(version_from, dag_file=self.dag.fileloc),
+            )
             said = departure.proceed()
-        except ClientError as error:
-            ti = context["ti"]
-            if ti.try_number <= (ti.max_tries or 0):
-                raise AirflowException(f"the version is not known yet, tried again: {error}") from error
-            said = departure.fail(f"the version could not be found out: {recordable(error)}")
+        except RelmanError as error:
+            if (now := datetime.now(UTC)) < departs:
+                # Tries are kept for the departure: whatever is away hours ahead of it may be back by then.
+                self.log.warning("%s: looked at again in %s", recordable(error), self.retry_delay)
+                said = min(now + self.retry_delay, departs)
+            elif ti.try_number <= (ti.max_tries or 0):
+                what = "the version is not known yet, tried again: " if isinstance(error, ClientError) else ""
+                raise AirflowException(f"{what}{recordable(error)}") from error
+            elif departure is None or not isinstance(error, ClientError):
+                raise
+            else:
+                said = departure.fail(f"the version could not be found out: {recordable(error)}")
         if isinstance(said, datetime):
-            self.log.info("%s departs at %s; next look at %s", self.shape.pipeline, departure.departs, said)
+            self.log.info("%s departs at %s; next look at %s", self.shape.pipeline, departs, said)
             self.defer(
                 trigger=UntilTrigger(until=said.isoformat(), **deferral(settings.minimum_deferral())),
                 method_name="resume",
             )
-        self._end(said, departure.departs)
+        self._end(said, departs)
 
     def resume(self, context: Context, event: dict[str, Any]) -> None:
         """Look again: what is due is decided anew, whatever the event says."""

@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import (
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor, train_run_id
+from relman_plugins.errors import LedgerUnavailable
 from relman_plugins.factory.builder import build_dag
 from relman_plugins.factory.train import build_train
 from relman_plugins.hooks.ledger import ledger
@@ -355,6 +356,35 @@ def test_a_source_that_cannot_be_read_is_tried_again_and_then_said(line: Line) -
     (line.folder / "VERSION").write_text("1.4.0\n")
     with pytest.raises(AirflowFailException):
         line.depart()
+
+
+def test_what_is_away_ahead_of_a_departure_costs_it_no_try(line: Line) -> None:
+    line.spec(FILE, "cutoff: 2h")
+    (line.folder / "VERSION").unlink()
+    line.at(DEPARTS - timedelta(hours=2))
+    assert line.wait(tries=6) == DEPARTS - timedelta(hours=2) + timedelta(minutes=2)
+    line.at(DEPARTS - timedelta(minutes=1))
+    assert line.wait(tries=6) == DEPARTS
+    assert line.trains.latest("shop") == []
+    (line.folder / "VERSION").write_text("1.4.0\n")
+    line.at(DEPARTS)
+    assert line.starts().conf["version"] == "1.4.0"
+
+
+def test_a_ledger_that_is_away_ahead_of_a_departure_is_waited_for(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.spec(FILE, "announce: 1d")
+    with monkeypatch.context() as away:
+        away.setenv("AIRFLOW__RELMAN__LEDGER_CONN_ID", "not_there")
+        line.at(DEPARTS - timedelta(days=1))
+        assert line.wait(tries=6) == DEPARTS - timedelta(days=1) + timedelta(minutes=2)
+        line.at(DEPARTS)
+        with pytest.raises(AirflowException, match="not_there"):
+            line.depart()
+        with pytest.raises(LedgerUnavailable, match="not_there"):
+            line.depart(tries=6)
+    assert line.starts().conf["version"] == "1.4.0"
 
 
 def test_a_run_by_hand_is_no_departure(line: Line) -> None:
