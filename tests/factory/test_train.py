@@ -12,6 +12,7 @@ from airflow.plugins_manager import get_timetables_plugins
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval, TimeRestriction
+from airflow.utils.types import DagRunType
 from pendulum import instance
 
 from relman_plugins.factory.loader import load_dags
@@ -66,6 +67,49 @@ def test_of_departures_that_were_missed_only_one_just_now_is_made_up_for() -> No
     often = train(days=["mon", "tue", "wed", "thu", "fri", "sat", "sun"])
     assert next_run(often, "2026-11-24 09:04", "2026-11-20T09:00+00:00")[1] == "2026-11-24 09:00"
     assert next_run(often, "2026-11-24 09:06", "2026-11-20T09:00+00:00")[1] == "2026-11-25 09:00"
+
+
+def runs(dag: DAG, now: str, last: DataInterval | None = None) -> tuple[DataInterval, str]:
+    """Return the interval and the id of the run that Airflow would make next."""
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    with time_machine.travel(datetime.fromisoformat(f"{now}+00:00"), tick=False):
+        run = timetable.next_dagrun_info(
+            last_automated_data_interval=last, restriction=TimeRestriction(None, None, False)
+        )
+    named = {"run_after": run.run_after, "data_interval": run.data_interval}
+    return run.data_interval, timetable.generate_run_id(run_type=DagRunType.SCHEDULED, **named)
+
+
+def test_a_longer_lead_or_another_time_loses_no_departure() -> None:
+    daily = {"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
+    monday, monday_id = runs(train(**daily), "2026-11-30 08:00")
+    assert (f"{monday.end:%d %H}", monday_id) == ("30 09", "scheduled__2026-11-30T09:00:00+00:00")
+    ahead, ahead_id = runs(train(**daily, announce="1d"), "2026-11-30 10:00", monday)
+    longer, longer_id = runs(train(**daily, announce="1d", cutoff="2d"), "2026-11-30 10:00", monday)
+    assert {f"{run.end:%d %H}" for run in (ahead, longer)} == {"01 09"}
+    assert len({run.start for run in (monday, ahead, longer)}) == 3, "the logical date of a run is its own"
+    assert len({monday_id, ahead_id, longer_id}) == 3
+    assert ahead_id == "scheduled__2026-12-01T09:00:00+00:00_86400.0864s_ahead"
+    assert ahead.start <= ahead.end - timedelta(days=1), "a task waits until its logical date"
+    later, later_id = runs(train(days=["tue"], at="11:00", announce="1h"), "2026-11-30 10:00")
+    earlier, earlier_id = runs(train(days=["tue"]), "2026-11-30 10:00")
+    assert later.start != earlier.start
+    assert later_id != earlier_id
+
+
+def test_a_departure_that_is_none_any_more_hides_none_before_it() -> None:
+    weekly = train(announce="1d")
+    tuesday, _ = runs(weekly, "2026-11-30 09:00")
+    moved, _ = runs(train(at="09:00", announce="1d"), "2026-11-30 09:30", tuesday)
+    assert f"{moved.end:%d %H}" == "01 08"
+    assert f"{runs(weekly, '2026-11-30 09:30', tuesday)[0].end:%d %H}" == "08 09"
+
+
+def test_a_run_by_hand_has_the_id_that_airflow_gives_it() -> None:
+    at = instance(datetime(2026, 11, 30, tzinfo=UTC))
+    named = {"run_after": at, "data_interval": DataInterval.exact(at)}
+    said = train().timetable.generate_run_id(run_type=DagRunType.MANUAL, **named)
+    assert said == "manual__2026-11-30T00:00:00+00:00"
 
 
 def test_airflow_shows_when_and_with_what_it_departs() -> None:
