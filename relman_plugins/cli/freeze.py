@@ -106,7 +106,19 @@ def freezes(api: Api, form: AnyFormat = Format.TEXT) -> None:
 
 
 def _scope(environment: str, pipeline: str, labels: list[str] | None) -> dict[str, Any]:
-    return {"environment": environment, "pipeline": pipeline, "labels": dict(map(_label, labels or ()))}
+    return {"environment": environment, "pipeline": pipeline, "labels": _labelled(labels or [])}
+
+
+def _labelled(texts: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in map(_label, texts):
+        if key in found:
+            raise Stop(
+                Exit.USAGE,
+                f"--label: {key} is given twice, {found[key]!r} and {value!r}; type a freeze for each",
+            )
+        found[key] = value
+    return found
 
 
 def _label(text: str) -> tuple[str, str]:

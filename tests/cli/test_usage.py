@@ -29,6 +29,14 @@ NOWHERE = ("--url", "http://127.0.0.1:9", "--token", "t")
             ["freeze", "--reason", "r", "--until", "2020-01-01T10:00"],
             "--until 2020-01-01T10:00: that is over",
         ),
+        (
+            ["freeze", "--reason", "r", "--label", "tier=critical", "--label", "tier=high"],
+            "--label: tier is given twice, 'critical' and 'high'",
+        ),
+        (
+            ["thaw", "--reason", "r", "--label", "tier=critical", "--label", "tier=high"],
+            "--label: tier is given twice, 'critical' and 'high'",
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
