@@ -74,3 +74,11 @@ def is_newer(version: str, than: str) -> bool:
     """Say whether a version comes after another; no, where either can't be compared."""
     one, other = comparable(version), comparable(than)
     return one is not None and other is not None and one > other
+
+
+def same_as(version: str, among: Iterable[str]) -> str | None:
+    """Return which of several is this version, maybe written otherwise (``v1.4.0``); None when none is."""
+    known, this = tuple(among), comparable(version)
+    if version in known:
+        return version
+    return next((text for text in known if this is not None and comparable(text) == this), None)

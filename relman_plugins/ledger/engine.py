@@ -135,7 +135,8 @@ class Ledger:
         Idempotent by run: called again, it returns what was stored first, whatever the arguments say.
 
         Raises:
-            Refused: with ``once``, when the pipeline ever had a release of this version that was no dry run.
+            Refused: with ``once``, when the pipeline ever had a release of this version, however
+                written, that was no dry run.
         """
         return releases.open_release(
             self._db,

@@ -13,6 +13,7 @@ from relman_plugins.domain.chain import row_digest
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor, release_id_of
 from relman_plugins.domain.status import Outcome
+from relman_plugins.domain.versions import same_as
 from relman_plugins.errors import LedgerError, Refused
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.database import Database, serialise
@@ -68,9 +69,10 @@ def open_release(
             return record_of(row)
         _check_not_archived(conn, dag_id, run_id)
         shape, options, now = plan.shape, plan.options, db.now()
-        if once and options.version in versions(conn, shape.pipeline):
+        known = same_as(options.version, versions(conn, shape.pipeline)) if once else None
+        if known is not None:
             raise Refused(
-                f"nothing new: {options.version} was released before. If it is wanted again, start it with "
+                f"nothing new: {known} was released before. If it is wanted again, start it with "
                 "`relman release`"
             )
         release_id, n = _next_id(conn, shape.pipeline, options.version)

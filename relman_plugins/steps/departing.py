@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from relman_plugins.domain.versions import is_newer
+from relman_plugins.domain.versions import is_newer, same_as
 from relman_plugins.errors import RelmanError, recordable
 from relman_plugins.plan.words import duration
 
@@ -76,8 +76,9 @@ class Departure:
         if now < departs:
             return min(at for at in (closes, announce, departs) if at > now)
         chosen = settled or self._settle(now)
-        if chosen.version and not chosen.data and chosen.version in self.ledger.versions(self.pipeline):
-            chosen = Choice("", f"nothing new: {chosen.version} was released before")
+        if chosen.version and not chosen.data:
+            known = same_as(chosen.version, self.ledger.versions(self.pipeline))
+            chosen = chosen if known is None else Choice("", f"nothing new: {known} was released before")
         return trains.end(
             self.pipeline,
             departs,
@@ -150,8 +151,8 @@ class Departure:
         if not version:
             return Choice("", f"there is no version: {source}")
         released = self.ledger.versions(self.pipeline)
-        if version in released:
-            return Choice("", f"nothing new: {version} was released before")
+        if (known := same_as(version, released)) is not None:
+            return Choice("", f"nothing new: {known} was released before")
         newer = next((r for r in released if is_newer(r, version)), None)
         if newer is not None and source.kind != "file":
             return Choice("", f"nothing new: {version} is older than {newer}, which was released before")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relman_plugins.domain.versions import comparable, is_newer, newest
+from relman_plugins.domain.versions import comparable, is_newer, newest, same_as
 
 ALL = [
     "1.3.9",
@@ -70,3 +70,11 @@ def test_what_may_be_a_commit_or_a_date_is_the_newest_only_where_a_range_asks_fo
 def test_a_release_candidate_is_compared():
     assert is_newer("1.4.0-rc1", "1.3.9")
     assert newest(["1.4.0-rc1", "1.4.0-rev1"], prereleases=True) == "1.4.0-rc1"
+
+
+def test_a_version_is_the_same_however_it_is_written():
+    assert same_as("v1.4.0", ["1.3.9", "1.4"]) == "1.4"
+    assert same_as("1.4.0", ["v1.4.0", "1.4.0"]) == "1.4.0"
+    assert same_as("1.4.0+b.2", ["1.4.0", "1.4.0+b.1"]) is None
+    assert same_as("nightly", ["latest", "nightly"]) == "nightly"
+    assert same_as("nightly", ["latest", "1.4.0-1"]) is None

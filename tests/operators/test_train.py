@@ -327,6 +327,24 @@ def test_of_departures_that_wait_for_a_paused_dag_only_one_opens_a_version(line:
     assert [r.plan.options.dry_run for r in line.ledger.releases()] == [False, True]
 
 
+def test_a_version_that_is_written_otherwise_was_released_before_all_the_same(line: Line) -> None:
+    line.open(line.starts())
+    line.at(NEXT)
+    (line.folder / "VERSION").write_text("v1.4.0\n")
+    with pytest.raises(AirflowSkipException, match=r"nothing new: 1\.4\.0 was released before"):
+        line.depart(NEXT)
+    line.spec(FILE, "cutoff: 2h")
+    after = NEXT + timedelta(weeks=1)
+    (line.folder / "VERSION").write_text("v1.5.0\n")
+    line.at(after - timedelta(hours=2))
+    line.wait(after)
+    by_hand = SimpleNamespace(dag_run_id="manual__1", conf={"version": "1.5.0"})
+    line.open(by_hand, user="carol")  # type: ignore[arg-type]
+    line.at(after)
+    with pytest.raises(AirflowSkipException, match=r"nothing new: 1\.5\.0 was released before"):
+        line.depart(after)
+
+
 def test_what_somebody_added_goes_even_if_it_was_released_before(line: Line) -> None:
     line.open(line.starts())
     line.at(NEXT)
