@@ -2,137 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-import time_machine
-from airflow.sdk import DAG
 from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
     AirflowSkipException,
-    DagRunTriggerException,
-    TaskDeferred,
 )
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor, train_run_id
-from relman_plugins.errors import LedgerUnavailable
-from relman_plugins.factory.builder import build_dag
-from relman_plugins.factory.train import build_train
-from relman_plugins.hooks.ledger import ledger
-from relman_plugins.ledger.api import Ledger, ReleaseRecord
-from relman_plugins.plan.compile import compile_shape
-from relman_plugins.plan.model import Shape
-from relman_plugins.spec.api import load_pipeline
 from relman_plugins.steps.housekeeping import Housekeeper
-from tests.clients.test_git import Source
-
-DEPARTS = datetime(2026, 12, 1, 9, tzinfo=UTC)
-NEXT = datetime(2026, 12, 8, 9, tzinfo=UTC)
-ALICE = Actor(kind="person", id="alice", name="Alice", via="cli")
-FILE = "version: {file: VERSION}"
-SPEC = """\
-apiVersion: relman/v1
-kind: ReleasePipeline
-metadata: {name: shop, owner: team}
-artifact: {source: ..}
-stages: [{environment: live}]
-notify: {slack: "#rel-shop"}
-schedule:
-  days: [tue]
-  at: "10:00"
-  zone: Europe/Berlin
-"""
-LIVE = """\
-apiVersion: relman/v1
-kind: Environment
-metadata: {name: live, owner: team}
-platform: sandbox
-connection: relman_sandbox
-replicas: 1
-"""
-
-
-@dataclass
-class Line:
-    """A pipeline with a train, and a clock that the test moves."""
-
-    folder: Path
-    clock: Any
-
-    @property
-    def ledger(self) -> Ledger:
-        return ledger()
-
-    @property
-    def trains(self) -> Any:
-        return self.ledger.trains
-
-    def shape(self) -> Shape:
-        loaded = load_pipeline(self.folder / "shop.yaml")
-        assert loaded.documents is not None, loaded.diagnostics
-        return compile_shape(loaded.documents)
-
-    def spec(self, *lines: str) -> None:
-        (self.folder / "shop.yaml").write_text(SPEC + "".join(f"  {line}\n" for line in lines))
-
-    def at(self, moment: datetime) -> None:
-        self.clock.move_to(moment)
-
-    def add(self, version: str) -> None:
-        self.trains.act("shop", "add", actor=ALICE, reason="it is ready", version=version)
-
-    def wait(self, departs: datetime = DEPARTS, **more: Any) -> datetime:
-        """Run the task until it waits; return until when."""
-        with pytest.raises(TaskDeferred) as deferred:
-            self.depart(departs, **more)
-        return datetime.fromisoformat(deferred.value.trigger.until)
-
-    def depart(self, departs: datetime = DEPARTS, tries: int = 1, run_type: str = "scheduled") -> None:
-        """Run the task of the train's DAG, as Airflow would."""
-        task = build_train(self.shape(), "relman_plugins.operators.depart.DepartOperator").get_task("depart")
-        run = SimpleNamespace(run_type=run_type, data_interval_end=departs)
-        task.execute({"dag_run": run, "ti": SimpleNamespace(try_number=tries, max_tries=5)})
-
-    def starts(self, departs: datetime = DEPARTS) -> DagRunTriggerException:
-        with pytest.raises(DagRunTriggerException) as started:
-            self.depart(departs)
-        return started.value
-
-    def open(self, started: DagRunTriggerException, user: str | None = None, **more: Any) -> ReleaseRecord:
-        """Open the release of the run that a departure started, as Airflow would."""
-        dag: DAG = build_dag(self.shape(), {})
-        ti = SimpleNamespace(dag_id=dag.dag_id, run_id=started.dag_run_id, try_number=1, task_id="open")
-        run = SimpleNamespace(run_type="manual", triggering_user_name=user)
-        given = dict.fromkeys(("version", "changes", "ticket", "emergency", "emergency_reason", "dry_run"))
-        dag.get_task("open").execute(
-            {"ti": ti, "dag_run": run, "params": given | (started.conf or {}) | more}
-        )
-        found = self.ledger.release_of_run(dag.dag_id, started.dag_run_id)
-        assert found is not None
-        return found
-
-
-@pytest.fixture
-def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comms: list[Any]) -> Iterator[Line]:
-    folder = tmp_path / "release_specs"
-    (folder / "environments").mkdir(parents=True)
-    (folder / "environments" / "live.yaml").write_text(LIVE)
-    (folder / "VERSION").write_text("1.4.0\n")
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("AIRFLOW__RELMAN__HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("AIRFLOW__RELMAN__SPECS_FOLDER", str(folder))
-    with time_machine.travel(DEPARTS, tick=False) as clock:
-        made = Line(folder, clock)
-        made.spec(FILE)
-        yield made
-        made.ledger.close()
+from tests.operators.train_line import ALICE, DEPARTS, FILE, NEXT, Line
 
 
 def test_a_departure_starts_the_release_that_the_schedule_answers_for(line: Line) -> None:
@@ -302,56 +185,6 @@ def test_a_departure_that_was_missed_long_ago_starts_nothing(line: Line) -> None
     assert line.starts(NEXT).conf["version"] == "1.4.0"
 
 
-def test_a_release_that_its_run_comes_to_too_late_is_not_opened(line: Line) -> None:
-    started = line.starts()
-    line.at(DEPARTS + timedelta(hours=2))
-    with pytest.raises(AirflowFailException, match=r"was to start at 2026-12-01 09:00 UTC, 2h ago"):
-        line.open(started)
-    assert line.ledger.releases() == []
-
-
-def test_of_departures_that_wait_for_a_paused_dag_only_one_opens_a_version(line: Line) -> None:
-    line.open(SimpleNamespace(dag_run_id="manual__1", conf={"version": "1.4.0"}), user="carol", dry_run=True)  # type: ignore[arg-type]
-    line.spec(FILE)
-    daily = (line.folder / "shop.yaml").read_text().replace("days: [tue]", 'cron: "*/20 10 * * *"')
-    (line.folder / "shop.yaml").write_text(daily.replace('  at: "10:00"\n', ""))
-    waiting = []
-    for late in (0, 20, 40):
-        line.at(DEPARTS + timedelta(minutes=late))
-        waiting.append(line.starts(DEPARTS + timedelta(minutes=late)))
-    first, second, third = waiting
-    assert line.open(second) == line.open(second), "tried again"
-    for lost in (first, third):
-        with pytest.raises(AirflowFailException, match=r"nothing new: 1\.4\.0 was released before"):
-            line.open(lost)
-    assert [r.plan.options.dry_run for r in line.ledger.releases()] == [False, True]
-
-
-def test_a_version_that_is_written_otherwise_was_released_before_all_the_same(line: Line) -> None:
-    line.open(line.starts())
-    line.at(NEXT)
-    (line.folder / "VERSION").write_text("v1.4.0\n")
-    with pytest.raises(AirflowSkipException, match=r"nothing new: 1\.4\.0 was released before"):
-        line.depart(NEXT)
-    line.spec(FILE, "cutoff: 2h")
-    after = NEXT + timedelta(weeks=1)
-    (line.folder / "VERSION").write_text("v1.5.0\n")
-    line.at(after - timedelta(hours=2))
-    line.wait(after)
-    by_hand = SimpleNamespace(dag_run_id="manual__1", conf={"version": "1.5.0"})
-    line.open(by_hand, user="carol")  # type: ignore[arg-type]
-    line.at(after)
-    with pytest.raises(AirflowSkipException, match=r"nothing new: 1\.5\.0 was released before"):
-        line.depart(after)
-
-
-def test_what_somebody_added_goes_even_if_it_was_released_before(line: Line) -> None:
-    line.open(line.starts())
-    line.at(NEXT)
-    line.add("1.4.0")
-    assert line.open(line.starts(NEXT)).n == 2
-
-
 def test_a_departure_that_the_schedule_no_longer_has_starts_nothing(line: Line) -> None:
     line.spec(FILE)
     text = (line.folder / "shop.yaml").read_text()
@@ -376,35 +209,6 @@ def test_a_source_that_cannot_be_read_is_tried_again_and_then_said(line: Line) -
         line.depart()
 
 
-def test_what_is_away_ahead_of_a_departure_costs_it_no_try(line: Line) -> None:
-    line.spec(FILE, "cutoff: 2h")
-    (line.folder / "VERSION").unlink()
-    line.at(DEPARTS - timedelta(hours=2))
-    assert line.wait(tries=6) == DEPARTS - timedelta(hours=2) + timedelta(minutes=2)
-    line.at(DEPARTS - timedelta(minutes=1))
-    assert line.wait(tries=6) == DEPARTS
-    assert line.trains.latest("shop") == []
-    (line.folder / "VERSION").write_text("1.4.0\n")
-    line.at(DEPARTS)
-    assert line.starts().conf["version"] == "1.4.0"
-
-
-def test_a_ledger_that_is_away_ahead_of_a_departure_is_waited_for(
-    line: Line, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    line.spec(FILE, "announce: 1d")
-    with monkeypatch.context() as away:
-        away.setenv("AIRFLOW__RELMAN__LEDGER_CONN_ID", "not_there")
-        line.at(DEPARTS - timedelta(days=1))
-        assert line.wait(tries=6) == DEPARTS - timedelta(days=1) + timedelta(minutes=2)
-        line.at(DEPARTS)
-        with pytest.raises(AirflowException, match="not_there"):
-            line.depart()
-        with pytest.raises(LedgerUnavailable, match="not_there"):
-            line.depart(tries=6)
-    assert line.starts().conf["version"] == "1.4.0"
-
-
 def test_a_run_by_hand_is_no_departure(line: Line) -> None:
     with pytest.raises(AirflowFailException, match="departs at its time only"):
         line.depart(run_type="manual")
@@ -419,38 +223,6 @@ def test_who_gives_a_run_the_id_of_a_departure_is_no_train(line: Line) -> None:
     with pytest.raises(AirflowFailException, match=r"departed with 1\.4\.0, and this run is of '6\.6\.6'"):
         line.open(started, version="6.6.6")
     assert line.open(started, user="carol", version="6.6.6").started_by.id == "carol"
-
-
-def test_the_newest_tag_goes_and_never_one_older_than_what_was_released(line: Line) -> None:
-    source = Source(line.folder.parent / "src")
-    source.commit("First", a_dot_py="one\n")
-    for tag in ("v1.9.0", "v1.10.0", "v2.0.0-rc.1", "1.99.0", "nightly"):
-        source.tag(tag)
-    line.spec('version: {git: ../src, range: "<2"}')
-    assert line.starts().conf["version"] == "1.10.0"
-    line.open(line.starts())
-    line.at(NEXT)
-    line.spec('version: {git: ../src, range: "<1.10"}')
-    with pytest.raises(AirflowSkipException, match=r"1\.9\.0 is older than 1\.10\.0"):
-        line.depart(NEXT)
-
-
-def test_the_newest_artefact_of_a_directory_goes_by_its_name(line: Line) -> None:
-    dist = line.folder.parent / "dist"
-    dist.mkdir()
-    for name in (
-        "shop-1.9.0.tar.gz",
-        "shop-1.10.0.tgz",
-        "shop-1.11.0-rc.1.zip",
-        "web-3.0.0.zip",
-        "shop-x.zip",
-    ):
-        (dist / name).touch()
-    line.spec("version: {directory: ../dist, prefix: shop-}")
-    assert line.starts().conf["version"] == "1.10.0"
-    line.at(NEXT)
-    line.spec("version: {directory: ../dist, prefix: shop-, prereleases: true}")
-    assert line.starts(NEXT).conf["version"] == "1.11.0-rc.1"
 
 
 def test_that_nothing_came_of_a_departure_is_told_once(line: Line) -> None:
