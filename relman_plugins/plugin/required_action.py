@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from relman_plugins.plugin.native import Target
 
 
-def shown(wanted: Target) -> str:
+def shown(wanted: Target) -> str | None:
     """Return the digest of what a task's Required Action shows; ``nothing`` when it names none.
 
-    Airflow keeps the first text of a task: one that asks again, for what would ship now, shows the old one.
+    None when there is no Required Action yet: a gate opens in the ledger a moment before Airflow has its
+    text, and whoever answers in that moment has seen no older one. Airflow keeps the first text of a task:
+    one that asks again, for what would ship now, shows the old one.
     """
     query = (
         select(HITLDetail.body)
@@ -33,7 +35,8 @@ def shown(wanted: Target) -> str:
         )
     )
     with create_session(scoped=False) as session:
-        return shown_in(session.scalar(query) or "")
+        body = session.execute(query).one_or_none()
+    return None if body is None else shown_in(body[0] or "")
 
 
 def elsewhere(release_id: str, gate: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 from urllib.parse import quote
 
@@ -70,6 +71,18 @@ def test_an_approval_of_an_old_text_is_refused_and_says_where_to_look(server: Se
     )
     no = {"chosen_options": ["Reject"]}
     assert server.ask("PATCH", gate_path(other), "bob", cookie=True, json=no).status_code == 200
+
+
+def test_who_answers_before_airflow_has_the_text_of_a_gate_that_opened_is_heard(server: Server) -> None:
+    record = server.release("1.1.6")
+    with sqlite3.connect(server.home / "airflow.db", timeout=30) as db:
+        db.execute(
+            "DELETE FROM hitl_detail WHERE ti_id IN (SELECT id FROM task_instance WHERE run_id = ?)",
+            (record.run_id,),
+        )
+    answer = server.ask("PATCH", gate_path(record), "alice", cookie=False, json=APPROVE)
+    assert answer.status_code == 200, answer.text
+    assert server.ledger.votes.gate(record.release_id, GATE).state == "approved"
 
 
 def test_a_checklists_fields_are_its_answers(server: Server) -> None:

@@ -332,7 +332,7 @@ def _train(file: Path) -> None:
         "metadata: {name: timed, owner: tests}\n"
         "artifact: {source: ../checkout, build: [python, build.py]}\n"
         "stages: [{environment: live}]\n"
-        'notify: {slack: "#rel-timed"}\n'
+        'notify: {slack: "#releases"}\n'
         "schedule:\n"
         f'  cron: "{soon:%M %H} * * *"\n'
         "  zone: UTC\n"
