@@ -49,8 +49,9 @@ def authored(world: World) -> None:
     story = Story.begin(world, "authored")
     (assessed,) = story.run.events("change.assessed")
     assert [c["subject"] for c in assessed.data["changes"]["commits"]] == ["New prices"]
-    asked = world.admin.required_action(story.run.dag_id, story.run.run_id, story.gate)
-    assert asked is not None
+    asked = eventually(
+        lambda: world.admin.required_action(story.run.dag_id, story.run.run_id, story.gate), "its text"
+    )
     assert "New prices" in asked["body"]
     assert "Bob Example" in asked["body"]
     story.refused("page", "bob", 403, "wrote commits in it")
