@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -24,6 +25,9 @@ OTHER_KIND = "RM101"
 """Code for a file that is no document of the kind it should be: nothing else is said about it."""
 _STRATEGY_TYPES = frozenset({"strategy", "strategy_kind", "strategy_settings", "strategy_kind_key"})
 
+MOST_LISTED = 10
+"""Unknown keys of one mapping after which the known ones, ever more of them, are not listed again."""
+
 M = TypeVar("M", bound=SpecModel)
 
 
@@ -38,7 +42,12 @@ def validated(document: Document, model: type[M]) -> tuple[M | None, list[Diagno
         details = error.errors(include_url=False)
     missing = [d for d in details if d["type"] == "missing"]
     others = [d for d in details if d["type"] != "missing" and not _echo(document, d) and not _secret(d)]
-    found = [_leak(document, d) or _translated(document, model, d) for d in others]
+    unknown = Counter[tuple[str | int, ...]]()
+    found = []
+    for detail in others:
+        unknown[detail["loc"][:-1]] += detail["type"] == "extra_forbidden"
+        again = unknown[detail["loc"][:-1]] > MOST_LISTED
+        found.append(_leak(document, detail) or _translated(document, model, detail, again=again))
     # A key with a slip in its name is not missing as well: correcting it is all there is to do.
     slips = {(d["loc"][:-1], f.hint) for d, f in zip(others, found, strict=True)}
     missing = [d for d in missing if (d["loc"][:-1], did_you_mean(str(d["loc"][-1]))) not in slips]
@@ -77,10 +86,12 @@ def header(document: Document, model: type[SpecModel]) -> Diagnostic | None:
     return None
 
 
-def _translated(document: Document, model: type[SpecModel], detail: ErrorDetails) -> Diagnostic:
+def _translated(
+    document: Document, model: type[SpecModel], detail: ErrorDetails, *, again: bool
+) -> Diagnostic:
     kind, loc = detail["type"], detail["loc"]
     if kind == "extra_forbidden":
-        return _unknown_key(document, model, loc)
+        return _unknown_key(document, model, loc, again=again)
     if kind in _STRATEGY_TYPES:
         return _strategy(document, kind, detail)
     if loc and loc[-1] == "[key]":
@@ -107,14 +118,15 @@ def _condition(
     return replace(found, hint=context["hint"] or found.hint)
 
 
-def _unknown_key(document: Document, model: type[SpecModel], loc: tuple[str | int, ...]) -> Diagnostic:
+def _unknown_key(
+    document: Document, model: type[SpecModel], loc: tuple[str | int, ...], *, again: bool
+) -> Diagnostic:
     from relman_plugins.spec.schema import keys_at  # brings every model there is
 
     path, _ = document.nearest(loc)
     allowed = keys_at(model, path[:-1], loc[:-1])
-    message = (
-        f"unknown key {quoted(path[-1])} in {holder(document, path[:-1])}; expected one of {listed(allowed)}"
-    )
+    expected = "expected one of those listed above" if again else f"expected one of {listed(allowed)}"
+    message = f"unknown key {quoted(path[-1])} in {holder(document, path[:-1])}; {expected}"
     hint = suggestion(path[-1], allowed)
     if loc[-2:] == ("Checklist", "command"):
         hint = "a suite is a command or a checklist, not both: make two suites of it"

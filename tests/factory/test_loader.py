@@ -197,7 +197,7 @@ def test_a_spec_with_thousands_of_mistakes_does_not_fill_the_database(specs):
     dags, _ = load(specs)
     shown = dags["relman_invalid__checkout"].doc_md
     assert "relman validate" in shown.splitlines()[-2]
-    assert len(shown) < 150_000
+    assert len(shown) < 100_000
 
 
 def test_what_is_wrong_with_a_shared_document_is_said_of_every_pipeline(specs):
