@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
 import subprocess
 from threading import Thread
@@ -12,6 +13,7 @@ import pytest
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
+from tests.conftest import missing
 from tests.platforms.places import NAMESPACE
 from tests.waiting import eventually
 
@@ -255,15 +257,16 @@ def test_deleting_a_deployment_takes_its_pods(apps, core):
     assert core.list_namespaced_pod(SHOP).items == []
 
 
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
 def test_kubectl_understands_it(cluster, tmp_path):
+    if shutil.which("kubectl") is None:
+        missing("kubectl", "apt-get install -y kubernetes-client")
     given = tmp_path / "config"
     given.write_text(json.dumps(cluster.kubeconfig()))
     (tmp_path / "checkout.json").write_text(json.dumps(deployment()))
 
     def kubectl(*arguments):
         command = ["kubectl", "--kubeconfig", str(given), "-n", SHOP, *arguments]
-        environment = {"HOME": str(tmp_path), "PATH": "/usr/local/bin:/usr/bin:/bin"}
+        environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
         return subprocess.run(
             command, check=True, capture_output=True, text=True, env=environment, timeout=60
         ).stdout

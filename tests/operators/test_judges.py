@@ -39,7 +39,8 @@ BUDGET = """\
 
 @pytest.fixture
 def analysis() -> str:
-    raise NotImplementedError
+    """What the canary is judged by: samples, where nothing else is said."""
+    return SAMPLES
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,6 @@ def values(numbers: Numbers, name: str, old: float | None, new: float | None) ->
     numbers.counts[name, "1.0.0"], numbers.counts[name, "1.1.0"] = old, new
 
 
-@pytest.mark.parametrize("analysis", [SAMPLES])
 class TestSamples:
     def test_a_slower_version_goes_back_after_the_last_look(self, release: Release, numbers: Numbers) -> None:
         served = iter(range(10**6))
