@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -74,18 +75,29 @@ def change_set(place: Path, wanted: Wanted) -> ChangeSet:
     Raises:
         ClientError: there is no repository, or it can't be read.
     """
+    with opened(place, "history") as repo:
+        return _between(repo, wanted)
+
+
+@contextmanager
+def opened(place: Path, what: str) -> Iterator[Repo]:
+    """Open the repository that ``place`` lies in, to read ``what`` of it.
+
+    Raises:
+        ClientError: dulwich is not installed, there is no repository, or it can't be read.
+    """
     try:
         from dulwich.repo import Repo
     except ImportError:
         raise ClientError(NEEDS_DULWICH) from None
     try:
         with Repo.discover(str(place)) as repo:
-            return _between(repo, wanted)
+            yield repo
     except ClientError:
         raise
     except Exception as error:
         # dulwich has no common base for what a broken or missing repository makes it raise.
-        raise ClientError(f"no Git history could be read at {place}: {type(error).__name__}") from error
+        raise ClientError(f"no Git {what} could be read at {place}: {type(error).__name__}") from error
 
 
 def _between(repo: Repo, wanted: Wanted) -> ChangeSet:

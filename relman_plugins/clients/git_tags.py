@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from relman_plugins.clients.git import NEEDS_DULWICH
+from relman_plugins.clients.git import opened
 from relman_plugins.clients.http import client, request
 from relman_plugins.domain.repository import host_of, refused
-from relman_plugins.errors import ClientError, ClientRejected, ClientUnavailable
+from relman_plugins.errors import ClientRejected, ClientUnavailable
 
 LIMIT_S = 60.0
 MOST_BYTES = 32 * 1024 * 1024
@@ -27,16 +27,8 @@ def tags(place: Path) -> list[str]:
     Raises:
         ClientError: there is no repository, or it can't be read.
     """
-    try:
-        from dulwich.repo import Repo
-    except ImportError:
-        raise ClientError(NEEDS_DULWICH) from None
-    try:
-        with Repo.discover(str(place)) as repo:
-            return sorted(name.decode("utf-8", "replace") for name in repo.refs.keys(base=b"refs/tags/"))  # type: ignore[arg-type]
-    except Exception as error:
-        # dulwich has no common base for what a broken or missing repository makes it raise.
-        raise ClientError(f"no Git tags could be read at {place}: {type(error).__name__}") from error
+    with opened(place, "tags") as repo:
+        return sorted(name.decode("utf-8", "replace") for name in repo.refs.keys(base=b"refs/tags/"))  # type: ignore[arg-type]
 
 
 def remote_tags(address: str, headers: Mapping[str, str] | None = None) -> list[str]:

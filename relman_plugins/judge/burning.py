@@ -142,9 +142,8 @@ def step(state: State, came: Iterable[Burned], *, terms: Terms) -> Judgement:
         look.came.name: _after(state.metrics.get(look.came.name, Course()), look, rounds) for look in looks
     }
     verdict, reason = _ended(terms, courses, rounds)
-    told = reason or "; ".join(f"{look.came.name}: {look.reason}" for look in looks)
     after = State(rounds=rounds, metrics=courses, verdict=verdict, reason=reason if verdict else "")
-    return Judgement(after, verdict, told, looks)
+    return recorded.looked(after, reason, looks)
 
 
 def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judgement]]:

@@ -43,6 +43,12 @@ def unchanged(state: S) -> Judgement[S]:
     return Judgement(state, state.verdict, state.reason, ())
 
 
+def looked(after: S, reason: str, looks: tuple[Any, ...]) -> Judgement[S]:
+    """Return what a look came to; where it has no reason of its own, what is said of each metric is told."""
+    told = reason or "; ".join(f"{look.came.name}: {look.reason}" for look in looks)
+    return Judgement(after, after.verdict, told, looks)
+
+
 def skipped(state: S, looks: int) -> S:
     """Leave out looks that are not recorded."""
     return state.model_copy(update={"rounds": state.rounds + looks})

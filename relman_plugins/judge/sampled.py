@@ -140,9 +140,8 @@ def step(state: State, came: Iterable[Sample], *, terms: Terms) -> Judgement:
     answers, courses = _taken(state.metrics, came, terms)
     verdict, reason, findings = _judged(terms, answers, courses, rounds)
     looks = tuple(_look(one, findings.get(one.name), rounds, terms.planned) for one in answers)
-    told = reason or "; ".join(f"{look.came.name}: {look.reason}" for look in looks)
     after = State(rounds=rounds, metrics=courses, verdict=verdict, reason=reason if verdict else "")
-    return Judgement(after, verdict, told, looks)
+    return recorded.looked(after, reason, looks)
 
 
 def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
