@@ -15,7 +15,7 @@ from relman_plugins.domain.state import DesiredState
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.keep import KeepTrigger
 from relman_plugins.triggers.waits import HoldTrigger
-from tests.steps import world as worlds
+from tests.steps.rewriting import rewrite
 from tests.steps.world import Numbers, Release, World, grades
 
 PREVIEW, SWITCH, KEEP, ROLLBACK = (f"production.{n}" for n in ("preview", "switch", "keep", "rollback"))
@@ -32,13 +32,8 @@ def keep() -> str:
 @pytest.fixture(autouse=True)
 def specs(monkeypatch: pytest.MonkeyPatch, keep: str) -> None:
     """Let the pipeline switch, in an environment of two replicas, and without a monitor."""
-    for name, old, new in (
-        ("checkout.yaml", CANARY, BLUE_GREEN.replace("1h", keep)),
-        ("checkout.yaml", MONITOR, ""),
-        ("environments/production.yaml", "replicas: 1", "replicas: 2"),
-    ):
-        assert old in worlds.SPECS[name]
-        monkeypatch.setitem(worlds.SPECS, name, worlds.SPECS[name].replace(old, new))
+    rewrite(monkeypatch, "checkout.yaml", (CANARY, BLUE_GREEN.replace("1h", keep)), (MONITOR, ""))
+    rewrite(monkeypatch, "environments/production.yaml", ("replicas: 1", "replicas: 2"))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from relman_plugins.plan.model import Options, ReleasePlan
 from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from tests.steps import world as worlds
+from tests.steps.rewriting import rewrite
 from tests.steps.world import Release, Shows, World
 
 GATE, FIRST, DEBT = "production.approval", "production.canary_50", "production.break_glass"
@@ -49,10 +50,8 @@ def board() -> bool:
 
 @pytest.fixture(autouse=True)
 def specs(monkeypatch: pytest.MonkeyPatch, board: bool) -> None:
-    pipeline = worlds.SPECS["checkout.yaml"]
     gate = "    gates: [{approval: managers, timeout: 30m, on_timeout: reject}]\n"
-    assert gate in pipeline
-    monkeypatch.setitem(worlds.SPECS, "checkout.yaml", pipeline.replace(gate, ""))
+    rewrite(monkeypatch, "checkout.yaml", (gate, ""))
     name = "environments/production.yaml"
     own = PRODUCTION if board else PRODUCTION.replace(", {approval: board}", "")
     monkeypatch.setitem(worlds.SPECS, name, worlds.SPECS[name] + own)

@@ -20,7 +20,7 @@ from relman_plugins.platforms.archive import pack
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.looking import looking_of
 from tests.platforms.living import BASKET, Daemon
-from tests.steps import world as worlds
+from tests.steps.rewriting import rewrite
 from tests.steps.world import Numbers, Release, World, payload
 
 FIRST, LAST, ROLLBACK = (f"production.{n}" for n in ("canary_50", "canary_100", "rollback"))
@@ -52,18 +52,16 @@ def terms() -> str:
 @pytest.fixture(autouse=True)
 def specs(monkeypatch: pytest.MonkeyPatch, terms: str) -> None:
     """Let the canary be compared, in three looks, and the monitor go by limits."""
-    text = worlds.SPECS["checkout.yaml"]
     judge = "    judge: sequential\n"
-    for old, new in (
+    rewrite(
+        monkeypatch,
+        "checkout.yaml",
         (LIMITS, COMPARED.partition("    metrics: [{name: errors, bad")[0] + terms)
         if "metrics:" in terms
         else (LIMITS, COMPARED.replace(judge, judge + terms)),
         ("interval: 1s, count: 2}", "interval: 1s, count: 3}"),
         ("monitor: {for: 2s, analysis: numbers", "monitor: {for: 2s, analysis: limits"),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    monkeypatch.setitem(worlds.SPECS, "checkout.yaml", text)
+    )
 
 
 @pytest.fixture

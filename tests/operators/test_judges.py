@@ -12,6 +12,7 @@ from relman_plugins.judge import sampled
 from relman_plugins.triggers.looking import looking_of
 from tests.operators.test_comparison import FIRST, LAST, LIMITS, ended, looks, stored
 from tests.steps import world as worlds
+from tests.steps.rewriting import rewrite
 from tests.steps.world import Numbers, Release, World
 
 SAMPLES = """\
@@ -45,15 +46,13 @@ def analysis() -> str:
 
 @pytest.fixture(autouse=True)
 def specs(monkeypatch: pytest.MonkeyPatch, analysis: str) -> None:
-    text = worlds.SPECS["checkout.yaml"]
-    for old, new in (
+    rewrite(
+        monkeypatch,
+        "checkout.yaml",
         (LIMITS, analysis),
         ("interval: 1s, count: 2}", "interval: 1s, count: 3}"),
         ("monitor: {for: 2s, analysis: numbers", "monitor: {for: 2s, analysis: limits"),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    monkeypatch.setitem(worlds.SPECS, "checkout.yaml", text)
+    )
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from relman_plugins.platforms.sandbox.process import free_port
 from tests.conftest import missing
 from tests.operators.test_comparison import COMPARED, FIRST, LIMITS, REAL, ended, looks
 from tests.platforms.living import BASKET, Daemon, call
-from tests.steps import world as worlds
+from tests.steps.rewriting import rewrite
 from tests.steps.world import World
 from tests.waiting import eventually
 
@@ -36,15 +36,13 @@ ROUNDS = int(os.environ.get("RELMAN_ROUNDS", "1"))
 
 @pytest.fixture(autouse=True)
 def specs(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = worlds.SPECS["checkout.yaml"]
-    for old, new in (
+    rewrite(
+        monkeypatch,
+        "checkout.yaml",
         (LIMITS, COMPARED.partition("    metrics: [{name: errors, bad")[0] + REAL),
         ("interval: 1s, count: 2}", "interval: 1s, count: 30}"),
         ("monitor: {for: 2s, analysis: numbers", "monitor: {for: 2s, analysis: limits"),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    monkeypatch.setitem(worlds.SPECS, "checkout.yaml", text)
+    )
 
 
 @pytest.fixture
