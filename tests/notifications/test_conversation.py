@@ -42,7 +42,7 @@ EXPECTED = """\
       ↳ ✅ production: approved
       ↳ ↗️ production: 1.1.0 gets 10 %, 1.0.0 the rest in 1.0 s
       ↳ 📉 golden-signals in production at 10 %: fail after 2 looks
-        error-rate: 0.4 is above 0.05
+        error-rate: 0.4 is above 0.05  See the picture
       ↳ ⏪ production: traffic is back at the old version after 0.3 s; the new version served 3 of 40 requests
         │ error-rate
       ↳ ↩️ production is rolled back to 1.0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -15,21 +16,22 @@ from tests.clients.metrics.vendors import Vendor, cloudwatch, datadog, graphite,
 
 Serving = Callable[..., str]
 
-GOOD = {
-    "graphite": (graphite(1, 2), {}),
-    "influxdb": (influx([1, 2]), {"extra": {"database": "x"}}),
-    "datadog": (datadog(1, 2), {}),
-    "newrelic": (nerdgraph({"a": 1}), {"extra": {"account_id": 1}}),
-    "cloudwatch": (cloudwatch(1), {"auth": ("a", "b"), "extra": {"region_name": "eu-central-1"}}),
-    "elasticsearch": ({"count": 1, "_shards": {"total": 1, "failed": 0}, "version": {}}, {}),
-    "loki": ({"status": "success", "data": []}, {}),
+# Answers are made when they are asked for: the newest point of some is the moment at which they are made.
+GOOD: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+    "graphite": (lambda: graphite(1, 2), {}),
+    "influxdb": (lambda: influx([1, 2]), {"extra": {"database": "x"}}),
+    "datadog": (lambda: datadog(1, 2), {}),
+    "newrelic": (lambda: nerdgraph({"a": 1}), {"extra": {"account_id": 1}}),
+    "cloudwatch": (lambda: cloudwatch(1), {"auth": ("a", "b"), "extra": {"region_name": "eu-central-1"}}),
+    "elasticsearch": (lambda: {"count": 1, "_shards": {"total": 1, "failed": 0}, "version": {}}, {}),
+    "loki": (lambda: {"status": "success", "data": []}, {}),
 }
 
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_the_check_of_each_asks_something_that_works(kind: str, serving: Serving) -> None:
-    body, access = GOOD[kind]
-    server = Vendor(body)
+    good, access = GOOD[kind]
+    server = Vendor(good())
     url = serving(server)
 
     async def checked() -> str:
@@ -53,9 +55,9 @@ def test_the_check_of_each_asks_something_that_works(kind: str, serving: Serving
 def test_a_server_whose_clock_is_far_off_has_no_numbers(
     kind: str, date: str, said: str, serving: Serving
 ) -> None:
-    good, access = GOOD.get(kind, (vector(1), {}))
+    good, access = GOOD.get(kind, (lambda: vector(1), {}))
     query = {"elasticsearch": "logs-* a:b", "influxdb": "SELECT 1"}.get(kind, "x")
-    server = Vendor(good)
+    server = Vendor(good())
     server.headers = {"Date": date}
     question = Question(query, over_s=None if kind == "prometheus" else 60)
     url = serving(server)
