@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 
 @dataclass
@@ -115,3 +118,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: next((n for n, where in enumerate(LONG) if item.nodeid.startswith(where)), len(LONG))
     )
+
+
+class LongAndShort(LoadFileScheduling):
+    """Files of tests in their order, but the last of three workers or more begins with the last file.
+
+    Tests of a whole Airflow wait more than they work, so that a third worker finds time beside two of them. A
+    third Airflow beside two would be too much for two cores: its API then answers too late.
+    """
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if len(self.nodes) > 2 and node.gateway.id == f"gw{len(self.nodes) - 1}":
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LongAndShort | None:
+    return LongAndShort(config, log) if config.getoption("dist") == "loadfile" else None

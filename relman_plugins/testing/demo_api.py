@@ -136,6 +136,13 @@ class AirflowUser:
         return f"{self.base_url}/dags/{dag_id_of(pipeline)}/runs/{_q(run_id)}/required_actions"
 
     def _get(self, path: str) -> dict[str, Any]:
+        """Ask; again when nothing came back, since asking changes nothing."""
+        for attempt in range(1, TRIES):
+            try:
+                return dict(request(self._http, "GET", path).json())
+            except ClientUnavailable:
+                # Airflow's API drops a connection now and then while SQLite is busy writing.
+                time.sleep(attempt)
         return dict(request(self._http, "GET", path).json())
 
     def _send(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
