@@ -162,9 +162,10 @@ def silent(world: World) -> None:
     run = world.start("silent")
     assert run.outcome() == "rejected"
     opened, decided = run.events("gate.opened")[0], run.events("gate.decided")[0]
-    assert decided.at - opened.at >= timedelta(seconds=40)
+    assert decided.at - opened.at >= timedelta(seconds=150)
     assert Story(run, "silent.approval").state().state == "rejected"
-    assert 1 <= len(run.events("gate.reminded")) <= 3
+    # Reminders are what maintenance does each minute; several that were due by then are one.
+    assert 1 <= len(run.events("gate.reminded")) <= 10
     assert "change.started" not in run.kinds()
 
 

@@ -45,7 +45,7 @@ GATES = {
     "undone": TICKET,
     "issued": ISSUE,
     "authored": ONE,
-    "silent": "{approval: managers, timeout: 40s, remind: 15s}",
+    "silent": "{approval: managers, timeout: 150s, remind: 15s}",
     "terminal": RULES,
     "risky": BY_RISK,
     "calm": "{approval: managers, when: risk >= medium, timeout: 10m}",
