@@ -6,13 +6,15 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
+from relman_plugins.domain.departure import TOO_LATE
 from relman_plugins.domain.identity import dag_id_of, train_dag_id_of
 from relman_plugins.factory.catalog import DEPART, OperatorType, operator_type
 from relman_plugins.plan.model import Shape
 
-RETRIES = 5
 RETRY_DELAY = timedelta(minutes=2)
-"""A Git server may be away for ten minutes; then people are told that nothing departed."""
+"""How often what is away is looked for again."""
+RETRIES = TOO_LATE // RETRY_DELAY
+"""For a lost worker, and an Airflow that can't start the run: as long as a departure is made up for."""
 
 MAX_ACTIVE_RUNS = 128
 """Departures that may wait side by side: what departs each hour and is announced days ahead has many."""

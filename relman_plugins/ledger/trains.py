@@ -22,6 +22,8 @@ from relman_plugins.ledger.record import clean_json, clean_text
 
 BY_PEOPLE = ("hold", "resume", "skip", "add", "remove")
 """What people do to a train."""
+BEGUN = ("announced", "settled", "delayed")
+"""What happens to a departure before its end."""
 ENDS = ("departed", "nothing", "held", "skipped", "failed")
 """What becomes of a departure."""
 
@@ -35,7 +37,7 @@ class Entry(Frozen):
     id: int
     pipeline: str
     action: str
-    """One of ``BY_PEOPLE``, ``announced``, ``settled``, one of ``ENDS``, or ``lost``: nothing came of one."""
+    """One of ``BY_PEOPLE``, of ``BEGUN``, of ``ENDS``, or ``lost``: one left, and nothing came of it."""
     key: str
     departs: datetime | None
     """The departure that it is about, UTC; None for the train as a whole."""
@@ -213,6 +215,23 @@ class Trains:
         query = select(t.train).where(t.train.c.action == "departed", t.train.c.at >= since)
         with self._db.read() as conn:
             return [_entry_of(row) for row in conn.execute(query.order_by(t.train.c.id)).mappings()]
+
+    def unended(self, since: datetime, until: datetime) -> list[Entry]:
+        """Return an entry of each departure (of all trains) that has begun and has no end, oldest first.
+
+        ``since``, ``until``: it was to depart between them, both aware.
+        """
+        end = t.train.alias()
+        same = (end.c.pipeline == t.train.c.pipeline) & (end.c.departs == t.train.c.departs)
+        query = select(t.train).where(
+            t.train.c.action.in_(BEGUN),
+            t.train.c.departs >= since,
+            t.train.c.departs < until,
+            ~select(1).where(same, end.c.action.in_(ENDS)).exists(),
+        )
+        with self._db.read() as conn:
+            found = [_entry_of(row) for row in conn.execute(query.order_by(t.train.c.id)).mappings()]
+        return list({(entry.pipeline, entry.departs): entry for entry in found}.values())
 
     def latest(self, pipeline: str, limit: int = 20) -> list[Entry]:
         """Return the newest entries of a train, newest first."""

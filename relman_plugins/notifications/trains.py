@@ -110,6 +110,7 @@ def _train(entry: Entry) -> str:
 
 _WRITERS: dict[str, Callable[[Entry], _Written]] = {
     "announced": _announced,
+    "delayed": partial(_stayed, "waits at the departure"),
     "nothing": partial(_stayed, "nothing new for the departure"),
     "held": partial(_stayed, "held at the departure"),
     "skipped": partial(_stayed, "no departure at the time"),

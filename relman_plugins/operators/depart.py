@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import (
-    AirflowException,
-    AirflowFailException,
-    AirflowSkipException,
-    DagRunTriggerException,
-)
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
 
 from relman_plugins import settings
+from relman_plugins.domain.departure import TOO_LATE
 from relman_plugins.domain.identity import dag_id_of, train_run_id
 from relman_plugins.domain.parameter import LONGEST_TEXT
 from relman_plugins.errors import ClientError, RelmanError, recordable
@@ -43,9 +40,6 @@ class DepartOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Do what is due, then wait for what is next."""
-        from relman_plugins.hooks.ledger import ledger
-        from relman_plugins.plan.train import Train
-
         run = context["dag_run"]
         if str(getattr(run.run_type, "value", run.run_type)) != "scheduled" or run.data_interval_end is None:
             raise AirflowFailException(
@@ -53,29 +47,11 @@ class DepartOperator(BaseOperator):
                 f"version to the next departure: `relman train add VERSION --train {self.shape.pipeline}`"
             )
         departs = datetime.fromtimestamp(run.data_interval_end.timestamp(), UTC)
-        ti, departure = context["ti"], None
         said: Entry | datetime
         try:
-            departure = Departure(
-                ledger=ledger(),
-                pipeline=self.shape.pipeline,
-                train=Train.of(self.shape.schedule or {}),
-                departs=departs,
-                find=partial(version_from, dag_file=self.dag.fileloc),
-            )
-            said = departure.proceed()
+            said = self._departure(departs).proceed()
         except RelmanError as error:
-            if (now := datetime.now(UTC)) < departs:
-                # Tries are kept for the departure: whatever is away hours ahead of it may be back by then.
-                self.log.warning("%s: looked at again in %s", recordable(error), self.retry_delay)
-                said = min(now + self.retry_delay, departs)
-            elif ti.try_number <= (ti.max_tries or 0):
-                what = "the version is not known yet, tried again: " if isinstance(error, ClientError) else ""
-                raise AirflowException(f"{what}{recordable(error)}") from error
-            elif departure is None or not isinstance(error, ClientError):
-                raise
-            else:
-                said = departure.fail(f"the version could not be found out: {recordable(error)}")
+            said = self._later(departs, error)
         if isinstance(said, datetime):
             self.log.info("%s departs at %s; next look at %s", self.shape.pipeline, departs, said)
             self.defer(
@@ -87,6 +63,41 @@ class DepartOperator(BaseOperator):
     def resume(self, context: Context, event: dict[str, Any]) -> None:
         """Look again: what is due is decided anew, whatever the event says."""
         self.execute(context)
+
+    def _departure(self, departs: datetime) -> Departure:
+        from relman_plugins.hooks.ledger import ledger
+        from relman_plugins.plan.train import Train
+
+        return Departure(
+            ledger=ledger(),
+            pipeline=self.shape.pipeline,
+            train=Train.of(self.shape.schedule or {}),
+            departs=departs,
+            find=partial(version_from, dag_file=self.dag.fileloc),
+        )
+
+    def _later(self, departs: datetime, error: RelmanError) -> Entry | datetime:
+        """Return when to look again, whatever is away; or the departure's end, when it would be too late.
+
+        No try is used up: those are for a worker that is lost, and for Airflow when it can't start the run.
+        """
+        now = datetime.now(UTC)
+        again = now + self.retry_delay
+        if again <= departs + TOO_LATE:
+            self.log.warning("%s: looked at again in %s", recordable(error), self.retry_delay)
+            if now < departs:
+                return min(again, departs)
+            until = f"tried again until {departs + TOO_LATE:%H:%M} UTC"
+            with suppress(RelmanError):  # while the ledger is away, nothing can be told
+                self._departure(departs).delay(f"{recordable(error)}; {until}")
+            return again
+        what = "the version could not be found out: " if isinstance(error, ClientError) else ""
+        reason = f"{what}{recordable(error)}"
+        try:
+            return self._departure(departs).fail(reason)
+        except RelmanError as unrecorded:
+            # Housekeeping tells of what has begun and has no end, when the ledger is back.
+            raise AirflowFailException(f"no release was started: {reason}") from unrecorded
 
     def _end(self, end: Entry, departs: datetime) -> None:
         who = end.actor.name or end.actor.id

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from relman_plugins import __version__, settings, telemetry
+from relman_plugins.domain.departure import TOO_LATE
 from relman_plugins.domain.identity import Actor, departure_of
 from relman_plugins.domain.parameter import FORM_FIELDS
 from relman_plugins.errors import PlanError, Refused
@@ -16,7 +17,6 @@ from relman_plugins.plan.options import options_of, plan_release
 from relman_plugins.plan.remembered import remember
 from relman_plugins.plan.words import duration
 from relman_plugins.steps.base import ReleaseStepOperator
-from relman_plugins.steps.departing import TOO_LATE
 from relman_plugins.steps.paths import specs_folder
 from relman_plugins.steps.run import StepRun
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from relman_plugins.domain.departure import TOO_LATE
 from relman_plugins.domain.versions import is_newer, same_as
 from relman_plugins.errors import RelmanError, recordable
 from relman_plugins.plan.words import duration
@@ -18,10 +19,6 @@ from relman_plugins.plan.words import duration
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import Entry, Ledger
     from relman_plugins.plan.train import Source, Train
-
-TOO_LATE = timedelta(hours=1)
-"""A departure that comes later than this is none. Airflow makes up for one when a DAG is unpaused or the
-scheduler was down, and nobody expects last week's release on a Monday morning."""
 
 SECOND = timedelta(seconds=1)
 
@@ -70,13 +67,19 @@ class Departure:
             return self.fail("the schedule was changed, and this departure is not in it any more")
         closes = self.train.closes(departs)
         announce = departs - timedelta(seconds=self.train.announce_s)
-        settled = self._settle(now) if now >= closes else None
-        if announce <= now < departs:
-            self._announce(settled)
+        told = announce <= now < departs
+        try:
+            settled = self._settle() if now >= closes else None
+        except RelmanError as error:
+            if told:
+                self._announce(_unknown(error), settled=False)
+            raise
+        if told:
+            self._announce(settled, settled=settled is not None)
         if now < departs:
             return min(at for at in (closes, announce, departs) if at > now)
-        chosen = settled or self._settle(now)
-        if chosen.version and not chosen.data:
+        chosen = settled or self._settle()
+        if chosen.version and not chosen.data.get("added"):
             known = same_as(chosen.version, self.ledger.versions(self.pipeline))
             chosen = chosen if known is None else Choice("", f"nothing new: {known} was released before")
         return trains.end(
@@ -88,11 +91,16 @@ class Departure:
             channel=self.train.slack_channel,
         )
 
+    def delay(self, reason: str) -> None:
+        """Record, and tell once, that the departure waits for something that is away."""
+        channel = self.train.slack_channel
+        self.ledger.trains.note(self.pipeline, "delayed", self.departs, reason=reason, channel=channel)
+
     def fail(self, reason: str) -> Entry:
         """Record that the departure came to nothing, and why; return its end, which may be another."""
         return self.ledger.trains.fail(self.pipeline, self.departs, reason, self.train.slack_channel)
 
-    def _settle(self, now: datetime) -> Choice:
+    def _settle(self) -> Choice:
         """Settle the version once and for all: what changes from here on waits for the next departure."""
         known = self.ledger.trains.of(self.pipeline, self.departs)
         entry = next((e for e in known if e.action == "settled"), None)
@@ -104,19 +112,19 @@ class Departure:
                 self.departs,
                 version=chosen.version,
                 reason=chosen.reason,
-                data=chosen.data,
+                # Kept, not told: for when nothing comes of it.
+                data=chosen.data | {"channel": self.train.slack_channel},
             )
         return Choice(entry.version, entry.reason, entry.data)
 
-    def _announce(self, settled: Choice | None) -> None:
+    def _announce(self, chosen: Choice | None, *, settled: bool) -> None:
         if any(e.action == "announced" for e in self.ledger.trains.of(self.pipeline, self.departs)):
             return
         state = self.ledger.trains.state(self.pipeline)
         try:
-            chosen = settled or self.choose()
+            chosen = chosen or self.choose()
         except RelmanError as error:
-            # Found out again when it matters; that it departs is worth saying all the same.
-            chosen = Choice("", f"not known yet: {recordable(error)}")
+            chosen = _unknown(error)
         closes = self.train.closes(self.departs)
         held = state.held or state.skips.get(self.departs)
         self.ledger.trains.note(
@@ -127,7 +135,7 @@ class Departure:
             reason=chosen.reason,
             data={
                 "closes": closes.isoformat(),
-                "settled": settled is not None,
+                "settled": settled,
                 "stays": held.reason if held is not None else "",
             },
             channel=self.train.slack_channel,
@@ -157,3 +165,8 @@ class Departure:
         if newer is not None and source.kind != "file":
             return Choice("", f"nothing new: {version} is older than {newer}, which was released before")
         return Choice(version, str(source))
+
+
+def _unknown(error: RelmanError) -> Choice:
+    """Return what is announced: found out again when it matters, and that it departs is worth saying."""
+    return Choice("", f"not known yet: {recordable(error)}")

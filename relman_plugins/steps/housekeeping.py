@@ -9,8 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from relman_plugins import settings
+from relman_plugins.domain.departure import TOO_LATE
 from relman_plugins.domain.event import Kind, NewEvent
-from relman_plugins.domain.identity import ROLLBACK_DAG_ID, dag_id_of, rollback_run_id, train_run_id
+from relman_plugins.domain.identity import (
+    ROLLBACK_DAG_ID,
+    dag_id_of,
+    rollback_run_id,
+    train_dag_id_of,
+    train_run_id,
+)
 from relman_plugins.domain.state import DesiredState
 from relman_plugins.domain.status import Outcome
 from relman_plugins.errors import LedgerConflict, Refused, RelmanError, recordable
@@ -19,6 +26,7 @@ from relman_plugins.hooks.platform import platform_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.notifications.limits import GIVE_UP_AFTER, GIVE_UP_AGE
 from relman_plugins.plan import remembered
+from relman_plugins.plan.words import duration
 from relman_plugins.steps import deadlines
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
 from relman_plugins.steps.metrics import tell, tell_standing
@@ -261,8 +269,19 @@ class Housekeeper:
         ]
 
     def tell_lost_trains(self) -> list[str]:
-        """Tell of trains that departed and whose release nobody has opened: its DAG may be paused."""
+        """Tell of trains that departed and whose release nobody has opened: its DAG may be paused.
+
+        And of departures that were announced or settled, and of which nothing became at all.
+        """
         now, done = self.ledger.now(), []
+        for begun in self.ledger.trains.unended(now - TRAIN_FORGOTTEN, now - TOO_LATE - TRAIN_GRACE):
+            if begun.departs is None:
+                continue
+            within, dag_id = duration(TOO_LATE.total_seconds()), train_dag_id_of(begun.pipeline)
+            reason = f"its run has not ended it within {within}: look at the runs of {dag_id}"
+            channel = begun.channel or str(begun.data.get("channel", ""))
+            if self.ledger.trains.fail(begun.pipeline, begun.departs, reason, channel).reason == reason:
+                done.append(f"the train of {begun.pipeline}: {reason}")
         for gone in self.ledger.trains.departed(now - TRAIN_FORGOTTEN):
             if gone.departs is None or gone.at > now - TRAIN_GRACE:
                 continue

@@ -76,6 +76,17 @@ def test_an_announcement_says_until_when_a_version_may_be_added_or_that_it_is_se
     assert "and stays: audit" in whole[2]
 
 
+def test_that_a_departure_waits_is_told_with_what_it_waits_for(
+    ledger: Ledger, server: SlackServer, slack: Slack
+) -> None:
+    why = "cannot read the version to release from VERSION; tried again until 10:00 UTC"
+    ledger.trains.note("checkout", "delayed", ledger.now(), reason=why, channel=CHANNEL)
+    tell(ledger, slack)
+    (waits,) = (plain(m) for m in server.messages())
+    assert waits.startswith("🚉 the train of checkout: waits at the departure of ")
+    assert why in waits
+
+
 def test_an_announcement_of_what_has_departed_is_not_told(
     ledger: Ledger, server: SlackServer, slack: Slack
 ) -> None:

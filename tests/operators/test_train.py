@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import (
-    AirflowException,
     AirflowFailException,
     AirflowSkipException,
+    DagRunTriggerException,
 )
 
 from relman_plugins.domain.event import Kind
@@ -195,14 +195,17 @@ def test_a_departure_that_the_schedule_no_longer_has_starts_nothing(line: Line) 
 
 def test_a_source_that_cannot_be_read_is_tried_again_and_then_said(line: Line) -> None:
     (line.folder / "VERSION").unlink()
-    with pytest.raises(
-        AirflowException, match="tried again: cannot read the version to release from VERSION"
-    ):
+    for minute in range(0, 60, 2):
+        line.at(DEPARTS + timedelta(minutes=minute))
+        assert line.wait() == DEPARTS + timedelta(minutes=minute + 2)
+    (delayed,) = line.trains.latest("shop")
+    assert (delayed.action, delayed.channel) == ("delayed", "#rel-shop")
+    assert "cannot read the version to release from VERSION" in delayed.reason
+    assert delayed.reason.endswith("; tried again until 10:00 UTC")
+    line.at(DEPARTS + timedelta(minutes=60))
+    with pytest.raises(AirflowFailException, match="could not be found out: cannot read the version"):
         line.depart()
-    assert line.trains.latest("shop") == []
-    with pytest.raises(AirflowFailException, match="could not be found out"):
-        line.depart(tries=6)
-    (failed,) = line.trains.latest("shop")
+    failed = line.trains.latest("shop")[0]
     assert (failed.action, failed.channel) == ("failed", "#rel-shop")
     (line.folder / "VERSION").write_text("1.4.0\n")
     with pytest.raises(AirflowFailException):
@@ -225,6 +228,14 @@ def test_who_gives_a_run_the_id_of_a_departure_is_no_train(line: Line) -> None:
     assert line.open(started, user="carol", version="6.6.6").started_by.id == "carol"
 
 
+def test_a_source_that_is_back_within_the_hour_departs_late(line: Line) -> None:
+    (line.folder / "VERSION").unlink()
+    line.at(DEPARTS + timedelta(minutes=50))
+    line.wait()
+    (line.folder / "VERSION").write_text("1.4.0\n")
+    assert line.starts().conf["version"] == "1.4.0"
+
+
 def test_that_nothing_came_of_a_departure_is_told_once(line: Line) -> None:
     keeper = Housekeeper(line.ledger, SimpleNamespace())  # type: ignore[arg-type]
     line.open(line.starts())
@@ -238,3 +249,47 @@ def test_that_nothing_came_of_a_departure_is_told_once(line: Line) -> None:
     assert [keeper.tell_lost_trains() for _ in range(2)] == [[f"the train of shop: {said}"], []]
     (lost,) = [e for e in line.trains.latest("shop") if e.action == "lost"]
     assert (lost.departs, lost.channel, lost.reason) == (NEXT, "#rel-shop", said)
+
+
+@pytest.mark.parametrize("lines", [["cutoff: 2h"], ["announce: 1d"]])
+def test_a_departure_that_has_begun_and_that_nobody_ends_is_told_once(line: Line, lines: list[str]) -> None:
+    keeper = Housekeeper(line.ledger, SimpleNamespace())  # type: ignore[arg-type]
+    line.spec(FILE, *lines)
+    line.at(DEPARTS - timedelta(hours=2))
+    line.wait()
+    line.at(DEPARTS + timedelta(minutes=74))
+    assert keeper.tell_lost_trains() == []
+    line.at(DEPARTS + timedelta(minutes=76))
+    said = "its run has not ended it within 1h: look at the runs of train__shop"
+    assert [keeper.tell_lost_trains() for _ in range(2)] == [[f"the train of shop: {said}"], []]
+    lost = line.trains.latest("shop")[0]
+    assert (lost.action, lost.departs, lost.channel, lost.reason) == ("failed", DEPARTS, "#rel-shop", said)
+    with pytest.raises(AirflowFailException, match="its run has not ended it"):
+        line.depart()
+
+
+def test_it_is_announced_late_as_long_as_it_is_to_come(line: Line) -> None:
+    line.spec(FILE, "announce: 1d", "cutoff: 2h")
+    line.at(DEPARTS - timedelta(minutes=1))
+    assert line.wait() == DEPARTS
+    assert [e.action for e in reversed(line.trains.latest("shop"))] == ["settled", "announced"]
+    assert line.trains.latest("shop")[0].data["settled"]
+    line.at(NEXT)
+    with pytest.raises(DagRunTriggerException):
+        line.depart(NEXT)
+    assert "announced" not in [e.action for e in line.trains.of("shop", NEXT)], "it is no news any more"
+
+
+def test_it_is_announced_while_its_version_can_not_be_settled(line: Line) -> None:
+    line.spec(FILE, "announce: 1d", "cutoff: 2d")
+    (line.folder / "VERSION").unlink()
+    line.at(DEPARTS - timedelta(days=1))
+    assert line.wait() == DEPARTS - timedelta(days=1) + timedelta(minutes=2)
+    (said,) = line.trains.latest("shop")
+    assert (said.action, said.version, said.data["settled"]) == ("announced", "", False)
+    assert said.reason.startswith("not known yet: cannot read the version to release from VERSION")
+    (line.folder / "VERSION").write_text("1.4.0\n")
+    line.at(DEPARTS - timedelta(days=1) + timedelta(minutes=2))
+    assert line.wait() == DEPARTS
+    line.at(DEPARTS)
+    assert line.starts().conf["version"] == "1.4.0"

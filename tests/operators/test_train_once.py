@@ -7,12 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk.exceptions import (
-    AirflowException,
     AirflowFailException,
     AirflowSkipException,
 )
 
-from relman_plugins.errors import LedgerUnavailable
 from tests.clients.test_git import Source
 from tests.operators.train_line import DEPARTS, FILE, NEXT, Line
 
@@ -67,32 +65,34 @@ def test_what_somebody_added_goes_even_if_it_was_released_before(line: Line) -> 
     assert line.open(line.starts(NEXT)).n == 2
 
 
-def test_what_is_away_ahead_of_a_departure_costs_it_no_try(line: Line) -> None:
+def test_what_is_away_ahead_of_a_departure_is_waited_for(line: Line) -> None:
     line.spec(FILE, "cutoff: 2h")
     (line.folder / "VERSION").unlink()
     line.at(DEPARTS - timedelta(hours=2))
-    assert line.wait(tries=6) == DEPARTS - timedelta(hours=2) + timedelta(minutes=2)
+    assert line.wait() == DEPARTS - timedelta(hours=2) + timedelta(minutes=2)
     line.at(DEPARTS - timedelta(minutes=1))
-    assert line.wait(tries=6) == DEPARTS
+    assert line.wait() == DEPARTS
     assert line.trains.latest("shop") == []
     (line.folder / "VERSION").write_text("1.4.0\n")
     line.at(DEPARTS)
     assert line.starts().conf["version"] == "1.4.0"
 
 
-def test_a_ledger_that_is_away_ahead_of_a_departure_is_waited_for(
+def test_a_ledger_that_is_away_is_waited_for_until_the_departure_is_too_late(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line.spec(FILE, "announce: 1d")
     with monkeypatch.context() as away:
         away.setenv("AIRFLOW__RELMAN__LEDGER_CONN_ID", "not_there")
         line.at(DEPARTS - timedelta(days=1))
-        assert line.wait(tries=6) == DEPARTS - timedelta(days=1) + timedelta(minutes=2)
-        line.at(DEPARTS)
-        with pytest.raises(AirflowException, match="not_there"):
+        assert line.wait() == DEPARTS - timedelta(days=1) + timedelta(minutes=2)
+        for late in (0, 58):
+            line.at(DEPARTS + timedelta(minutes=late))
+            assert line.wait() == DEPARTS + timedelta(minutes=late + 2)
+        line.at(DEPARTS + timedelta(minutes=59))
+        with pytest.raises(AirflowFailException, match=r"no release was started: .*not_there"):
             line.depart()
-        with pytest.raises(LedgerUnavailable, match="not_there"):
-            line.depart(tries=6)
+    assert line.trains.latest("shop") == []
     assert line.starts().conf["version"] == "1.4.0"
 
 

@@ -81,17 +81,17 @@ class Line:
     def add(self, version: str) -> None:
         self.trains.act("shop", "add", actor=ALICE, reason="it is ready", version=version)
 
-    def wait(self, departs: datetime = DEPARTS, **more: Any) -> datetime:
+    def wait(self, departs: datetime = DEPARTS) -> datetime:
         """Run the task until it waits; return until when."""
         with pytest.raises(TaskDeferred) as deferred:
-            self.depart(departs, **more)
+            self.depart(departs)
         return datetime.fromisoformat(deferred.value.trigger.until)
 
-    def depart(self, departs: datetime = DEPARTS, tries: int = 1, run_type: str = "scheduled") -> None:
+    def depart(self, departs: datetime = DEPARTS, run_type: str = "scheduled") -> None:
         """Run the task of the train's DAG, as Airflow would."""
         task = build_train(self.shape(), "relman_plugins.operators.depart.DepartOperator").get_task("depart")
         run = SimpleNamespace(run_type=run_type, data_interval_end=departs)
-        task.execute({"dag_run": run, "ti": SimpleNamespace(try_number=tries, max_tries=5)})
+        task.execute({"dag_run": run})
 
     def starts(self, departs: datetime = DEPARTS) -> DagRunTriggerException:
         with pytest.raises(DagRunTriggerException) as started:
