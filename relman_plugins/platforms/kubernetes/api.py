@@ -35,6 +35,17 @@ class Moved(Exception):
     """The object was changed since it was read, or it is not known whether: read it before writing again."""
 
 
+class Owned(PlatformRejected):
+    """Fields belong to other managers, by whoever's hand."""
+
+    def __init__(self, path: str, fields: str) -> None:
+        super().__init__(
+            f"{path} has fields that somebody else owns ({fields}); relman takes nothing away from others "
+            "but on the way back: let them give these fields up, or leave them out of the manifest"
+        )
+        self.fields = fields
+
+
 class Kube:
     """Makes requests until a deadline. Safe in threads, as the client is; one for each call of a driver."""
 
@@ -66,7 +77,14 @@ class Kube:
         return list(found.get("items") or []), str(found.get("metadata", {}).get("resourceVersion", "0"))
 
     def apply(
-        self, path: str, obj: Obj, live: Obj | None, *, manager: str = MANAGER, dry_run: bool = False
+        self,
+        path: str,
+        obj: Obj,
+        live: Obj | None,
+        *,
+        manager: str = MANAGER,
+        dry_run: bool = False,
+        force: bool = False,
     ) -> Obj:
         """Apply an object as a field manager of relman's; return it as it is then. Never tried again.
 
@@ -76,15 +94,17 @@ class Kube:
             live: as which it must still be there; None when it must not be there yet.
             manager: the field manager.
             dry_run: whether the API server only checks.
+            force: whether to take fields away from other managers.
 
         Raises:
             Moved: it is another one by now, or there was no answer.
-            PlatformRejected: a field belongs to somebody else, or the API server refuses the object.
+            Owned: a field belongs to somebody else.
+            PlatformRejected: the API server refuses the object.
         """
         # By its version alone, an object that was deleted would be made again; with a uid it is not.
         still = _identity(live) if live is not None else {"resourceVersion": NO_VERSION}
         body = obj | {"metadata": obj["metadata"] | still}
-        query = {"fieldManager": manager, "force": "false"} | ({"dryRun": "All"} if dry_run else {})
+        query = {"fieldManager": manager, "force": str(force).lower()} | ({"dryRun": "All"} if dry_run else {})
         done = self._ask("PATCH", path, query, body, APPLY)
         if done is None:
             raise PlatformRejected(f"there is no {path}: does the namespace exist?{self._said()}")
@@ -192,10 +212,7 @@ def _refused(method: str, path: str, status: int, answer: Obj) -> Exception:
     causes = (answer.get("details") or {}).get("causes") or []
     if status == 409 and any(c.get("reason") == "FieldManagerConflict" for c in causes):
         fields = "; ".join(f"{c.get('field')}: {c.get('message')}" for c in causes)
-        return PlatformRejected(
-            f"{path} has fields that somebody else owns ({fields}); relman takes nothing away from others: "
-            "let them give these fields up, or leave them out of the manifest"
-        )
+        return Owned(path, fields)
     if status == 409:
         return Moved(message)
     if status == 401:

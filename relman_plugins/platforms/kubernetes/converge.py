@@ -45,7 +45,7 @@ class Converging:
 
     def __init__(self, kube: Kube, objects: Objects, desired: DesiredState, token: int) -> None:
         self.kube, self.objects, self.desired = kube, objects, desired
-        self.fence = Fence(kube, objects, token)
+        self.fence = Fence(kube, objects, token, takes_over=desired.returning)
         mine = pod_selector(objects)
         lists = [
             (objects.path("Deployment"), mine),
@@ -59,7 +59,11 @@ class Converging:
         """Which Service routers have not caught up with, if one has been waited for."""
 
     def run(self) -> ObservedState:
-        """Do it; raise as `Platform.converge` does."""
+        """Do it, and say what was taken from others; raise as `Platform.converge` does."""
+        done = self._run()
+        return done.model_copy(update={"messages": (*done.messages, *self.fence.taken)})
+
+    def _run(self) -> ObservedState:
         self.fence.claim()
         with self._alarms:
             if self.desired.stable is None and self.desired.candidate is None:

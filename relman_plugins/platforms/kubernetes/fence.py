@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from relman_plugins.domain.workload import EXTRAS, KINDS, ROUTE
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable, StaleToken
-from relman_plugins.platforms.kubernetes.api import Kube, Moved
+from relman_plugins.platforms.kubernetes.api import Kube, Moved, Owned
 from relman_plugins.platforms.kubernetes.objects import Obj, Objects
 from relman_plugins.platforms.kubernetes.seen import Roles, roles_path
 
@@ -27,8 +27,18 @@ TAKEN = "relman/taken"
 class Fence:
     """All writes of one call of ``converge``."""
 
-    def __init__(self, kube: Kube, objects: Objects, token: int) -> None:
-        self.kube, self.objects, self.token = kube, objects, token
+    def __init__(self, kube: Kube, objects: Objects, token: int, *, takes_over: bool = False) -> None:
+        """Begin a call; nothing is asked.
+
+        Args:
+            kube: makes the requests.
+            objects: says what is the service's own.
+            token: of the caller's lock.
+            takes_over: whether fields that others own, and objects whose labels they removed, are taken back.
+        """
+        self.kube, self.objects, self.token, self.takes_over = kube, objects, token, takes_over
+        self.taken: dict[str, None] = {}
+        """What was taken from others, in words, in order."""
         self.call = uuid.uuid4().hex
         """What tells this call from an earlier one with the same token."""
         self.what = f"{objects.service} in {objects.environment}"
@@ -38,6 +48,8 @@ class Fence:
         while True:
             live = self.kube.get(roles_path(self.objects))
             roles = Roles.of(live)
+            if roles.strange and not self.takes_over:
+                raise PlatformRejected(roles.strange)
             if roles.token > self.token:
                 raise self._stale(roles.token)
             try:
@@ -86,7 +98,16 @@ class Fence:
         named = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": path.rpartition("/")[2]}}
         made = self.objects.as_is(named) | {"data": roles.data()}
         self._not_anothers(path, live)
-        self.kube.apply(path, made, live)
+        self._apply(path, made, live)
+
+    def _apply(self, path: str, obj: Obj, live: Obj | None, *, dry_run: bool = False) -> None:
+        try:
+            self.kube.apply(path, obj, live, dry_run=dry_run)
+        except Owned as owned:
+            if not self.takes_over:
+                raise
+            self.kube.apply(path, obj, live, dry_run=dry_run, force=True)
+            self.taken[f"taken over on the way back: {path} ({owned.fields})"] = None
 
     def write(self, kind: str, name: str, obj: Obj, *, dry_run: bool = False) -> None:
         """Apply an object; raise PlatformRejected when it is somebody else's, and as `check` does."""
@@ -96,7 +117,7 @@ class Fence:
             self._not_anothers(path, live)
             self._fence()
             try:
-                self.kube.apply(path, obj, live, dry_run=dry_run)
+                self._apply(path, obj, live, dry_run=dry_run)
                 return
             except Moved as moved:
                 self._again(path, moved)
@@ -122,7 +143,11 @@ class Fence:
             raise PlatformUnavailable(f"{path} changes all the time: {moved}") from moved
 
     def _not_anothers(self, path: str, live: Obj | None) -> None:
-        if live is not None and not self.objects.is_ours(live):
+        if live is None or self.objects.is_ours(live):
+            return
+        if self.takes_over and self.objects.was_ours(live):
+            self.taken[f"taken over on the way back: {path} (somebody removed its labels)"] = None
+        else:
             wanted = " ".join(f"{k}={v}" for k, v in self.objects.owned.items())
             raise PlatformRejected(
                 f"{path} is there and not relman's: somebody else made it, and it is left alone. Remove it, "

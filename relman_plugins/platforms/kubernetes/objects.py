@@ -52,6 +52,12 @@ class Objects:
         """Say whether an object of the cluster belongs to this service in this environment."""
         return self.owned.items() <= (obj["metadata"].get("labels") or {}).items()
 
+    def was_ours(self, obj: Obj) -> bool:
+        """Say whether relman applied an object that has no other owner's labels now."""
+        labels, managers = obj["metadata"].get("labels") or {}, obj["metadata"].get("managedFields") or []
+        applied = any((m.get("manager"), m.get("operation")) == (MANAGER, "Apply") for m in managers)
+        return applied and all(labels.get(k, v) == v for k, v in self.owned.items())
+
     @property
     def url(self) -> str:
         """Return where the service answers."""

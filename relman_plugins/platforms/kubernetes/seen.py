@@ -38,26 +38,29 @@ class Roles:
     weight: int = 0
     moved_at: float = 0.0
     """When the traffic was last moved away from a slot, in seconds since the epoch."""
+    strange: str = ""
+    """What is not as relman wrote it, and what to do; such fields are read as if they were not there."""
 
     @classmethod
     def of(cls, config_map: Obj | None) -> Roles:
-        """Read them; what is not there is nothing. Raise PlatformRejected for what relman has not written."""
-        data = (config_map or {}).get("data") or {}
-        try:
-            return cls(
-                token=int(data.get("token", 0)),
-                asked=data.get("asked", ""),
-                stable=data.get("stable", ""),
-                candidate=data.get("candidate", ""),
-                weight=int(data.get("weight", 0)),
-                moved_at=float(data.get("moved_at", 0)),
-            )
-        except ValueError as error:
-            name = (config_map or {})["metadata"]["name"]
-            raise PlatformRejected(
-                f"ConfigMap {name} is not as relman wrote it ({error}); remove it while no release is in "
-                "flight"
-            ) from error
+        """Read them; what is not there is nothing."""
+        data = dict((config_map or {}).get("data") or {})
+        strange = [k for k in ("token", "weight", "moved_at") if not data.get(k, "0").isdecimal()]
+        strange += [k for k in ("stable", "candidate") if data.get(k, "") not in ("", *SLOTS)]
+        said = ", ".join(f"{k}: {data.pop(k)!r}" for k in strange)
+        name = config_map["metadata"]["name"] if config_map else ""
+        return cls(
+            token=int(data.get("token", 0)),
+            asked=data.get("asked", ""),
+            stable=data.get("stable", ""),
+            candidate=data.get("candidate", ""),
+            weight=int(data.get("weight", 0)),
+            moved_at=float(data.get("moved_at", 0)),
+            strange=f"ConfigMap {name} is not as relman wrote it ({said}); remove it while no release is in "
+            "flight"
+            if strange
+            else "",
+        )
 
     def data(self) -> dict[str, str]:
         """Return what is kept."""
@@ -218,8 +221,9 @@ class Seen:
         return next((s for s in self.deployments if s != self.roles.stable and weights.get(s)), "")
 
     def _messages(self) -> list[str]:
-        said = [t.text for slot in self.deployments for t in self.trouble(slot)]
         roles = self.roles
+        said = [t.text for slot in self.deployments for t in self.trouble(slot)]
+        said += [roles.strange] if roles.strange else []
         if roles.candidate and 0 < roles.weight < 100 and not self.objects.workload.routed:
             pods = {s: self.proven(s) for s in (roles.stable, roles.candidate)}
             share = round(100 * pods[roles.candidate] / max(1, sum(pods.values())))

@@ -68,8 +68,6 @@ def _of_deployment(deployment: Obj) -> Iterator[Trouble]:
 
 def _of_pod(pod: Obj) -> Iterator[Trouble]:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
-    if status.get("reason") == "Evicted":
-        yield Trouble(f"pod {name} was evicted: {status.get('message', '')}", fatal=False)
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             yield Trouble(f"pod {name} finds no node: {condition.get('message', '')}", fatal=False)

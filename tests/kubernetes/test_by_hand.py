@@ -1,0 +1,134 @@
+"""What people changed by hand: going forward stops and names them, and going back takes it over and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kubernetes.client import AppsV1Api, CoreV1Api, CustomObjectsApi
+from kubernetes.config import new_client_from_config_dict
+
+from relman_plugins.errors import PlatformRejected
+from relman_plugins.testing.kube import Cluster
+from tests.kubernetes.conftest import OLD, Shop
+from tests.platforms.places import NAMESPACE
+
+KUBECTL = {"field_manager": "kubectl-edit"}
+ROUTES = ("gateway.networking.k8s.io", "v1", NAMESPACE, "httproutes")
+ROLES = "relman-production-checkout"
+
+
+class Hands:
+    """Somebody with kubectl."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        api = new_client_from_config_dict(cluster.kubeconfig())
+        self.apps, self.core, self.routes = AppsV1Api(api), CoreV1Api(api), CustomObjectsApi(api)
+
+    def select(self) -> None:
+        body = {"spec": {"selector": {"relman/slot": "green"}}}
+        self.core.patch_namespaced_service("checkout", NAMESPACE, body, **KUBECTL)
+
+    def route(self) -> None:
+        everything = [{"backendRefs": [{"name": "checkout-green", "port": 80, "weight": 100}]}]
+        body = {"spec": {"rules": everything}}
+        self.routes.patch_namespaced_custom_object(*ROUTES, "checkout", body, **KUBECTL)
+
+    def scale(self) -> None:
+        self.apps.patch_namespaced_deployment("checkout-blue", NAMESPACE, {"spec": {"replicas": 1}}, **KUBECTL)
+
+    def another_image(self) -> None:
+        live = self.apps.read_namespaced_deployment("checkout-blue", NAMESPACE)
+        live.spec.template.spec.containers[0].image = "shop/checkout:hotfix"
+        self.apps.replace_namespaced_deployment("checkout-blue", NAMESPACE, live, **KUBECTL)
+
+    def unlabel(self) -> None:
+        body = {"metadata": {"labels": {"relman/revision": "mine"}}}
+        self.apps.patch_namespaced_deployment("checkout-blue", NAMESPACE, body, **KUBECTL)
+
+    def remember(self) -> None:
+        body = {"data": {"candidate": "blue", "weight": "7"}}
+        self.core.patch_namespaced_config_map(ROLES, NAMESPACE, body, **KUBECTL)
+
+    def garble(self) -> None:
+        body = {"data": {"weight": "half"}}
+        self.core.patch_namespaced_config_map(ROLES, NAMESPACE, body, **KUBECTL)
+
+    def remove_deployment(self) -> None:
+        self.apps.delete_namespaced_deployment("checkout-blue", NAMESPACE)
+
+    def remove_service(self) -> None:
+        self.core.delete_namespaced_service("checkout-blue", NAMESPACE)
+
+    def remove_route(self) -> None:
+        self.routes.delete_namespaced_custom_object(*ROUTES, "checkout")
+
+    def remove_memory(self) -> None:
+        self.core.delete_namespaced_config_map(ROLES, NAMESPACE)
+
+
+Act = Callable[[Hands], Any]
+
+
+@pytest.fixture
+def hands(cluster: Cluster) -> Hands:
+    return Hands(cluster)
+
+
+@pytest.mark.parametrize(
+    ("act", "taken"),
+    [
+        (Hands.select, "/services/checkout (.spec.selector"),
+        (Hands.route, "/httproutes/checkout (.spec.rules"),
+        (Hands.scale, "/deployments/checkout-blue (.spec.replicas"),
+        (Hands.another_image, "/deployments/checkout-blue (.spec.template.spec.containers"),
+        (Hands.unlabel, "/deployments/checkout-blue (.metadata.labels.relman/revision"),
+        (Hands.remember, f"/configmaps/{ROLES} (.data.candidate"),
+    ],
+)
+def test_what_was_edited_by_hand_is_taken_over_on_the_way_back_and_said(
+    routed: Shop, hands: Hands, act: Act, taken: str
+) -> None:
+    routed.stable()
+    routed.canary(50)
+    act(hands)
+    seen = routed.back()
+    assert (seen.stable.revision, seen.stable.ready, seen.stable.weight) == (OLD, 2, 100)
+    assert seen.candidate is None
+    (said,) = [m for m in seen.messages if "taken over" in m]
+    assert taken in said
+    assert '"kubectl-edit"' in said
+    assert routed.live("Service", "checkout")["spec"]["selector"]["relman/slot"] == "blue"
+    assert routed.back().messages == ()
+
+
+@pytest.mark.parametrize("act", [Hands.select, Hands.route, Hands.another_image])
+def test_what_was_edited_by_hand_stops_the_way_forward(routed: Shop, hands: Hands, act: Act) -> None:
+    routed.stable()
+    act(hands)
+    with pytest.raises(PlatformRejected, match=r'somebody else owns .*conflict with "kubectl-edit"'):
+        routed.canary(50)
+
+
+@pytest.mark.parametrize(
+    "act", [Hands.remove_deployment, Hands.remove_service, Hands.remove_route, Hands.remove_memory]
+)
+def test_what_was_deleted_by_hand_is_made_again_on_the_way_back(routed: Shop, hands: Hands, act: Act) -> None:
+    routed.stable()
+    routed.canary(50)
+    act(hands)
+    seen = routed.back()
+    assert (seen.stable.revision, seen.stable.ready, seen.stable.weight) == (OLD, 2, 100)
+    assert seen.candidate is None
+    assert len(routed.cluster.store.all("Deployment", NAMESPACE)) == 1
+
+
+def test_a_garbled_memory_stops_the_way_forward_and_not_the_way_back(routed: Shop, hands: Hands) -> None:
+    routed.stable()
+    routed.canary(50)
+    hands.garble()
+    with pytest.raises(PlatformRejected, match="is not as relman wrote it"):
+        routed.canary(50)
+    assert routed.back().candidate is None
+    assert routed.canary(50).candidate.weight == 50
