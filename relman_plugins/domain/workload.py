@@ -37,6 +37,10 @@ REFUSED: dict[str, str] = {
 """Kinds that people would expect, and why they are not taken."""
 
 
+RESERVED = "relman-"
+"""How the names of objects begin in which relman remembers: no manifest has one."""
+
+
 class Workload(Frozen):
     """A service's part of an environment on Kubernetes."""
 
@@ -66,12 +70,10 @@ class Workload(Frozen):
 
     @property
     def extras(self) -> tuple[dict[str, Any], ...]:
-        """The objects that are applied as they are."""
-        return tuple(o for o in self.objects if o["kind"] in EXTRAS)
+        """The objects that are applied as they are; not those that have one of relman's own names."""
+        named = (o for o in self.objects if not str(o["metadata"]["name"]).startswith(RESERVED))
+        return tuple(o for o in named if o["kind"] in EXTRAS)
 
-
-RESERVED = "relman-"
-"""How the names of objects begin in which relman remembers: no manifest has one."""
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,53}[a-z0-9])?")
 

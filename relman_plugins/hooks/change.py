@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relman_plugins import telemetry
 from relman_plugins.domain.event import Kind, NewEvent
@@ -14,7 +14,15 @@ from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.platforms.base import Platform
 from relman_plugins.strategies.api import same_revision
 
+if TYPE_CHECKING:
+    from relman_plugins.plan.model import EnvironmentPlan
+
 CONVERGE_TIMEOUT_S = 120.0
+
+
+def time_for(environment: EnvironmentPlan) -> float:
+    """Return how many seconds one try of a change may take there, forward or back."""
+    return environment.workload.timeout_s if environment.workload else CONVERGE_TIMEOUT_S
 
 
 @dataclass(frozen=True)

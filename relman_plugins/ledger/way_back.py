@@ -201,7 +201,7 @@ def _before(
     if last is not None:
         found = DesiredState.model_validate(last.data["desired"])
         if found.candidate is None and found.stable and same_revision(found.stable, to):
-            return found.model_copy(update={"stable": to})
+            return found.model_copy(update={"stable": to, "rolling": None, "returning": True})
     return withdrawn(to, environment.replicas, environment.config)
 
 

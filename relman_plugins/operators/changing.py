@@ -8,7 +8,7 @@ from relman_plugins import settings
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.errors import Refused
-from relman_plugins.hooks.change import CONVERGE_TIMEOUT_S, Change, converge, serves
+from relman_plugins.hooks.change import Change, converge, serves, time_for
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.plan.model import StepKind
 from relman_plugins.steps.base import LOCK_TTL_S, StepFailed
@@ -120,8 +120,7 @@ class ChangingOperator(RenewingOperator):
             attempt=attempt,
             **about,
         )
-        workload = run.environment.workload
-        timeout_s = workload.timeout_s if workload else CONVERGE_TIMEOUT_S
+        timeout_s = time_for(run.environment)
         return converge(change, platform, run.recorder.record, run.release_id, timeout_s)
 
     def promote(self, run: StepRun, lock: Lock, previous: Revision | None) -> None:

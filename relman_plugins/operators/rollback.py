@@ -11,7 +11,7 @@ from relman_plugins import settings
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.state import ObservedState, Revision, served_since
 from relman_plugins.errors import LedgerError, LedgerUnavailable
-from relman_plugins.hooks.change import Change, converge
+from relman_plugins.hooks.change import Change, converge, time_for
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.operators.changing import ChangingOperator, seen_at_first
@@ -111,7 +111,13 @@ class RollbackOperator(ChangingOperator):
                 "the next try, or maintenance, rolls back when the ledger answers"
             )
         desired = withdrawn(seen.stable.revision, environment.replicas, environment.config)
-        observed = platform.converge(environment.name, self.shape.service, desired, token=seen.token)
+        observed = platform.converge(
+            environment.name,
+            self.shape.service,
+            desired,
+            token=seen.token,
+            timeout_s=time_for(environment),
+        )
         self.log.warning("%s; it is recorded when the ledger answers", _told(seen.stable.revision, observed))
         raise LedgerUnavailable(
             f"{seen.stable.revision.version} has all the traffic of {environment.name} again; trying again "
@@ -138,7 +144,8 @@ class RollbackOperator(ChangingOperator):
             attempt=attempt,
             previous=previous,
         )
-        observed = converge(change, platform_of(environment), recorder.record, recorder.release_id)
+        platform, release = platform_of(environment), recorder.release_id
+        observed = converge(change, platform, recorder.record, release, time_for(environment))
         cost = served_since(seen_at_first(costs_of), observed, costs_of.artifact) if costs_of else {}
         recorder.record(
             NewEvent(
@@ -165,4 +172,5 @@ def _told(previous: Revision | None, observed: ObservedState) -> str:
         if observed.stable
         else "not ready"
     )
-    return f"rolled back: {previous.version} has all the traffic, {ready}"
+    said = "".join(f"; {m}" for m in observed.messages)
+    return f"rolled back: {previous.version} has all the traffic, {ready}{said}"

@@ -21,7 +21,7 @@ from relman_plugins.domain.identity import (
 from relman_plugins.domain.state import DesiredState
 from relman_plugins.domain.status import Outcome
 from relman_plugins.errors import LedgerConflict, Refused, RelmanError, recordable
-from relman_plugins.hooks.change import Change, converge
+from relman_plugins.hooks.change import Change, converge, time_for
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.notifications.limits import GIVE_UP_AFTER, GIVE_UP_AGE
@@ -368,7 +368,7 @@ class Housekeeper:
             self.ledger.record(release.release_id, event)
 
         platform = platform_of(environment)
-        converge(change, platform, record, release.release_id)
+        converge(change, platform, record, release.release_id, time_for(environment))
         if platform.observe(environment.name, left.service).exists:
             return False
         removed = NewEvent(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.state import Revision
 from relman_plugins.errors import StaleToken
-from relman_plugins.hooks.change import Change, converge
+from relman_plugins.hooks.change import Change, converge, time_for
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.strategies.api import withdrawn
 
@@ -32,7 +32,7 @@ def bring_back(ledger: Ledger, release: ReleaseRecord, name: str, step: str) -> 
     environment = shape.environment(name)
     events = ledger.events(release.release_id, kinds=[Kind.CHANGE_STARTED])
     changes = [e for e in events if e.environment == name]
-    lock = ledger.locks.acquire(name, shape.service, release.release_id, LOCK_TTL_S)
+    lock = ledger.locks.acquire(name, shape.service, release.release_id, LOCK_TTL_S + time_for(environment))
     if isinstance(lock, Busy):
         return f"{name} belongs to {called(ledger, lock.holder, release.pipeline)} by now"
     found = changes[0].data.get("previous")
@@ -51,7 +51,7 @@ def bring_back(ledger: Ledger, release: ReleaseRecord, name: str, step: str) -> 
         ledger.record(release.release_id, event)
 
     try:
-        converge(change, platform_of(environment), record, release.release_id)
+        converge(change, platform_of(environment), record, release.release_id, time_for(environment))
     except StaleToken:
         return f"{name} was changed by another release since"
     finally:

@@ -13,7 +13,7 @@ from relman_plugins import telemetry
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.state import ObservedState
 from relman_plugins.errors import PlatformError, PlatformRejected, Refused, StaleToken
-from relman_plugins.hooks.change import Change, converge
+from relman_plugins.hooks.change import Change, converge, time_for
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.platforms.archive import check
 from relman_plugins.steps.restoring import LOCK_TTL_S
@@ -83,10 +83,11 @@ def _go_back(ledger: Ledger, release: ReleaseRecord, asked: Asked, recorder: Rec
             check(way.to)
         except PlatformRejected as error:
             raise Refused(f"{error}; {way.current.version} stays in {way.environment}") from error
-    observed = _changed(way, asked, lock, platform, recorder)
+    observed = _changed(way, asked, lock, platform, recorder, time_for(environment))
     message = (
         f"{way.environment} is back at {way.to.version}, which was there before {release.release_id} "
         f"({way.current.version}), as {asked.actor.name or asked.actor.id} asked for"
+        + "".join(f"; {m}" for m in observed.messages)
     )
     data = {
         "from": way.current.model_dump(mode="json"),
@@ -105,7 +106,9 @@ def _go_back(ledger: Ledger, release: ReleaseRecord, asked: Asked, recorder: Rec
 def _lock(ledger: Ledger, release: ReleaseRecord, asked: Asked) -> Lock:
     from relman_plugins.ledger.api import Busy, in_flight
 
-    lock = ledger.locks.acquire(asked.environment, release.service, release.release_id, LOCK_TTL_S)
+    # Long enough for the way back, and for putting back what is there should that fail.
+    ttl_s = LOCK_TTL_S + 2 * time_for(release.plan.shape.environment(asked.environment))
+    lock = ledger.locks.acquire(asked.environment, release.service, release.release_id, ttl_s)
     if isinstance(lock, Busy):
         raise Refused(in_flight(ledger, lock.holder, release.pipeline, asked.environment, lock.since))
     return lock
@@ -123,16 +126,19 @@ def _is_ours(way: WayBack, seen: ObservedState) -> None:
         )
 
 
-def _changed(way: WayBack, asked: Asked, lock: Lock, platform: Platform, recorder: Recorder) -> ObservedState:
+def _changed(
+    way: WayBack, asked: Asked, lock: Lock, platform: Platform, recorder: Recorder, timeout_s: float
+) -> ObservedState:
+    change = _change(way, asked, lock, way.desired)
     try:
-        return converge(_change(way, asked, lock, way.desired), platform, recorder.record, way.release_id)
+        return converge(change, platform, recorder.record, way.release_id, timeout_s)
     except StaleToken:
         # Of a later try of the same request, or of another release: the next look at the record tells.
         raise
     except PlatformRejected as error:
         try:
             again = _change(way, asked, lock, way.present, "put-back")
-            converge(again, platform, recorder.record, way.release_id)
+            converge(again, platform, recorder.record, way.release_id, timeout_s)
             stays = f"{way.current.version} stays there, as it was"
         except PlatformError as worse:
             stays = f"and putting {way.current.version} back did not work either: {worse}"

@@ -1,4 +1,4 @@
-"""What people changed by hand: going forward stops and names them, and going back takes it over and says so."""
+"""What people changed by hand: going forward stops and names them, going back takes it over and says so."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class Hands:
         self.routes.patch_namespaced_custom_object(*ROUTES, "checkout", body, **KUBECTL)
 
     def scale(self) -> None:
-        self.apps.patch_namespaced_deployment("checkout-blue", NAMESPACE, {"spec": {"replicas": 1}}, **KUBECTL)
+        self.apps.patch_namespaced_deployment(
+            "checkout-blue", NAMESPACE, {"spec": {"replicas": 1}}, **KUBECTL
+        )
 
     def another_image(self) -> None:
         live = self.apps.read_namespaced_deployment("checkout-blue", NAMESPACE)

@@ -12,6 +12,7 @@ from relman_plugins.errors import PlatformRejected
 from relman_plugins.platforms.registry import platform
 from relman_plugins.strategies import promoted
 from relman_plugins.strategies.blue_green import previewed
+from relman_plugins.testing.kube.resources import BY_KIND
 from tests.kubernetes.conftest import NEW, OLD, Shop
 from tests.platforms.places import NAMESPACE, ROUTE, revision
 
@@ -183,3 +184,50 @@ def test_what_desired_states_were_recorded_as_stays(shop):
     )
     assert "rolling" not in dumped
     assert "image" not in dumped["stable"]
+
+
+def test_a_manifest_that_is_refused_keeps_nobody_from_looking_and_nothing_from_going_back(cluster):
+    Shop(cluster).stable()
+    reserved = "{apiVersion: v1, kind: ConfigMap, metadata: {name: relman-settings}}"
+    shop = Shop(cluster, reserved)
+    assert shop.observe().stable.revision == OLD
+    assert shop.back().stable.revision == OLD
+    assert shop.live("ConfigMap", "relman-settings") is None
+    with pytest.raises(PlatformRejected, match="ConfigMap relman-settings: names that begin"):
+        shop.canary(50)
+
+
+def test_who_may_not_see_routes_is_told_so_and_stops_forward_and_not_back(shop, cluster):
+    shop.stable()
+    shop.canary(50)
+    cluster.faults.fail("list", "httproutes.gateway.networking.k8s.io", 403, times=10_000)
+    missing = r"relman may not GET .*/httproutes.*deploy/kubernetes-rbac\.yaml"
+    with pytest.raises(PlatformRejected, match=missing):
+        shop.canary(100)
+    seen = shop.back()
+    assert (seen.stable.weight, seen.candidate) == (100, None)
+    assert "/httproutes" in " ".join(seen.messages)
+    assert "/httproutes" in " ".join(shop.observe().messages)
+
+
+def test_a_cluster_without_the_gateway_api_needs_none(shop, cluster):
+    cluster.faults.fail("list", "httproutes.gateway.networking.k8s.io", 404, times=10_000)
+    shop.stable()
+    assert shop.canary(50).candidate.weight == 50
+
+
+def test_traffic_has_moved_when_the_section_of_the_gateway_that_is_named_has_the_route(cluster):
+    """A gateway's other sections may take the route: that says nothing of the one that is asked."""
+    section = ROUTE.replace("[{name: web}]", "[{name: web, sectionName: https}]")
+    shop = Shop(cluster, section)
+    shop.stable()
+    cluster.routes_are_taken(False)
+    made = shop.live("HTTPRoute", "checkout")
+    (parent,) = made["status"]["parents"]
+    others = parent | {"parentRef": {"name": "web", "sectionName": "http"}}
+    made["status"] = {"parents": [others]}
+    cluster.store.put(BY_KIND["HTTPRoute"], made, status=True)
+    assert "no gateway has taken HTTPRoute checkout as it is now" in shop.observe().messages
+    made["status"] = {"parents": [others, parent]}
+    cluster.store.put(BY_KIND["HTTPRoute"], made, status=True)
+    assert shop.observe().messages == ()

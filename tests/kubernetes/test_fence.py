@@ -15,7 +15,7 @@ from kubernetes.config import new_client_from_config_dict
 from relman_plugins.domain.state import ObservedState
 from relman_plugins.errors import PlatformRejected, StaleToken
 from tests.kubernetes.conftest import NEW, OLD, THIRD, Shop
-from tests.platforms.places import NAMESPACE
+from tests.platforms.places import NAMESPACE, ROUTE
 from tests.waiting import eventually
 
 ROLES = "relman-production-checkout"
@@ -159,3 +159,25 @@ def test_refused_watches_are_tried_ever_more_seldom(shop, cluster):
     # 0.2, 0.4, 0.8 and 1.6 seconds apart.
     assert cluster.asked.count(("watch", "pods")) <= 5
     assert cluster.asked.count(("list", "pods")) <= 12
+
+
+def test_a_late_change_of_a_route_is_refused_though_the_newer_one_left_it_as_it_was(routed):
+    routed.stable()
+    routed.canary(10)
+    with held(
+        routed, "patch", "httproutes.gateway.networking.k8s.io", '"weight": 50', lambda: routed.canary(50)
+    ) as late:
+        routed.canary(10, token=2)
+    with pytest.raises(StaleToken):
+        late.result()
+    assert routed.observe().candidate.weight == 10
+
+
+def test_a_late_delete_of_a_route_is_refused(cluster):
+    routed, without = Shop(cluster, ROUTE), Shop(cluster)
+    routed.stable()
+    with held(routed, "delete", "httproutes.gateway.networking.k8s.io", "", without.stable) as late:
+        newer(routed)
+    with pytest.raises(StaleToken):
+        late.result()
+    assert routed.observe().stable.weight == 100

@@ -78,3 +78,16 @@ def test_a_candidate_is_seen_as_long_as_the_service_selects_its_pods(shop, clust
     assert (seen.stable.weight, seen.candidate.weight, seen.candidate.revision) == (67, 33, NEW)
     del cluster.faults.denied["Service"]
     assert shop.back().candidate is None
+
+
+def test_the_way_back_waits_for_no_router_and_the_way_forward_does(cluster):
+    shop = Shop(cluster, drain_s=3600)
+    shop.stable()
+    shop.canary(50)
+    assert shop.back().candidate is None
+    assert shop.live("Deployment", "checkout-green") is None
+    shop.canary(100, candidate_replicas=2)
+    with pytest.raises(PlatformUnavailable, match="the old pods stay for 3600 s"):
+        shop.converge(stable=NEW, stable_replicas=2, timeout_s=2)
+    assert (shop.observe().stable.revision, shop.observe().stable.weight) == (NEW, 100)
+    assert shop.live("Deployment", "checkout-blue") is not None

@@ -10,9 +10,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
-from relman_plugins.domain.state import DesiredState, Revision
+from relman_plugins.domain.state import DesiredState, ObservedState, Revision
+from relman_plugins.errors import LedgerUnavailable
 from relman_plugins.hooks.platform import platform_of
+from relman_plugins.operators import rollback
+from relman_plugins.platforms.base import Platform
+from relman_plugins.steps import housekeeping, restoring, returning
 from relman_plugins.testing.kube import Cluster
+from tests.operators.test_requested_rollback import asked, run
 from tests.platforms.places import MANIFESTS, ROUTE
 from tests.steps import world as worlds
 from tests.steps.world import Release, World, make_world, told
@@ -162,3 +167,66 @@ class TestRolling:
         assert wanted.rolling is not None
         release.run(ROLLBACK)
         assert routed(cluster) == {old.image: 100}
+
+
+class Noting:
+    """The real platform, and how long each change of it may take."""
+
+    def __init__(self, real: Platform) -> None:
+        self.real = real
+        self.allowed: list[float] = []
+        self.asked: list[DesiredState] = []
+
+    def observe(self, environment: str, service: str) -> ObservedState:
+        return self.real.observe(environment, service)
+
+    def converge(self, *about: Any, token: int, timeout_s: float = 60) -> ObservedState:
+        self.allowed.append(timeout_s)
+        self.asked.append(about[-1])
+        return self.real.converge(*about, token=token, timeout_s=timeout_s)
+
+
+class TestTime:
+    """Every way back may take what the environment's spec says, as every way forward."""
+
+    @pytest.fixture
+    def specs(self, monkeypatch: pytest.MonkeyPatch, specs: None) -> None:
+        name = "environments/production.yaml"
+        slow = worlds.SPECS[name].replace("drain: 1s", "drain: 1s, timeout: 7m")
+        monkeypatch.setitem(worlds.SPECS, name, slow)
+
+    @pytest.fixture
+    def noting(self, specs: None, release: Release, monkeypatch: pytest.MonkeyPatch) -> Noting:
+        found = Noting(release.world.platform)
+        for module in (rollback, restoring, returning, housekeeping):
+            monkeypatch.setattr(module, "platform_of", lambda _: found)
+        return found
+
+    def test_a_rollback(self, release: Release, noting: Noting) -> None:
+        release.run(FIRST)
+        release.run(ROLLBACK)
+        assert noting.allowed == [420.0]
+
+    def test_a_rollback_without_ledger_and_without_what_steps_left(
+        self, release: Release, noting: Noting
+    ) -> None:
+        release.run(FIRST)
+        release.world.xcom.clear()
+        said = "has all the traffic of production again"
+        with release.world.without_ledger(), pytest.raises(LedgerUnavailable, match=said):
+            release.run(ROLLBACK)
+        assert noting.allowed == [420.0]
+
+    def test_one_that_somebody_asks_for_after_the_end(self, release: Release, noting: Noting) -> None:
+        for step in (FIRST, LAST, MONITOR):
+            good(release, step)
+        release.says(Kind.RELEASE_CLOSED, key=f"{release.id}:closed", outcome="succeeded", reason="")
+        release.world.ledger.locks.release("production", "checkout", release.id)
+        assert "production is back at 1.0.0" in run(asked(release))
+        assert noting.allowed == [420.0]
+        assert [d.returning for d in noting.asked] == [True]
+
+    def test_one_that_maintenance_makes_up_for(self, release: Release, noting: Noting) -> None:
+        release.run(FIRST)
+        restoring.bring_back(release.world.ledger, release.record, "production", FIRST)
+        assert noting.allowed == [420.0]

@@ -104,7 +104,8 @@ class Kube:
         # By its version alone, an object that was deleted would be made again; with a uid it is not.
         still = _identity(live) if live is not None else {"resourceVersion": NO_VERSION}
         body = obj | {"metadata": obj["metadata"] | still}
-        query = {"fieldManager": manager, "force": str(force).lower()} | ({"dryRun": "All"} if dry_run else {})
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
+        query |= {"dryRun": "All"} if dry_run else {}
         done = self._ask("PATCH", path, query, body, APPLY)
         if done is None:
             raise PlatformRejected(f"there is no {path}: does the namespace exist?{self._said()}")

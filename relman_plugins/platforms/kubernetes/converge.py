@@ -69,6 +69,9 @@ class Converging:
             if self.desired.stable is None and self.desired.candidate is None:
                 return self._remove_all()
             seen = Seen.look(self.kube, self.objects)
+            if seen.blind and not self.desired.returning:
+                # A route that an earlier version left may send traffic somewhere, and would not be seen.
+                raise PlatformRejected(seen.blind)
             if self.desired.candidate is not None and self._in_the_way(seen):
                 alone = self.desired.model_copy(
                     update={"candidate": None, "candidate_weight": 0, "candidate_replicas": 0}

@@ -54,19 +54,25 @@ class KubernetesPlatform:
         """Make it so; see `Platform.converge`."""
         objects = self._objects(environment, service)
         _check(desired)
+        if not desired.returning:
+            _named(self._workload)
         return Converging(Kube(self._client, timeout_s), objects, desired, token).run()
 
     def _objects(self, environment: str, service: str) -> Objects:
         for name in (environment, service):
             if not re.fullmatch(NAME_PATTERN, name):
                 raise PlatformRejected(f"{name!r}: environment and service must be lower-case DNS labels")
-        for obj in self._workload.objects:
-            if str(obj["metadata"]["name"]).startswith(RESERVED):
-                raise PlatformRejected(
-                    f"{obj['kind']} {obj['metadata']['name']}: names that begin with {RESERVED} are relman's "
-                    "own; give the object in the manifests another name"
-                )
         return Objects(self._workload, environment, service)
+
+
+def _named(workload: Workload) -> None:
+    """Raise PlatformRejected for a manifest that has one of relman's own names; a way back leaves it out."""
+    for obj in workload.objects:
+        if str(obj["metadata"]["name"]).startswith(RESERVED):
+            raise PlatformRejected(
+                f"{obj['kind']} {obj['metadata']['name']}: names that begin with {RESERVED} are relman's "
+                "own; give the object in the manifests another name"
+            )
 
 
 def _check(desired: DesiredState) -> None:

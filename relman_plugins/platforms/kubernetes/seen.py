@@ -90,6 +90,8 @@ class Seen:
     """By name; only relman's own."""
     routes: Mapping[str, Obj]
     """By name; only relman's own, also those that the manifests have no more."""
+    blind: str = ""
+    """Why it is not known whether there are routes, and what to do; empty when it is."""
     events: list[Obj] = field(default_factory=list)
 
     @classmethod
@@ -98,6 +100,7 @@ class Seen:
         deployments, _ = kube.list(objects.path("Deployment"), objects.selector)
         pods, _ = kube.list(pods_path(objects), pod_selector(objects))
         services, _ = kube.list(objects.path("Service"), objects.selector)
+        routes, blind = _routes(kube, objects)
         seen = cls(
             objects=objects,
             roles=Roles.of(kube.get(roles_path(objects))),
@@ -112,7 +115,8 @@ class Seen:
             },
             ending=sum("deletionTimestamp" in p["metadata"] and not _has_ended(p) for p in pods),
             services={s["metadata"]["name"]: s for s in services},
-            routes={r["metadata"]["name"]: r for r in _routes(kube, objects)},
+            routes={r["metadata"]["name"]: r for r in routes},
+            blind=blind,
         )
         if not all(seen.complete(slot) for slot in seen.deployments):
             found, _ = kube.list(f"/api/v1/namespaces/{objects.workload.namespace}/events", "")
@@ -223,7 +227,7 @@ class Seen:
     def _messages(self) -> list[str]:
         roles = self.roles
         said = [t.text for slot in self.deployments for t in self.trouble(slot)]
-        said += [roles.strange] if roles.strange else []
+        said += [text for text in (roles.strange, self.blind) if text]
         if roles.candidate and 0 < roles.weight < 100 and not self.objects.workload.routed:
             pods = {s: self.proven(s) for s in (roles.stable, roles.candidate)}
             share = round(100 * pods[roles.candidate] / max(1, sum(pods.values())))
@@ -319,13 +323,14 @@ class Seen:
         return tuple(named.get(k) for k in ("group", "kind", "namespace", "name", "sectionName", "port"))
 
 
-def _routes(kube: Kube, objects: Objects) -> list[Obj]:
+def _routes(kube: Kube, objects: Objects) -> tuple[list[Obj], str]:
+    """Return relman's routes; without the right to see them, why it is not known whether there are any."""
     try:
-        return kube.list(objects.path(ROUTE), objects.selector)[0]
-    except PlatformRejected:
+        return kube.list(objects.path(ROUTE), objects.selector)[0], ""
+    except PlatformRejected as error:
         if objects.workload.routed:
             raise
-        return []  # who may not see routes has made none
+        return [], str(error)
 
 
 def roles_path(objects: Objects) -> str:
