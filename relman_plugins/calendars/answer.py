@@ -6,11 +6,11 @@ Changes are allowed while every calendar is open. So whoever adds a calendar can
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from relman_plugins.calendars import weekly
-from relman_plugins.calendars.model import NEAR, Calendar, Question, TimeWindow
+from relman_plugins.calendars.model import NEAR, Calendar, Closing, Question, TimeWindow
 from relman_plugins.calendars.series import Span
 from relman_plugins.calendars.weekly import Answer, stamp, utc
 from relman_plugins.calendars.work import Work
@@ -20,6 +20,12 @@ from relman_plugins.errors import CalendarError
 HORIZONS = (timedelta(hours=2), NEAR, timedelta(days=400), timedelta(days=12 * 366))
 """How far is looked for the next change, one after the other. The last has a leap day in it, even around
 the years without one that a century brings."""
+
+SECOND = timedelta(seconds=1)
+
+MOST_NAMED = 8
+"""So many times of one window that deny at once are named, those that end last; of the others it is said how
+many."""
 
 ALWAYS = {
     "approve": "no calendar holds up a vote; what it allows waits by itself",
@@ -42,7 +48,7 @@ def answer(calendars: Sequence[Calendar], question: Question, at: datetime) -> A
         return Answer(open=True, reasons=("no window is about this: always open",))
     if (plain := _plain(asked)) is not None:
         return weekly.answer(plain, at)
-    return _said(asked, at, *_closed(asked, at))
+    return _said(asked, question, at, *_closed(asked, question, at))
 
 
 def _asked(calendars: Sequence[Calendar], question: Question) -> Iterator[Calendar]:
@@ -59,14 +65,14 @@ def _plain(asked: list[Calendar]) -> list[weekly.Window] | None:
     return [window.weekly for window in asked[0].windows if window.weekly is not None]
 
 
-def _closed(asked: list[Calendar], at: datetime) -> tuple[list[Span], datetime]:
+def _closed(asked: list[Calendar], question: Question, at: datetime) -> tuple[list[Span], datetime]:
     """Return the closed times from ``at`` on, joined, and how far was looked."""
     found: tuple[list[Span], datetime] | None = None
     work = Work()
     for horizon in HORIZONS:
         until = min(at + horizon, LAST)
         try:
-            closed = list(closed_times(asked, at, until, work))
+            closed = closed_times(asked, at, until, work, question.excepted)
         except CalendarError:
             if found is None:
                 raise
@@ -86,13 +92,39 @@ def closed_for(
     Raises:
         CalendarError: as of :func:`answer`.
     """
-    return closed_times(_asked(calendars, question), utc(since), utc(until), Work())
+    asked = _asked(calendars, question)
+    return closed_times(asked, utc(since), utc(until), Work(), question.excepted)
 
 
-def closed_times(calendars: Iterable[Calendar], since: datetime, until: datetime, work: Work) -> list[Span]:
+def closings(
+    calendars: Sequence[Calendar], question: Question, since: datetime, until: datetime
+) -> Iterator[Closing]:
+    """Yield what denies within the time given (aware), and leaves room for exceptions: each time by itself.
+
+    Raises:
+        CalendarError: as of :func:`answer`.
+    """
+    since, until, work = utc(since), utc(until), Work()
+    for calendar in _asked(calendars, question):
+        for window in (w for w in calendar.windows if w.unless):
+            spans = window.spans(since, until, work)
+            for span, id_ in zip(spans, window.named(calendar.name, spans), strict=True):
+                begins = f" from {stamp(span.start)}" if since < span.start else ""
+                says = f"denied by {_called(window, span, calendar)}{begins} until {stamp(span.end)}"
+                yield Closing(id=id_, says=says, start=span.start, end=span.end)
+
+
+def closed_times(
+    calendars: Iterable[Calendar],
+    since: datetime,
+    until: datetime,
+    work: Work,
+    excepted: Collection[str] = frozenset(),
+) -> list[Span]:
     """Return when at least one of the calendars is closed, joined and in order, within the time given.
 
-    Takes every window as it is: which are about a question is said before.
+    Takes every window as it is: which are about a question is said before. ``excepted`` are the ids of
+    closings that don't count.
 
     Raises:
         CalendarError: as of :func:`answer`.
@@ -102,7 +134,7 @@ def closed_times(calendars: Iterable[Calendar], since: datetime, until: datetime
         allows = [w for w in calendar.windows if w.effect == "allow"]
         for window in calendar.windows:
             if window.effect == "deny":
-                closed += window.spans(since, until, work)
+                closed += window.but(calendar.name, excepted, since, until, work)
         if allows:
             allowed = _joined(span for window in allows for span in window.spans(since, until, work))
             closed += _between(allowed, since, until)
@@ -136,11 +168,13 @@ def _change(closed: list[Span], at: datetime, until: datetime) -> datetime | Non
     return change if change < until else None
 
 
-def _said(asked: list[Calendar], at: datetime, closed: list[Span], until: datetime) -> Answer:
+def _said(
+    asked: list[Calendar], question: Question, at: datetime, closed: list[Span], until: datetime
+) -> Answer:
     change = _change(closed, at, until)
     is_open = not closed or at < closed[0].start
     never = "as far as can be told" if until < min(at + HORIZONS[-1], LAST) else ""
-    reasons = [reason for calendar in asked for reason in _reasons(calendar, at, Work())]
+    reasons = [reason for calendar in asked for reason in _reasons(calendar, question, at, Work())]
     if is_open:
         last = f"open until {stamp(change)}" if change else " ".join(filter(None, ("it stays open", never)))
         return Answer(open=True, reasons=(*(r for _, r in reasons), last), next_close=change)
@@ -148,22 +182,34 @@ def _said(asked: list[Calendar], at: datetime, closed: list[Span], until: dateti
     return Answer(open=False, reasons=(*(r for good, r in reasons if not good), last), next_open=change)
 
 
-def _reasons(calendar: Calendar, at: datetime, work: Work) -> Iterator[tuple[bool, str]]:
+def _reasons(calendar: Calendar, question: Question, at: datetime, work: Work) -> Iterator[tuple[bool, str]]:
     """Yield what each window that decides says: whether it is for a change, and a sentence."""
-    of = f" of calendar {calendar.name}" if calendar.name else ""
+    of = _of(calendar)
     allows = [w for w in calendar.windows if w.effect == "allow"]
-    inside = [w for w in allows if _active(w, at, work)]
+    inside = [w for w in allows if _active(w.spans(at, at + SECOND, work), at)]
     for window in calendar.windows:
-        if window.effect == "deny" and (span := _active(window, at, work)):
-            what = f" ({span.summary})" if span.summary and span.summary != window.name else ""
-            yield False, f"denied by {window}{what}{of} until {stamp(span.end)}"
+        if window.effect == "deny":
+            spans = _active(window.but(calendar.name, question.excepted, at, at + SECOND, work), at)
+            for span in spans[:MOST_NAMED]:
+                yield False, f"denied by {_called(window, span, calendar)} until {stamp(span.end)}"
+            if len(spans) > MOST_NAMED:
+                yield False, f"denied by {len(spans) - MOST_NAMED} more times of {window}{of}"
     for window in inside:
         yield True, f"inside {window}{of}"
     if not inside:
         yield from ((False, f"outside {window}{of}") for window in allows)
 
 
-def _active(window: TimeWindow, at: datetime, work: Work) -> Span | None:
-    spans = window.spans(at, at + timedelta(seconds=1), work)
-    active = [span for span in spans if span.start <= at < span.end]
-    return max(active, key=lambda span: span.end) if active else None
+def _called(window: TimeWindow, span: Span, calendar: Calendar) -> str:
+    """Name a time of a window for people."""
+    what = f" ({span.summary})" if span.summary and span.summary != window.name else ""
+    return f"{window}{what}{_of(calendar)}"
+
+
+def _of(calendar: Calendar) -> str:
+    return f" of calendar {calendar.name}" if calendar.name else ""
+
+
+def _active(spans: Iterable[Span], at: datetime) -> list[Span]:
+    """Return the spans that are under way, the one that ends last first."""
+    return sorted((s for s in spans if s.start <= at < s.end), key=lambda span: span.end, reverse=True)

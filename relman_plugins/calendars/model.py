@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from relman_plugins.calendars.series import Series, Span
 from relman_plugins.calendars.weekly import Window, stretches
 from relman_plugins.calendars.work import Work
 from relman_plugins.calendars.zones import FIRST, LAST
-from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.base import Frozen, digest_of
 
 Action = Literal["deploy", "promote"]
 """What can be held up: any change of an environment, and one that comes after another environment's."""
@@ -38,6 +39,21 @@ class Question(Frozen):
     """All that it is: a change of a second environment is a deployment *and* a promotion."""
     started_by: StartedBy = "person"
     """Who started the release."""
+    excepted: frozenset[str] = frozenset()
+    """The closings, by their ids, that people have let it past."""
+
+
+class Closing(Frozen):
+    """One time at which a window denies, and which people may let a release past."""
+
+    id: str
+    """The same wherever it is asked, and of no other: a digest of calendar, window and time."""
+    says: str
+    """In words, as people are shown it."""
+    start: datetime
+    """UTC."""
+    end: datetime
+    """UTC, not included."""
 
 
 class TimeWindow(Frozen):
@@ -75,6 +91,26 @@ class TimeWindow(Frozen):
             work.spend(max((until - since).days, 1))
             found += [Span(*stretch) for stretch in stretches(self.weekly, since, until)]
         return sorted(s for s in found if s.start < s.end and s.start < until and since < s.end)
+
+    def but(
+        self, calendar: str, excepted: Collection[str], since: datetime, until: datetime, work: Work
+    ) -> list[Span]:
+        """Return as :meth:`spans` those times that people have not let a release past.
+
+        Raises:
+            CalendarError: as of :meth:`spans`.
+        """
+        found = self.spans(since, until, work)
+        if not excepted or not self.unless:
+            return found
+        named = zip(found, self.named(calendar, found), strict=True)
+        return [span for span, id_ in named if id_ not in excepted]
+
+    def named(self, calendar: str, spans: Iterable[Span]) -> Iterator[str]:
+        """Yield the id of each of the window's times, as a closing of a calendar of that name."""
+        mine = digest_of(self.model_dump(mode="json"))
+        for span in spans:
+            yield digest_of([calendar, mine, span.start.isoformat(), span.end.isoformat(), span.summary])
 
     def check(self, work: Work) -> None:
         """See whether the window's times can be followed at all: they happen, and not without measure.

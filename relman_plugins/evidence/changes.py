@@ -18,7 +18,7 @@ from relman_plugins.domain.status import Verdict
 from relman_plugins.errors import Aborted, CalendarError, Held, Refused, Superseded
 from relman_plugins.evidence.record import Evidence
 from relman_plugins.ledger.api import GateState, ReleaseRecord, check_forward, let_past, moment_of, state_of
-from relman_plugins.plan.model import Step, StepKind
+from relman_plugins.plan.model import PAST_FREEZE, PAST_WINDOW, Step, StepKind
 from relman_plugins.strategies.api import same_revision
 
 _BACK = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE)
@@ -144,10 +144,12 @@ def _let_past(evidence: Evidence) -> Iterator[str]:
     for event in evidence.of(Kind.FREEZE_PASSED, Kind.WINDOW_PASSED):
         step = next((s for s in evidence.record.plan.shape.steps if s.id == event.step), None)
         book = Past(evidence.record, [e for e in evidence.events if e.id < event.id])
-        freezes, denied = event.data.get("freezes") or (), event.data.get("reasons") or ()
-        past: list[int | str] = [*(int(f["id"]) for f in freezes), *map(str, denied)]
+        freezes, denied = event.data.get("freezes") or (), event.data.get("past") or ()
+        past: set[int | str] = {*(int(f["id"]) for f in freezes), *map(str, denied)}
         firm = any(f.get("unless") != "approved" for f in freezes)
-        if step is None or firm or let_past(book, evidence.record, step, past, event.at) is None:
+        name = PAST_FREEZE if event.kind is Kind.FREEZE_PASSED else PAST_WINDOW
+        gate = let_past(book, evidence.record, step, name, event.at) if step is not None and past else None
+        if firm or gate is None or not past <= gate.past:
             what = "a freeze" if event.kind is Kind.FREEZE_PASSED else "a closed window"
             yield f"event {event.id}: {event.step} went past {what} without an approval that lets it"
 
@@ -279,11 +281,8 @@ def _windows(evidence: Evidence, change: Begun, step: Step, before: list[Event])
 def _said(evidence: Evidence, gate: Gate, step: Step, before: list[Event], at: datetime) -> Answer:
     """Return what a gate says at a time; open, too, when people had let the release past what closes it."""
     who = starter(evidence.record.started_by)
-    said = gate.answer(at, who)
-    past = gate.exceptions(said, at, who)
-    if past and let_past(Past(evidence.record, before), evidence.record, step, past, at) is not None:
-        return said.model_copy(update={"open": True})
-    return said
+    allowed = let_past(Past(evidence.record, before), evidence.record, step, PAST_WINDOW, at)
+    return gate.answer(at, who, [*map(str, allowed.past)] if allowed is not None else ())
 
 
 def _moves_on(event: Event, step: Step, before: list[Event]) -> bool:

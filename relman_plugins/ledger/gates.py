@@ -132,6 +132,11 @@ class GateState(Frozen):
     """What was said of the items of a checklist, by id, with the decision."""
 
     @property
+    def past(self) -> frozenset[int | str]:
+        """Return what an exception is about: the ids of freezes, or of a calendar's closings."""
+        return frozenset(self.subject.get("past") or ())
+
+    @property
     def is_final(self) -> bool:
         """Say whether no new round begins, whatever is to be approved: not so of what a thaw has ended."""
         return self.state in ("rejected", "expired", "superseded") and self.decided_by != THAW

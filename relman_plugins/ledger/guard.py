@@ -19,7 +19,7 @@ from relman_plugins.ledger.rules import ballot, lacks, planned
 from relman_plugins.ledger.subject import SHOWN, differences, subject_of
 from relman_plugins.ledger.tickets import check_ticket
 from relman_plugins.ledger.waiving import left, not_needed, unasked
-from relman_plugins.plan.model import PAST_FREEZE, PAST_WINDOW, Step, StepKind
+from relman_plugins.plan.model import Step, StepKind
 
 _DECISIVE = (
     Kind.RELEASE_CLOSED,
@@ -118,21 +118,16 @@ def check_forward(
     return record
 
 
-def let_past(
-    ledger: Book, record: ReleaseRecord, step: Step, past: Collection[int | str], now: datetime
-) -> GateState | None:
-    """Return the gate at which people let a release past all of this at ``now``; None: they did not.
+def let_past(ledger: Book, record: ReleaseRecord, step: Step, name: str, now: datetime) -> GateState | None:
+    """Return the gate at which people let a release past what it names, nothing else; None: they did not.
 
-    ``past`` are the ids of freezes, or what a closed window says; whether it leaves room for exceptions is
-    the caller's to know. What must hold is read from the stored plan, as with every approval: who may, how
-    many, what they were shown, and whose own release it is.
+    ``name`` is one of ``EXCEPTIONS``. Whether what is closed at ``now`` is all among ``past`` of the gate,
+    and leaves room for exceptions, is the caller's to see. What must hold is read from the stored plan, as
+    with every approval: who may, how many, what they were shown, and whose own release it is.
     """
-    frozen = all(isinstance(one, int) for one in past)
-    gate_step = record.plan.shape.exception(step.stage, PAST_FREEZE if frozen else PAST_WINDOW)
-    if gate_step is None or not past:
-        return None
-    gate = ledger.votes.gate(record.release_id, gate_step.id)
-    if gate is None or not set(past) <= set(gate.subject.get("past") or ()):
+    gate_step = record.plan.shape.exception(step.stage, name)
+    gate = ledger.votes.gate(record.release_id, gate_step.id) if gate_step is not None else None
+    if gate_step is None or gate is None:
         return None
     events = ledger.events(record.release_id, kinds=_DECISIVE)
     shown = subject_of(record, gate_step, ledger.events(record.release_id, kinds=SHOWN))

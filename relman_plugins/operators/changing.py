@@ -14,7 +14,7 @@ from relman_plugins.plan.model import StepKind
 from relman_plugins.steps.base import LOCK_TTL_S, StepFailed
 from relman_plugins.steps.renewing import RenewingOperator
 from relman_plugins.steps.run import StepRun
-from relman_plugins.steps.windows import answer_now, patience_of, wait
+from relman_plugins.steps.windows import look_now, patience_of, wait
 from relman_plugins.strategies.api import promoted, same_revision
 from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.waits import LockTrigger
@@ -94,17 +94,16 @@ class ChangingOperator(RenewingOperator):
             on_close = gate.args.get("on_close", "finish")
             if begun and (own or on_close == "finish"):
                 continue
-            said = answer_now(run, gate)
-            if said.open:
+            seen = look_now(run, gate, begun=bool(begun))
+            if seen.open:
                 continue
             if begun and on_close == "drain":
-                reasons = "; ".join(said.reasons)
-                raise StepFailed(f"the release window closed in the middle of the change: {reasons}")
+                raise StepFailed(f"the release window closed in the middle of the change: {seen.reasons}")
             if begun:
                 _, until = patience_of(run, gate)
                 left_s = (until - run.ledger.now()).total_seconds()
                 run.ledger.locks.renew(self.take_lock(run), max(left_s, 0) + LOCK_TTL_S)
-            wait(self, run, gate, said)
+            wait(self, run, gate, seen)
 
     def change(
         self, run: StepRun, platform: Platform, desired: DesiredState, lock: Lock, **about: Any

@@ -121,12 +121,15 @@ def rest_of_change(
     return sum(waits_of(shape, s, minimum_s) for s in rest if s.kind is not StepKind.SOAK)
 
 
-def needed_time(shape: Shape, gate: Step, step: Step, minimum_s: float = MINIMUM_DEFERRAL_S) -> float:
+def needed_time(
+    shape: Shape, gate: Step, step: Step, minimum_s: float = MINIMUM_DEFERRAL_S, *, begun: bool = False
+) -> float:
     """Return for how many seconds a window gate must stay open when a step goes through it; 0: any time does.
 
     ``step`` is the one that is about to change something, or the gate itself: then the stage's first change.
+    A change that has ``begun`` and is drained is taken back when it closes, and not for what is to come.
     """
-    if gate.args.get("outlasting", "begin") == "begin":
+    if gate.args.get("outlasting", "begin") == "begin" or (begun and gate.args.get("on_close") == "drain"):
         return 0.0
     first = next((s for s in shape.steps if s.stage == gate.stage and s.changes), step)
     whole = gate.args.get("on_close", "finish") != "hold"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.run import StepRun
-from relman_plugins.steps.windows import answer_now, wait
+from relman_plugins.steps.windows import look_now, wait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,10 +23,9 @@ class WindowSensor(ReleaseStepOperator):
 
     def act(self, context: Context, run: StepRun) -> str:
         """Return at once in an open window, wait for its opening otherwise."""
-        said = answer_now(run, run.step)
-        reasons = "; ".join(said.reasons)
-        if said.open:
-            return f"the window is open: {reasons}"
+        seen = look_now(run, run.step)
+        if seen.open:
+            return f"the window is open: {seen.reasons}"
         if run.plan.options.emergency:
-            return f"emergency: not waiting for the window ({reasons})"
-        return wait(self, run, run.step, said)
+            return f"emergency: not waiting for the window ({seen.reasons})"
+        return wait(self, run, run.step, seen)

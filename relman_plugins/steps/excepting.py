@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from relman_plugins.domain.base import digest_of
+
 if TYPE_CHECKING:
     from relman_plugins.domain.event import Kind
     from relman_plugins.ledger.api import GateState
@@ -18,33 +20,37 @@ STANDS_S = 366 * 86_400.0
 """How long the question stands: as long as the release waits. The opening ends it."""
 
 
-def let_past(run: StepRun, past: Sequence[int | str], kind: Kind, told: Sequence[str], **about: Any) -> str:
-    """Record that people have let the step past all of this; return it in words, nothing if they have not.
+def allowed(run: StepRun, name: str) -> GateState | None:
+    """Return the gate (of ``EXCEPTIONS``) at which people have let the step past what it names."""
+    from relman_plugins.ledger.api import let_past
+
+    return let_past(run.ledger, run.release, run.step, name, run.ledger.now())
+
+
+def tell(run: StepRun, gate: GateState, kind: Kind, told: Sequence[str], **about: Any) -> str:
+    """Record that the step goes past what people have let it past; return it in words.
 
     Args:
         run: the step.
-        past: ids of freezes, or what a closed window says.
+        gate: where they have.
         kind: of the event.
-        told: the same in words.
+        told: what is gone past, in words.
         about: what else the event says.
     """
-    from relman_plugins.ledger.api import let_past as by_the_plan
-
-    gate = by_the_plan(run.ledger, run.release, run.step, past, run.ledger.now())
-    if gate is None:
-        return ""
     by = ", ".join(v.name or v.person for v in gate.votes)
     message = f"goes past what is closed, as {by} approved: {'; '.join(told)}"
     data = {"message": message, "gate": gate.gate, "round": gate.round, **about}
     data["approved_by"] = [v.person for v in gate.votes]
-    run.record(kind, f"passed:{gate.gate}:{gate.round}", data)
+    run.record(kind, f"passed:{gate.gate}:{gate.round}:{digest_of(list(told))[7:23]}", data)
     return message
 
 
 def ask(run: StepRun, name: str, past: Sequence[int | str], told: Sequence[str]) -> str:
     """Return the gate at which people are asked to let the step past just this; empty if none is, or not now.
 
-    Someone's no stands for as long as the release is in this stage. Idempotent.
+    The last of them may have answered since the step looked: then it is the gate, too, so that whoever waits
+    for its decision has it at once. Someone's no stands for as long as the release is in this stage.
+    Idempotent.
     """
     asks = run.shape.exception(run.step.stage, name)
     if asks is None:
@@ -69,7 +75,10 @@ def ask(run: StepRun, name: str, past: Sequence[int | str], told: Sequence[str])
         on_timeout="expire",
         asker=run.step.id,
     )
-    return asks.id if gate.state == "open" else ""
+    if gate.state == "open":
+        return asks.id
+    answered = allowed(run, name)
+    return asks.id if answered is not None and set(past) <= answered.past else ""
 
 
 def lay_down(run: StepRun, name: str) -> None:
@@ -81,4 +90,4 @@ def lay_down(run: StepRun, name: str) -> None:
 
 def _covers(gate: GateState, past: Sequence[int | str], subject: dict[str, Any]) -> bool:
     same = all(gate.subject.get(name) == value for name, value in subject.items())
-    return gate.state == "open" and same and set(past) <= set(gate.subject.get("past") or ())
+    return gate.state == "open" and same and set(past) <= gate.past

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from relman_plugins import settings
+from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Kind
 from relman_plugins.plan.model import PAST_WINDOW
 from relman_plugins.steps import excepting
@@ -14,39 +15,60 @@ from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.waits import WindowTrigger, gate_args
 
 if TYPE_CHECKING:
-    from relman_plugins.calendars.weekly import Answer
+    from relman_plugins.calendars.gate import Look
     from relman_plugins.plan.model import Step
     from relman_plugins.steps.base import ReleaseStepOperator
 
 _ACTS = (Kind.CHANGE_STARTED, Kind.CHANGE_FINISHED)
 
 
-def answer_now(run: StepRun, gate: Step) -> Answer:
-    """Say whether a window gate of the plan is open for this release, by the ledger's clock.
+class Seen(NamedTuple):
+    """What a step saw at a window gate."""
+
+    look: Look
+    need_s: float
+    """For how many seconds the gate must stay open."""
+    excepted: tuple[str, ...] = ()
+    """The closings that people have let the release past."""
+    told: str = ""
+    """What it goes past, and by whose approval."""
+
+    @property
+    def open(self) -> bool:
+        """Say whether the step goes through."""
+        return self.look.answer.open
+
+    @property
+    def reasons(self) -> str:
+        """Say why it does, or does not."""
+        return self.told or "; ".join(self.look.answer.reasons)
+
+
+def look_now(run: StepRun, gate: Step, *, begun: bool = False) -> Seen:
+    """Look at a window gate of the plan for this release, by the ledger's clock.
 
     It is open as well when people have let the release past all that closes it, and closed when it would not
-    be open for long enough, where the environment wants that.
+    be open for long enough, where the environment wants that. ``begun``: the stage's change has begun.
 
     Raises:
         CalendarError: it can't be said: then nothing goes forward.
     """
     from relman_plugins.calendars.gate import Gate
-
-    asked, now = Gate.of(gate.args), run.ledger.now()
-    said = asked.answer(now, run.started_by)
-    if said.open and asked.leaves_room:
-        excepting.lay_down(run, PAST_WINDOW)
-    past = asked.exceptions(said, now, run.started_by)
-    if past and (told := excepting.let_past(run, past, Kind.WINDOW_PASSED, past, reasons=list(past))):
-        return said.model_copy(update={"open": True, "reasons": (told,), "next_open": None})
-    return asked.fitting(now, run.started_by, needed_s(run, gate))
-
-
-def needed_s(run: StepRun, gate: Step) -> float:
-    """Return for how many seconds a gate must stay open from now on, by the plan's own times; 0: any."""
     from relman_plugins.plan.times import needed_time
 
-    return needed_time(run.shape, gate, run.step, settings.minimum_deferral())
+    asked, now = Gate.of(gate.args), run.ledger.now()
+    need_s = needed_time(run.shape, gate, run.step, settings.minimum_deferral(), begun=begun)
+    allowed = excepting.allowed(run, PAST_WINDOW)
+    excepted = tuple(sorted(map(str, allowed.past))) if allowed is not None else ()
+    seen = Seen(asked.look(now, run.started_by, need_s, excepted), need_s, excepted)
+    if seen.open and not seen.look.past:
+        excepting.lay_down(run, PAST_WINDOW)
+    if seen.open and seen.look.past and allowed is not None:
+        past = {one.id: one.says for one in seen.look.past}
+        about = {"past": list(past), "reasons": list(past.values())}
+        told = excepting.tell(run, allowed, Kind.WINDOW_PASSED, about["reasons"], **about)
+        return seen._replace(told=told)
+    return seen
 
 
 def patience_of(run: StepRun, gate: Step) -> tuple[datetime, datetime]:
@@ -72,23 +94,27 @@ def _begun(data: dict[str, object], at: datetime) -> datetime:
     return datetime.fromisoformat(since) if isinstance(since, str) else at
 
 
-def wait(step: ReleaseStepOperator, run: StepRun, gate: Step, said: Answer) -> NoReturn:
-    """Record what is waited for, and defer to the opening; the step then begins anew, with all its checks."""
+def wait(step: ReleaseStepOperator, run: StepRun, gate: Step, seen: Seen) -> NoReturn:
+    """Record what is waited for, and defer to the opening; the step then begins anew, with all its checks.
+
+    Where only what leaves room for exceptions is in the way, people are asked for one.
+    """
     from relman_plugins.calendars.weekly import stamp
 
+    said, ask = seen.look.answer, {one.id: one.says for one in seen.look.asks}
     since, until = patience_of(run, gate)
-    reasons = "; ".join(said.reasons)
+    asks = excepting.ask(run, PAST_WINDOW, list(ask), list(ask.values())) if ask else ""
     data = {
-        "message": f"waiting for the release window: {reasons}",
+        "message": f"waiting for the release window: {seen.reasons}",
         "reasons": list(said.reasons),
         "since": since.isoformat(),
         "next_open": said.next_open.isoformat() if said.next_open else None,
         "gives_up_at": until.isoformat(),
+        **({"gate": asks} if asks else {}),
     }
-    asks, firm = _ask(run, gate)
-    run.record(Kind.WINDOW_WAITED, f"waited:{since.isoformat()}", data | ({"gate": asks} if asks else {}))
+    run.record(Kind.WINDOW_WAITED, f"waited:{digest_of(data)[7:23]}", data)
     opens = stamp(said.next_open) if said.next_open else "never, as far as can be told"
-    step.log.info("closed: %s; next opening: %s", reasons, opens)
+    step.log.info("closed: %s; next opening: %s", seen.reasons, opens)
     step.defer(
         trigger=WindowTrigger(
             release_id=run.release_id,
@@ -97,8 +123,9 @@ def wait(step: ReleaseStepOperator, run: StepRun, gate: Step, said: Answer) -> N
             expires_at=until.isoformat(),
             since=since.isoformat(),
             asks=asks,
-            firm=firm,
-            need_s=needed_s(run, gate),
+            asked=list(ask),
+            excepted=list(seen.excepted),
+            need_s=seen.need_s,
             opens_at=said.next_open.isoformat() if said.next_open else "",
             spread_s=settings.window_spread(),
             **deferral(settings.minimum_deferral()),
@@ -106,18 +133,3 @@ def wait(step: ReleaseStepOperator, run: StepRun, gate: Step, said: Answer) -> N
         method_name="resume",
     )
     raise AssertionError("defer raises")
-
-
-def _ask(run: StepRun, gate: Step) -> tuple[str, bool]:
-    """Return the gate at which people are asked to let the release past what is closed; empty for none.
-
-    And whether something else keeps it closed, too, so that nobody is asked.
-    """
-    from relman_plugins.calendars.gate import Gate
-
-    asked, now = Gate.of(gate.args), run.ledger.now()
-    said = asked.answer(now, run.started_by)
-    past = asked.exceptions(said, now, run.started_by)
-    if past:
-        return excepting.ask(run, PAST_WINDOW, past, past), False
-    return "", asked.leaves_room and not said.open

@@ -38,7 +38,8 @@ class WindowTrigger(ReleaseTrigger):
 
     The event is ``{"state": "open" | "decided" | "changed" | "held" | "resumed" | "expired" | "aborted"}``.
     An abort is seen at once, and so is what people decide who may let the release past what is closed.
-    ``changed``: only what leaves room for exceptions keeps it closed now, and nobody was asked for one.
+    ``changed``: only what leaves room for exceptions is in the way now, and more of it than anybody was asked
+    about.
     A release that is held at the end does not expire: its task waits for the end of the hold, then anew. Nor
     does one that was held for a part of the wait: its task waits anew from the resumption.
 
@@ -50,7 +51,8 @@ class WindowTrigger(ReleaseTrigger):
     :param opens_at: when it opens, ISO 8601, as the step was told; empty if it doesn't.
     :param spread_s: the releases that wait for one opening are spread over so many seconds from there on.
     :param asks: the gate at which those are asked; empty if nobody is.
-    :param firm: something that leaves no room for exceptions kept it closed when the step began to wait.
+    :param asked: ids of the closings that an exception would have been about when the step began to wait.
+    :param excepted: ids of the closings that people have let the release past.
     :param since: when the patience began, ISO 8601; empty in what an older relman stored: then no hold that
         is over counts.
     """
@@ -64,20 +66,23 @@ class WindowTrigger(ReleaseTrigger):
         started_by: StartedBy = "person",
         since: str = "",
         asks: str = "",
-        firm: bool = False,
+        asked: list[str] | None = None,
+        excepted: list[str] | None = None,
         need_s: float = 0.0,
         opens_at: str = "",
         spread_s: float = 0.0,
         **kwargs: Any,
     ) -> None:
         stored = {"windows": kwargs.pop("windows", [])}
+        kwargs.pop("firm", None)  # an older relman stored it; what it was for is seen by looking
         super().__init__(**kwargs)
         self.release_id = release_id
         self.gate = gate or stored
         self.started_by = started_by
         self.since = since
         self.asks = asks
-        self.firm = firm
+        self.asked = asked or []
+        self.excepted = excepted or []
         self.need_s = need_s
         self.opens_at = opens_at
         self.spread_s = spread_s
@@ -92,7 +97,8 @@ class WindowTrigger(ReleaseTrigger):
             "expires_at": self.expires_at,
             "since": self.since,
             "asks": self.asks,
-            "firm": self.firm,
+            "asked": self.asked,
+            "excepted": self.excepted,
             "need_s": self.need_s,
             "opens_at": self.opens_at,
             "spread_s": self.spread_s,
@@ -116,7 +122,8 @@ class WindowTrigger(ReleaseTrigger):
             now = await feed.until(lambda ledger: ledger.now())
             assert now is not None  # noqa: S101 - for the type checker: the feed waits for an answer
             # Many rules take a tenth of a second, and others' watches are waiting in this loop.
-            said = await asyncio.to_thread(gate.fitting, now, self.started_by, self.need_s)
+            look = await asyncio.to_thread(gate.look, now, self.started_by, self.need_s, self.excepted)
+            said = look.answer
             if said.open:
                 turn = self.turn(said, now)
                 if turn <= now:
@@ -124,11 +131,11 @@ class WindowTrigger(ReleaseTrigger):
                 if seen := await feed.until(self._seen, (turn - now).total_seconds()):
                     return seen
                 continue
-            if self.firm and await asyncio.to_thread(gate.room, now, self.started_by):
+            if not {one.id for one in look.asks} <= set(self.asked):
                 return "changed"
             if now >= expires_at:
                 return await feed.until(self._ended) or "expired"
-            wake = min(said.next_open or expires_at, expires_at)
+            wake = min(said.next_open or expires_at, look.asks_at or expires_at, expires_at)
             left = min((wake - now).total_seconds(), LONGEST_SLEEP_S)
             if seen := await feed.until(self._seen, left):
                 return seen

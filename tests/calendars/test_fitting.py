@@ -41,7 +41,7 @@ def test_what_is_found_is_long_enough_and_nothing_before_it_is(
 ) -> None:
     calendars = (Calendar(name="c", windows=(NIGHT,)),) if denies else ()
     gate, at = Gate(windows=tuple(windows), calendars=calendars), MONDAY + timedelta(minutes=minutes)
-    said = gate.fitting(at, "person", need * 3600.0)
+    said = gate.look(at, "person", need * 3600.0).answer
 
     def fits(when: datetime) -> bool:
         found = gate.answer(when, "person")
@@ -60,11 +60,11 @@ def test_what_is_found_is_long_enough_and_nothing_before_it_is(
 
 def test_it_is_said_why_an_opening_is_too_short() -> None:
     gate = Gate(windows=(window(["mon"], 9, 12), window(["fri"], 9, 18)))
-    said = gate.fitting(MONDAY + timedelta(hours=10), "person", 5 * 3600.0)
+    said = gate.look(MONDAY + timedelta(hours=10), "person", 5 * 3600.0).answer
     assert said.reasons == (
         "open until Mon 2026-11-23 12:00 UTC, and the change takes 5:00:00 at least",
         "an opening that is long enough begins Fri 2026-11-27 09:00 UTC",
     )
-    never = gate.fitting(MONDAY + timedelta(hours=10), "person", 50 * 3600.0)
+    never = gate.look(MONDAY + timedelta(hours=10), "person", 50 * 3600.0).answer
     assert never.next_open is None
     assert never.reasons[-1] == "none of the next 20 openings is long enough"

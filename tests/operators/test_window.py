@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.calendars.weekly import Answer
 from relman_plugins.domain.event import Kind
+from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.waits import HoldTrigger, WindowTrigger
 from tests.operators.test_changing import passed
 from tests.steps import world as worlds
@@ -158,6 +159,36 @@ def test_between_two_weights_it_is_left_where_it_is_when_the_next_one_would_not_
     with time_machine.travel(begins(waiting) + timedelta(seconds=1)):
         assert isinstance(release.resume("production.canary_100", waiting, told(waiting)), TaskDeferred)
         assert world.weights() == {"1.1.0": 100, "1.0.0": 0}
+
+
+@pytest.mark.parametrize("outlasting", [LONG + "on_close: drain\n"], indirect=True)
+@pytest.mark.usefixtures("outlasting")
+def test_what_is_drained_when_it_closes_is_not_taken_back_while_it_is_open(world: World) -> None:
+    """What is left would not fit any more, since the first weight took longer than planned."""
+    world.live("1.0.0")
+    release = world.open().approved()
+    with seconds_before_it_closes(7):
+        assert "the window is open" in release.run(WINDOW)["message"]
+        passed(release, FIRST)
+    with seconds_before_it_closes(1):
+        assert isinstance(release.run("production.canary_100").trigger, AnalysisTrigger)
+        assert world.weights() == {"1.1.0": 100, "1.0.0": 0}
+
+
+@pytest.mark.parametrize("outlasting", [LONG + "on_close: drain\n"], indirect=True)
+@pytest.mark.usefixtures("outlasting")
+def test_what_would_not_fit_does_not_begin_where_it_is_drained_and_goes_back_when_it_closed(
+    world: World,
+) -> None:
+    world.live("1.0.0")
+    release = world.open().approved()
+    with seconds_before_it_closes(5):
+        waits(release.run(WINDOW))
+    with seconds_before_it_closes(7):
+        release.run(WINDOW, try_number=2)
+        passed(release, FIRST)
+    with seconds_before_it_closes(-1), pytest.raises(AirflowFailException, match="closed in the middle"):
+        release.run("production.canary_100")
 
 
 def test_the_releases_that_wait_for_one_opening_are_spread_over_a_minute_the_same_each_time(
