@@ -1,15 +1,19 @@
 """When Airflow runs a train's DAG: a while before each departure, so that it is announced and settled.
 
 Airflow stores it as JSON with the DAG, and shows its description and the next run. A run's data interval
-ends at the departure. Airflow has one run for each start of an interval, its logical date: it is the run's
-beginning, and earlier by as many microseconds as the lead has seconds. Otherwise a train that gets a longer
-lead would lose the departure whose run begins when one departed that had none.
+ends at the departure. All that Airflow tells of the past is the interval of the last run, whose departure may
+be days ahead. So the start of an interval says by which schedule it was made: its microseconds are a mark of
+that. After another schedule's run all departures that are to come are run, as those of the new one may be
+before it; a departure that has two runs by that starts one release all the same. The start is Airflow's
+logical date, by which it tells the last run: each is later than the one before.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pendulum
@@ -17,6 +21,7 @@ from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 
 from relman_plugins.errors import CalendarError
 from relman_plugins.plan.train import Train
+from relman_plugins.plan.words import duration
 
 if TYPE_CHECKING:
     from airflow.timetables.base import TimeRestriction
@@ -66,19 +71,18 @@ class TrainTimetable(Timetable):
         data_interval: DataInterval | None,
         **extra: Any,
     ) -> str:
-        """Name a run by its departure, and by how long before it begins: two runs may be of one departure.
+        """Name a run by its departure, and by how long before it the interval starts, to the second.
 
         Of the interval alone: Airflow may have planned it by an earlier schedule, and must never meet two
-        intervals with one name.
+        intervals with one name. No two start within a second.
         """
         if data_interval is None or run_type == "manual":
             return super().generate_run_id(
                 run_type=run_type, run_after=run_after, data_interval=data_interval, **extra
             )
-        ahead = (data_interval.end - data_interval.start).total_seconds()
-        return run_type.generate_run_id(
-            suffix=data_interval.end.isoformat() + (f"_{ahead}s_ahead" if ahead else "")
-        )
+        ahead = int((data_interval.end - data_interval.start).total_seconds())
+        suffix = f"_{duration(ahead).replace(' ', '')}_ahead" if ahead else ""
+        return run_type.generate_run_id(suffix=data_interval.end.isoformat() + suffix)
 
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
@@ -88,15 +92,10 @@ class TrainTimetable(Timetable):
         What was missed by more than ``JUST_NOW`` is left out. A train that can't be followed has no runs.
         """
         now = datetime.now(UTC)
-        since = now - JUST_NOW
-        if last_automated_data_interval is not None:
-            # Arithmetic with pendulum's own times loses their zone where that is Python's UTC.
-            last = datetime.fromtimestamp(last_automated_data_interval.end.timestamp(), UTC)
-            since = max(since, last)
+        since, last = now - JUST_NOW, last_automated_data_interval
+        if last is not None and (_plain(last.end) <= now or last.start.microsecond == self._mark):
+            since = max(since, _plain(last.end))
         try:
-            if since > now and self.train.departs.after(since - SECOND) != since:
-                # The schedule was changed: a departure that is none any more hides none before it.
-                since = now - JUST_NOW
             departs = self.train.departs.before(now, since) or self.train.departs.after(max(now, since))
         except CalendarError as error:
             # Raised in the scheduler's loop it would hold up the DAGs of everybody.
@@ -104,10 +103,23 @@ class TrainTimetable(Timetable):
             return None
         if departs is None or (restriction.latest is not None and departs > restriction.latest):
             return None
-        lead = self.train.lead
-        begins = departs - lead
-        logical = pendulum.instance(begins - timedelta(microseconds=round(lead.total_seconds())))
+        begins = departs - self.train.lead
+        start = begins.replace(microsecond=self._mark) - SECOND
+        if last is not None and start < (later := _plain(last.start) + SECOND):
+            start = later.replace(microsecond=self._mark)
+            start += SECOND if start < later else timedelta()
         return DagRunInfo(
             run_after=pendulum.instance(begins),
-            data_interval=DataInterval(logical, pendulum.instance(departs)),
+            data_interval=DataInterval(pendulum.instance(start), pendulum.instance(departs)),
         )
+
+    @cached_property
+    def _mark(self) -> int:
+        """Return what intervals of this schedule have as microseconds: of the times, and of the lead."""
+        times = f"{self.train.departs.model_dump_json()} {self.train.lead.total_seconds()}"
+        return 1 + int.from_bytes(hashlib.sha256(times.encode()).digest()[:8]) % 999_999
+
+
+def _plain(at: datetime) -> datetime:
+    """Return the same time in Python's own type: sums of pendulum's lose their zone where that is its UTC."""
+    return datetime.fromtimestamp(at.timestamp(), UTC)

@@ -62,12 +62,17 @@ class TrainState(Frozen):
     skips: dict[datetime, Entry] = Field(default_factory=dict)
 
 
-def state_of(entries: Iterable[Entry], closes: datetime | None = None) -> TrainState:
+def state_of(
+    entries: Iterable[Entry], closes: datetime | None = None, departs: datetime | None = None
+) -> TrainState:
     """Return how a train stands by its journal, oldest entry first.
 
     ``closes``: what was added after that (aware) waits for a later departure. Taking back counts always.
+    ``departs``: as that departure finds it; what an earlier one is settled on, that is still to come, is not
+    for it.
     """
     held: Entry | None = None
+    taken: dict[datetime, int] = {}
     added: list[Entry] = []
     skips: dict[datetime, Entry] = {}
     for entry in entries:
@@ -82,8 +87,13 @@ def state_of(entries: Iterable[Entry], closes: datetime | None = None) -> TrainS
                 added.append(entry)
             case "remove":
                 added.clear()
+            case "settled" if departs and entry.departs and entry.departs < departs:
+                taken[entry.departs] = entry.data.get("added", 0)
             case "departed" if entry.data.get("added"):
                 added = [a for a in added if a.id > entry.data["added"]]
+        if entry.departs is not None and entry.action in ENDS:
+            taken.pop(entry.departs, None)
+    added = [a for a in added if a.id > max(taken.values(), default=0)]
     late = [a for a in added if closes is not None and a.at > closes]
     early = [a for a in added if a not in late]
     return TrainState(
@@ -194,10 +204,13 @@ class Trains:
                 conn, pipeline, "failed", key, self._db.now(), Actor(), reason, "", departs, {}, channel
             )
 
-    def state(self, pipeline: str, closes: datetime | None = None) -> TrainState:
+    def state(
+        self, pipeline: str, closes: datetime | None = None, departs: datetime | None = None
+    ) -> TrainState:
         """Return how a train stands: see :func:`state_of`."""
+        actions = (*BY_PEOPLE, "settled", *ENDS) if departs else _DECIDES
         with self._db.read() as conn:
-            return state_of(_entries(conn, pipeline, _DECIDES), closes)
+            return state_of(_entries(conn, pipeline, actions), closes, departs)
 
     def of(self, pipeline: str, departs: datetime) -> list[Entry]:
         """Return what is recorded of one departure, oldest first."""

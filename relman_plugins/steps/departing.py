@@ -147,7 +147,7 @@ class Departure:
         Raises:
             ClientError: as of :meth:`proceed`.
         """
-        state = self.ledger.trains.state(self.pipeline, self.train.closes(self.departs))
+        state = self.ledger.trains.state(self.pipeline, self.train.closes(self.departs), self.departs)
         if (added := state.added) is not None:
             by = added.actor.model_dump(mode="json")
             who = added.actor.name or added.actor.id

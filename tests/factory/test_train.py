@@ -11,7 +11,7 @@ import time_machine
 from airflow.plugins_manager import get_timetables_plugins
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
-from airflow.timetables.base import DataInterval, TimeRestriction
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.utils.types import DagRunType
 from pendulum import instance
 
@@ -35,17 +35,47 @@ def train(**more: Any) -> DAG:
     return build_train(compile_shape(documents(spec, [environment("a")])), FakeDepart)
 
 
-def next_run(dag: DAG, now: str, last: str = "") -> tuple[str, str] | None:
-    served = DagSerialization.from_dict(DagSerialization.to_dict(dag))
-    before = None
-    if last:
-        at = instance(datetime.fromisoformat(last))
-        before = DataInterval(at, at)
-    with time_machine.travel(datetime.fromisoformat(f"{now}+00:00"), tick=False):
-        run = served.timetable.next_dagrun_info(
-            last_automated_data_interval=before, restriction=TimeRestriction(None, None, False)
-        )
-    return run and (f"{run.run_after:%Y-%m-%d %H:%M}", f"{run.data_interval.end:%Y-%m-%d %H:%M}")
+class Runs:
+    """What Airflow makes of a train's DAG: it reads the file now and then, and makes the runs that are due.
+
+    As ``_create_dag_runs`` and ``_get_latest_runs_stmt`` of Airflow do. In its tables ids of runs and logical
+    dates are there once.
+    """
+
+    def __init__(self) -> None:
+        self.made: dict[Any, DataInterval] = {}
+        self.ids: list[str] = []
+
+    def next(self, dag: DAG, now: str, last: DataInterval | None) -> tuple[DagRunInfo | None, str]:
+        """Return the run that comes after another, and its id."""
+        timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+        with time_machine.travel(datetime.fromisoformat(f"{now}+00:00"), tick=False):
+            run = timetable.next_dagrun_info(
+                last_automated_data_interval=last, restriction=TimeRestriction(None, None, False)
+            )
+        if run is None:
+            return None, ""
+        named = {"run_after": run.run_after, "data_interval": run.data_interval}
+        return run, timetable.generate_run_id(run_type=DagRunType.SCHEDULED, **named)
+
+    def ahead(self, dag: DAG, now: str) -> tuple[str, str] | None:
+        """Return when the next run begins, and its departure, as Airflow finds it when it reads the file."""
+        run, _ = self.next(dag, now, self.made[max(self.made)] if self.made else None)
+        return run and (f"{run.run_after:%Y-%m-%d %H:%M}", f"{run.data_interval.end:%Y-%m-%d %H:%M}")
+
+    def at(self, dag: DAG, now: str) -> list[str]:
+        """Make what is due; return the departures of the runs that are new."""
+        departures = []
+        run, run_id = self.next(dag, now, self.made[max(self.made)] if self.made else None)
+        while run is not None and f"{run.run_after:%Y-%m-%d %H:%M}" <= now:
+            assert run.logical_date not in self.made
+            assert run_id not in self.ids
+            assert not self.made or run.logical_date >= max(self.made) + timedelta(seconds=1)
+            self.made[run.logical_date] = run.data_interval
+            self.ids.append(run_id)
+            departures.append(f"{run.data_interval.end:%d %H:%M}")
+            run, run_id = self.next(dag, now, run.data_interval)
+        return departures
 
 
 @pytest.mark.parametrize(
@@ -53,56 +83,76 @@ def next_run(dag: DAG, now: str, last: str = "") -> tuple[str, str] | None:
 )
 def test_a_new_schedule_waits_for_its_time_unless_that_is_just_now(now: str, first: str) -> None:
     """10:00 on Tuesdays in Berlin is 09:00 UTC in winter."""
-    assert next_run(train(), now) == (first, first)
+    assert Runs().ahead(train(), now) == (first, first)
 
 
 def test_its_run_begins_when_there_is_something_to_announce_or_to_settle() -> None:
-    dag = train(announce="1d", cutoff="2h")
-    assert next_run(dag, "2026-11-25 12:00") == ("2026-11-30 09:00", "2026-12-01 09:00")
+    dag, runs = train(announce="1d", cutoff="2h"), Runs()
+    assert runs.ahead(dag, "2026-11-25 12:00") == ("2026-11-30 09:00", "2026-12-01 09:00")
+    assert runs.at(dag, "2026-11-30 09:00") == ["01 09:00"]
     # The departure of a run that is there is not run again, however often Airflow asks meanwhile.
-    assert next_run(dag, "2026-11-30 10:00", "2026-12-01T09:00+00:00")[1] == "2026-12-08 09:00"
+    assert runs.ahead(dag, "2026-11-30 10:00") == ("2026-12-07 09:00", "2026-12-08 09:00")
+
+
+DAILY = {"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
 
 
 def test_of_departures_that_were_missed_only_one_just_now_is_made_up_for() -> None:
-    often = train(days=["mon", "tue", "wed", "thu", "fri", "sat", "sun"])
-    assert next_run(often, "2026-11-24 09:04", "2026-11-20T09:00+00:00")[1] == "2026-11-24 09:00"
-    assert next_run(often, "2026-11-24 09:06", "2026-11-20T09:00+00:00")[1] == "2026-11-25 09:00"
-
-
-def runs(dag: DAG, now: str, last: DataInterval | None = None) -> tuple[DataInterval, str]:
-    """Return the interval and the id of the run that Airflow would make next."""
-    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
-    with time_machine.travel(datetime.fromisoformat(f"{now}+00:00"), tick=False):
-        run = timetable.next_dagrun_info(
-            last_automated_data_interval=last, restriction=TimeRestriction(None, None, False)
-        )
-    named = {"run_after": run.run_after, "data_interval": run.data_interval}
-    return run.data_interval, timetable.generate_run_id(run_type=DagRunType.SCHEDULED, **named)
+    runs = Runs()
+    assert runs.at(train(**DAILY), "2026-11-20 09:00") == ["20 09:00"]
+    assert runs.ahead(train(**DAILY), "2026-11-24 09:04") == ("2026-11-24 09:00",) * 2
+    assert runs.ahead(train(**DAILY), "2026-11-24 09:06") == ("2026-11-25 09:00",) * 2
 
 
 def test_a_longer_lead_or_another_time_loses_no_departure() -> None:
-    daily = {"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
-    monday, monday_id = runs(train(**daily), "2026-11-30 08:00")
-    assert (f"{monday.end:%d %H}", monday_id) == ("30 09", "scheduled__2026-11-30T09:00:00+00:00")
-    ahead, ahead_id = runs(train(**daily, announce="1d"), "2026-11-30 10:00", monday)
-    longer, longer_id = runs(train(**daily, announce="1d", cutoff="2d"), "2026-11-30 10:00", monday)
-    assert {f"{run.end:%d %H}" for run in (ahead, longer)} == {"01 09"}
-    assert len({run.start for run in (monday, ahead, longer)}) == 3, "the logical date of a run is its own"
-    assert len({monday_id, ahead_id, longer_id}) == 3
-    assert ahead_id == "scheduled__2026-12-01T09:00:00+00:00_86400.0864s_ahead"
-    assert ahead.start <= ahead.end - timedelta(days=1), "a task waits until its logical date"
-    later, later_id = runs(train(days=["tue"], at="11:00", announce="1h"), "2026-11-30 10:00")
-    earlier, earlier_id = runs(train(days=["tue"]), "2026-11-30 10:00")
-    assert later.start != earlier.start
-    assert later_id != earlier_id
+    runs = Runs()
+    assert runs.at(train(**DAILY), "2026-11-30 09:00") == ["30 09:00"]
+    assert runs.at(train(**DAILY, announce="1d"), "2026-11-30 10:00") == ["01 09:00"]
+    assert runs.at(train(**DAILY, announce="1d", cutoff="2d"), "2026-11-30 11:00") == ["01 09:00", "02 09:00"]
+    for run in runs.made.values():
+        assert run.start <= datetime(2026, 11, 30, 11, tzinfo=UTC), "a task waits until its logical date"
+    assert runs.ids[0] == "scheduled__2026-11-30T09:00:00+00:00"
+    assert runs.at(train(days=["tue"], at="11:00"), "2026-12-01 10:00") == ["01 10:00"]
 
 
-def test_a_departure_that_is_none_any_more_hides_none_before_it() -> None:
-    weekly = train(announce="1d")
-    tuesday, _ = runs(weekly, "2026-11-30 09:00")
-    moved, _ = runs(train(at="09:00", announce="1d"), "2026-11-30 09:30", tuesday)
-    assert f"{moved.end:%d %H}" == "01 08"
-    assert f"{runs(weekly, '2026-11-30 09:30', tuesday)[0].end:%d %H}" == "08 09"
+def test_a_run_is_named_by_its_departure_and_by_how_long_it_begins_before_it() -> None:
+    runs = Runs()
+    runs.at(train(announce="1d", cutoff="26h"), "2026-11-30 09:00")
+    assert runs.ids == ["scheduled__2026-12-01T09:00:00+00:00_1d2h_ahead"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"days": ["mon", "tue"], "announce": "7d"},
+        {"days": ["mon"], "announce": "7d"},
+        {"days": ["mon", "tue"]},
+        {"days": ["tue"], "at": "09:00", "announce": "7d"},
+        DAILY | {"announce": "9d"},
+    ],
+)
+def test_departures_that_a_schedule_gains_before_the_run_that_is_there_are_run_and_each_once(
+    changed: dict[str, Any],
+) -> None:
+    runs = Runs()
+    assert runs.at(train(announce="7d"), "2026-12-01 09:00") == ["01 09:00", "08 09:00"]
+    gained = runs.at(train(**changed), "2026-12-02 12:00")
+    for day in range(3, 23):
+        for hour in (8, 9):
+            gained += runs.at(train(**changed), f"2026-12-{day:02} {hour:02}:00")
+    expected = train(**changed).timetable.train.departs.within(
+        datetime(2026, 12, 2, 12, tzinfo=UTC), datetime(2026, 12, 22, tzinfo=UTC)
+    )
+    assert [f"{departs:%d %H:%M}" for departs in expected] == gained[: len(expected)]
+    assert len(set(gained)) == len(gained)
+
+
+def test_a_schedule_that_is_changed_back_runs_on() -> None:
+    first, other, runs = train(announce="7d"), train(days=["mon"], announce="7d"), Runs()
+    assert runs.at(first, "2026-12-02 09:00") == ["08 09:00"]
+    assert runs.at(other, "2026-12-02 10:00") == ["07 09:00"]
+    assert runs.at(first, "2026-12-02 11:00") == ["08 09:00"]
+    assert runs.at(first, "2026-12-08 10:00") == ["15 09:00"]
 
 
 def test_a_run_by_hand_has_the_id_that_airflow_gives_it() -> None:

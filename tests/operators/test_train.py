@@ -132,6 +132,33 @@ def test_of_trains_that_are_settled_at_once_only_one_takes_a_version(line: Line)
         line.depart(NEXT)
 
 
+def test_what_an_earlier_departure_is_settled_on_is_not_for_the_next(line: Line) -> None:
+    line.spec(FILE, "cutoff: 10d")
+    line.at(DEPARTS - timedelta(days=11))
+    line.add("2.0.0")
+    line.at(DEPARTS - timedelta(days=10))
+    line.wait()
+    line.at(NEXT - timedelta(days=10))
+    line.wait(NEXT)
+    line.at(DEPARTS)
+    assert line.starts().conf["version"] == "2.0.0"
+    line.at(NEXT)
+    assert line.starts(NEXT).conf["version"] == "1.4.0"
+
+
+def test_what_a_skipped_departure_was_settled_on_is_for_the_next(line: Line) -> None:
+    line.spec(FILE, "cutoff: 2h")
+    line.add("2.0.0")
+    line.at(DEPARTS - timedelta(hours=2))
+    line.trains.act("shop", "skip", actor=ALICE, reason="audit", departs=DEPARTS)
+    line.wait()
+    line.at(DEPARTS)
+    with pytest.raises(AirflowSkipException):
+        line.depart()
+    line.at(NEXT)
+    assert line.starts(NEXT).conf["version"] == "2.0.0"
+
+
 def test_what_was_taken_off_after_the_cut_off_does_not_go(line: Line) -> None:
     line.spec("cutoff: 2h")
     line.at(DEPARTS - timedelta(hours=3))
