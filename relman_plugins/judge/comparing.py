@@ -171,21 +171,20 @@ def _taken(
 def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
     """Return the state after recorded looks; only the last of them is judged.
 
-    The evidence of all is in the last one; judging each, as ``again`` does, takes a time that grows with the
-    square of their number. Whatever an earlier look said has ended the watch, or has not.
+    The evidence of all is in the last one; judging each takes a time that grows with the square of their
+    number.
     """
-    state, last = State(), None
-    for event in recorded.in_order(looks):
-        if event.data["look"] <= state.rounds + (last is not None):
-            continue
-        if last is not None:
-            known = _taken(state, told_of(last), terms, run_of(last))[1]
-            after = {"rounds": last.data["look"], "metrics": known, "run": run_of(last)}
-            state = state.model_copy(update=after)
-        if missing := event.data["look"] - 1 - state.rounds:
-            state = _skipped(state, missing, terms)
-        last = event
-    return step(state, told_of(last), terms=terms, run=run_of(last)).state if last else state
+    return recorded.resumed(
+        looks,
+        State(),
+        lambda state, event: State(
+            rounds=state.rounds + 1,
+            metrics=_taken(state, told_of(event), terms, run_of(event))[1],
+            run=run_of(event),
+        ),
+        lambda state, event: step(state, told_of(event), terms=terms, run=run_of(event)),
+        lambda state, missing: _skipped(state, missing, terms),
+    )
 
 
 def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judgement]]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.confidence import SUREST
 from relman_plugins.errors import RelmanError
 
 
@@ -26,9 +27,6 @@ class BadDocument(RelmanError):
 class _Strict(Frozen):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, strict=True, allow_inf_nan=False)
 
-
-SUREST = 0.999_999
-"""The highest confidence of anything that is judged."""
 
 Ratio = Annotated[float, Field(ge=0, le=1e6)]
 Percent = Annotated[float, Field(ge=0, le=100)]

@@ -81,3 +81,32 @@ def again(
         judged = judge(skip(state, missing) if missing else state, event)
         state = judged.state
         yield event, judged
+
+
+def resumed(
+    looks: Iterable[Event],
+    state: S,
+    add: Callable[[S, Event], S],
+    judge: Callable[[S, Event], Judgement[S]],
+    skip: Callable[[S, int], S] = skipped,
+) -> S:
+    """Return the state after all looks, as :func:`again` does, but judge only the last of them.
+
+    Whatever an earlier look said has ended the watch, or has not.
+
+    Args:
+        looks: Recorded looks of one watch.
+        state: Before the first.
+        add: Adds a look that is not judged.
+        judge: Adds the last one.
+        skip: Returns the state after so many looks that are not recorded.
+    """
+    last: Event | None = None
+    for event in in_order(looks):
+        if last is not None:
+            if event.data["look"] <= last.data["look"]:
+                continue
+            state = add(state, last)
+        missing = event.data["look"] - 1 - state.rounds
+        state, last = skip(state, missing) if missing else state, event
+    return state if last is None else judge(state, last).state

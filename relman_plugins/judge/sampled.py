@@ -23,17 +23,14 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import Field
 
+from relman_plugins.domain.confidence import EARLY_SHARE, SUREST
 from relman_plugins.domain.event import Event
 from relman_plugins.domain.status import Verdict
 from relman_plugins.judge import recorded
-from relman_plugins.judge.document import SUREST, Document, MetricData
+from relman_plugins.judge.document import Document, MetricData
 from relman_plugins.judge.report import Finding, Report, plural
 from relman_plugins.judge.series import LARGEST, NAN
 from relman_plugins.judge.threshold import TOLERATED_ERRORS
-
-EARLY_SHARE = 0.1
-"""Part of the chance of a false alarm that the looks before the last share, with ``early_fail``."""
-
 
 WEAKER = "compared with the time before the change only, which is weaker: "
 
@@ -147,20 +144,16 @@ def step(state: State, came: Iterable[Sample], *, terms: Terms) -> Judgement:
 def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
     """Return the state after recorded looks; only the last of them is judged.
 
-    The samples of all are in the last one; judging each, as ``again`` does, takes long where looks may fail
-    early. Whatever an earlier look said has ended the watch, or has not.
+    The samples of all are in the last one; judging each takes long where looks may fail early.
     """
-    known: dict[int, Event] = {}
-    for event in recorded.in_order(looks):
-        known.setdefault(event.data["look"], event)
-    if not known:
-        return State()
-    *before, last = known.values()
-    courses: Mapping[str, Course] = {}
-    for event in before:
-        courses = _taken(courses, _told_of(event), terms)[1]
-    state = State(rounds=last.data["look"] - 1, metrics=dict(courses))
-    return step(state, _told_of(last), terms=terms).state
+    return recorded.resumed(
+        looks,
+        State(),
+        lambda state, event: State(
+            rounds=state.rounds + 1, metrics=_taken(state.metrics, _told_of(event), terms)[1]
+        ),
+        lambda state, event: step(state, _told_of(event), terms=terms),
+    )
 
 
 def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judgement]]:

@@ -186,11 +186,14 @@ def _kept(
     columns = [
         t.release.c[n] for n in ("release_id", "pipeline", "version", "n", "dag_id", "run_id", "opened_at")
     ]
+    dry = t.release.c.plan[("options", "dry_run")].as_boolean()
+    rehearsals = select(t.release.c.release_id).where(t.release.c.release_id.in_(ids), dry)
+    rehearsed = set(conn.execute(rehearsals).scalars())
     query = select(*columns).where(t.release.c.release_id.in_(ids)).order_by(t.release.c.release_id)
     for row in conn.execute(query).mappings():
         outcome, closed_at = ends[row["release_id"]]
         yield dict(row) | {
-            "outcome": str(outcome),
+            "outcome": t.DRY_RUN if row["release_id"] in rehearsed else str(outcome),
             "closed_at": closed_at,
             "hash": found.releases[row["release_id"]],
             "archive_id": archive_id,

@@ -200,7 +200,9 @@ def versions(conn: Connection, pipeline: str) -> list[str]:
     """Return the versions of which a pipeline ever had a release that was no dry run, archived ones too."""
     dry = t.release.c.plan[("options", "dry_run")].as_boolean()
     there = select(t.release.c.version).where(t.release.c.pipeline == pipeline, dry.is_not(True))
-    gone = select(t.archived_release.c.version).where(t.archived_release.c.pipeline == pipeline)
+    gone = select(t.archived_release.c.version).where(
+        t.archived_release.c.pipeline == pipeline, t.archived_release.c.outcome != t.DRY_RUN
+    )
     return sorted(conn.execute(there.union(gone)).scalars())
 
 

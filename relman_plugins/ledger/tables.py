@@ -165,6 +165,9 @@ archive = Table(
 )
 """A link of the chain beside the events: releases went to a file. Its id is the place in the chain."""
 
+DRY_RUN = "dry_run"
+"""Outcome of an archived release that changed nothing: its version may still be released."""
+
 archived_release = Table(
     "archived_release",
     metadata,

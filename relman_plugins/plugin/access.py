@@ -60,10 +60,16 @@ def require_answers(user: Any, dag_id: str) -> None:
         )
 
 
-def require(user: Any, dag_id: str, entity: DagAccessEntity = DagAccessEntity.RUN) -> None:
-    """Answer 403 unless ``user`` may change ``entity`` of a DAG."""
-    if not may(user, "PUT", dag_id, entity):
-        raise HTTPException(403, f"{user.get_name()} may not change releases of {dag_id} in Airflow")
+def require(
+    user: Any,
+    dag_id: str,
+    entity: DagAccessEntity = DagAccessEntity.RUN,
+    method: Literal["POST", "PUT"] = "PUT",
+) -> None:
+    """Answer 403 unless ``user`` may change ``entity`` of a DAG, or by POST make one: start a release."""
+    if not may(user, method, dag_id, entity):
+        what = "start" if method == "POST" else "change"
+        raise HTTPException(403, f"{user.get_name()} may not {what} releases of {dag_id} in Airflow")
 
 
 def user_id(user: Any) -> str:

@@ -85,12 +85,7 @@ def act(
     store, served = ledger(), _found(pipeline, user)
     if access.all_admins():
         raise HTTPException(403, access.ALL_ADMINS)
-    method: access.Method = "POST" if action is Action.ADD else "PUT"
-    if not access.may(user, method, dag_id_of(pipeline)):
-        may = "start" if method == "POST" else "change"
-        raise HTTPException(
-            403, f"{user.get_name()} may not {may} releases of {dag_id_of(pipeline)} in Airflow"
-        )
+    access.require(user, dag_id_of(pipeline), method="POST" if action is Action.ADD else "PUT")
     if action is Action.ADD and not is_version(body.version):
         raise HTTPException(422, "version: letters, digits and . _ + -, at most 64, as in 1.4.0")
     departs = _to_skip(store, served) if action is Action.SKIP else None

@@ -43,10 +43,6 @@ class Budgets:
         age = max(0.001, time.time() - self._watch.started_at)
         return list(await asyncio.gather(*(self._measure(client, m, age) for m in self._metrics)))
 
-    def unasked(self, why: str) -> list[burning.Burned]:
-        """Return an error for each."""
-        return [burning.Burned(m.name, error=why) for m in self._metrics]
-
     def judge(self, state: burning.State, came: list[burning.Burned]) -> burning.Judgement:
         """Compare the burn rates with their limits."""
         return burning.step(state, came, terms=self._terms)

@@ -49,10 +49,6 @@ class Sampling:
         """Ask for both versions at once, so that what they share is in the same looks of both."""
         return list(await asyncio.gather(*(self._measure(client, m) for m in self._metrics)))
 
-    def unasked(self, why: str) -> list[sampled.Sample]:
-        """Return an error for each."""
-        return [sampled.Sample(m.name, error=why) for m in self._metrics]
-
     def judge(self, state: sampled.State, came: list[sampled.Sample]) -> sampled.Judgement:
         """Add the samples; judge when all are there."""
         return sampled.step(state, came, terms=self._terms)

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import pytest
 
+from relman_plugins.domain.confidence import EARLY_SHARE, SUREST
 from relman_plugins.domain.status import Verdict
 from relman_plugins.judge import run
-from relman_plugins.judge.document import SUREST
-from relman_plugins.judge.sampled import EARLY_SHARE, Judgement, Sample, State, Terms, again, resumed, step
+from relman_plugins.judge.sampled import Judgement, Sample, State, Terms, again, resumed, step
 from relman_plugins.plan.judges import SampledMetricPlan, SampledPlan
 from relman_plugins.spec.rules.judging import fewest, most_early
 from tests.judge.documents import events_of

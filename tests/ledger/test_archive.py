@@ -112,6 +112,25 @@ def test_ids_and_runs_of_archived_releases_never_come_again(
         ledger.status("checkout-1.1.0-3")
 
 
+def test_what_was_released_is_known_after_it_went_and_what_was_only_rehearsed_is_not(
+    ledger: Ledger, open_release: Open, clock: Clock, tmp_path: Path
+) -> None:
+    for run_id, version, dry_run in (("a", "1.2.0", False), ("b", "9.9.9", True)):
+        release = open_release(run_id, version=version, dry_run=dry_run)
+        closed = {"outcome": "failed"}
+        end = NewEvent(kind=Kind.RELEASE_CLOSED, key=f"end:{release.release_id}", step="close", data=closed)
+        ledger.record(release.release_id, end)
+    with ledger._db.write() as conn:
+        conn.execute(text("UPDATE outbox SET state = 'sent'"))
+    limit = clock.forward(3600)
+    clock.forward(86_400 * 400)
+    open_release("c", version="1.3.0")
+    (done,) = ledger.archive(tmp_path / "out", limit, ME)
+    assert len(done.releases) == 2
+    assert ledger.versions("checkout") == ["1.2.0", "1.3.0"]
+    assert problems(ledger) == []
+
+
 def test_the_record_is_protected_again_afterwards(
     ledger: Ledger, old: datetime, tmp_path: Path, url: str, open_release: Open
 ) -> None:

@@ -96,6 +96,15 @@ def test_a_ledger_that_is_away_is_waited_for_until_the_departure_is_too_late(
     assert line.starts().conf["version"] == "1.4.0"
 
 
+def test_what_is_older_than_what_was_released_goes_when_the_file_says_so(
+    line: Line,
+) -> None:
+    line.open(line.starts())
+    line.at(NEXT)
+    (line.folder / "VERSION").write_text("1.3.0\n")
+    assert line.starts(NEXT).conf["version"] == "1.3.0"
+
+
 def test_the_newest_tag_goes_and_never_one_older_than_what_was_released(line: Line) -> None:
     source = Source(line.folder.parent / "src")
     source.commit("First", a_dot_py="one\n")

@@ -57,6 +57,15 @@ def test_when_everybody_is_the_same_admin_nobody_votes(server: Server, all_admin
     assert server.native_answer(record.dag_id, record.run_id, GATE) is None
 
 
+def test_when_everybody_is_the_same_admin_nobody_steers_a_train(server: Server, all_admins: Server) -> None:
+    before = server.ledger.trains.latest("checkout")
+    for action in ("hold", "add"):
+        body = {"reason": "because", "version": "9.9.9"}
+        answer = all_admins.ask("POST", f"{API}/trains/checkout/{action}", json=body)
+        assert (answer.status_code, "all_admins" in answer.json()["detail"]) == (403, True)
+    assert server.ledger.trains.latest("checkout") == before
+
+
 def test_the_token_that_the_server_adds_is_no_proof_of_intent(server: Server, all_admins: Server) -> None:
     record = server.release("2.0.1")
     abort = f"{API}/releases/{record.release_id}/abort"

@@ -11,7 +11,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor
 from relman_plugins.plan.model import Options, ReleasePlan
 from tests.plugin.airflow_server import GATE, ROLES, SHAPE, Server
-from tests.plugin.auth import BLIND, DEAF
+from tests.plugin.auth import BLIND, DEAF, STARTER
 from tests.plugin.test_api import API, ROUTES
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -152,3 +152,15 @@ def test_what_is_no_name_is_refused_before_the_ledger_is_asked(server: Server, p
     answer = server.ask("GET", API + path, "vera")
     assert answer.status_code == code, answer.text
     assert "Traceback" not in answer.text
+
+
+def test_who_may_only_start_releases_adds_versions_to_a_train_and_holds_none(teams: Server) -> None:
+    train = f"{API}/trains/checkout"
+    for action in ("hold", "skip", "resume", "remove"):
+        refused = teams.ask("POST", f"{train}/{action}", STARTER, json={"reason": "because"})
+        assert (refused.status_code, "may not change" in refused.json()["detail"]) == (403, True), action
+    added = {"reason": "because", "version": "3.0.0"}
+    refused = teams.ask("POST", f"{train}/add", "bob", json=added)
+    assert (refused.status_code, "may not start" in refused.json()["detail"]) == (403, True)
+    assert teams.ask("POST", f"{train}/add", STARTER, json=added).status_code == 201
+    assert teams.ask("POST", f"{train}/remove", "admin", json={"reason": "over"}).status_code == 201

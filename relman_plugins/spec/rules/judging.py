@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import ceil, sqrt
 from statistics import NormalDist
 
+from relman_plugins.domain.confidence import EARLY_SHARE, SUREST
 from relman_plugins.spec.bundle import Bundle, Path_, entries, judge_of, number_at, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.models.budget import WORKBOOK
@@ -17,10 +18,6 @@ from relman_plugins.spec.position import Node
 from relman_plugins.spec.trail import finding, holder
 
 WATCHES = (("strategy", "canary"), ("strategy", "blue_green"), ("monitor",))
-SUREST = 0.999_999
-"""The highest confidence there is (``judge/document.py``)."""
-EARLY_SHARE = 0.1
-"""Part of the chance of a false alarm that the looks before the last share (``judge/sampled.py``)."""
 CONFIDENCE: float = Sampled.model_fields["confidence"].default
 COUNT: int = Canary.model_fields["count"].default
 INTERVALS: dict[str, Duration] = {
