@@ -27,11 +27,10 @@ class Shop:
             "production", "checkout", DesiredState(**fields), token=token, timeout_s=timeout_s
         )
 
-    def back(self, replicas: int = 2, **fields: Any) -> ObservedState:
+    def back(self, replicas: int = 2, timeout_s: float = 30, **fields: Any) -> ObservedState:
         """Take the change back, as withdrawals and rollbacks do."""
-        return self.driver.converge(
-            "production", "checkout", withdrawn(OLD, replicas, fields.get("config")), token=1, timeout_s=30
-        )
+        to = withdrawn(fields.get("to", OLD), replicas, fields.get("config"))
+        return self.driver.converge("production", "checkout", to, token=1, timeout_s=timeout_s)
 
     def observe(self) -> ObservedState:
         return self.driver.observe("production", "checkout")

@@ -100,7 +100,9 @@ def test_a_webhook_that_denies_stops_before_anything_is_changed(shop, cluster):
     written = len(cluster.writes)
     with pytest.raises(PlatformRejected, match=r"policy.example.com.*images must be signed"):
         shop.canary(50)
+    record = shop.live("Deployment", "checkout-blue")["metadata"]["labels"]["relman/revision"]
     taken = ["relman-production-checkout", "checkout", "checkout-blue"]
+    taken.append(f"relman-production-checkout-{record}")
     assert [path.rpartition("/")[2] for _, path in cluster.writes[written:]] == taken
     assert shop.observe() == before
 

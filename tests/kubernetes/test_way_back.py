@@ -9,6 +9,18 @@ from tests.kubernetes.conftest import NEW, Shop
 from tests.platforms.places import MANIFESTS, NAMESPACE, ROUTE
 from tests.waiting import eventually
 
+RENAMED = ROUTE.replace("metadata: {name: checkout}", "metadata: {name: shop}")
+
+
+def routes(shop: Shop) -> list[str]:
+    return [r["metadata"]["name"] for r in shop.cluster.store.all("HTTPRoute", NAMESPACE)]
+
+
+def backends(shop: Shop, route: str) -> dict[str, int]:
+    rules = shop.live("HTTPRoute", route)["spec"]["rules"]
+    return {b["name"]: b["weight"] for rule in rules for b in rule["backendRefs"]}
+
+
 HARDENED = MANIFESTS.replace("terminationGracePeriodSeconds: 1", "terminationGracePeriodSeconds: 2")
 
 
@@ -40,14 +52,43 @@ def test_a_pod_that_was_evicted_and_stays_as_failed_keeps_nothing_from_going_on(
 
 def test_a_route_with_another_name_takes_the_place_of_the_old_one(cluster):
     Shop(cluster, ROUTE).stable()
-    renamed = Shop(cluster, ROUTE.replace("metadata: {name: checkout}", "metadata: {name: shop}"))
+    renamed = Shop(cluster, RENAMED)
     assert renamed.canary(50).candidate.weight == 50
-    assert renamed.live("HTTPRoute", "checkout") is None
+    assert routes(renamed) == ["checkout"]
+    assert renamed.canary(100).candidate.weight == 100
+    assert routes(renamed) == ["shop"]
     assert renamed.back().stable.weight == 100
+    assert routes(renamed) == ["checkout"]
     without = Shop(cluster)
     without.stable()
-    assert without.live("HTTPRoute", "shop") is None
+    assert routes(without) == []
     assert without.live("Service", "checkout-blue") is None
+
+
+def test_an_old_route_stays_until_the_new_one_is_taken(cluster):
+    Shop(cluster, ROUTE).stable()
+    renamed = Shop(cluster, RENAMED)
+    cluster.routes_are_taken(False)
+    with pytest.raises(PlatformUnavailable, match="no gateway has taken HTTPRoute shop as it is now"):
+        renamed.converge(stable=NEW, stable_replicas=1, timeout_s=2)
+    assert routes(renamed) == ["checkout", "shop"]
+    assert backends(renamed, "checkout") == {"checkout-blue": 100}
+    cluster.routes_are_taken(True)
+    assert renamed.converge(stable=NEW, stable_replicas=1).stable.revision == NEW
+    assert routes(renamed) == ["shop"]
+
+
+def test_the_traffic_is_back_before_any_gateway_has_taken_the_old_route_again(cluster):
+    Shop(cluster, ROUTE).stable()
+    renamed = Shop(cluster, RENAMED)
+    renamed.canary(100)
+    cluster.routes_are_taken(False)
+    with pytest.raises(PlatformUnavailable, match="no gateway has taken HTTPRoute checkout as it is now"):
+        renamed.back(timeout_s=2)
+    assert backends(renamed, "shop") == backends(renamed, "checkout") == {"checkout-blue": 100}
+    cluster.routes_are_taken(True)
+    assert renamed.back().stable.weight == 100
+    assert routes(renamed) == ["checkout"]
 
 
 def test_traffic_has_moved_when_every_gateway_has_the_route(cluster):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from relman_plugins.domain.identity import NAME_PATTERN
@@ -13,6 +14,7 @@ from relman_plugins.errors import PlatformRejected
 from relman_plugins.platforms.kubernetes.api import Kube
 from relman_plugins.platforms.kubernetes.converge import Converging
 from relman_plugins.platforms.kubernetes.objects import Objects
+from relman_plugins.platforms.kubernetes.records import Records
 from relman_plugins.platforms.kubernetes.seen import Seen
 
 if TYPE_CHECKING:
@@ -46,23 +48,24 @@ class KubernetesPlatform:
     def observe(self, environment: str, service: str) -> ObservedState:
         """Say what runs; see `Platform.observe`."""
         objects = self._objects(environment, service)
-        return Seen.look(Kube(self._client, LOOK_S), objects).state(objects.url)
+        kube = Kube(self._client, LOOK_S)
+        return Seen.look(kube, objects, Records(kube, objects)).state()
 
     def converge(
         self, environment: str, service: str, desired: DesiredState, *, token: int, timeout_s: float = 60
     ) -> ObservedState:
         """Make it so; see `Platform.converge`."""
-        objects = self._objects(environment, service)
+        objects = self._objects(environment, service, desired.config)
         _check(desired)
         if not desired.returning:
             _named(self._workload)
         return Converging(Kube(self._client, timeout_s), objects, desired, token).run()
 
-    def _objects(self, environment: str, service: str) -> Objects:
+    def _objects(self, environment: str, service: str, config: Mapping[str, str] | None = None) -> Objects:
         for name in (environment, service):
             if not re.fullmatch(NAME_PATTERN, name):
                 raise PlatformRejected(f"{name!r}: environment and service must be lower-case DNS labels")
-        return Objects(self._workload, environment, service)
+        return Objects(self._workload, environment, service, config)
 
 
 def _named(workload: Workload) -> None:

@@ -15,7 +15,7 @@ from relman_plugins.domain.workload import EXTRAS, KINDS, ROUTE
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable, StaleToken
 from relman_plugins.platforms.kubernetes.api import Kube, Moved, Owned
 from relman_plugins.platforms.kubernetes.objects import Obj, Objects
-from relman_plugins.platforms.kubernetes.seen import Roles, roles_path
+from relman_plugins.platforms.kubernetes.roles import Roles, roles_path
 
 MARKER = "relman-fence"
 """The field manager of the label that a takeover writes: what `MANAGER` applies leaves it alone."""
@@ -103,8 +103,7 @@ class Fence:
 
     def _apply_roles(self, live: Obj | None, roles: Roles) -> None:
         path = roles_path(self.objects)
-        named = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": path.rpartition("/")[2]}}
-        made = self.objects.as_is(named) | {"data": roles.data()}
+        made = self.objects.memory(path.rpartition("/")[2], roles.data())
         self._not_anothers(path, live)
         self._apply(path, made, live)
 

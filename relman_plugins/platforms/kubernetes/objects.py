@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from relman_plugins.domain.base import canonical_json, digest_of
+from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.state import Revision, RollingBounds
 from relman_plugins.domain.workload import KINDS, ROUTE, Workload
+from relman_plugins.errors import PlatformRejected
 
 Obj = dict[str, Any]
 
@@ -29,18 +29,26 @@ VERSION_LABEL = "app.kubernetes.io/version"
 VERSION, DIGEST, URI, IMAGE = "relman/version", "relman/digest", "relman/uri", "relman/image"
 """Annotations of a Deployment: the revision, as far as a label can't hold it."""
 
-MADE_FROM = "relman/made-from"
-"""Annotation of a Deployment: manifest and configuration it was made from, so that it can be left alone."""
-
-MOST_NOTED = 100_000
-"""Characters that this annotation may have; Kubernetes takes 256 KiB of all of an object's."""
+REFERENCES = ("configMap", "configMapKeyRef", "configMapRef")
+"""What a pod names a ConfigMap in, wherever in it: volumes, variables, variables of a whole ConfigMap."""
 
 
 class Objects:
     """Makes the objects of one service in one environment."""
 
-    def __init__(self, workload: Workload, environment: str, service: str) -> None:
+    def __init__(
+        self, workload: Workload, environment: str, service: str, config: Mapping[str, str] | None = None
+    ) -> None:
+        """Keep what a version is made from.
+
+        Args:
+            workload: its manifests, and where they belong.
+            environment: of the service.
+            service: whose objects they are.
+            config: variables that its pods get.
+        """
         self.workload, self.environment, self.service = workload, environment, service
+        self.config = dict(config or {})
         self.owned = {
             "app.kubernetes.io/managed-by": MANAGER,
             ENVIRONMENT: environment,
@@ -71,11 +79,25 @@ class Objects:
         root = f"/apis/{version}" if "/" in version else f"/api/{version}"
         return f"{root}/namespaces/{self.workload.namespace}/{plural}" + (f"/{name}" if name else "")
 
-    def revision_key(self, revision: Revision, config: Mapping[str, str], manifest: Obj | None = None) -> str:
-        """Return what makes two Deployments run the same thing: 16 hex digits."""
-        template = manifest or self.workload.one("Deployment")
-        what = [revision.version, revision.digest, revision.image, dict(config), template]
-        return digest_of(what).partition(":")[2][:16]
+    @property
+    def made_from(self) -> Obj:
+        """Return all that a version is made from but its artifact, for `remade`."""
+        return {
+            "objects": list(self.workload.objects),
+            "container": self.workload.container,
+            "config": self.config,
+        }
+
+    def remade(self, made_from: Obj) -> Objects:
+        """Return the objects of a version that was made from something else, in the same place."""
+        work = {"objects": tuple(made_from["objects"]), "container": made_from["container"]}
+        workload = self.workload.model_copy(update=work)
+        return Objects(workload, self.environment, self.service, made_from["config"])
+
+    def revision_key(self, revision: Revision) -> str:
+        """Return what makes two versions run the same thing: 16 hex digits."""
+        what = [revision.version, revision.digest, revision.image, self.made_from]
+        return _short_digest(what, 16)
 
     def deployment_name(self, slot: str) -> str:
         """Return the name of a slot's Deployment."""
@@ -91,15 +113,11 @@ class Objects:
         slot: str,
         revision: Revision,
         replicas: int,
-        config: Mapping[str, str],
         bounds: RollingBounds | None = None,
-        manifest: Obj | None = None,
     ) -> Obj:
-        """Return the Deployment of a revision in a slot; ``manifest`` where it is not the workload's."""
-        manifest = manifest or self.workload.one("Deployment")
-        made = self._owned(manifest, self.deployment_name(slot))
-        key = self.revision_key(revision, config, manifest)
-        made_from = canonical_json({"manifest": manifest, "config": dict(config)})
+        """Return the Deployment of a revision in a slot."""
+        made = self._owned(self.workload.one("Deployment"), self.deployment_name(slot))
+        key = self.revision_key(revision)
         mine = {ENVIRONMENT: self.environment, SERVICE: self.service, SLOT: slot}
         told = {REVISION: key, VERSION_LABEL: _label(revision.version)}
         made["metadata"]["labels"] |= {SLOT: slot, **told}
@@ -108,7 +126,6 @@ class Objects:
             DIGEST: revision.digest,
             URI: revision.uri,
             IMAGE: str(revision.image),
-            **({MADE_FROM: made_from} if len(made_from) <= MOST_NOTED else {}),
         }
         spec = made["spec"]
         spec["replicas"] = replicas
@@ -118,26 +135,70 @@ class Objects:
             spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
         meta = spec["template"].setdefault("metadata", {})
         meta["labels"] = (meta.get("labels") or {}) | mine | told
+        names = self._own_names()
+        for reference in _references(spec["template"]["spec"]):
+            reference["name"] = names.get(reference["name"], reference["name"])
         for container in spec["template"]["spec"]["containers"]:
             if container["name"] == self.workload.container:
                 container["image"] = revision.image
-                given = {**config, "RELMAN_VERSION": revision.version, "RELMAN_DIGEST": revision.digest}
+                given = {**self.config, "RELMAN_VERSION": revision.version, "RELMAN_DIGEST": revision.digest}
                 kept = [e for e in container.get("env") or [] if e.get("name") not in given]
                 container["env"] = [*kept, *({"name": k, "value": v} for k, v in given.items())]
         return made
 
-    def unchanged(self, live: Obj, revision: Revision, replicas: int) -> Obj | None:
-        """Return a Deployment that runs already with other replicas, made from what it was made from.
+    def as_it_is(self, live: Obj, replicas: int) -> Obj:
+        """Return a Deployment as it stands with other replicas: for one of which nothing else is known."""
+        made = _bare("Deployment", live)
+        made["spec"]["replicas"] = replicas
+        meta = live["metadata"]
+        notes = {k: v for k, v in meta["annotations"].items() if k in (VERSION, DIGEST, URI, IMAGE)}
+        labels = {
+            k: v for k, v in meta["labels"].items() if k in (SLOT, REVISION, VERSION_LABEL, *self.owned)
+        }
+        made["metadata"] = {"name": meta["name"], "namespace": meta["namespace"]}
+        made["metadata"] |= {"labels": labels, "annotations": notes}
+        return made
 
-        None when that is not known.
+    @property
+    def own(self) -> list[Obj]:
+        """Return the ConfigMaps that the Deployment names, under names that say what is in them."""
+        names = self._own_names()
+        return [
+            self._owned(o, names[o["metadata"]["name"]]) for o in self.workload.extras if _is_in(o, names)
+        ]
+
+    @property
+    def shared(self) -> list[Obj]:
+        """Return the extras that have one name for every version, as they are applied."""
+        names = self._own_names()
+        return [self._owned(o) for o in self.workload.extras if not _is_in(o, names)]
+
+    def _own_names(self) -> dict[str, str]:
+        """Return the names of the ConfigMaps that are the version's own, by those in the manifests."""
+        named = {r["name"] for r in _references(self.workload.one("Deployment")["spec"]["template"]["spec"])}
+        return {
+            o["metadata"]["name"]: f"{o['metadata']['name']}-{_short_digest(o, 8)}"
+            for o in self.workload.extras
+            if o["kind"] == "ConfigMap" and o["metadata"]["name"] in named
+        }
+
+    @property
+    def ports(self) -> list[Obj]:
+        """Return the ports of the Service."""
+        found: list[Obj] = self.workload.one("Service")["spec"]["ports"]
+        return found
+
+    def counterpart(self, port: Any, of: Objects) -> Any:
+        """Return the number of this Service's port that means what ``port`` does in another version's.
+
+        By the port's name; where each has only one port, it is that. None when there is no such port.
         """
-        notes = live["metadata"]["annotations"]
-        try:
-            made_from = json.loads(notes[MADE_FROM])
-            config, manifest = made_from["config"], made_from["manifest"]
-        except (KeyError, ValueError, TypeError):
-            return None
-        return self.deployment(live["metadata"]["labels"][SLOT], revision, replicas, config, None, manifest)
+        theirs = next((p for p in of.ports if p["port"] == port), None)
+        if theirs is None:
+            return port  # no port of the Service: what it means, whoever wrote it knows
+        if len(of.ports) == len(self.ports) == 1:
+            return self.ports[0]["port"]
+        return next((p["port"] for p in self.ports if p.get("name") == theirs.get("name")), None)
 
     def main_service(self, slot: str | None) -> Obj:
         """Return the Service, selecting one slot, or the pods of both."""
@@ -154,34 +215,74 @@ class Objects:
             port.pop("nodePort", None)
         return made
 
-    def route(self, weights: Mapping[str, int]) -> Obj:
-        """Return the HTTPRoute that splits the traffic: percent by slot."""
+    def route(self, weights: Mapping[str, int], versions: Mapping[str, Objects]) -> Obj:
+        """Return the HTTPRoute that splits the traffic: percent by slot, and what is in each slot.
+
+        Raises:
+            PlatformRejected: a version that is to have traffic has no port for it.
+        """
         made = self._owned(self.workload.one(ROUTE))
-        for rule in made["spec"].get("rules") or []:
-            rule["backendRefs"] = [
-                split
-                for backend in rule.get("backendRefs") or []
-                for split in (self._split(backend, weights) if self._is_main(backend) else [backend])
-            ]
-            if not rule["backendRefs"]:
+        return self._split(made, {self.service_name(): self}, weights, versions)
+
+    def rerouted(self, live: Obj, weights: Mapping[str, int], versions: Mapping[str, Objects]) -> Obj:
+        """Return a route that is there, with all that it sends to slots split anew."""
+        meta = {k: live["metadata"][k] for k in ("name", "namespace")} | {"labels": self.owned}
+        made = _bare(ROUTE, live) | {"metadata": meta}
+        ours = {objects.service_name(slot): objects for slot, objects in versions.items()}
+        return self._split(made, ours, weights, versions)
+
+    def _split(
+        self,
+        route: Obj,
+        ours: Mapping[str, Objects],
+        weights: Mapping[str, int],
+        versions: Mapping[str, Objects],
+    ) -> Obj:
+        for rule in route["spec"].get("rules") or []:
+            backends: list[Obj] = []
+            done: set[Any] = set()
+            for backend in rule.get("backendRefs") or []:
+                of = ours.get(str(backend.get("name"))) if self._is_here(backend) else None
+                if of is None:
+                    backends.append(backend)
+                    continue
+                found = self._backends(backend, of, weights, versions)
+                # Of a route that was split already, each slot is in it by itself.
+                backends += [b for b in found if (b["name"], b.get("port")) not in done]
+                done |= {(b["name"], b.get("port")) for b in found}
+            rule["backendRefs"] = backends
+            if not backends:
                 del rule["backendRefs"]
+        return route
+
+    def _is_here(self, backend: Obj) -> bool:
+        """Say whether a backend is a Service of this namespace, and not what has its name elsewhere."""
+        where = (backend.get("namespace") or self.workload.namespace, backend.get("kind") or "Service")
+        return where == (self.workload.namespace, "Service")
+
+    @staticmethod
+    def _backends(
+        backend: Obj, of: Objects, weights: Mapping[str, int], versions: Mapping[str, Objects]
+    ) -> list[Obj]:
+        made: list[Obj] = []
+        for slot in (s for s in SLOTS if s in weights):
+            to = backend | {"name": versions[slot].service_name(slot), "weight": weights[slot]}
+            if "port" in to:
+                to["port"] = versions[slot].counterpart(to["port"], of)
+            if to.get("port", 0) is not None:
+                made.append(to)
+            elif weights[slot]:
+                raise PlatformRejected(
+                    f"the HTTPRoute sends to port {backend['port']} of Service {of.service_name()}, and one "
+                    "of the two versions has no such port: give it the same name in both, and remove it "
+                    "with a later version"
+                )
         return made
 
-    def _is_main(self, backend: Obj) -> bool:
-        """Say whether a backend is the Service itself, and not what has its name elsewhere."""
-        where = (backend.get("namespace") or self.workload.namespace, backend.get("kind") or "Service")
-        return backend.get("name") == self.service_name() and where == (self.workload.namespace, "Service")
-
-    def _split(self, backend: Obj, weights: Mapping[str, int]) -> list[Obj]:
-        return [
-            backend | {"name": self.service_name(slot), "weight": weights[slot]}
-            for slot in SLOTS
-            if slot in weights
-        ]
-
-    def as_is(self, obj: Obj) -> Obj:
-        """Return an object that is applied as it is, marked as ours."""
-        return self._owned(obj)
+    def memory(self, name: str, data: Mapping[str, str], **labels: str) -> Obj:
+        """Return a ConfigMap in which relman remembers something."""
+        named = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}}
+        return self._owned(named) | {"data": dict(data)}
 
     def _service(self, which: str, slot: Mapping[str, str]) -> Obj:
         made = self._owned(self.workload.one("Service"), self.service_name(which))
@@ -196,6 +297,36 @@ class Objects:
         meta["name"] = name or meta["name"]
         meta["labels"] = (meta.get("labels") or {}) | self.owned
         return made
+
+
+def key_of(deployment: Obj) -> str:
+    """Return the key of the version that a Deployment makes pods of."""
+    return str(deployment["spec"]["template"]["metadata"]["labels"].get(REVISION))
+
+
+def _references(value: Any) -> Iterator[Obj]:
+    """Yield the parts of a pod that name a ConfigMap."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in REFERENCES and isinstance(inner, dict) and isinstance(inner.get("name"), str):
+                yield inner
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+def _bare(kind: str, live: Obj) -> Obj:
+    """Return an object of a list without its metadata: the API leaves out there of what kind each is."""
+    return {"apiVersion": KINDS[kind][0], "kind": kind, "spec": copy.deepcopy(live["spec"])}
+
+
+def _is_in(obj: Obj, names: Mapping[str, str]) -> bool:
+    return obj["kind"] == "ConfigMap" and obj["metadata"]["name"] in names
+
+
+def _short_digest(what: Any, digits: int) -> str:
+    return digest_of(what).partition(":")[2][:digits]
 
 
 def _label(version: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relman_plugins.domain.state import ObservedRevision, ObservedState, Revision
@@ -19,59 +19,13 @@ from relman_plugins.platforms.kubernetes.objects import (
     VERSION,
     Obj,
     Objects,
+    key_of,
 )
+from relman_plugins.platforms.kubernetes.records import Records
+from relman_plugins.platforms.kubernetes.roles import Roles, roles_path
 from relman_plugins.platforms.kubernetes.troubles import Trouble, is_ready, troubles
 
 RELMANS_OWN = ("RELMAN_VERSION", "RELMAN_DIGEST")
-
-
-@dataclass(frozen=True)
-class Roles:
-    """What was asked for last: kept in the cluster, in a ConfigMap."""
-
-    token: int = 0
-    asked: str = ""
-    """Which call asked for it."""
-    stable: str = ""
-    """The slot of the stable revision; empty when there is none."""
-    candidate: str = ""
-    weight: int = 0
-    moved_at: float = 0.0
-    """When the traffic was last moved away from a slot, in seconds since the epoch."""
-    strange: str = ""
-    """What is not as relman wrote it, and what to do; such fields are read as if they were not there."""
-
-    @classmethod
-    def of(cls, config_map: Obj | None) -> Roles:
-        """Read them; what is not there is nothing."""
-        data = dict((config_map or {}).get("data") or {})
-        strange = [k for k in ("token", "weight", "moved_at") if not data.get(k, "0").isdecimal()]
-        strange += [k for k in ("stable", "candidate") if data.get(k, "") not in ("", *SLOTS)]
-        said = ", ".join(f"{k}: {data.pop(k)!r}" for k in strange)
-        name = config_map["metadata"]["name"] if config_map else ""
-        return cls(
-            token=int(data.get("token", 0)),
-            asked=data.get("asked", ""),
-            stable=data.get("stable", ""),
-            candidate=data.get("candidate", ""),
-            weight=int(data.get("weight", 0)),
-            moved_at=float(data.get("moved_at", 0)),
-            strange=f"ConfigMap {name} is not as relman wrote it ({said}); remove it while no release is in "
-            "flight"
-            if strange
-            else "",
-        )
-
-    def data(self) -> dict[str, str]:
-        """Return what is kept."""
-        return {
-            "token": str(self.token),
-            "asked": self.asked,
-            "stable": self.stable,
-            "candidate": self.candidate,
-            "weight": str(self.weight),
-            "moved_at": f"{self.moved_at:.0f}",
-        }
 
 
 @dataclass(frozen=True)
@@ -82,6 +36,8 @@ class Seen:
     roles: Roles
     deployments: Mapping[str, Obj]
     """By slot; only relman's own."""
+    made: Mapping[str, Objects]
+    """By slot with a Deployment: what it was made from; where that is not known, what is at hand."""
     pods: Mapping[str, list[Obj]]
     """By slot. Those that are being ended are left out, and those that have: these stay for long."""
     ending: int
@@ -95,16 +51,18 @@ class Seen:
     events: list[Obj] = field(default_factory=list)
 
     @classmethod
-    def look(cls, kube: Kube, objects: Objects) -> Seen:
+    def look(cls, kube: Kube, objects: Objects, records: Records) -> Seen:
         """Ask the cluster; its events only where something is not as it should be."""
-        deployments, _ = kube.list(objects.path("Deployment"), objects.selector)
+        found, _ = kube.list(objects.path("Deployment"), objects.selector)
+        deployments = {_slot(d): d for d in found if _slot(d) in SLOTS}
         pods, _ = kube.list(pods_path(objects), pod_selector(objects))
         services, _ = kube.list(objects.path("Service"), objects.selector)
         routes, blind = _routes(kube, objects)
         seen = cls(
             objects=objects,
             roles=Roles.of(kube.get(roles_path(objects))),
-            deployments={_slot(d): d for d in deployments if _slot(d) in SLOTS},
+            deployments=deployments,
+            made={slot: records.of(d) or objects for slot, d in deployments.items()},
             pods={
                 slot: [
                     p
@@ -124,14 +82,31 @@ class Seen:
         return seen
 
     @property
+    def lead(self) -> Objects:
+        """Return the objects of the version whose Service and route all traffic goes by.
+
+        That is the stable one's, until the candidate has all of it.
+        """
+        return self._by_rank()[0]
+
+    def _by_rank(self) -> list[Objects]:
+        """Return the versions' objects, that of the leading one first."""
+        roles = self.roles
+        leading = roles.candidate if roles.weight == 100 else roles.stable
+        return [self.made[s] for s in (leading, *SLOTS) if s in self.made] or [self.objects]
+
+    @property
     def route(self) -> Obj | None:
-        """Return the route of the manifests, if it is there."""
-        workload = self.objects.workload
-        return self.routes.get(workload.one(ROUTE)["metadata"]["name"]) if workload.routed else None
+        """Return the route of the leading version, if it is there."""
+        return self._route_of(self.lead)
+
+    def _route_of(self, objects: Objects) -> Obj | None:
+        work = objects.workload
+        return self.routes.get(work.one(ROUTE)["metadata"]["name"]) if work.routed else None
 
     @property
     def strays(self) -> list[Obj]:
-        """Return relman's routes that the manifests have no more: they send traffic all the same."""
+        """Return relman's routes that the leading version has not: they send traffic all the same."""
         return [r for r in self.routes.values() if r is not self.route]
 
     def proven(self, slot: str) -> int:
@@ -143,7 +118,7 @@ class Seen:
         deployment = self.deployments.get(slot)
         if deployment is None or not _is_current(deployment):
             return 0
-        return sum(is_ready(p) and self._is_of(p, deployment) for p in self.pods[slot])
+        return sum(is_ready(p) and self._is_of(p, slot) for p in self.pods[slot])
 
     def complete(self, slot: str) -> bool:
         """Say whether a slot runs what its Deployment says, and nothing else."""
@@ -166,10 +141,13 @@ class Seen:
         return found
 
     def _told(self) -> dict[str, int]:
-        """Return the shares as the objects of the manifests have them."""
-        if self.objects.workload.routed:
-            return self._shares(self.route)
-        service = self.services.get(self.objects.service_name())
+        """Return the shares by the objects of the leading version, or by another's that are there still."""
+        return next((told for made in self._by_rank() if (told := self._told_by(made))), {})
+
+    def _told_by(self, made: Objects) -> dict[str, int]:
+        if made.workload.routed:
+            return self._shares(self._route_of(made))
+        service = self.services.get(made.service_name())
         if service is None:
             return {}
         slot = (service["spec"].get("selector") or {}).get(SLOT)
@@ -187,7 +165,7 @@ class Seen:
         deployment = self.deployments.get(slot)
         if deployment is None or self.complete(slot):
             return ()
-        mine = [p for p in self.pods[slot] if self._is_of(p, deployment)]
+        mine = [p for p in self.pods[slot] if self._is_of(p, slot)]
         names = {p["metadata"]["name"] for p in mine}
         root = deployment["metadata"]["name"]
         about = [
@@ -201,7 +179,7 @@ class Seen:
         ]
         return troubles(deployment, mine, events)
 
-    def state(self, url: str) -> ObservedState:
+    def state(self) -> ObservedState:
         """Return it in relman's own words."""
         stable, candidate = self._observed(self.roles.stable), self._observed(self._beside())
         pods = self.ending or any(self.pods.values())
@@ -210,7 +188,7 @@ class Seen:
             exists=exists,
             stable=stable,
             candidate=candidate,
-            url=url if exists else None,
+            url=self.lead.url if exists else None,
             token=self.roles.token,
             config=self._config(self.roles.stable),
             messages=tuple(self._messages()) if exists else (),
@@ -218,7 +196,7 @@ class Seen:
 
     def _beside(self) -> str:
         """Return the slot of the candidate; also a withdrawn one that the Service still selects."""
-        service = self.services.get(self.objects.service_name())
+        service = self.services.get(self.lead.service_name())
         if self.roles.candidate or service is None or SLOT in (service["spec"].get("selector") or {}):
             return self.roles.candidate
         weights = self.weights()
@@ -228,21 +206,20 @@ class Seen:
         roles = self.roles
         said = [t.text for slot in self.deployments for t in self.trouble(slot)]
         said += [text for text in (roles.strange, self.blind) if text]
-        if roles.candidate and 0 < roles.weight < 100 and not self.objects.workload.routed:
+        if roles.candidate and 0 < roles.weight < 100 and not self.lead.workload.routed:
             pods = {s: self.proven(s) for s in (roles.stable, roles.candidate)}
             share = round(100 * pods[roles.candidate] / max(1, sum(pods.values())))
             said.append(f"coarse: without a route the candidate has the share of its pods, {share} %")
-        if self.objects.workload.routed and (why := self.unaccepted()):
+        if self.lead.workload.routed and (why := self.unaccepted()):
             said.append(why)
         return said
 
-    def _is_of(self, pod: Obj, deployment: Obj) -> bool:
-        container = self.objects.workload.container
+    def _is_of(self, pod: Obj, slot: str) -> bool:
+        deployment, container = self.deployments[slot], self.made[slot].workload.container
         images = [c["image"] for c in pod["spec"]["containers"] if c["name"] == container]
         wanted = deployment["metadata"]["annotations"][IMAGE].rpartition("@")[2]
-        key = deployment["metadata"]["labels"][REVISION]
         return (
-            pod["metadata"].get("labels", {}).get(REVISION) == key
+            pod["metadata"].get("labels", {}).get(REVISION) == key_of(deployment)
             and len(images) == 1
             and str(images[0]).rpartition("@")[2] == wanted
         )
@@ -269,7 +246,7 @@ class Seen:
         deployment = self.deployments.get(slot)
         if deployment is None:
             return None
-        workload = self.objects.workload
+        workload = self.made[slot].workload
         given = _variables(deployment, workload.container)
         written = _variables(workload.one("Deployment"), workload.container)
         return {k: v for k, v in given.items() if k not in RELMANS_OWN and written.get(k) != v}
@@ -277,7 +254,7 @@ class Seen:
     def _shares(self, route: Obj | None) -> dict[str, int]:
         if route is None:
             return {}
-        names = {self.objects.service_name(slot): slot for slot in SLOTS}
+        names = {self.made.get(slot, self.objects).service_name(slot): slot for slot in SLOTS}
         found: dict[str, int] = {}
         for rule in route["spec"].get("rules") or []:
             here = {names[b["name"]]: int(b.get("weight", 1)) for b in rule.get("backendRefs") or []
@@ -333,20 +310,14 @@ def _routes(kube: Kube, objects: Objects) -> tuple[list[Obj], str]:
         return [], str(error)
 
 
-def roles_path(objects: Objects) -> str:
-    """Return the path of the ConfigMap in which relman remembers."""
-    return objects.path("ConfigMap", f"relman-{objects.environment}-{objects.service}")
-
-
 def slices_path(objects: Objects) -> str:
     """Return the path of the namespace's EndpointSlices: which pods answer for a Service."""
     return f"/apis/discovery.k8s.io/v1/namespaces/{objects.workload.namespace}/endpointslices"
 
 
-def slice_selector(objects: Objects) -> str:
-    """Return what chooses the EndpointSlices of the service's own Services."""
-    names = [objects.service_name(which) for which in ("", *SLOTS)]
-    return f"kubernetes.io/service-name in ({','.join(names)})"
+def slice_selector(services: Iterable[str]) -> str:
+    """Return what chooses the EndpointSlices of some Services."""
+    return f"kubernetes.io/service-name in ({','.join(sorted(services))})"
 
 
 def answering(slices: Sequence[Obj], service: str) -> set[str]:

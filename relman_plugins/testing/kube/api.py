@@ -111,18 +111,21 @@ class Api:
             case _:
                 return self._patch(request, body, content_type, agent)
 
-    def watch(self, request: Request) -> Iterator[Obj]:
-        """Return the events of a watch, until its time is over or it is cut; raise ApiError 410 first."""
+    def watch(self, request: Request, cuts: int) -> Iterator[Obj]:
+        """Return the events of a watch, until its time is over or it is cut; raise ApiError 410 first.
+
+        ``cuts``: how often all watches had been cut when it was asked for.
+        """
         asked = request.query.get("resourceVersion") or "0"
         with self.store.changed:
             if asked != "0" and int(asked) < self.store.forgotten:
                 raise gone(asked, self.store.forgotten)
             last = self.store.version if asked == "0" else int(asked)
-            first = self._list(request)["items"] if asked == "0" else []
-        return self._events(request, last, [_event("ADDED", o) for o in first])
+            first = self.store.all(request.resource.kind, request.namespace or None) if asked == "0" else []
+        return self._events(request, last, [_event("ADDED", o) for o in first if _chosen(request, o)], cuts)
 
-    def _events(self, request: Request, last: int, first: list[Obj]) -> Iterator[Obj]:
-        store, cuts = self.store, self.cuts
+    def _events(self, request: Request, last: int, first: list[Obj], cuts: int) -> Iterator[Obj]:
+        store = self.store
         ends = monotonic() + float(request.query.get("timeoutSeconds") or WATCH_S)
         marks = request.query.get("allowWatchBookmarks") in ("1", "true", "True")
         yield from first
@@ -154,7 +157,9 @@ class Api:
     def _list(self, request: Request) -> Obj:
         with self.store.changed:
             namespace = request.namespace or None
-            items = [o for o in self.store.all(request.resource.kind, namespace) if _chosen(request, o)]
+            found = [o for o in self.store.all(request.resource.kind, namespace) if _chosen(request, o)]
+            # As the API does it: the list says of what kind all of them are.
+            items = [{k: v for k, v in o.items() if k not in ("kind", "apiVersion")} for o in found]
             return {
                 "kind": f"{request.resource.kind}List",
                 "apiVersion": request.resource.api_version,

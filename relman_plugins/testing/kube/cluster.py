@@ -146,7 +146,7 @@ class Cluster:
 
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
-        method, request = handler.command, parse(handler.command, handler.path)
+        method, request, cuts = handler.command, parse(handler.command, handler.path), self._api.cuts
         fault: Fault | None = None
         try:
             if handler.headers.get("Authorization") != f"Bearer {self.token}":
@@ -165,7 +165,7 @@ class Cluster:
             elif fault and not fault.after:
                 return _hang_up(handler)
             if request.verb == "watch":
-                return self._watch(handler, request)
+                return self._watch(handler, request, cuts)
             kind, agent = handler.headers.get("Content-Type") or "", handler.headers.get("User-Agent") or ""
             status, answer = self._api.do(request, body, kind, agent)
             if fault and not fault.until:
@@ -195,8 +195,8 @@ class Cluster:
                 f'namespace "{request.namespace}"',
             )
 
-    def _watch(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
-        events = self._api.watch(request)
+    def _watch(self, handler: BaseHTTPRequestHandler, request: Request, cuts: int) -> None:
+        events = self._api.watch(request, cuts)
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Transfer-Encoding", "chunked")
