@@ -27,13 +27,13 @@ def pipelines(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names of pipelines: those in the folder of the specs, else those that Airflow has."""
     from relman_plugins.spec.api import pipeline_files
 
-    here = [file.stem for file in pipeline_files(_specs())]
+    here = [file.stem for file in pipeline_files(specs_folder())]
     return _starting(here or _asked(ctx, _dags), incomplete)
 
 
 def environments(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names of environments: those in the folder of the specs, else those that are locked."""
-    here = sorted(file.stem for file in (_specs() / "environments").glob("*.yaml"))
+    here = sorted(file.stem for file in (specs_folder() / "environments").glob("*.yaml"))
     return _starting(here or _asked(ctx, lambda api: [x["environment"] for x in _locks(api)]), incomplete)
 
 
@@ -69,14 +69,14 @@ def policies(incomplete: str) -> list[str]:
     """Return the policies that a new pipeline may be built on."""
     from relman_plugins.cli import scaffold
 
-    return _starting([*scaffold.policies(_specs()), scaffold.NO_POLICY], incomplete)
+    return _starting([*scaffold.policies(specs_folder()), scaffold.NO_POLICY], incomplete)
 
 
 def groups(incomplete: str) -> list[str]:
     """Return the groups of the people there are."""
     from relman_plugins.cli import scaffold
 
-    return _starting(scaffold.groups_in(_specs()), incomplete)
+    return _starting(scaffold.groups_in(specs_folder()), incomplete)
 
 
 def kinds(incomplete: str) -> list[str]:
@@ -86,8 +86,9 @@ def kinds(incomplete: str) -> list[str]:
     return _starting((kind.value for kind in Kind), incomplete)
 
 
-def _specs() -> Path:
-    return Path(os.environ.get("RELMAN_SPECS", "release_specs"))
+def specs_folder() -> Path:
+    """Return the folder of the specs, as commands that take ``--folder`` have it."""
+    return Path(os.environ.get("RELMAN_SPECS") or "release_specs")
 
 
 def _dags(api: Api) -> list[str]:

@@ -65,3 +65,16 @@ def must_be_file(path: Path, wanted: str) -> None:
         raise Stop(Exit.USAGE, f"{path} is a folder; give {wanted}")
     if not path.is_file():
         raise Stop(Exit.USAGE, f"{path}: no such file")
+
+
+def pipeline_file(path: Path) -> Path:
+    """Return the pipeline's file that is meant: the path, or of a mere name the file in the specs' folder."""
+    named = complete.specs_folder() / f"{path}.yaml"
+    if not path.is_file() and len(path.parts) == 1 and not path.suffix:
+        # A service's folder is often called as its pipeline.
+        if named.is_file():
+            return named
+        if not path.exists():
+            raise Stop(Exit.USAGE, f"{path}: no such file, nor {named}")
+    must_be_file(path, "a pipeline file")
+    return path

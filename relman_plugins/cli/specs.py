@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relman_plugins.cli.complete import pipelines, specs_folder
 from relman_plugins.cli.exits import Exit, Stop
-from relman_plugins.cli.options import PlanFormat, ValidateFormat, must_be_file
+from relman_plugins.cli.options import PlanFormat, ValidateFormat, pipeline_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def validate(
-    paths: Annotated[list[Path], typer.Argument(help="Pipeline files, or folders of them.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Pipeline files, or folders of them. [default: $RELMAN_SPECS, or release_specs]",
+            show_default=False,
+        ),
+    ] = None,
     form: Annotated[
         ValidateFormat, typer.Option("--format", help="How findings are printed.")
     ] = ValidateFormat.TEXT,
@@ -27,9 +34,11 @@ def validate(
     """Check specs and everything they refer to; show all findings at once."""
     from relman_plugins.spec.api import check, pipeline_files
 
+    if not paths:
+        paths = [specs_folder()]
     for path in paths:
         if not path.exists():
-            raise Stop(Exit.USAGE, f"{path}: no such file or folder")
+            raise Stop(Exit.USAGE, f"{path}: no such file or folder; give pipeline files, or their folder")
     files = [file for path in paths for file in (pipeline_files(path) if path.is_dir() else [path])]
     if not files:
         raise Stop(Exit.USAGE, f"{', '.join(map(str, paths))}: no pipeline (*.yaml) in there")
@@ -42,7 +51,14 @@ def validate(
 
 
 def plan(
-    file: Annotated[Path, typer.Argument(help="Pipeline file.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Pipeline file, or the name of one in $RELMAN_SPECS (release_specs).",
+            autocompletion=pipelines,
+            show_default=False,
+        ),
+    ],
     version: Annotated[str, typer.Option("--version", help="Version to plan for.")] = "VERSION",
     since: Annotated[
         str,
@@ -60,7 +76,7 @@ def plan(
     from relman_plugins.plan.times import minimum_time, rollback_time
     from relman_plugins.spec.api import load_pipeline
 
-    must_be_file(file, "a pipeline file")
+    file = pipeline_file(file)
     for option, value in (("--version", version), ("--since", since or version)):
         if not is_version(value):
             raise Stop(Exit.USAGE, f"{option} {value!r}: expected letters, digits and . _ + -, at most 64")

@@ -47,6 +47,16 @@ def test_good_specs_are_clean(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "1 pipeline checked, no errors\n")
 
 
+def test_a_mere_name_is_that_of_a_pipeline_in_the_folder_of_the_specs(folder: Path, tmp_path: Path) -> None:
+    specs = {"RELMAN_SPECS": str(folder)}
+    assert relman("validate", **specs).stdout == "1 pipeline checked, no errors\n"
+    assert relman("plan", "shop", **specs).stdout == relman("plan", folder / "shop.yaml").stdout
+    lost = relman("validate", RELMAN_SPECS=str(tmp_path / "nowhere"))
+    assert lost.returncode == 2
+    assert "nowhere: no such file or folder; give pipeline files" in lost.stderr
+    assert relman("plan", "shoe", **specs).stderr == f"relman: shoe: no such file, nor {folder}/shoe.yaml\n"
+
+
 def test_a_misspelt_key_is_a_finding_with_its_place(folder: Path) -> None:
     spec = folder / "shop.yaml"
     spec.write_text(GOOD + "    suitez: [unit]\n")
@@ -141,7 +151,7 @@ def test_a_plan_is_shown_in_three_forms(folder: Path) -> None:
     [
         [],
         ["frobnicate"],
-        ["validate"],
+        ["validate", "nowhere"],
         ["validate", ".", "--format", "xml"],
         ["abort", "shop-1-1"],
         ["abort", "shop-1-1", "--reason", " "],
