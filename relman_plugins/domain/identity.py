@@ -50,6 +50,15 @@ def dag_id_of(pipeline: str) -> str:
     return f"release__{pipeline}"
 
 
+PROMOTIONS = "relman_promotions"
+"""Name of the Airflow asset alias through which releases tell that an environment was promoted."""
+
+
+def promoted_uri(environment: str, service: str) -> str:
+    """Return the URI of the Airflow asset that is updated when a service is promoted in an environment."""
+    return f"relman://{environment}/{service}"
+
+
 TRAIN_RUN = "train__"
 """What the ids of runs begin with that a train started."""
 

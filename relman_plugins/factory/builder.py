@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, BaseOperator, TaskGroup, TriggerRule
+from airflow.sdk import DAG, AssetAlias, BaseOperator, TaskGroup, TriggerRule
 
-from relman_plugins.domain.identity import dag_id_of
+from relman_plugins.domain.identity import PROMOTIONS, dag_id_of
 from relman_plugins.factory.catalog import OPERATORS, Catalog, operator_type
 from relman_plugins.factory.docs import Docs, documented, stage_tooltip
 from relman_plugins.factory.params import release_params
@@ -45,6 +45,10 @@ MAX_ACTIVE_RUNS = 16
 """Releases of one pipeline overlap: a parked one must not hold up the next, and the lock in the ledger lets
 one at a time change an environment. The number only keeps a mistake from starting hundreds. Runs that only
 ask for follow-ups count, too, so a pipeline that asks for them may have four times as many."""
+
+
+_PROMOTIONS = AssetAlias(PROMOTIONS)
+"""Which asset is updated is said when it is: see ``steps.promotions``."""
 
 
 def build_dag(
@@ -102,19 +106,21 @@ def _tasks(shape: Shape, dag: DAG, catalog: Catalog, docs: Mapping[str, str]) ->
             step_id=step.id,
             shape=shape,
             doc_md=docs[step.id],
-            **_behaviour(step),
+            **_behaviour(shape, step),
             **_share(shape, step),
         )
         for step in shape.steps
     }
 
 
-def _behaviour(step: Step) -> dict[str, Any]:
+def _behaviour(shape: Shape, step: Step) -> dict[str, Any]:
     kwargs: dict[str, Any] = {"retries": 0 if step.kind in _NEVER_RETRIED else RETRIES}
     if kwargs["retries"]:
         kwargs["retry_delay"] = RETRY_DELAY
     if step.kind is StepKind.ROLLBACK:
         kwargs["trigger_rule"] = TriggerRule.ONE_FAILED
+    if shape.promotes(step):
+        kwargs["outlets"] = [_PROMOTIONS]
     return kwargs
 
 

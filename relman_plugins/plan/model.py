@@ -284,6 +284,10 @@ class Shape(Frozen):
                 return environment
         raise KeyError(name)
 
+    def promotes(self, step: Step) -> bool:
+        """Say whether a step makes the new version the stable one of an environment that stays."""
+        return bool(step.args.get("promotes")) and not self.environment(step.environment or "").ephemeral
+
     def analysis(self, name: str) -> AnalysisPlan:
         """Return an analysis by name; raise KeyError if there is none."""
         return next((a for a in self.analyses if a.name == name), None) or _missing(name)

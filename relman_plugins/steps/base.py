@@ -25,6 +25,7 @@ from relman_plugins.errors import (
 from relman_plugins.plan.model import Shape, StepKind
 from relman_plugins.steps.outcome import passed
 from relman_plugins.steps.passing import bypass, is_bypassed
+from relman_plugins.steps.promotions import tell_promotion
 from relman_plugins.steps.run import StepRun
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class ReleaseStepOperator(BaseOperator):
             environment=run.step.environment,
         )
         try:
-            return work(run)
+            done = work(run)
         except (TaskDeferred, AirflowSkipException, AirflowFailException):
             raise
         except Held as error:
@@ -183,6 +184,8 @@ class ReleaseStepOperator(BaseOperator):
             data = self._about(run, recordable(error), final=False)
             run.record(Kind.STEP_FAILED, f"{run.attempt}:failed", data)
             raise
+        tell_promotion(context, run)
+        return done
 
     def _fail(self, run: StepRun, error: StepFailed | Refused) -> NoReturn:
         kind = Kind.STEP_REFUSED if isinstance(error, Refused) else Kind.STEP_FAILED

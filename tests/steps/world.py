@@ -18,12 +18,14 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, AssetAlias
+from airflow.sdk.definitions.asset import AssetAliasEvent
 from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from airflow.triggers.base import BaseTrigger
 
 from relman_plugins.domain.event import Event, Kind, NewEvent
-from relman_plugins.domain.identity import Actor
+from relman_plugins.domain.identity import PROMOTIONS, Actor
 from relman_plugins.domain.severity import Severity, severity_of
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.domain.status import Decision
@@ -218,6 +220,8 @@ class Release:
     world: World
     record: ReleaseRecord
     artifact: Revision
+    promotions: list[list[AssetAliasEvent]] = field(default_factory=list)
+    """What each call of a task told Airflow of assets."""
 
     @property
     def id(self) -> str:
@@ -288,7 +292,10 @@ class Release:
             self.record.dag_id, self.record.run_id, try_number, self.world.xcom, task_id=task_id
         )
         params = self.record.conf | {"dry_run": self.record.plan.options.dry_run}
-        return {"ti": ti, "params": params, "dag_run": SimpleNamespace(run_type="manual")}
+        told = OutletEventAccessors()
+        self.promotions.append(told[AssetAlias(PROMOTIONS)].asset_alias_events)
+        about = {"ti": ti, "params": params, "dag_run": SimpleNamespace(run_type="manual")}
+        return about | {"outlet_events": told}
 
     def run(self, task_id: str, try_number: int = 1) -> TaskDeferred | Any:
         """Execute a task; return what it returned, or how it deferred."""

@@ -10,13 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
 
 from relman_plugins.domain.identity import departure_of
 from relman_plugins.testing.stack_config import SLACK_TOKEN
-from tests.cli.command import relman
+from tests.cli.command import ROOT, relman
+from tests.repo import markdown
 from tests.system.conftest import Run, World, slack_transcript
 from tests.waiting import eventually
 
@@ -64,6 +66,28 @@ def test_a_dry_run_changes_nothing_and_asks_nobody(world: World) -> None:
     assert run.outcome() == "succeeded"
     assert run.state() == "success"
     assert not {"change.started", "gate.opened", "artifact.built", "lock.acquired"} & set(run.kinds())
+
+
+def test_other_dags_follow_what_is_promoted_and_no_dry_run(world: World) -> None:
+    (example,) = (b.text for b in markdown.blocks(ROOT / "docs/how-to/follow.md") if b.lang == "python")
+    file = world.stack.repo / "dags" / "after.py"
+    file.write_text(example.replace("relman://production/checkout", "relman://back/back"))
+    found = "/api/v2/dags/after_checkout"
+    # Airflow pauses what is new, unless it says otherwise.
+    eventually(lambda: world.call("admin", "PATCH", found, is_paused=False)[0] == 200, "the DAG of the guide")
+    dry, run = world.start("back", dry_run=True), world.start("back")
+    assert (dry.outcome(), run.outcome()) == ("succeeded", "succeeded")
+
+    def follows() -> list[Any]:
+        runs = world.call("admin", "GET", f"{found}/dagRuns")[1]["dag_runs"]
+        return [r for r in runs if r["state"] == "success"]
+
+    (done,) = eventually(follows, "the DAG of the guide to run")
+    run_id = quote(done["dag_run_id"], safe="")
+    told = world.call("admin", "GET", f"{found}/dagRuns/{run_id}/upstreamAssetEvents")[1]
+    (event,) = told["asset_events"]
+    assert (event["uri"], event["extra"]["release"]) == ("relman://back/back", run.release_id)
+    assert (event["extra"]["version"], event["extra"]["environment"]) == ("1.1.0", "back")
 
 
 def test_a_flaky_suite_is_green_and_told_everywhere(world: World) -> None:

@@ -24,6 +24,9 @@ Value = float | Vector
 
 MAX_QUERY = 8192
 
+MAX_DEPTH = 100
+"""Expressions in one another; Python's own limit is not the same in every process."""
+
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -51,19 +54,26 @@ def evaluate(samples: Samples, tree: Any, at: float) -> Value:
 
     Raises:
         ClientRejected: It uses something that is not in the part of PromQL spoken here, or matches several
-            series where there may be one.
+            series where there may be one; or it is nested more than ``MAX_DEPTH`` deep.
     """
-    try:
-        return _Evaluation(samples, at).value(tree)
-    except RecursionError as e:
-        raise ClientRejected("the query is nested too deeply") from e
+    return _Evaluation(samples, at).value(tree)
 
 
 class _Evaluation:
     def __init__(self, samples: Samples, at: float) -> None:
         self._samples, self._at = samples, at
+        self._depth = 0
 
     def value(self, node: Any) -> Value:
+        if self._depth == MAX_DEPTH:
+            raise ClientRejected("the query is nested too deeply")
+        self._depth += 1
+        try:
+            return self._valued(node)
+        finally:
+            self._depth -= 1
+
+    def _valued(self, node: Any) -> Value:
         kind = type(node).__name__
         handler = getattr(self, f"_{kind}", None)
         if handler is None:
