@@ -18,11 +18,9 @@ from relman_plugins.domain.status import Verdict
 from relman_plugins.errors import Aborted, CalendarError, Held, Refused, Superseded
 from relman_plugins.evidence.record import Evidence
 from relman_plugins.ledger.api import GateState, ReleaseRecord, check_forward, let_past, moment_of, state_of
+from relman_plugins.plan.ends import BESIDES
 from relman_plugins.plan.model import PAST_FREEZE, PAST_WINDOW, Step, StepKind
 from relman_plugins.strategies.api import same_revision
-
-_BACK = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE)
-"""Steps that nothing may block."""
 
 _STOPS = (Kind.RELEASE_HELD, Kind.ABORT_REQUESTED, Kind.RELEASE_SUPERSEDED)
 
@@ -104,7 +102,7 @@ def begun(evidence: Evidence) -> list[Begun]:
         given = [r for r in (desired.stable, desired.candidate) if r is not None]
         step = steps.get(event.step or "")
         # A way back that fails puts in again what it found; so does one from a version to itself.
-        stays = event.environment in asked_back or (step is not None and step.kind in _BACK)
+        stays = event.environment in asked_back or (step is not None and step.kind in BESIDES)
         stays = stays and same_revision(_revision(event.data.get("previous")), built)
         own = any(same_revision(r, built) for r in given) and not stays
         odd = [r.version for r in given if not same_revision(r, built) and not same_revision(r, was)]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from relman_plugins.plan import words
-from relman_plugins.plan.model import Shape, Step, StepKind
+from relman_plugins.plan.ends import BESIDES
+from relman_plugins.plan.model import Shape, Step
 from relman_plugins.plan.text import timing
 
 
@@ -42,7 +43,7 @@ def _task(step: Step, does: str, where: Mapping[str, str]) -> str:
     if step.gates:
         gates = ", ".join(f"`{gate}`" for gate in step.gates)
         lines += ["", f"Acts only when the ledger holds a valid decision for {gates}, whatever their colour."]
-    if step.kind in _NEVER_BLOCKED:
+    if step.kind in BESIDES:
         lines += ["", "Never held up by gates, windows or a changed spec."]
     return "\n".join(lines) + "\n"
 
@@ -58,9 +59,6 @@ def fenced(text: str, language: str = "") -> list[str]:
     longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2) if "```" in text else 2
     fence = "`" * (longest + 1)
     return [f"{fence}{language}", text.rstrip("\n"), fence]
-
-
-_NEVER_BLOCKED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE, StepKind.FOLLOW_UP)
 
 
 def _dag(

@@ -18,7 +18,8 @@ from pydantic import Field
 from relman_plugins.calendars.series import Span
 from relman_plugins.domain.base import Frozen
 from relman_plugins.forecast.belief import Belief, believe
-from relman_plugins.forecast.history import SKIPPED, ready_at
+from relman_plugins.forecast.history import ready_at
+from relman_plugins.plan.ends import BESIDES
 from relman_plugins.plan.model import Shape, Step, StepKind
 from relman_plugins.plan.times import MINIMUM_DEFERRAL_S
 
@@ -47,6 +48,14 @@ class Openings(Frozen):
         return at
 
 
+class Frost(Frozen):
+    """A freeze that ends by itself, for one step that it holds up."""
+
+    until: datetime
+    at_end: bool = False
+    """Whether the step waits before its last act only, and not before it begins."""
+
+
 class Known(Frozen):
     """What is known of a release, and of its pipeline."""
 
@@ -59,17 +68,8 @@ class Known(Frozen):
     """How many releases these are of."""
     openings: dict[str, Openings] = Field(default_factory=dict)
     """By the id of the window's step."""
-    frozen: dict[str, datetime] = Field(default_factory=dict)
-    """Until when each environment is frozen, by name."""
-
-
-class Range(Frozen):
-    """When something will be done: times in UTC, later ones with a smaller chance."""
-
-    p05: datetime
-    p50: datetime
-    p90: datetime
-    p95: datetime
+    frozen: dict[str, Frost] = Field(default_factory=dict)
+    """What a freeze does to each step that it holds up, by id."""
 
 
 class StageForecast(Frozen):
@@ -131,7 +131,7 @@ def forecast(
     minimum_s: float = MINIMUM_DEFERRAL_S,
 ) -> Forecast:
     """Say when a release that goes on will be done. ``now`` is aware; the same seed gives the same answer."""
-    steps = [step for step in shape.steps if step.kind not in SKIPPED]
+    steps = [step for step in shape.steps if step.kind not in BESIDES]
     left = [step for step in steps if step.id not in known.ended]
     beliefs = {s.id: believe(shape, s, known.took.get(s.id, ()), minimum_s) for s in left}
     # What it is made of is public: nothing here is a secret.
@@ -170,11 +170,12 @@ def _play(
             opens = known.openings.get(step.id, Openings()).next(max(begun, now))
             ends[step.id] = opens + timedelta(seconds=beliefs[step.id].draw(chance))
             continue
-        until = known.frozen.get(step.environment or "") if step.changes else None
-        if until is not None and until > max(begun, now):
-            begun = until
+        frost = known.frozen.get(step.id)
+        if frost is not None and not frost.at_end and frost.until > max(begun, now):
+            begun = frost.until
         lasted = max((now - begun).total_seconds(), 0.0)
-        ends[step.id] = begun + timedelta(seconds=min(beliefs[step.id].draw(chance, lasted), NEVER_S))
+        end = begun + timedelta(seconds=min(beliefs[step.id].draw(chance, lasted), NEVER_S))
+        ends[step.id] = max(end, frost.until) if frost is not None else end
     return ends
 
 

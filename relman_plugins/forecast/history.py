@@ -5,23 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.event import Event
+from relman_plugins.plan.ends import BESIDES, ended
 from relman_plugins.plan.model import Shape, Step, StepKind
-
-SKIPPED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE, StepKind.FOLLOW_UP)
-"""Steps that no release has to wait for."""
-
-ENDS = (Kind.STEP_FINISHED,)
-"""The kinds of events that the history is made of."""
-
-
-def ends_of(events: Iterable[Event]) -> dict[str, datetime]:
-    """Return when each step had its end, the first one that is recorded."""
-    found: dict[str, datetime] = {}
-    for event in events:
-        if event.kind is Kind.STEP_FINISHED and event.step:
-            found.setdefault(event.step, event.at)
-    return found
 
 
 def ready_at(step: Step, ended: Mapping[str, datetime], opened_at: datetime) -> datetime | None:
@@ -34,14 +20,18 @@ def ready_at(step: Step, ended: Mapping[str, datetime], opened_at: datetime) -> 
 def took(releases: Iterable[tuple[Shape, datetime, Sequence[Event]]]) -> dict[str, list[float]]:
     """Return how many seconds each step took, by its id, from its needs being met to its end.
 
+    Not of windows: when the next one opens is known, and what earlier releases waited for theirs would be
+    waited for once more.
+
     Args:
-        releases: of each the shape of its plan, when it was opened, and its events of the kinds ``ENDS``.
+        releases: of each the shape of its plan, when it was opened, and its events, of the kinds ``ENDS``.
     """
     found: dict[str, list[float]] = {}
     for shape, opened_at, events in releases:
-        ended = ends_of(events)
+        ends = ended(shape, events)
         for step in shape.steps:
-            begun = ready_at(step, ended, opened_at)
-            if step.kind not in SKIPPED and step.id in ended and begun is not None:
-                found.setdefault(step.id, []).append(max((ended[step.id] - begun).total_seconds(), 0.0))
+            begun = ready_at(step, ends, opened_at)
+            counts = step.kind not in (*BESIDES, StepKind.WINDOW) and step.id in ends
+            if counts and begun is not None:
+                found.setdefault(step.id, []).append(max((ends[step.id] - begun).total_seconds(), 0.0))
     return found

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.notifications.text import code, count, moment, plain
+from relman_plugins.plan.ends import BESIDES
 from relman_plugins.plan.model import ReleasePlan, Step, StepKind
 
 
@@ -50,9 +51,6 @@ _ENDS = {
 }
 """The event after which a step has done what it is for; ``step.finished`` always is one."""
 
-_BESIDES = (StepKind.ROLLBACK, StepKind.TEARDOWN)
-"""Steps that a stage is done without."""
-
 _BACK = (Kind.TRAFFIC_WITHDRAWN, Kind.ROLLBACK_FINISHED)
 
 
@@ -88,7 +86,7 @@ def _mark(steps: Sequence[Step], own: Sequence[Event], *, passed: bool, closed: 
     for mark in (Mark.STOPPED, Mark.FAILED):
         if mark in states.values():
             return mark
-    if passed or all(states[s.id] is Mark.DONE for s in steps if s.kind not in _BESIDES):
+    if passed or all(states[s.id] is Mark.DONE for s in steps if s.kind not in BESIDES):
         return Mark.DONE
     if closed:
         return Mark.STOPPED

@@ -302,6 +302,8 @@ def _weaker(what: str, before: Any, after: Any) -> str:
             return "a window or freeze is another, or gone: look when changes are allowed now"
         case "on_close" if before in ("hold", "drain") and after not in ("hold", "drain"):
             return "a change goes on after its window has closed"
+        case "outlasting" if before == "wait" and after != "wait":
+            return "a change begins that will not be over when its window closes"
         case "item" if before and before != after:
             return "another ticket will do"
         case "on_difference" if _STRICT.index(after) < _STRICT.index(before):

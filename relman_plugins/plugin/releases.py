@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import dag_id_of
-from relman_plugins.plan.model import StepKind
+from relman_plugins.plan.ends import BESIDES
 from relman_plugins.plugin import access, views
 from relman_plugins.plugin.deps import ledger, release_or_404
 
@@ -113,7 +113,7 @@ def _frozen(store: Ledger, record: ReleaseRecord) -> list[dict[str, Any]]:
     left = {
         s.environment
         for s in record.plan.shape.steps
-        if s.changes and s.id not in ended and s.kind not in (StepKind.ROLLBACK, StepKind.TEARDOWN)
+        if s.changes and s.id not in ended and s.kind not in BESIDES
     }
     labels = record.plan.shape.labels
     found = [f for f in store.freezes.on() if any(f.holds(record.pipeline, e, labels) for e in left)]

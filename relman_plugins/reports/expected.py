@@ -11,13 +11,15 @@ from relman_plugins.calendars.weekly import stamp
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.errors import CalendarError
-from relman_plugins.forecast.finish import Forecast, Known, Late, Openings, forecast
-from relman_plugins.forecast.history import ENDS, SKIPPED, ends_of, took
-from relman_plugins.plan.model import Shape, StepKind
+from relman_plugins.forecast.finish import Forecast, Frost, Known, Late, Openings, forecast
+from relman_plugins.forecast.history import ready_at, took
+from relman_plugins.ledger.api import let_past
+from relman_plugins.plan.ends import BESIDES, ENDS, WATCHES, ended
+from relman_plugins.plan.model import PAST_FREEZE, Shape, Step, StepKind
 from relman_plugins.plan.times import needed_time
 
 if TYPE_CHECKING:
-    from relman_plugins.ledger.api import GateState, Ledger, ReleaseRecord
+    from relman_plugins.ledger.api import Freeze, GateState, Ledger, ReleaseRecord
 
 EARLIER = 30
 """How many of the pipeline's last releases that succeeded are looked at."""
@@ -53,28 +55,32 @@ def expected(ledger: Ledger, record: ReleaseRecord, minimum_s: float) -> Expecte
     """
     now, shape = ledger.now(), record.plan.shape
     events = ledger.events(record.release_id)
-    ended = ends_of(events)
+    ends = ended(shape, events)
     if record.plan.options.dry_run:
         return Expected(forecast=None, why_not="it is a dry run")
     if why := _stopped(events):
         return Expected(forecast=None, why_not=why)
-    frozen: dict[str, datetime] = {}
+    frozen: dict[str, Frost] = {}
     for step in shape.steps:
-        if not step.changes or step.id in ended or step.kind in SKIPPED or not step.environment:
+        if step.id in ends or (held := _held_up(step, events)) is None:
             continue
-        for freeze in ledger.freezes.holding(shape.pipeline, step.environment, shape.labels):
+        for freeze in _freezes(ledger, record, step, now):
             if freeze.until is None:
-                return Expected(forecast=None, why_not=f"it waits for a thaw: {freeze}")
-            frozen[step.environment] = max(freeze.until, frozen.get(step.environment, freeze.until))
+                there = ready_at(step, ends, record.opened_at) is not None and not held
+                return Expected(
+                    forecast=None, why_not=f"it {'waits' if there else 'will wait'} for a thaw: {freeze}"
+                )
+            until = max(freeze.until, frozen[step.id].until) if step.id in frozen else freeze.until
+            frozen[step.id] = Frost(until=until, at_end=held)
     try:
-        openings = _openings(record, ended, now, minimum_s)
+        openings = _openings(record, ends, now, minimum_s)
     except CalendarError as error:
         return Expected(forecast=None, why_not=f"its windows can't be followed: {error}")
     earlier = ledger.succeeded_before(record.pipeline, now, EARLIER)
     histories = [(r.plan.shape, r.opened_at, ledger.events(r.release_id, kinds=ENDS)) for r in earlier]
     known = Known(
         opened_at=record.opened_at,
-        ended=ended,
+        ended=ends,
         took={id_: tuple(seconds) for id_, seconds in took(histories).items()},
         releases=len(earlier),
         openings=openings,
@@ -83,6 +89,28 @@ def expected(ledger: Ledger, record: ReleaseRecord, minimum_s: float) -> Expecte
     made = forecast(shape, known, now, seed=record.release_id, minimum_s=minimum_s)
     says = tuple(_says(shape, late, ledger.votes.gate(record.release_id, late.gate)) for late in made.late)
     return Expected(forecast=made, says=says)
+
+
+def _held_up(step: Step, events: Sequence[Event]) -> bool | None:
+    """Say whether a freeze holds a step up: None if not, True if only before its last act.
+
+    What has begun, and what only watches, goes on; but the new version is not made the stable one.
+    """
+    if not step.changes or step.kind in BESIDES or not step.environment:
+        return None
+    begun = [e for e in events if e.kind is Kind.CHANGE_STARTED and e.step == step.id]
+    if step.kind is StepKind.ROLL or not (begun or step.kind in WATCHES):
+        return False  # a rolling change waits between two waves, too
+    promoted = any(e.data.get("promoted") for e in begun)
+    return True if step.args.get("promotes") and not promoted else None
+
+
+def _freezes(ledger: Ledger, record: ReleaseRecord, step: Step, now: datetime) -> list[Freeze]:
+    """Return the freezes that hold up a step, but for those that people have let the release past."""
+    shape = record.plan.shape
+    found = ledger.freezes.holding(shape.pipeline, step.environment, shape.labels)
+    gate = let_past(ledger, record, step, PAST_FREEZE, now) if found else None
+    return [f for f in found if gate is None or not f.unless or f.id not in gate.past]
 
 
 def _stopped(events: Sequence[Event]) -> str:

@@ -22,8 +22,8 @@ from relman_plugins.errors import (
     Unlooked,
     recordable,
 )
+from relman_plugins.plan.ends import ENDS, WATCHES, ended
 from relman_plugins.plan.model import Shape, StepKind
-from relman_plugins.steps.outcome import passed
 from relman_plugins.steps.passing import bypass, is_bypassed
 from relman_plugins.steps.promotions import tell_promotion
 from relman_plugins.steps.run import StepRun
@@ -251,7 +251,7 @@ class ReleaseStepOperator(BaseOperator):
         What is begun is brought to where it can be watched, and is watched. Before more follows from it, the
         freezes are asked.
         """
-        return run.step.kind in (StepKind.MONITOR, StepKind.KEEP) or bool(run.mine(Kind.CHANGE_STARTED))
+        return run.step.kind in WATCHES or bool(run.mine(Kind.CHANGE_STARTED))
 
     def _hold(self, run: StepRun) -> None:
         self._wait_if_held(run)
@@ -309,7 +309,7 @@ class ReleaseStepOperator(BaseOperator):
         from relman_plugins.ledger.api import check_forward
         from relman_plugins.steps.tickets import look_before
 
-        finished = passed(run.shape, run.events(Kind.STEP_FINISHED, Kind.GATE_DECIDED))
+        finished = ended(run.shape, run.events(*ENDS))
         for needed in run.step.needs:
             if needed in finished:
                 continue

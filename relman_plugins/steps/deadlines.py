@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from relman_plugins.domain.event import Event, Kind, NewEvent
+from relman_plugins.plan.ends import BESIDES, ENDS, ended
 from relman_plugins.plan.words import duration
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 MOST = 1000
 """Releases under way that are looked at in one round, the newest first."""
 
-_BESIDES = ("rollback", "teardown")
-
 
 def tell_overdue(ledger: Ledger) -> list[str]:
     """Record each deadline that a release under way has missed, once; return what was recorded, in words."""
@@ -29,7 +28,7 @@ def tell_overdue(ledger: Ledger) -> list[str]:
     for release in ledger.releases(active=True, limit=MOST):
         if not release.plan.shape.deadlines or release.plan.options.dry_run:
             continue
-        events = ledger.events(release.release_id, kinds=[Kind.STEP_FINISHED, Kind.RELEASE_OVERDUE])
+        events = ledger.events(release.release_id, kinds=[*ENDS, Kind.RELEASE_OVERDUE])
         new = [e for e in _missed(release, events, now) if ledger.record(release.release_id, e) is not None]
         told += [f"{release.release_id}: {event.data['message']}" for event in new]
     return told
@@ -37,21 +36,18 @@ def tell_overdue(ledger: Ledger) -> list[str]:
 
 def _missed(release: ReleaseRecord, events: Sequence[Event], now: datetime) -> Iterator[NewEvent]:
     shape = release.plan.shape
-    ended: dict[str, datetime] = {}
-    for event in events:
-        if event.kind is Kind.STEP_FINISHED and event.step:
-            ended.setdefault(event.step, event.at)
+    ends = ended(shape, events)
     known = {event.data.get("stage") for event in events if event.kind is Kind.RELEASE_OVERDUE}
     for stage, seconds in shape.deadlines.items():
-        steps = [s for s in shape.steps if (not stage or s.stage == stage) and s.kind.value not in _BESIDES]
+        steps = [s for s in shape.steps if (not stage or s.stage == stage) and s.kind not in BESIDES]
         since = release.opened_at
         if stage:
             mine = {s.id for s in steps}
             before = {needed for s in steps for needed in s.needs if needed not in mine}
-            if any(needed not in ended for needed in before):
+            if any(needed not in ends for needed in before):
                 continue  # the release has not come there
-            since = max((ended[needed] for needed in before), default=since)
-        left = [s.id for s in steps if s.id not in ended]
+            since = max((ends[needed] for needed in before), default=since)
+        left = [s.id for s in steps if s.id not in ends]
         due_at = since + timedelta(seconds=seconds)
         if stage in known or now <= due_at or (stage and not left):
             continue

@@ -6,21 +6,8 @@ from collections.abc import Sequence
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Outcome
+from relman_plugins.plan.ends import BESIDES, ended
 from relman_plugins.plan.model import Shape, StepKind
-
-_NOT_COUNTED = (StepKind.ROLLBACK, StepKind.TEARDOWN, StepKind.CLOSE, StepKind.FOLLOW_UP)
-
-
-def passed(shape: Shape, events: Sequence[Event]) -> set[str | None]:
-    """Return the steps that ended well: those with a recorded end, and the approval gates that were approved.
-
-    A decision counts also when somebody marked the gate's task before it could record its end.
-    """
-    gates = {s.id for s in shape.steps if s.kind is StepKind.APPROVAL}
-    approved = (e for e in events if e.kind is Kind.GATE_DECIDED and e.data["state"] == "approved")
-    return {e.step for e in events if e.kind is Kind.STEP_FINISHED} | {
-        e.step for e in approved if e.step in gates
-    }
 
 
 def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
@@ -30,8 +17,8 @@ def outcome_of(shape: Shape, events: Sequence[Event]) -> tuple[Outcome, str]:
     back for it. Then what happened to the environments: rolled back. It
     succeeded only when every step has a recorded end; the states of Airflow's tasks are not asked.
     """
-    finished = passed(shape, events)
-    missing = [s.id for s in shape.steps if s.kind not in _NOT_COUNTED and s.id not in finished]
+    finished = ended(shape, events)
+    missing = [s.id for s in shape.steps if s.kind not in BESIDES and s.id not in finished]
     taken_back = _last(events, Kind.ROLLBACK_FINISHED, Kind.TRAFFIC_WITHDRAWN)
     aborted = _last(events, Kind.ABORT_REQUESTED)
     if aborted and not missing and not taken_back:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.forecasts import HIGH, LOW, NOON, Cell, draw, hits, play, shape_of, truth
 from relman_plugins.calendars.series import Span
 from relman_plugins.forecast.belief import believe
-from relman_plugins.forecast.finish import Forecast, Known, Openings, forecast
+from relman_plugins.forecast.finish import Forecast, Frost, Known, Openings, forecast
 from relman_plugins.plan.model import Shape, Step, StepKind
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -148,5 +148,8 @@ def test_an_answer_that_comes_too_late_for_the_opening_is_told() -> None:
 
 
 def test_a_freeze_that_ends_by_itself_is_waited_for() -> None:
-    found = said(known(frozen={"live": NOON + 6 * HOUR}))
+    frost = Frost(until=NOON + 6 * HOUR)
+    found = said(known(frozen={"live.deploy": frost}))
     assert NOON + 6 * HOUR < found.p50 < NOON + 6 * HOUR + 5 * MINUTE
+    found = said(known(frozen={"live.deploy": frost.model_copy(update={"at_end": True})}))
+    assert found.p50 == found.p05 == NOON + 6 * HOUR, "its work is done by then"

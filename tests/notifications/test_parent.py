@@ -55,6 +55,7 @@ def test_the_parent_is_a_stage_list_that_follows_the_release(plan: Callable[...,
     ]
     assert "✅ checkout 1.1.0\nsucceeded" in parent(p, *good)
     assert "✅ production – 1.1.0 is live" in parent(p, *good)
+    assert "✅ production – 1.1.0 is live" in parent(p, *good[:-1]), "a stage is done without its way back"
     bad = [
         *happened,
         event(Kind.ANALYSIS_FINISHED, "production.canary_10", verdict="fail"),

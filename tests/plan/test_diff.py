@@ -30,7 +30,7 @@ STAGES: list[dict[str, Any]] = [
     },
 ]
 SPEC = pipeline(STAGES, analyses={"signals": {"connection": "m", "metrics": [METRIC]}})
-ENVIRONMENTS = [environment("qa"), environment("prod", windows=[WINDOW], replicas=2)]
+ENVIRONMENTS = [environment("qa"), environment("prod", windows=[WINDOW], outlasting="wait", replicas=2)]
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +76,10 @@ DANGERS = [
         "valid_for_s: 7200 -> 10800 (an old approval holds longer)",
     ),
     (lambda _, e: e["prod"].pop("windows"), "! prod.window: removed (a gate is removed"),
+    (
+        lambda _, e: e["prod"].pop("outlasting"),
+        "! prod.window outlasting: wait -> none (a change begins that will not be over when",
+    ),
     (without("soak"), "! prod.soak: removed (the version no longer stays here"),
     (prod(soak="1m"), "! prod.soak for_s: 1800 -> 60 (lowered)"),
     (

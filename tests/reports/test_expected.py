@@ -12,7 +12,8 @@ import pytest
 from relman_plugins.cli.words import expected as written
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
-from relman_plugins.ledger.api import Ledger, ReleaseRecord
+from relman_plugins.domain.status import Decision
+from relman_plugins.ledger.api import SHOWN, Ledger, ReleaseRecord, canonical_subject, planned
 from relman_plugins.plan.model import Options, ReleasePlan, Shape
 from relman_plugins.reports.expected import expected
 from tests.ledger.make import Clock
@@ -39,11 +40,11 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shape:
+def shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Shape:
     name = "environments/production.yaml"
     days = "[mon, tue, wed, thu, fri, sat, sun]"
     window = f'windows: [{{days: {days}, from: "08:00", to: "18:00", zone: UTC}}]\n'
-    monkeypatch.setitem(worlds.SPECS, name, worlds.SPECS[name] + window)
+    monkeypatch.setitem(worlds.SPECS, name, worlds.SPECS[name] + window + getattr(request, "param", ""))
     return worlds.shape_in(tmp_path / "specs" / "release_specs")
 
 
@@ -67,6 +68,24 @@ def done(ledger: Ledger, clock: Clock, record: ReleaseRecord, *steps: str, secon
     for step in steps:
         clock.forward(seconds)
         tell(ledger, record, Kind.STEP_FINISHED, step, message="done")
+
+
+def approve(ledger: Ledger, record: ReleaseRecord, gate: str = GATE, **more: Any) -> None:
+    """Ask, and let Alice approve; the task of the gate records no end."""
+    step, events = record.plan.shape.step(gate), ledger.events(record.release_id, kinds=SHOWN)
+    panel = planned(record, step, events)
+    ledger.votes.open_gate(
+        record.release_id,
+        gate,
+        subject=canonical_subject(record, step, events) | {"step": gate} | more,
+        people=panel.people,
+        quorum=panel.needed,
+        rules=panel.rules,
+        timeout_s=600,
+        on_timeout="expire",
+    )
+    vote = {"airflow_user": "alice", "decision": Decision.APPROVE, "via": "cli"}
+    assert ledger.votes.cast(record.release_id, gate, **vote).accepted
 
 
 def history(ledger: Ledger, clock: Clock, shape: Shape, count: int = 5) -> None:
@@ -180,4 +199,68 @@ def test_a_freeze_is_waited_for_until_its_end_and_one_without_end_is_said(
     assert found.forecast is not None
     assert found.forecast.p05 > NOON + timedelta(days=2)
     ledger.freezes.freeze(**about, until=None)
+    why = expected(ledger, record, 0.01).why_not
+    assert why.startswith("it will wait for a thaw: everything in production"), "the approval comes first"
+    done(ledger, clock, record, GATE, "production.window", seconds=1)
     assert expected(ledger, record, 0.01).why_not.startswith("it waits for a thaw: everything in production")
+
+
+@pytest.fixture
+def frozen(ledger: Ledger, clock: Clock, shape: Shape) -> ReleaseRecord:
+    """A release that has come to a freeze without an end, which leaves room for exceptions."""
+    record = before_the_gate(ledger, clock, shape, NOON)
+    done(ledger, clock, record, GATE, "production.window", seconds=1)
+    about = {"environment": "production", "pipeline": "", "reason": "incident", "actor": DANA}
+    ledger.freezes.freeze(**about, until=None, unless="approved")
+    return record
+
+
+def test_what_has_begun_waits_for_no_thaw_before_it_makes_the_new_version_the_stable_one(
+    ledger: Ledger, clock: Clock, frozen: ReleaseRecord
+) -> None:
+    tell(ledger, frozen, Kind.CHANGE_STARTED, "production.canary_50")
+    done(ledger, clock, frozen, "production.canary_50")
+    assert expected(ledger, frozen, 0.01).why_not.startswith("it waits for a thaw")
+    tell(ledger, frozen, Kind.CHANGE_STARTED, "production.canary_100")
+    assert expected(ledger, frozen, 0.01).why_not.startswith("it will wait for a thaw"), "of the monitor"
+    done(ledger, clock, frozen, "production.canary_100")
+    tell(ledger, frozen, Kind.CHANGE_STARTED, "production.monitor", promoted=True)
+    found = expected(ledger, frozen, 0.01)
+    assert found.forecast is not None, found.why_not
+
+
+@pytest.mark.parametrize("shape", ["exceptions: {approval: managers}\n"], indirect=True)
+def test_what_people_let_past_a_freeze_waits_for_no_thaw(ledger: Ledger, frozen: ReleaseRecord) -> None:
+    (freeze,) = ledger.freezes.on()
+    assert expected(ledger, frozen, 0.01).why_not.startswith("it waits for a thaw")
+    revision = {"version": "1.1.0", "digest": f"sha256:{'a' * 64}", "uri": "file:///1.1.0"}
+    tell(ledger, frozen, Kind.ARTIFACT_BUILT, "build", revision=revision)
+    approve(ledger, frozen, "production.freeze_exception", past=[freeze.id])
+    found = expected(ledger, frozen, 0.01)
+    assert found.forecast is not None, found.why_not
+
+
+def test_what_earlier_releases_waited_for_their_windows_is_not_waited_for_again(
+    ledger: Ledger, clock: Clock, shape: Shape
+) -> None:
+    for n in range(5):
+        record = opened(ledger, shape, f"earlier-{n}")
+        for step in (s.id for s in shape.steps):
+            done(ledger, clock, record, step, seconds=14 * 3600 if step == "production.window" else 1)
+        tell(ledger, record, Kind.RELEASE_CLOSED, None, outcome="succeeded", reason="")
+    clock.now = NOON + timedelta(days=5)
+    record = opened(ledger, shape)
+    found = expected(ledger, record, 0.01).forecast
+    assert found is not None
+    assert found.p90 < clock.now + timedelta(hours=1), "it is open until six in the evening"
+
+
+def test_an_approval_counts_though_somebody_marked_its_task(
+    ledger: Ledger, clock: Clock, shape: Shape
+) -> None:
+    history(ledger, clock, shape)
+    record = before_the_gate(ledger, clock, shape, clock.now)
+    approve(ledger, record)
+    found = expected(ledger, record, 0.01).forecast
+    assert found is not None
+    assert GATE not in [one.step for one in found.critical]

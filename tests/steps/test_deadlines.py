@@ -10,10 +10,10 @@ import pytest
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.ledger.api import Ledger
-from relman_plugins.plan.model import Shape
+from relman_plugins.plan.model import Shape, StepKind
 from relman_plugins.steps.housekeeping import Housekeeper
 from tests.ledger.make import Clock
-from tests.reports.test_expected import NOON, before_the_gate, done, opened, tell
+from tests.reports.test_expected import GATE, NOON, approve, before_the_gate, done, opened, tell
 from tests.steps import world as worlds
 from tests.steps.test_housekeeping import Runs
 
@@ -84,6 +84,20 @@ def test_what_is_done_in_time_or_was_never_begun_is_not_told(
     done(ledger, clock, record, *steps, seconds=1)
     clock.forward(3600)
     assert told(ledger) == []
+
+
+def test_a_stage_is_done_without_its_way_back_and_with_a_gate_that_somebody_marked(
+    ledger: Ledger, clock: Clock, shape: Shape
+) -> None:
+    """What was never needed is not left, and an approval counts though its task recorded no end."""
+    record = before_the_gate(ledger, clock, shape, NOON)
+    approve(ledger, record)
+    mine = [s.id for s in shape.steps if s.stage == "production" and s.kind is not StepKind.ROLLBACK]
+    done(ledger, clock, record, *(id_ for id_ in mine if id_ != GATE), seconds=1)
+    clock.forward(3 * 3600)
+    assert told(ledger) == []
+    clock.forward(4 * 3600)
+    assert told(ledger) == ["checkout-1.1.0-1: the release should have been done after 6h"]
 
 
 def test_a_dry_run_and_a_pipeline_without_deadlines_are_left_alone(
