@@ -27,6 +27,8 @@ class SourceKind(NamedTuple):
     query, and a count's time too: then the query has no ``$window``."""
     takes: bool = True
     """Whether one number is taken of that series; not where it counts by itself."""
+    shifts: bool = False
+    """Whether a query can ask for an earlier time by ``$ago``, which is text such as 3600s."""
     counting: str = ""
     """A query that counts requests of a version, for hints."""
 
@@ -34,11 +36,12 @@ class SourceKind(NamedTuple):
 _PROMQL = 'sum(increase(requests_total{version="$version"}[$window]))'
 
 KINDS: dict[str, SourceKind] = {
-    "prometheus": SourceKind("Prometheus", "PromQL", "may", counting=_PROMQL),
+    "prometheus": SourceKind("Prometheus", "PromQL", "may", shifts=True, counting=_PROMQL),
     "loki": SourceKind(
         "Loki",
         "LogQL",
         "may",
+        shifts=True,
         counting='sum(count_over_time({app="shop", version="$version"} |= "ERROR" [$window])) or vector(0)',
     ),
     "elasticsearch": SourceKind(
@@ -56,17 +59,20 @@ KINDS: dict[str, SourceKind] = {
     "json": SourceKind(
         "JSON over HTTP",
         "a path and a JSONPath",
+        shifts=True,
         counting="/stats?version=$version&seconds=$window $.requests",
     ),
     "graphite": SourceKind(
         "Graphite",
         "a target",
         "must",
+        shifts=True,
         counting="sumSeries(seriesByTag('name=requests', 'version=$version'))",
     ),
     "influxdb": SourceKind(
         "InfluxDB",
         "InfluxQL",
+        shifts=True,
         counting="SELECT sum(n) FROM requests WHERE version = '$version' AND time > now() - $window",
     ),
     "datadog": SourceKind(
@@ -77,7 +83,7 @@ KINDS: dict[str, SourceKind] = {
         "NRQL",
         counting="SELECT count(*) FROM Transaction WHERE version = '$version' SINCE $window ago",
     ),
-    "google": SourceKind("Google Cloud Monitoring", "PromQL", "may", counting=_PROMQL),
+    "google": SourceKind("Google Cloud Monitoring", "PromQL", "may", shifts=True, counting=_PROMQL),
     "cloudwatch": SourceKind(
         "CloudWatch",
         "Metrics Insights or metric math",

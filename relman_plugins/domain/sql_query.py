@@ -3,7 +3,8 @@
 This is no parser of SQL: it only tells text and names in quotes from the rest, so that a value is never put
 into one of them. What databases read differently could hide a quote or a second statement, and is refused:
 comments (PostgreSQL nests them, MySQL runs ``/*!``, and takes ``--1`` for a number), backslashes in quotes,
-and dollar signs that begin a text.
+and dollar signs that begin a text. SQL Server can neither be told to only read, nor does it need a semicolon
+between statements: there a word that begins one, or a second SELECT, is refused where a statement can begin.
 """
 
 from __future__ import annotations
@@ -31,6 +32,24 @@ _BRACKETS = re.compile(r"""\[[^\]]*['"]""")
 
 _PLAIN = frozenset({"postgresql", "mssql", "oracle"})
 """Dialects in which backticks quote nothing, and ``#`` begins no comment."""
+
+
+_UNSEPARATED = frozenset({"mssql", "odbc", "jdbc"})
+"""Dialects in which a statement may follow another without a semicolon; behind a bridge may be one."""
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\[(?:[^\]]|\]\])*\]""")
+_NUMBER = re.compile(r"(?<![\w@#$])[0-9][\w@#$.]*(?:(?<=[eE])[+-][0-9]+)?", re.ASCII)
+_IS_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?", re.ASCII | re.IGNORECASE)
+_WORD = re.compile(r"[()]|(?<![\w@#$])[a-z_@#][\w@#$]*", re.ASCII | re.IGNORECASE)
+_JOINS = frozenset({"union", "all", "except", "intersect"})
+_BEGINS = frozenset({
+    "add", "alter", "backup", "begin", "break", "bulk", "checkpoint", "close", "commit", "continue",
+    "create", "dbcc", "deallocate", "declare", "delete", "deny", "drop", "dump", "exec", "execute", "goto",
+    "grant", "if", "insert", "into", "kill", "load", "merge", "open", "print", "raiserror", "readtext",
+    "reconfigure", "restore", "return", "revert", "revoke", "rollback", "save", "set", "setuser",
+    "shutdown", "truncate", "update", "updatetext", "use", "waitfor", "while", "writetext",
+})  # fmt: skip
+"""Reserved words of Transact-SQL that begin a statement, and ``INTO``, by which a SELECT makes a table.
+https://learn.microsoft.com/en-us/sql/t-sql/language-elements/reserved-keywords-transact-sql"""
 
 
 class Part(NamedTuple):
@@ -72,12 +91,41 @@ def parts(query: str, dialect: str = "") -> list[Part]:
             begin = match.end()
         elif match["end"] and query[match.end() :].strip(" \t\r\n;"):
             raise ValueError("it is more than one statement")
-    if dialect == "mssql" and _BRACKETS.search(query):
-        raise ValueError('a quote stands in square brackets, which hide it; rename, or write "name"')
     found.append(Part("code", query[begin:]))
     if not _READS.match(query):
         raise ValueError("it is no query: it must begin with SELECT or WITH")
+    if dialect in _UNSEPARATED:
+        if _BRACKETS.search(query):
+            raise ValueError('a quote stands in square brackets, which hide it; rename, or write "name"')
+        _one_statement(" ? ".join(part.text for part in found if part.kind == "code"))
     return found
+
+
+def _one_statement(code: str) -> None:
+    """Refuse what may be a second statement, and what writes, where no semicolon tells them apart."""
+    bare = _QUOTED.sub(" ? ", code)
+    for number in _NUMBER.finditer(bare):
+        if not _IS_NUMBER.fullmatch(number.group()):
+            raise ValueError(f"a word follows a number at once ({number.group()}); put a blank between them")
+    depth, before = 0, ""
+    chosen = bare.lstrip().startswith("(")
+    for match in _WORD.finditer(bare):
+        word = match.group().lower()
+        depth += (word == "(") - (word == ")")
+        if depth < 0:
+            raise ValueError("a bracket is closed that was not opened")
+        if depth == 0 and word in _BEGINS:
+            raise ValueError(
+                f"{word.upper()} stands in it, which begins another statement or writes; "
+                "quote it if it is a name"
+            )
+        if depth == 0 and word == "select":
+            if chosen and before not in _JOINS:
+                raise ValueError("it is more than one statement")
+            chosen = True
+        before = word
+    if depth:
+        raise ValueError("a bracket is not closed")
 
 
 def _in_quotes(match: re.Match[str], text: str) -> None:

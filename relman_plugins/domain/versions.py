@@ -1,8 +1,10 @@
 """Versions compared: which is the newest that may be released by itself.
 
 By PEP 440, which reads what people write as semantic versions: ``1.4.0``, ``1.4.0-rc.1``, ``1.4.0+build.7``.
-What it would read otherwise than semantic versions do (``1.4.0-1``, ``1.4.0-r1``, ``1.4.0-post.1``: a later
-release here, an earlier one there) is not compared at all.
+What it would read otherwise than semantic versions do is not compared at all. After a hyphen that is whatever
+it takes for a later release, which is an earlier one there (``1.4.0-1``, ``1.4.0-1.dev1``, ``1.4.0-post.1``),
+what it takes for the way to a pre-release (``1.4.0-rc.1.dev2``, which comes after ``1.4.0-rc.1`` there), and
+other names of ``rc`` (``1.4.0-preview.1``, which is a version of its own there).
 """
 
 from __future__ import annotations
@@ -17,19 +19,24 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
-_AMBIGUOUS = re.compile(r"-([0-9]+(\+|$)|(r|rev|post)(?![a-z]))", re.IGNORECASE)
+_OTHER_NAMES = re.compile(r"-(c|pre|preview)(?![a-z])", re.IGNORECASE)
 
 
 def comparable(text: str) -> Version | None:
     """Return what a version is compared by; None when it has no place among others."""
     from packaging.version import InvalidVersion, Version
 
-    if not is_version(text) or _AMBIGUOUS.search(text):
+    if not is_version(text):
         return None
     try:
-        return Version(text)
+        version = Version(text)
     except InvalidVersion:
         return None
+    named = text.partition("+")[0]
+    otherwise = (
+        version.is_postrelease or (version.pre and version.is_devrelease) or _OTHER_NAMES.search(named)
+    )
+    return None if "-" in named and otherwise else version
 
 
 def range_of(text: str) -> SpecifierSet:

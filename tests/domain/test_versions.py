@@ -18,6 +18,8 @@ ALL = [
     "../x",
 ]
 UNCOMPARED = [
+    *("1.4.0-1.dev1", "1.4.0-1dev", "1.4.0-1-dev.2", "1.4.0-20261126.dev1", "1.4.0-0", "1.4.0-rc.1.dev2"),
+    *("1.4.0-rc.1-1", "1.4.0-preview.1", "1.4.0-pre", "1.4.0-c.2", "1.4.0-rc.1.post2"),
     *("1.4.0-1", "1.4.0-7+b", "1.4.0-r1", "1.4.0-r.1", "1.4.0-REV2", "1.4.0-post", "1.4.0-post.1+b"),
     *("latest", "", "1..2", "1.4.0 ", "v 1", "1" * 65),
 ]
@@ -47,6 +49,31 @@ def test_what_has_no_place_among_versions_is_not_compared(text):
     assert newest([text]) is None
     assert not is_newer(text, "1.0")
     assert not is_newer("9.0", text)
+
+
+@pytest.mark.parametrize(
+    "rising",
+    [
+        # https://semver.org/#spec-item-11, without what PEP 440 knows nothing of
+        [
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-beta",
+            "1.0.0-beta.2",
+            "1.0.0-beta.11",
+            "1.0.0-rc.1",
+            "1.0.0",
+        ],
+        ["1.0.0", "2.0.0-rc.1", "2.0.0", "2.1.0", "2.1.1"],
+        ["1.3.9", "1.4.0-dev.3", "1.4.0-dev.12", "1.4.0", "1.4.1-alpha.1+5"],
+    ],
+)
+def test_what_is_compared_comes_in_the_order_of_semantic_versions(rising):
+    for n, earlier in enumerate(rising):
+        for later in rising[n + 1 :]:
+            assert is_newer(later, earlier)
+            assert not is_newer(earlier, later)
+            assert same_as(earlier, [later]) is None
 
 
 def test_newer_is_by_number_not_by_text():

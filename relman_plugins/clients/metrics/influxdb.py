@@ -102,6 +102,11 @@ class InfluxDb(WebSource):
 def _bare(match: re.Match[str]) -> str:
     if match["comment"]:
         raise ClientRejected("the query can't be asked: write the comment in it beside the query")
+    if match["regex"] and "\\\\/" in match["regex"]:
+        raise ClientRejected(
+            "the query can't be asked: two backslashes stand before a slash in a regular expression, which "
+            "ends there or goes on; write [\\\\] for a backslash"
+        )
     if match["doubtful"]:
         raise ClientRejected(
             "the query can't be asked: a slash after a dot could begin a regular expression or divide; "

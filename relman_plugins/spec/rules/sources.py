@@ -67,10 +67,11 @@ def queries(bundle: Bundle) -> Iterator[Diagnostic]:
 def before(bundle: Bundle) -> Iterator[Diagnostic]:
     """A comparison with the time before asks a source whose queries can say so."""
     for path, analysis in entries(bundle.pipeline, "analyses"):
-        if looks_back(analysis) and text_at(analysis, "source") == "sql":
+        kind = source_kind(analysis)
+        if looks_back(analysis) and kind is not None and not kind.shifts:
             message = (
-                f"{holder(bundle.pipeline, path)} compares with the time before, but in the query of a SQL "
-                "database $ago would be text such as 3600s, which is no value and no interval there"
+                f"{holder(bundle.pipeline, path)} compares with the time before, but {kind.label} can't be "
+                "asked for an earlier time by $ago, which is text such as 3600s"
             )
             hint = "remove against:, or ask a source whose queries have an offset, such as prometheus"
             yield finding(bundle.pipeline, (*path, "against"), CODE, message, key=True, hint=hint)

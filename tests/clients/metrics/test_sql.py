@@ -190,6 +190,54 @@ def test_what_a_dialect_reads_in_its_own_way(dialect: str, query: str, said: str
     assert parts("SELECT serial# FROM v$$session", "oracle")
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT 1 SELECT 2", "more than one statement"),
+        ("SELECT 1\nDELETE FROM orders", "DELETE stands in it"),
+        ("SELECT 1 exec xp_cmdshell 'dir'", "EXEC stands in it"),
+        ("SELECT 1DELETE FROM orders", "a word follows a number"),
+        ("SELECT 1eDELETE FROM orders", "a word follows a number"),
+        ("SELECT .5DELETE FROM orders", "a word follows a number"),
+        ("SELECT 0x1DROP TABLE orders", "a word follows a number"),
+        ("SELECT 0xINSERT INTO orders SELECT 1", "a word follows a number"),
+        ("SELECT $versionDELETE FROM orders", "DELETE stands in it"),
+        ("SELECT 'a'DELETE FROM orders", "DELETE stands in it"),
+        ("SELECT [a]DELETE FROM orders", "DELETE stands in it"),
+        ("SELECT [a]]]DELETE FROM orders", "DELETE stands in it"),
+        ("SELECT n FROM (SELECT 1 n) t UPDATE orders SET n = 1", "UPDATE stands in it"),
+        ("WITH a AS (SELECT 1 n) DELETE FROM orders", "DELETE stands in it"),
+        ("WITH a AS (SELECT 1 n) SELECT n FROM a SELECT 2", "more than one statement"),
+        ("(SELECT 1) SELECT 2", "more than one statement"),
+        ("SELECT n INTO copies FROM orders", "INTO stands in it"),
+        ("SELECT (1 DELETE FROM orders", "a bracket is not closed"),
+        ("SELECT 1) DELETE FROM orders", "closed that was not opened"),
+    ],
+)
+@pytest.mark.parametrize("dialect", ["mssql", "odbc"])
+def test_a_second_statement_is_refused_where_none_needs_a_semicolon(
+    dialect: str, query: str, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        parts(query, dialect)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT count(*) FROM orders WHERE version = $version AND seconds > 1.5e-3",
+        "SELECT 1 UNION ALL SELECT 2 EXCEPT SELECT 3;",
+        "WITH a AS (SELECT 1 n), b AS (SELECT n FROM a) SELECT max(n) FROM b",
+        "SELECT CASE WHEN n > (SELECT avg(n) FROM orders) THEN 0x1f ELSE 2e3 END FROM t1 WITH (NOLOCK)",
+        "SELECT [update], \"delete\", 'drop' FROM [dbo].[orders]",
+        "SELECT n FROM orders ORDER BY 1 OFFSET 0 ROWS FETCH NEXT 1 ROWS ONLY",
+        "SELECT updated, set_size, @@rowcount FROM orders2 OPTION (USE HINT ('FORCE_ORDER'))",
+    ],
+)
+def test_one_statement_is_asked_where_none_needs_a_semicolon(query: str) -> None:
+    assert parts(query, "mssql")
+
+
 def test_a_percent_sign_is_one_and_a_dollar_sign_too() -> None:
     asked = VALUES._replace(query="SELECT 5 % 2, '$$', $version")
     with pytest.raises(ClientRejected, match=r"stands in quotes"):

@@ -113,13 +113,18 @@ def test_influxdb(serving: Serving) -> None:
         ("SELECT n FROM x WHERE y =~ /'/; DROP DATABASE shop; SELECT n FROM x WHERE y =~ /'/", "one SELECT"),
         ("SELECT /'/ INTO other FROM x WHERE y !~ /'/", "one SELECT"),
         ("SELECT n / 2 INTO other FROM x WHERE n / 2 > 1", "one SELECT"),
+        (r"SELECT n FROM x WHERE y =~ /\\/ AND z = '/; DROP DATABASE shop; SELECT /'", "two backslashes"),
         ("SELECT n FROM m1./'/; DROP DATABASE shop; SELECT n FROM m1./'/", "after a dot"),
     ]:
         with pytest.raises(ClientRejected, match=said):
             ask("influxdb", url, hidden, extra=extra)
     assert len(server.asked) == told
     server.body = influx([1, 2])
-    for fine in ("SELECT a / b FROM /into;/ WHERE y =~ /it's; \\/into/ GROUP BY /z/", "SELECT (a)/2 FROM x"):
+    for fine in (
+        "SELECT a / b FROM /into;/ WHERE y =~ /it's; \\/into/ GROUP BY /z/",
+        "SELECT (a)/2 FROM x",
+        r"SELECT a FROM /\\d[\\]\/x/",
+    ):
         assert ask("influxdb", url, fine, extra=extra).value == 2
     assert (
         ask("influxdb", url, "SELECT n FROM x WHERE y = 'into; \\' it' AND \"into\" = 1;", extra=extra).value
