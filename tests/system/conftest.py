@@ -249,7 +249,6 @@ def world(
 ) -> Iterator[World]:
     repo = tmp_path_factory.mktemp("repo")
     shutil.copytree(SPECS, repo / "release_specs")
-    _train(repo / "release_specs" / "timed.yaml")
     _freeze(repo / "release_specs" / "calendars" / "company.yaml")
     ledger, extra = bases
     with running(repo, extra | airflow_settings, ledger) as found:
@@ -320,23 +319,4 @@ def _freeze(file: Path) -> None:
         "zone: UTC\n"
         "windows:\n"
         f'  - {{name: start-up, effect: deny, once: {{from: 2026-01-01, until: "{end}"}}}}\n'
-    )
-
-
-def _train(file: Path) -> None:
-    """Write a pipeline whose schedule comes round while the tests run."""
-    soon = datetime.now(UTC) + timedelta(minutes=2)
-    file.write_text(
-        "apiVersion: relman/v1\n"
-        "kind: ReleasePipeline\n"
-        "metadata: {name: timed, owner: tests}\n"
-        "artifact: {source: ../checkout, build: [python, build.py]}\n"
-        "stages: [{environment: live}]\n"
-        'notify: {slack: "#releases"}\n'
-        "schedule:\n"
-        f'  cron: "{soon:%M %H} * * *"\n'
-        "  zone: UTC\n"
-        "  version: {file: ../checkout/VERSION}\n"
-        "  cutoff: 30s\n"
-        "  announce: 1h\n"
     )

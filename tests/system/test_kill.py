@@ -1,17 +1,19 @@
 """Any process may be killed at any moment: the release goes on, or stops safely and says so.
 
 Ten seeds: which process dies and when, within the canary; one dies with a build. Two releases of two services
-run at a time, so that every kill is survived by both.
+run at a time, so that every kill is survived by both. And the scheduler dies when a train departs.
 """
 
 from __future__ import annotations
 
 import random
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
 
+from relman_plugins.domain.identity import departure_of
 from tests.system.conftest import Run, World
 from tests.waiting import eventually
 
@@ -78,6 +80,53 @@ def kill_at_work(scheduler: psutil.Process, dice: random.Random) -> str | None:
             finally:
                 worker.resume()
     return None
+
+
+def depart_in(world: World, seconds: float) -> datetime:
+    """Write a train that departs when its environment opens; return when, to the second."""
+    departs = (datetime.now(UTC) + timedelta(seconds=seconds)).replace(microsecond=0)
+    for place, text in {
+        "calendars/station.yaml": (
+            "kind: Calendar\nmetadata: {name: station, owner: tests}\nzone: UTC\nwindows:\n"
+            "  - {name: closed, effect: deny, once: "
+            f'{{from: 2026-01-01, until: "{departs:%Y-%m-%dT%H:%M:%S}"}}}}\n'
+        ),
+        "environments/station.yaml": (
+            "kind: Environment\nmetadata: {name: station, owner: tests}\nplatform: sandbox\n"
+            "connection: relman_sandbox\nreplicas: 1\ncalendars: [station]\n"
+        ),
+        "station.yaml": (
+            "kind: ReleasePipeline\nmetadata: {name: station, owner: tests}\n"
+            "artifact: {source: ../checkout, build: [python, build.py]}\n"
+            "stages: [{environment: station}]\n"
+            "schedule: {opening: station, version: {file: ../checkout/VERSION}, announce: 1h}\n"
+        ),
+    }.items():
+        (world.specs / place).write_text(f"apiVersion: relman/v1\n{text}")
+    return departs
+
+
+def test_a_scheduler_that_is_killed_when_a_train_departs_costs_no_release_and_starts_one(
+    world: World,
+) -> None:
+    departs = depart_in(world, 25)
+    # On a slow machine it is looked at for the first time when it is due.
+    eventually(lambda: world.ledger.trains.of("station", departs), "the train's run", every_s=0.2)
+    eventually(lambda: datetime.now(UTC) >= departs, "its departure", 60)
+    kill(world, "scheduler", random.Random(0))
+    train = eventually(lambda: ended_train(world), "the end of the train's run", RECOVERY_S, every_s=0.5)
+    assert [e.action for e in world.ledger.trains.of("station", departs)].count("departed") == 1
+    status, found = world.call("admin", "GET", "/api/v2/dags/release__station/dagRuns")
+    assert (status, [departure_of(run["dag_run_id"]) for run in found["dag_runs"]]) == (200, [departs])
+    assert train == "success"
+    run_id = found["dag_runs"][0]["dag_run_id"]
+    eventually(lambda: world.ledger.release_of_run("release__station", run_id), "its release", RECOVERY_S)
+
+
+def ended_train(world: World) -> str | None:
+    """Return the state of the train's only run when that has ended."""
+    (run,) = world.call("admin", "GET", "/api/v2/dags/train__station/dagRuns")[1]["dag_runs"]
+    return run["state"] if run["state"] in ("success", "failed") else None
 
 
 @pytest.mark.timeout(900)
