@@ -8,8 +8,8 @@ from typing import Any
 
 from relman_plugins.domain.base import Frozen
 
-MAIN = ("Deployment", "Service")
-"""Kinds that every service has one of."""
+SETS = ("Deployment", "StatefulSet")
+"""Kinds that make pods; a service has one of one of them."""
 
 ROUTE = "HTTPRoute"
 
@@ -24,6 +24,7 @@ EXTRAS: dict[str, tuple[str, str]] = {
 
 KINDS: dict[str, tuple[str, str]] = {
     "Deployment": ("apps/v1", "deployments"),
+    "StatefulSet": ("apps/v1", "statefulsets"),
     "Service": ("v1", "services"),
     ROUTE: ("gateway.networking.k8s.io/v1", "httproutes"),
     **EXTRAS,
@@ -32,7 +33,6 @@ KINDS: dict[str, tuple[str, str]] = {
 REFUSED: dict[str, str] = {
     "Secret": "secrets are never in specs: create it in the cluster, and name it in the Deployment",
     "HorizontalPodAutoscaler": "relman decides how many replicas there are, by replicas: of the environment",
-    "StatefulSet": "two versions of one can't stand side by side; relman releases Deployments",
 }
 """Kinds that people would expect, and why they are not taken."""
 
@@ -46,7 +46,7 @@ class Workload(Frozen):
 
     namespace: str
     objects: tuple[dict[str, Any], ...]
-    """The manifests: one Deployment, one Service, at most one HTTPRoute, and extras."""
+    """The manifests: one Deployment or StatefulSet, one Service, at most one HTTPRoute, and extras."""
     container: str
     """The container that gets the image and the configuration."""
     url: str | None = None
@@ -62,6 +62,16 @@ class Workload(Frozen):
         if found is None:
             raise KeyError(kind)
         return found
+
+    @property
+    def pods(self) -> dict[str, Any]:
+        """The object that makes the pods."""
+        return next(o for o in self.objects if o["kind"] in SETS)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether one version takes the other's place, pod by pod, since each pod has a name and a disk."""
+        return bool(self.pods["kind"] == "StatefulSet")
 
     @property
     def routed(self) -> bool:
@@ -96,28 +106,30 @@ def problems(objects: Sequence[Any], container: str | None, namespace: str) -> I
         if obj.get("apiVersion") != version:
             yield index, ("apiVersion",), f"{kind} is of another API version", f"write apiVersion: {version}"
         yield from _named(index, obj, namespace)
-        if kind in (*MAIN, ROUTE) and kind in kinds[:index]:
-            yield index, ("kind",), f"a second {kind}", "a service has one"
-        if kind == "Deployment":
-            yield from _deployment(index, obj, container)
+        alike = SETS if kind in SETS else (kind,)
+        if kind in (*SETS, "Service", ROUTE) and any(k in alike for k in kinds[:index]):
+            yield index, ("kind",), f"a second {' or '.join(alike)}", "a service has one"
+        if kind in SETS:
+            yield from _pods(index, obj, container)
+            yield from _updates(index, obj)
         elif kind == "Service":
             yield from _service(index, obj)
     yield from _routed(objects, kinds)
-    for kind in MAIN:
-        if kind not in kinds:
-            yield -1, (), f"there is no {kind}", f"add a document of kind: {kind}"
+    for alike in (SETS, ("Service",)):
+        if not any(kind in kinds for kind in alike):
+            yield -1, (), f"there is no {' or '.join(alike)}", f"add a document of kind: {alike[0]}"
 
 
-def chosen_container(deployment: dict[str, Any], container: str | None) -> str | None:
+def chosen_container(pods: dict[str, Any], container: str | None) -> str | None:
     """Return the name of the container that gets the image: the one that is named, or the only one."""
-    names = [str(c["name"]) for c in _containers(deployment)]
+    names = [str(c["name"]) for c in _containers(pods)]
     if container is None:
         return names[0] if len(names) == 1 else None
     return container if container in names else None
 
 
-def _containers(deployment: dict[str, Any]) -> list[dict[str, Any]]:
-    spec: Any = deployment
+def _containers(pods: dict[str, Any]) -> list[dict[str, Any]]:
+    spec: Any = pods
     for key in ("spec", "template", "spec", "containers"):
         spec = spec.get(key) if isinstance(spec, dict) else None
     found = spec if isinstance(spec, list) else []
@@ -147,7 +159,20 @@ def _named(index: int, obj: dict[str, Any], namespace: str) -> Iterator[Problem]
         yield index, place, f"is in the namespace {meta['namespace']}", f"the environment's is {namespace}"
 
 
-def _deployment(index: int, obj: dict[str, Any], container: str | None) -> Iterator[Problem]:
+def _updates(index: int, obj: dict[str, Any]) -> Iterator[Problem]:
+    """A StatefulSet updates all its pods by itself, and keeps them all by its own rules."""
+    spec = obj.get("spec")
+    strategy = spec.get("updateStrategy") if isinstance(spec, dict) and obj["kind"] == "StatefulSet" else None
+    rolling = strategy.get("rollingUpdate") if isinstance(strategy, dict) else None
+    if isinstance(strategy, dict) and strategy.get("type", "RollingUpdate") != "RollingUpdate":
+        hint = "leave updateStrategy out; relman waits until every pod is of the new version"
+        yield index, ("spec", "updateStrategy"), f"has the updateStrategy {strategy['type']}", hint
+    if isinstance(rolling, dict) and rolling.get("partition"):
+        place = ("spec", "updateStrategy", "rollingUpdate")
+        yield index, place, "keeps some pods at the old version by a partition", "leave partition out"
+
+
+def _pods(index: int, obj: dict[str, Any], container: str | None) -> Iterator[Problem]:
     names = [c["name"] for c in _containers(obj)]
     if chosen_container(obj, container) is None:
         found = ", ".join(names) or "none"

@@ -10,7 +10,7 @@ from typing import Any
 
 from relman_plugins.domain.parity import Area
 from relman_plugins.domain.risk import RiskPolicy
-from relman_plugins.domain.workload import Workload, chosen_container
+from relman_plugins.domain.workload import SETS, Workload, chosen_container
 from relman_plugins.errors import PlanError
 from relman_plugins.plan import (
     analyses,
@@ -265,11 +265,11 @@ def _workload(documents: Documents, env: Environment) -> Workload | None:
     if env.kubernetes is None:
         return None
     objects = documents.manifests[env.metadata.name]
-    deployment = next(o for o in objects if o["kind"] == "Deployment")
+    pods = next(o for o in objects if o["kind"] in SETS)
     return Workload(
         namespace=env.kubernetes.namespace,
         objects=objects,
-        container=chosen_container(deployment, env.kubernetes.container) or "",
+        container=chosen_container(pods, env.kubernetes.container) or "",
         url=env.kubernetes.url,
         timeout_s=env.kubernetes.timeout.seconds,
         drain_s=env.kubernetes.drain.seconds,

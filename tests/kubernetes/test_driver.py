@@ -14,7 +14,7 @@ from relman_plugins.strategies import promoted
 from relman_plugins.strategies.blue_green import previewed
 from relman_plugins.testing.kube.resources import BY_KIND
 from tests.kubernetes.conftest import NEW, OLD, Shop
-from tests.platforms.places import NAMESPACE, ROUTE, revision
+from tests.platforms.places import MANIFESTS, NAMESPACE, ROUTE, revision
 
 RBAC = Path(__file__).parents[2] / "deploy" / "kubernetes-rbac.yaml"
 EXTRAS = """
@@ -172,6 +172,12 @@ def test_the_rights_in_deploy_are_those_that_are_used_and_no_others(cluster):
     Shop(cluster, ROUTE).stable()
     shop.converge()
     assert shop.observe().exists is False
+    stateful = Shop(cluster, manifests=MANIFESTS.replace("kind: Deployment", "kind: StatefulSet"))
+    stateful.stable()
+    with pytest.raises(PlatformRejected, match="does not start"):
+        stateful.converge(stable=revision(4), stable_replicas=2)
+    stateful.back()
+    stateful.converge()
     assert set(cluster.asked) == granted
     cluster.allowed = granted - {("list", "pods")}
     with pytest.raises(PlatformRejected, match=r"relman may not GET .*/pods: .*kubernetes-rbac\.yaml"):

@@ -54,7 +54,7 @@ class Converging:
         self.records = Records(kube, objects)
         mine = pod_selector(objects)
         lists = [
-            (objects.path("Deployment"), mine),
+            (objects.path(objects.workload.pods["kind"]), mine),
             (pods_path(objects), mine),
             (slices_path(objects), slice_selector(traffic.names(objects))),
         ]
@@ -91,11 +91,18 @@ class Converging:
 
     def _reach(self, desired: DesiredState, seen: Seen) -> ObservedState:
         before = seen.roles.stable
-        slots = slots_for(desired, seen, self.objects)
+        old = None
+        if desired.returning and desired.stable is not None:
+            old = self.records.find(desired.stable, seen.roles.served)
+        slots = slots_for(desired, seen, self.objects, old)
         weight = desired.candidate_weight
         shares = ((slots.stable, 100 - weight), (slots.candidate, weight))
         target = {slot: share for slot, share in shares if slot}
-        parts = self._parts(desired, slots, seen)
+        parts = self._parts(desired, slots, seen, old)
+        if slots.candidate and any(part.objects.workload.in_place for part in parts.values()):
+            raise PlatformRejected(
+                "of a StatefulSet no two versions stand side by side; release it by rolling or recreate"
+            )
         versions = {**seen.made, **{slot: part.objects for slot, part in parts.items()}}
         traffic.check(target, versions, {s: o for s, o in seen.made.items() if s == before})
         served = _served(seen, parts.get(slots.stable))
@@ -117,7 +124,7 @@ class Converging:
             self._write_all([*([part.record] if part.record else []), *part.objects.own])
         self._write_all(_shared([seen.lead] if seen.made else [], parts))
         self._write_all([part.deployment for part in parts.values()])
-        seen = self._until(lambda s: all(s.complete(slot) for slot in parts), tuple(parts))
+        seen = self._until(lambda s: all(self._is_done(s, slot) for slot in parts), tuple(parts))
         seen = self._move(seen, target, versions, replace(roles, moved_at=seen.roles.moved_at))
         self._write_all(_shared([versions[traffic.leading(target, slots.candidate)]], parts))
         self._clear(seen, parts, target, slots.candidate, drain_s=self.objects.workload.drain_s)
@@ -129,7 +136,7 @@ class Converging:
         for obj in objects:
             self.fence.write(obj["kind"], obj["metadata"]["name"], obj, dry_run=dry_run)
 
-    def _parts(self, desired: DesiredState, slots: Slots, seen: Seen) -> dict[str, Part]:
+    def _parts(self, desired: DesiredState, slots: Slots, seen: Seen, old: Objects | None) -> dict[str, Part]:
         """Return what is to be in the slots.
 
         What runs stays as it was made. What is brought back is made as it was when it served.
@@ -148,8 +155,8 @@ class Converging:
                 if objects is None and key_of(live) != self.objects.revision_key(revision):
                     made[slot] = Part(self.objects, self.objects.as_it_is(live, replicas), None)
                     continue
-            elif desired.returning:
-                objects = self.records.find(revision, seen.roles.served)
+            else:
+                objects = old
             objects = objects or self.objects
             deployment = objects.deployment(slot, revision, replicas, bounds)
             made[slot] = Part(objects, deployment, self.records.made(revision, objects))
@@ -232,6 +239,17 @@ class Converging:
             self.fence.write("Service", name, preview)
         return self._until(lambda s: self._has_moved(s, gets) and self._answers(s, has, gets), ())
 
+    def _is_done(self, seen: Seen, slot: str) -> bool:
+        """Say whether a slot is complete; restart what a StatefulSet would wait for for ever."""
+        if seen.complete(slot):
+            return True
+        live = seen.deployments.get(slot)
+        if live is not None and live["kind"] == "StatefulSet":
+            # It goes on when each pod is ready, also when an unready one is of the version that is to go.
+            for pod in seen.outdated(slot):
+                self.fence.restart(pods_path(self.objects), pod)
+        return False
+
     def _has_moved(self, seen: Seen, gets: Mapping[str, int]) -> bool:
         """Say whether routers have taken what they are told. Only asked of a change: a router may restart."""
         told = {slot: weight for slot, weight in seen.weights().items() if weight}
@@ -271,7 +289,7 @@ class Converging:
                     "the next try"
                 )
         for slot in gone:
-            self.fence.delete("Deployment", seen.deployments[slot])
+            self.fence.delete(seen.deployments[slot]["kind"], seen.deployments[slot])
         versions = {slot: part.objects for slot, part in parts.items()}
         kept = {o["metadata"]["name"] for o in traffic.written(target, versions, candidate)}
         kept |= {versions[candidate].service_name(traffic.PREVIEW)} if candidate else set()
@@ -297,7 +315,7 @@ class Converging:
         for kind, obj in (
             *(("HTTPRoute", r) for r in seen.routes.values()),
             *(("Service", s) for s in seen.services.values()),
-            *(("Deployment", d) for d in seen.deployments.values()),
+            *((d["kind"], d) for d in seen.deployments.values()),
         ):
             self.fence.delete(kind, obj)
         self._prune({}, set())

@@ -8,10 +8,11 @@ was not there then and is not made by the newer caller, it may still make; the n
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from dataclasses import replace
 
-from relman_plugins.domain.workload import EXTRAS, KINDS, ROUTE
+from relman_plugins.domain.workload import EXTRAS, KINDS, ROUTE, SETS
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable, StaleToken
 from relman_plugins.platforms.kubernetes.api import Kube, Moved, Owned
 from relman_plugins.platforms.kubernetes.objects import Obj, Objects
@@ -58,7 +59,7 @@ class Fence:
             except Moved as moved:
                 self._again(roles_path(self.objects), moved)
         # What traffic goes by is first.
-        for kind in ("Service", ROUTE, "Deployment", *EXTRAS):
+        for kind in ("Service", ROUTE, *SETS, *EXTRAS):
             for obj in self._all(kind):
                 self._take(kind, obj)
 
@@ -66,7 +67,7 @@ class Fence:
         try:
             return self.kube.list(self.objects.path(kind), self.objects.selector)[0]
         except PlatformRejected:
-            if kind != ROUTE:
+            if kind not in (ROUTE, "StatefulSet"):
                 raise
             return []  # the look that follows says what right is missing, and whether that matters
 
@@ -144,6 +145,12 @@ class Fence:
                 return
             except Moved as moved:
                 self._again(path, moved)
+
+    def restart(self, path: str, pod: Obj) -> None:
+        """Delete a pod that is made anew, if it is still as it was seen; raise as `check` does."""
+        self._fence()
+        with contextlib.suppress(Moved):  # it has become something else; the next look says what
+            self.kube.delete(f"{path}/{pod['metadata']['name']}", pod)
 
     def _again(self, path: str, moved: Moved) -> None:
         if not self.kube.left_s:

@@ -100,8 +100,9 @@ class Objects:
         return _short_digest(what, 16)
 
     def deployment_name(self, slot: str) -> str:
-        """Return the name of a slot's Deployment."""
-        return f"{self.workload.one('Deployment')['metadata']['name']}-{slot}"
+        """Return the name of a slot's Deployment, or of the StatefulSet, whose pods and disks keep it."""
+        name = str(self.workload.pods["metadata"]["name"])
+        return name if self.workload.in_place else f"{name}-{slot}"
 
     def service_name(self, which: str = "") -> str:
         """Return the name of the Service, of a slot's, or of ``preview``."""
@@ -115,8 +116,8 @@ class Objects:
         replicas: int,
         bounds: RollingBounds | None = None,
     ) -> Obj:
-        """Return the Deployment of a revision in a slot."""
-        made = self._owned(self.workload.one("Deployment"), self.deployment_name(slot))
+        """Return the Deployment of a revision in a slot, or the StatefulSet; that has no bounds."""
+        made = self._owned(self.workload.pods, self.deployment_name(slot))
         key = self.revision_key(revision)
         mine = {ENVIRONMENT: self.environment, SERVICE: self.service, SLOT: slot}
         told = {REVISION: key, VERSION_LABEL: _label(revision.version)}
@@ -130,7 +131,7 @@ class Objects:
         spec = made["spec"]
         spec["replicas"] = replicas
         spec["selector"]["matchLabels"] = spec["selector"]["matchLabels"] | mine
-        if bounds is not None:
+        if bounds is not None and not self.workload.in_place:
             rolling = {"maxSurge": bounds.max_surge, "maxUnavailable": bounds.max_unavailable}
             spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
         meta = spec["template"].setdefault("metadata", {})
@@ -148,7 +149,7 @@ class Objects:
 
     def as_it_is(self, live: Obj, replicas: int) -> Obj:
         """Return a Deployment as it stands with other replicas: for one of which nothing else is known."""
-        made = _bare("Deployment", live)
+        made = _bare(live["kind"], live)
         made["spec"]["replicas"] = replicas
         meta = live["metadata"]
         notes = {k: v for k, v in meta["annotations"].items() if k in (VERSION, DIGEST, URI, IMAGE)}
@@ -175,7 +176,7 @@ class Objects:
 
     def _own_names(self) -> dict[str, str]:
         """Return the names of the ConfigMaps that are the version's own, by those in the manifests."""
-        named = {r["name"] for r in _references(self.workload.one("Deployment")["spec"]["template"]["spec"])}
+        named = {r["name"] for r in _references(self.workload.pods["spec"]["template"]["spec"])}
         return {
             o["metadata"]["name"]: f"{o['metadata']['name']}-{_short_digest(o, 8)}"
             for o in self.workload.extras

@@ -35,7 +35,7 @@ class Seen:
     objects: Objects
     roles: Roles
     deployments: Mapping[str, Obj]
-    """By slot; only relman's own."""
+    """By slot, also StatefulSets; only relman's own."""
     made: Mapping[str, Objects]
     """By slot with a Deployment: what it was made from; where that is not known, what is at hand."""
     pods: Mapping[str, list[Obj]]
@@ -47,17 +47,19 @@ class Seen:
     routes: Mapping[str, Obj]
     """By name; only relman's own, also those that the manifests have no more."""
     blind: str = ""
-    """Why it is not known whether there are routes, and what to do; empty when it is."""
+    """Why it is not known whether there are routes or StatefulSets, and what to do; empty when it is."""
     events: list[Obj] = field(default_factory=list)
 
     @classmethod
     def look(cls, kube: Kube, objects: Objects, records: Records) -> Seen:
         """Ask the cluster; its events only where something is not as it should be."""
         found, _ = kube.list(objects.path("Deployment"), objects.selector)
-        deployments = {_slot(d): d for d in found if _slot(d) in SLOTS}
+        stateful, no_sets = _listed(kube, objects, "StatefulSet", objects.workload.in_place)
+        kinds = (("Deployment", found), ("StatefulSet", stateful))
+        deployments = {_slot(d): d | {"kind": k} for k, ds in kinds for d in ds if _slot(d) in SLOTS}
         pods, _ = kube.list(pods_path(objects), pod_selector(objects))
         services, _ = kube.list(objects.path("Service"), objects.selector)
-        routes, blind = _routes(kube, objects)
+        routes, no_routes = _listed(kube, objects, ROUTE, objects.workload.routed)
         seen = cls(
             objects=objects,
             roles=Roles.of(kube.get(roles_path(objects))),
@@ -74,7 +76,7 @@ class Seen:
             ending=sum("deletionTimestamp" in p["metadata"] and not _has_ended(p) for p in pods),
             services={s["metadata"]["name"]: s for s in services},
             routes={r["metadata"]["name"]: r for r in routes},
-            blind=blind,
+            blind="; ".join(filter(None, (no_sets, no_routes))),
         )
         if not all(seen.complete(slot) for slot in seen.deployments):
             found, _ = kube.list(f"/api/v1/namespaces/{objects.workload.namespace}/events", "")
@@ -131,6 +133,12 @@ class Seen:
             and int(status.get("updatedReplicas") or 0) == wanted
             and int(status.get("replicas") or 0) == wanted
         )
+
+    def outdated(self, slot: str) -> list[Obj]:
+        """Return the pods of a slot that are not ready and of another version than it is to have."""
+        if not _is_current(self.deployments[slot]):
+            return []
+        return [p for p in self.pods[slot] if not is_ready(p) and not self._is_of(p, slot)]
 
     def weights(self) -> dict[str, int]:
         """Return the share of the traffic by slot, in percent, as routers are told; empty: there is none."""
@@ -248,7 +256,7 @@ class Seen:
             return None
         workload = self.made[slot].workload
         given = _variables(deployment, workload.container)
-        written = _variables(workload.one("Deployment"), workload.container)
+        written = _variables(workload.pods, workload.container)
         return {k: v for k, v in given.items() if k not in RELMANS_OWN and written.get(k) != v}
 
     def _shares(self, route: Obj | None) -> dict[str, int]:
@@ -300,12 +308,12 @@ class Seen:
         return tuple(named.get(k) for k in ("group", "kind", "namespace", "name", "sectionName", "port"))
 
 
-def _routes(kube: Kube, objects: Objects) -> tuple[list[Obj], str]:
-    """Return relman's routes; without the right to see them, why it is not known whether there are any."""
+def _listed(kube: Kube, objects: Objects, kind: str, needed: bool) -> tuple[list[Obj], str]:
+    """Return relman's objects of a kind; without the right to see them, why it is not known what there is."""
     try:
-        return kube.list(objects.path(ROUTE), objects.selector)[0], ""
+        return kube.list(objects.path(kind), objects.selector)[0], ""
     except PlatformRejected as error:
-        if objects.workload.routed:
+        if needed:
             raise
         return [], str(error)
 

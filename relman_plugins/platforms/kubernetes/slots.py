@@ -27,8 +27,15 @@ class Slots(NamedTuple):
         return [slot for slot in (self.stable, self.candidate) if slot]
 
 
-def slots_for(desired: DesiredState, seen: Seen, objects: Objects) -> Slots:
-    """Return the slots for what is desired, ``objects`` being what a new version is made from."""
+def slots_for(desired: DesiredState, seen: Seen, objects: Objects, old: Objects | None = None) -> Slots:
+    """Return the slots for what is desired.
+
+    Args:
+        desired: what is desired.
+        seen: what there is.
+        objects: what a new version is made from.
+        old: what a stable version that is brought back was made from, if that is known.
+    """
     roles = seen.roles
     order = list(dict.fromkeys([roles.stable or SLOTS[0], roles.candidate or SLOTS[1], *SLOTS]))
     free = order.copy()
@@ -42,7 +49,8 @@ def slots_for(desired: DesiredState, seen: Seen, objects: Objects) -> Slots:
         running.add(candidate)
     if desired.stable is not None and not stable:
         empty = [s for s in free if s not in seen.deployments]
-        stable = order[0] if _rolls(desired, seen, objects, order[0]) else (empty or free[-1:])[0]
+        rolled = [s for s in free if _rolls(desired, seen, old or objects, s, order[0])]
+        stable = (rolled or empty or free[-1:])[0]
         free.remove(stable)
     if desired.candidate is not None and not candidate:
         candidate = free[-1]
@@ -81,15 +89,13 @@ def _exact(revision: Revision | None, seen: Seen, objects: Objects, free: list[s
     return next((s for s in free if s in seen.deployments and key_of(seen.deployments[s]) == key), "")
 
 
-def _rolls(desired: DesiredState, seen: Seen, objects: Objects, slot: str) -> bool:
-    """Say whether the Deployment of a slot becomes another version in place."""
-    there = seen.deployments.get(slot)
-    return (
-        desired.rolling is not None
-        and desired.candidate is None
-        and there is not None
-        and there["metadata"]["name"] == objects.deployment_name(slot)
-    )
+def _rolls(desired: DesiredState, seen: Seen, objects: Objects, slot: str, serves: str) -> bool:
+    """Say whether what makes the pods of a slot becomes another version in place."""
+    there, kind = seen.deployments.get(slot), objects.workload.pods["kind"]
+    if there is None or (there["kind"], there["metadata"]["name"]) != (kind, objects.deployment_name(slot)):
+        return False
+    asked = desired.rolling is not None and desired.candidate is None and slot == serves
+    return objects.workload.in_place or asked
 
 
 def _are_several(seen: Seen) -> bool:

@@ -54,16 +54,16 @@ def is_ready(pod: Obj) -> bool:
 
 
 def _of_deployment(deployment: Obj) -> Iterator[Trouble]:
-    name = deployment["metadata"]["name"]
+    name = f"{deployment['kind']} {deployment['metadata']['name']}"
     status = deployment.get("status") or {}
     if status.get("observedGeneration") != deployment["metadata"].get("generation"):
         return  # what is said there is about what was asked for before
     for condition in status.get("conditions") or []:
         said = f"{condition.get('reason')}: {condition.get('message')}"
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            yield Trouble(f"Deployment {name}: {said}", fatal=False)
+            yield Trouble(f"{name}: {said}", fatal=False)
         if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            yield Trouble(f"Deployment {name}: {said}", fatal=True)
+            yield Trouble(f"{name}: {said}", fatal=True)
 
 
 def _of_pod(pod: Obj) -> Iterator[Trouble]:

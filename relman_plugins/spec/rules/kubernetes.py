@@ -15,6 +15,9 @@ from relman_plugins.spec.words import quoted
 
 PLATFORM = "kubernetes"
 
+BESIDE = ("blue_green", "canary")
+"""Strategies that need two versions side by side."""
+
 
 def clusters(bundle: Bundle) -> Iterator[Diagnostic]:
     """An environment on Kubernetes says where in the cluster, and no other does."""
@@ -86,6 +89,24 @@ def coarse(bundle: Bundle) -> Iterator[Diagnostic]:
         yield finding(bundle.pipeline, place, "RM715", message, hint=hint, severity="warning")
 
 
+def in_place(bundle: Bundle) -> Iterator[Diagnostic]:
+    """Of a StatefulSet one version takes the place of the other."""
+    for path, stage in bundle.stages():
+        documents = bundle.manifests.get(text_at(stage, "environment") or "", ())
+        written = stage.child("strategy")
+        if written is None:
+            continue
+        named = next(iter(written.value), None) if isinstance(written.value, dict) else written.value
+        strategy = next((s for s in BESIDE if s == named), None)
+        if strategy and any(text_at(d.root, "kind") == "StatefulSet" for d in documents):
+            message = (
+                f"{holder(bundle.pipeline, path)} releases a StatefulSet by {strategy}, which needs two "
+                "versions side by side"
+            )
+            hint = "write strategy: rolling, or strategy: recreate"
+            yield finding(bundle.pipeline, (*path, "strategy"), "RM716", message, hint=hint)
+
+
 def secrets(bundle: Bundle) -> Iterator[Diagnostic]:
     """Manifests are part of the plan, so they hold no secrets: in variables, ConfigMaps, other texts."""
     files: set[str] = set()
@@ -121,4 +142,4 @@ def _what(obj: object) -> str:
     return f"{obj.get('kind') or 'a document'} {name}" if isinstance(name, str) else str(obj.get("kind"))
 
 
-RULES = (clusters, images, workloads, coarse, secrets)
+RULES = (clusters, images, workloads, coarse, in_place, secrets)

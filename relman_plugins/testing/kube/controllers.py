@@ -17,6 +17,7 @@ from relman_plugins.testing.kube.faults import Faults
 from relman_plugins.testing.kube.kubelet import Kubelet, has_ended
 from relman_plugins.testing.kube.notes import condition, note
 from relman_plugins.testing.kube.resources import BY_KIND, ApiError, Obj
+from relman_plugins.testing.kube.stateful import StatefulSets, is_ready, owned, owner_of
 from relman_plugins.testing.kube.store import Store
 
 HASH = "pod-template-hash"
@@ -29,6 +30,7 @@ class Controllers:
     def __init__(self, store: Store, faults: Faults) -> None:
         self.store, self.faults = store, faults
         self.kubelet = Kubelet(store, faults)
+        self._stateful = StatefulSets(store, self.kubelet)
         self.gateway = True
         """Whether a gateway takes the routes."""
         self.deaf: set[str] = set()
@@ -67,6 +69,8 @@ class Controllers:
                 seen = (self.store.version, self.kubelet.kicks)
             for deployment in self.store.all("Deployment"):
                 self._guarded(self._deployment, deployment)
+            for stateful in self.store.all("StatefulSet"):
+                self._guarded(self._stateful.tend, stateful)
             for replica_set in self.store.all("ReplicaSet"):
                 self._guarded(self._replica_set, replica_set)
             for pod in self.store.all("Pod"):
@@ -84,7 +88,7 @@ class Controllers:
     def _deployment(self, deployment: Obj) -> None:
         spec, meta = deployment["spec"], deployment["metadata"]
         wanted = spec.get("replicas", 1)
-        sets = [s for s in self.store.all("ReplicaSet", meta["namespace"]) if _owned(s, deployment)]
+        sets = [s for s in self.store.all("ReplicaSet", meta["namespace"]) if owned(s, deployment)]
         name = f"{meta['name']}-{digest_of(spec['template'])[7:17]}"
         new = next((s for s in sets if s["metadata"]["name"] == name), None)
         old = [s for s in sets if s["metadata"]["name"] != name]
@@ -140,11 +144,11 @@ class Controllers:
         has = new["spec"]["replicas"]
         room = wanted + (surge if asked_old else 0) - asked_old - has
         self._resize(new, max(0, min(wanted, has + room)) if has <= wanted else wanted)
-        ready = sum(_is_ready(p) for s in (new, *old) for p in self._pods(s))
+        ready = sum(is_ready(p) for s in (new, *old) for p in self._pods(s))
         spare = ready - max(0, wanted - unavailable)
         for replica_set in old:
             here = replica_set["spec"]["replicas"]
-            unready = here - sum(_is_ready(p) for p in self._pods(replica_set))
+            unready = here - sum(is_ready(p) for p in self._pods(replica_set))
             fewer = min(here, max(0, spare) + max(0, unready))
             if fewer:
                 self._resize(replica_set, here - fewer)
@@ -160,10 +164,10 @@ class Controllers:
 
     def _deployment_status(self, seen: Obj, new: str, wanted: int) -> None:
         meta = seen["metadata"]
-        sets = [s for s in self.store.all("ReplicaSet", meta["namespace"]) if _owned(s, seen)]
+        sets = [s for s in self.store.all("ReplicaSet", meta["namespace"]) if owned(s, seen)]
         pods = {s["metadata"]["name"]: self._pods(s) for s in sets}
         everyone = [p for found in pods.values() for p in found]
-        updated, ready = pods.get(new, []), [p for p in everyone if _is_ready(p)]
+        updated, ready = pods.get(new, []), [p for p in everyone if is_ready(p)]
         complete = len(updated) == len(everyone) == len(ready) == wanted
         failure = next((c for s in sets for c in s.get("status", {}).get("conditions", [])), None)
         if complete:
@@ -192,11 +196,11 @@ class Controllers:
     def _pods(self, owner: Obj) -> list[Obj]:
         """Return the pods that count: one that has ended stays, and another takes its place."""
         pods = self.store.all("Pod", owner["metadata"]["namespace"])
-        return [p for p in pods if _owned(p, owner) and not has_ended(p)]
+        return [p for p in pods if owned(p, owner) and not has_ended(p)]
 
     def _replica_set(self, replica_set: Obj) -> None:
         meta, wanted = replica_set["metadata"], replica_set["spec"]["replicas"]
-        pods = sorted(self._pods(replica_set), key=_is_ready)
+        pods = sorted(self._pods(replica_set), key=is_ready)
         failed: str | None = None
         for pod in pods[: max(0, len(pods) - wanted)]:
             self.store.remove(BY_KIND["Pod"], meta["namespace"], pod["metadata"]["name"])
@@ -210,7 +214,7 @@ class Controllers:
         trouble = condition("ReplicaFailure", "True", "FailedCreate", failed) if failed else None
         status = {
             "replicas": len(there),
-            "readyReplicas": sum(map(_is_ready, there)),
+            "readyReplicas": sum(map(is_ready, there)),
             "observedGeneration": meta["generation"],
             **({"conditions": [trouble]} if trouble else {}),
         }
@@ -244,7 +248,7 @@ class Controllers:
             "endpoints": [
                 {
                     "addresses": [p["status"]["podIP"]],
-                    "conditions": {"ready": _is_ready(p)},
+                    "conditions": {"ready": is_ready(p)},
                     "targetRef": {"kind": "Pod", "name": p["metadata"]["name"], "uid": p["metadata"]["uid"]},
                 }
                 for p in pods
@@ -270,28 +274,6 @@ class Controllers:
             if ref["name"] not in self.deaf
         ]
         self.store.put(BY_KIND["HTTPRoute"], route | {"status": {"parents": parents}}, status=True)
-
-
-def owner_of(obj: Obj) -> Obj:
-    """Return a reference to the owner of what is made for it."""
-    meta = obj["metadata"]
-    return {
-        "apiVersion": obj["apiVersion"],
-        "kind": obj["kind"],
-        "name": meta["name"],
-        "uid": meta["uid"],
-        "controller": True,
-    }
-
-
-def _owned(obj: Obj, owner: Obj) -> bool:
-    references = obj["metadata"].get("ownerReferences", [])
-    return any(r["uid"] == owner["metadata"]["uid"] for r in references)
-
-
-def _is_ready(pod: Obj) -> bool:
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def _count(bound: Any, replicas: int, *, up: bool) -> int:

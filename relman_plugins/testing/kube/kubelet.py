@@ -30,9 +30,9 @@ class Kubelet:
         """Pods that their nodes have no room for: they stay, as failed."""
         self._numbers = itertools.count(1)
 
-    def create(self, replica_set: Obj) -> None:
-        """Create a pod of a ReplicaSet."""
-        from relman_plugins.testing.kube.controllers import owner_of
+    def create(self, replica_set: Obj, ordinal: int | None = None) -> None:
+        """Create a pod of a ReplicaSet, or that of a StatefulSet with a number."""
+        from relman_plugins.testing.kube.stateful import owner_of
 
         meta, template = replica_set["metadata"], copy.deepcopy(replica_set["spec"]["template"])
         number = next(self._numbers)
@@ -42,7 +42,7 @@ class Kubelet:
             "kind": "Pod",
             "metadata": template.get("metadata", {})
             | {
-                "name": f"{meta['name']}-{number:05d}",
+                "name": f"{meta['name']}-{number:05d}" if ordinal is None else f"{meta['name']}-{ordinal}",
                 "namespace": meta["namespace"],
                 "ownerReferences": [owner_of(replica_set)],
             },

@@ -45,6 +45,7 @@ RESOURCES = (
     Resource("", "v1", "ServiceAccount", "serviceaccounts"),
     Resource("", "v1", "Event", "events"),
     Resource("apps", "v1", "Deployment", "deployments", counted=True, has_status=True),
+    Resource("apps", "v1", "StatefulSet", "statefulsets", counted=True, has_status=True),
     Resource("apps", "v1", "ReplicaSet", "replicasets", counted=True, has_status=True),
     Resource("batch", "v1", "Job", "jobs", counted=True, has_status=True),
     Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", counted=True, has_status=True),

@@ -205,10 +205,16 @@ def check(resource: Resource, new: Obj, live: Obj | None, objects: dict[Where, O
     owners = {r["uid"] for r in new["metadata"].get("ownerReferences", [])}
     if live is None and owners and not any(o["metadata"]["uid"] in owners for o in objects.values()):
         raise ApiError(404, "NotFound", f'the owner of {resource.name} "{name}" is gone')
-    if resource.kind == "Deployment":
+    if resource.kind in ("Deployment", "StatefulSet"):
         spec = new["spec"]
         if live is not None and live["spec"]["selector"] != spec.get("selector"):
             raise invalid(resource, name, "spec.selector: Invalid value: field is immutable")
+        fixed = ("serviceName", "volumeClaimTemplates", "podManagementPolicy")
+        if live is not None and any(live["spec"].get(f) != spec.get(f) for f in fixed):
+            said = (
+                "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', "
+            )
+            raise invalid(resource, name, f"{said}'template', 'updateStrategy' are forbidden")
         wanted = (spec.get("selector") or {}).get("matchLabels") or {}
         given = spec["template"].get("metadata", {}).get("labels") or {}
         if not wanted or not wanted.items() <= given.items():
