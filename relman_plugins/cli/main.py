@@ -20,6 +20,7 @@ from relman_plugins.cli import (
     metrics,
     new,
     release,
+    render,
     report,
     rollback,
     specs,
@@ -58,6 +59,7 @@ def root(
 
 app.command()(new.new)
 app.command()(specs.validate)
+app.command()(render.render)
 app.command()(specs.plan)
 app.command()(diff.diff)
 app.command()(specs.schema)

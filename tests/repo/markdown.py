@@ -140,7 +140,20 @@ def workplace(block: Block, folder: Path) -> Path:
             pipeline.write_text(yaml.safe_dump(kept))
         if before.line < block.line and before.mark == "spec environment kept":
             (folder / "release_specs" / "environments" / f"{name_of(before)}.yaml").write_text(before.text)
+    if "kustomize" in block.words:
+        kustomized(block, folder / "release_specs")
     return folder
+
+
+def kustomized(block: Block, specs: Path) -> None:
+    """Put the manifests that a page shows into a Kustomize folder of the environment that it shows."""
+    shown = {b.mark: b for b in blocks(block.page) if b.line < block.line}
+    environment = shown["spec environment"]
+    (specs / "environments" / f"{name_of(environment)}.yaml").write_text(environment.text)
+    source = specs / "manifests" / "checkout"
+    source.mkdir()
+    (source / "base.yaml").write_text(shown["spec manifests"].text)
+    (source / "kustomization.yaml").write_text("resources: [base.yaml]\n")
 
 
 def name_of(block: Block) -> str:

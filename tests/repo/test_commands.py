@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import missing
 from tests.repo import markdown, tree
 
 _PAGES = tree.texts(".md")
@@ -82,6 +83,8 @@ def test_every_command_in_the_documentation_exists(block: markdown.Block) -> Non
 
 @pytest.mark.parametrize("block", _RUN, ids=lambda b: b.place)
 def test_commands_that_are_marked_do_what_the_page_says(block: markdown.Block, tmp_path: Path) -> None:
+    if "kustomize" in block.words and not (shutil.which("kubectl") or shutil.which("kustomize")):
+        missing("kubectl", "apt-get install kubectl")
     wanted = re.search(r"exit=(\d+)", block.mark)
     done = subprocess.run(
         ["bash", "-e", "-c", "\n".join(block.commands)],
