@@ -9,7 +9,7 @@ import typer
 
 from relman_plugins.cli.complete import pipelines, specs_folder
 from relman_plugins.cli.exits import Exit, Stop
-from relman_plugins.cli.options import PlanFormat, ValidateFormat, pipeline_file
+from relman_plugins.cli.options import PlanFormat, ValidateFormat, must_be_file, pipeline_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +64,10 @@ def plan(
         str,
         typer.Option("--since", help="Live version: show what changed since, and how risky that is."),
     ] = "",
+    live: Annotated[
+        Path | None,
+        typer.Option("--live", help="Kubeconfig: show what changes in its cluster, by a dry run."),
+    ] = None,
     form: Annotated[PlanFormat, typer.Option("--format", help="How the plan is printed.")] = PlanFormat.TEXT,
 ) -> None:
     """Show what a release of this pipeline will do, step by step."""
@@ -86,13 +90,20 @@ def plan(
         raise typer.Exit(Exit.FINDINGS)
     release = plan_release(compile_shape(loaded.documents), Options(version=version))
     found = _assessed(release, file, since) if since else None
+    there = None
+    if live is not None:
+        from relman_plugins.cli.live import changes
+
+        must_be_file(live, "a kubeconfig")
+        there = changes(release.shape, live)
     if form is PlanFormat.JSON:
         hashes = {"plan_hash": release.hash, "shape_hash": release.shape.hash}
         waits: dict[str, float | None] = {
             "minimum_time_s": minimum_time(release.shape),
             "rollback_time_s": rollback_time(release.shape),
         }
-        more = {"assessment": found.model_dump(mode="json")} if found else {}
+        more: dict[str, object] = {"assessment": found.model_dump(mode="json")} if found else {}
+        more |= {} if there is None else {"live": there}
         echo_json({**hashes, **release.model_dump(mode="json"), **waits, **more})
         return
     text = render_text(release) if form is PlanFormat.TEXT else render_mermaid(release)
@@ -100,6 +111,10 @@ def plan(
     if found and form is PlanFormat.TEXT:
         lines = [*_risk(found), *_by_owners(release, file, str(since))]
         typer.echo(shown("\n" + "\n".join(lines) + "\n"), nl=False)
+    if there is not None and form is PlanFormat.TEXT:
+        from relman_plugins.cli.live import lines as told
+
+        typer.echo(shown("\n" + "\n".join(told(there)) + "\n"), nl=False)
 
 
 def _assessed(release: ReleasePlan, file: Path, since: str) -> Assessment:

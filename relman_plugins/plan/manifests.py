@@ -18,20 +18,21 @@ def flat(environment: Mapping[str, Any]) -> dict[str, Any]:
             found[f"kubernetes {name.removesuffix('_s')}"] = value
     for obj in workload.get("objects", ()):
         where = f"{obj['kind']} {obj['metadata']['name']}"
-        found |= {f"{where} {path}": value for path, value in _leaves(obj, "") if path != "kind"}
+        found |= {f"{where} {path}": value for path, value in leaves(obj, "") if path != "kind"}
     return found
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the single settings of a value, each with its path: entries of a list by their names."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+            yield from leaves(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, (list, tuple)) and value and all(isinstance(v, Mapping) for v in value):
         key = next((k for k in NAMED if all(k in v for v in value)), None)
         names = [str(v[key]) if key else str(i) for i, v in enumerate(value)]
         if len(set(names)) < len(names):
             names = [str(i) for i in range(len(names))]
         for name, inner in zip(names, value, strict=True):
-            yield from _leaves(inner, f"{path}[{name}]")
+            yield from leaves(inner, f"{path}[{name}]")
     else:
         yield path, value

@@ -15,6 +15,23 @@ class Rolls(Protocol):
 
 
 @runtime_checkable
+class Previews(Protocol):
+    """A platform that can say beforehand what a version would change."""
+
+    def preview(self, environment: str, service: str, desired: DesiredState) -> tuple[str, ...]:
+        """Return a line for each change that reaching ``desired`` makes; changes nothing.
+
+        Lines begin with ``+`` for what comes, ``-`` for what goes, ``~`` for what changes, and ``!`` for what
+        would be refused.
+
+        Raises:
+            PlatformUnavailable: The platform does not answer.
+            PlatformRejected: It can't be said, or can't be reached.
+        """
+        ...
+
+
+@runtime_checkable
 class Platform(Protocol):
     """Makes one environment of one service what it should be, and says what it is.
 

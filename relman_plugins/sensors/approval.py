@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.steps.asking import AskingOperator
+from relman_plugins.steps.beforehand import changes_in
 from relman_plugins.steps.ruled import asked
 from relman_plugins.steps.run import StepRun
 from relman_plugins.steps.subjects import body_of, glass_of, has_changed, is_for, nobody_asked, subject_of
@@ -59,7 +60,7 @@ class ApprovalSensor(AskingOperator):
             subject=subject,
             headline=f"{run.shape.pipeline} {run.plan.options.version} → {run.step.environment}: approve?",
             renews=renews,
-            body=lambda gate: glass_of(found) + body_of(run, gate, *asked(run)),
+            body=lambda gate: glass_of(found) + body_of(run, gate, *asked(run)) + changes_in(run),
         )
         return self.settle(context, run, gate)
 

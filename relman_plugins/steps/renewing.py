@@ -10,6 +10,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.errors import Lapsed, Refused, TooEarly
 from relman_plugins.plan.words import duration
 from relman_plugins.steps.asking import REMIND_S, AskingOperator
+from relman_plugins.steps.beforehand import changes_in
 from relman_plugins.steps.ruled import asked
 from relman_plugins.steps.subjects import body_of, subject_of
 
@@ -71,7 +72,7 @@ class RenewingOperator(AskingOperator):
             at_gate,
             subject=subject,
             headline=f"{what} → {run.step.environment}: still approved?",
-            body=lambda gate: why + body_of(at_gate, gate, *asked(at_gate), until),
+            body=lambda gate: why + body_of(at_gate, gate, *asked(at_gate), until) + changes_in(run),
             timeout_s=PATIENCE_S if changed else args["timeout_s"],
             remind_s=args.get("remind_s") or REMIND_S,
             renews=lapsed.round,

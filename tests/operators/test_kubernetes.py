@@ -147,6 +147,30 @@ def test_a_version_that_does_not_start_fails_the_step_with_the_pods_own_words(
     assert routed(cluster) == {old.image: 100}
 
 
+def asked_at_the_gate(world: World, comms: list[Any]) -> str:
+    waiting = world.open().at_the_gate().run("production.approval")
+    assert isinstance(waiting, TaskDeferred), waiting
+    (payload,) = [m for m in comms if type(m).__name__ == "CreateHITLDetailPayload"]
+    return str(payload.body)
+
+
+def test_approvers_read_what_changes_in_the_cluster(world: World, comms: list[Any]) -> None:
+    old, new = images(world)
+    body = asked_at_the_gate(world, comms)
+    where = "Deployment checkout spec.template.spec.containers[app].image"
+    said = f"```diff\n~ {where}: {old.image} -> {new.image}\n```"
+    assert f"**What changes in `production`**, by its dry run just now\n\n{said}" in body
+    assert world.weights() == {"1.0.0": 100}
+
+
+def test_a_cluster_that_refuses_to_say_stops_no_question(
+    world: World, cluster: Cluster, comms: list[Any]
+) -> None:
+    cluster.token = "renewed"
+    body = asked_at_the_gate(world, comms)
+    assert "**What changes in `production`** is not known: the Kubernetes API does not take" in body
+
+
 class TestRolling:
     """One Deployment, by the cluster's own means."""
 

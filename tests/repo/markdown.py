@@ -52,6 +52,7 @@ NOT_RUN = {
     "relman/environment=production relman/service=checkout": "tests/kubernetes reads what relman says of it",
     "airflow connections add production_cluster --conn-type kubernetes "
     """--conn-extra '{"kube_config_path": "/etc/relman/production.kubeconfig"}'""": "it is Airflow's",
+    "relman plan release_specs/checkout.yaml --live ~/.kube/config": "tests/cli/test_live.py runs it",
     "kind create cluster --kubeconfig /tmp/kind.yaml": "there is no Docker here",
     "kubectl --kubeconfig /tmp/kind.yaml create namespace relman-test": "there is no Docker here",
     "RELMAN_TEST_KUBECONFIG=/tmp/kind.yaml RELMAN_TEST_IMAGES=$ONE,$TWO .venv/bin/python -m pytest "

@@ -14,6 +14,7 @@ from relman_plugins.errors import PlatformRejected
 from relman_plugins.platforms.kubernetes.api import Kube
 from relman_plugins.platforms.kubernetes.converge import Converging
 from relman_plugins.platforms.kubernetes.objects import Objects
+from relman_plugins.platforms.kubernetes.preview import preview
 from relman_plugins.platforms.kubernetes.records import Records
 from relman_plugins.platforms.kubernetes.seen import Seen
 
@@ -60,6 +61,12 @@ class KubernetesPlatform:
         if not desired.returning:
             _named(self._workload)
         return Converging(Kube(self._client, timeout_s), objects, desired, token).run()
+
+    def preview(self, environment: str, service: str, desired: DesiredState) -> tuple[str, ...]:
+        """Say what would change; see `Previews.preview`."""
+        objects = self._objects(environment, service, desired.config)
+        _check(desired)
+        return tuple(preview(Kube(self._client, LOOK_S), objects, desired))
 
     def _objects(self, environment: str, service: str, config: Mapping[str, str] | None = None) -> Objects:
         for name in (environment, service):

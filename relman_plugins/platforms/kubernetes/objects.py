@@ -136,7 +136,7 @@ class Objects:
             spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
         meta = spec["template"].setdefault("metadata", {})
         meta["labels"] = (meta.get("labels") or {}) | mine | told
-        names = self._own_names()
+        names = self.own_names()
         for reference in _references(spec["template"]["spec"]):
             reference["name"] = names.get(reference["name"], reference["name"])
         for container in spec["template"]["spec"]["containers"]:
@@ -163,7 +163,7 @@ class Objects:
     @property
     def own(self) -> list[Obj]:
         """Return the ConfigMaps that the Deployment names, under names that say what is in them."""
-        names = self._own_names()
+        names = self.own_names()
         return [
             self._owned(o, names[o["metadata"]["name"]]) for o in self.workload.extras if _is_in(o, names)
         ]
@@ -171,10 +171,10 @@ class Objects:
     @property
     def shared(self) -> list[Obj]:
         """Return the extras that have one name for every version, as they are applied."""
-        names = self._own_names()
+        names = self.own_names()
         return [self._owned(o) for o in self.workload.extras if not _is_in(o, names)]
 
-    def _own_names(self) -> dict[str, str]:
+    def own_names(self) -> dict[str, str]:
         """Return the names of the ConfigMaps that are the version's own, by those in the manifests."""
         named = {r["name"] for r in _references(self.workload.pods["spec"]["template"]["spec"])}
         return {
