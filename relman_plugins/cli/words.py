@@ -163,6 +163,7 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "freeze.passed": lambda d, w: str(d.get("message") or ""),
     "window.waited": lambda d, w: str(d.get("message") or ""),
     "window.passed": lambda d, w: str(d.get("message") or ""),
+    "calendar.changed": lambda d, w: str(d.get("message") or ""),
     "step.failed": lambda d, w: str(d.get("message") or ""),
     "step.refused": lambda d, w: str(d.get("message") or ""),
     "artifact.built": lambda d, w: short((d.get("revision") or {}).get("digest")),

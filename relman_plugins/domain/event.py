@@ -60,6 +60,7 @@ class Kind(StrEnum):
     VOTE_REFUSED = "vote.refused"
     WINDOW_WAITED = "window.waited"
     WINDOW_PASSED = "window.passed"
+    CALENDAR_CHANGED = "calendar.changed"
     FREEZE_WAITED = "freeze.waited"
     FREEZE_PASSED = "freeze.passed"
     ANALYSIS_MEASURED = "analysis.measured"

@@ -141,6 +141,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.VOTE_REFUSED: Severity.INFO,
     Kind.WINDOW_WAITED: Severity.INFO,
     Kind.WINDOW_PASSED: Severity.WARNING,
+    Kind.CALENDAR_CHANGED: Severity.NOTICE,
     Kind.FREEZE_WAITED: Severity.NOTICE,
     Kind.FREEZE_PASSED: Severity.WARNING,
     Kind.ANALYSIS_MEASURED: Severity.INFO,
@@ -201,6 +202,7 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
             Kind.FREEZE_WAITED,
             Kind.FREEZE_PASSED,
             Kind.WINDOW_PASSED,
+            Kind.CALENDAR_CHANGED,
             Kind.RELEASE_OVERDUE,
         }
     ),

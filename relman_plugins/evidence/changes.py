@@ -19,6 +19,7 @@ from relman_plugins.errors import Aborted, CalendarError, Held, Refused, Superse
 from relman_plugins.evidence.record import Evidence
 from relman_plugins.ledger.api import GateState, ReleaseRecord, check_forward, let_past, moment_of, state_of
 from relman_plugins.plan.ends import BESIDES
+from relman_plugins.plan.in_force import in_force
 from relman_plugins.plan.model import PAST_FREEZE, PAST_WINDOW, Step, StepKind
 from relman_plugins.strategies.api import same_revision
 
@@ -234,7 +235,7 @@ def _refused(evidence: Evidence, change: Begun, step: Step, before: list[Event])
         try:
             # What the systems of tickets said just then is on record.
             check_forward(
-                book, record.release_id, step, shape_hash=record.shape_hash, now=now, looked=step.gates
+                book, record.release_id, step, frame=record.plan.shape.frame, now=now, looked=step.gates
             )
         except Refused as error:
             return error
@@ -265,7 +266,7 @@ def _windows(evidence: Evidence, change: Begun, step: Step, before: list[Event])
         if not change.first and not again:
             continue
         try:
-            asked = Gate.of(gate.args)
+            asked = Gate.of(in_force(gate, before))
             closed = [
                 said for t in (at, at - MOMENT) if not (said := _said(evidence, asked, step, before, t)).open
             ]

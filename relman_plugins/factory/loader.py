@@ -80,7 +80,7 @@ def load_dags(
         for dag in _in_flight(wanted, namespace, catalog):
             namespace[dag.dag_id] = dag
     own: dict[str, Callable[[], DAG]] = {
-        maintenance.DAG_ID: lambda: maintenance.build_maintenance(maintenance_operator),
+        maintenance.DAG_ID: lambda: maintenance.build_maintenance(folder, maintenance_operator),
         ROLLBACK_DAG_ID: lambda: rollback.build_rollback(rollback_operator),
     }
     for dag_id, build in own.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from relman_plugins.factory.catalog import MAINTENANCE, OperatorType, operator_type
@@ -15,14 +17,15 @@ Keeps house for every release, once a minute:
 - reminds those who can still answer at gates
 - expires locks and environments that nobody renewed
 - ends releases whose run was deleted, marked or timed out
+- tells releases in flight of calendars that were edited
 
 A lease in the ledger makes sure that one run works at a time. Pausing this DAG stops no release, but what is
 listed above waits.
 """
 
 
-def build_maintenance(operator: str | OperatorType = MAINTENANCE) -> DAG:
-    """Build the ``relman_maintenance`` DAG.
+def build_maintenance(specs: Path, operator: str | OperatorType = MAINTENANCE) -> DAG:
+    """Build the ``relman_maintenance`` DAG, which looks for edited calendars in the folder ``specs``.
 
     Raises:
         ImportError: The operator cannot be imported.
@@ -39,5 +42,5 @@ def build_maintenance(operator: str | OperatorType = MAINTENANCE) -> DAG:
         doc_md=_DOCS,
     )
     # The next run is a minute away and does what this one could not.
-    operator_type(operator)(task_id="maintain", retries=0, dag=dag)
+    operator_type(operator)(task_id="maintain", retries=0, dag=dag, specs=str(specs))
     return dag

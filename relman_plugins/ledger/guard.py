@@ -65,7 +65,7 @@ def check_forward(
     release_id: str,
     step: Step,
     *,
-    shape_hash: str,
+    frame: str,
     now: datetime,
     looked: Collection[str] = (),
 ) -> ReleaseRecord:
@@ -75,7 +75,7 @@ def check_forward(
     when people have to be asked again first, TooEarly when what they approved takes effect later, and
     Unlooked when a ticket's system has to be asked first; ``looked`` are the gates at which the caller has
     just done that.
-    ``shape_hash`` is that of the DAG which runs. What must hold is read from the stored plan, not from
+    ``frame`` is that of the DAG's shape. What must hold is read from the stored plan, not from
     ``step``. Whether a window is open is the caller's to evaluate. Rollback, abort, teardown and close don't
     call this: nothing may block them. Raises LedgerUnavailable when the ledger can't be read: then nothing
     goes forward either.
@@ -85,7 +85,7 @@ def check_forward(
         raise Refused(
             f"step {step.id}: there is no release {release_id!r} in the ledger; start the release again"
         )
-    _check_plan(record, step, shape_hash)
+    _check_plan(record, step, frame)
     events = ledger.events(release_id, kinds=_DECISIVE)
     _check_going_on(record, step, events)
     options = record.plan.options
@@ -142,17 +142,17 @@ def _refuse(record: ReleaseRecord, step: Step, reason: str) -> Refused:
     return Refused(f"release {record.release_id}, step {step.id}: {reason}")
 
 
-def _check_plan(record: ReleaseRecord, step: Step, shape_hash: str) -> None:
+def _check_plan(record: ReleaseRecord, step: Step, frame: str) -> None:
     if record.stored_hash != record.plan_hash:
         raise _refuse(
             record, step, "the stored plan is not the one the release was opened with; ask who changed it"
         )
-    if shape_hash != record.shape_hash:
+    if frame != (planned_for := record.plan.shape.frame):
         raise _refuse(
             record,
             step,
-            f"the pipeline's spec changed under the release (it runs {record.shape_hash}, the DAG now has "
-            f"{shape_hash}); start another release: this one is of a plan that its pipeline has no more",
+            f"the pipeline's spec changed under the release (it runs {planned_for}, the DAG now has "
+            f"{frame}); start another release: this one is of a plan that its pipeline has no more",
         )
     if all(s.id != step.id for s in record.plan.shape.steps):
         raise _refuse(record, step, "the stored plan has no such step")

@@ -172,6 +172,10 @@ def _past(event: Event, data: dict[str, Any]) -> _Written:
     return (f"🔓 {_where(event)} {plain(data['message'], 600)}",)
 
 
+def _calendar(event: Event, data: dict[str, Any]) -> _Written:
+    return (f"🗓️ {_where(event)}: {plain(data['message'], 600)}",)
+
+
 def _changed(event: Event, data: dict[str, Any]) -> _Written:
     desired = data.get("desired") or {}
     candidate, stable = desired.get("candidate"), desired.get("stable")
@@ -318,6 +322,7 @@ _WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.FREEZE_PASSED: _past,
     Kind.RELEASE_OVERDUE: _overdue,
     Kind.WINDOW_PASSED: _past,
+    Kind.CALENDAR_CHANGED: _calendar,
     Kind.TRAFFIC_WITHDRAWN: _withdrawn,
     Kind.ROLLBACK_REQUESTED: rollbacks.asked,
     Kind.ROLLBACK_FINISHED: _rolled_back,

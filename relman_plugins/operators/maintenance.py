@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -29,7 +30,13 @@ class MaintenanceOperator(BaseOperator):
     """Keep house for every release, then deliver messages in the triggerer until the next run is due.
 
     One at a time by a lease in the ledger, also with several schedulers.
+
+    :param specs: the folder of the specs.
     """
+
+    def __init__(self, *, specs: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.specs = specs
 
     def execute(self, context: Context) -> None:
         """Replay the spool, expire what is over, end what is orphaned; then deliver."""
@@ -45,7 +52,7 @@ class MaintenanceOperator(BaseOperator):
             replayed = spool.replay(settings.spool_folder(), book)
             if replayed:
                 self.log.info("%d events from the spool are in the ledger now", replayed)
-            for line in Housekeeper(book, _AirflowRuns(context["ti"])).round():
+            for line in Housekeeper(book, _AirflowRuns(context["ti"]), Path(self.specs)).round():
                 self.log.info("%s", line)
             self._sign(book)
         finally:

@@ -2,7 +2,7 @@
 
 A plan has two parts. Its *shape* is what the spec alone decides: the steps, their order, their arguments.
 A plan for a release adds the version and the options it was started with. The DAG is built from the shape,
-the steps run the plan that the ledger stored when the release opened, and both carry the shape's hash, so a
+the steps run the plan that the ledger stored when the release opened, and both carry the shape's frame, so a
 file that changed under a release is noticed.
 """
 
@@ -52,6 +52,10 @@ INVALID_TAG = "relman-invalid"
 
 PAST_FREEZE, PAST_WINDOW = EXCEPTIONS = ("freeze_exception", "window_exception")
 """Names, within their stage, of the gates at which people let a release past a freeze or a closed window."""
+
+
+GATE_ARGS = ("windows", "calendars", "actions")
+"""The arguments of a window's step that say when it is open."""
 
 
 class StepKind(StrEnum):
@@ -230,6 +234,20 @@ class Shape(Frozen):
     def hash(self) -> str:
         """Digest of the shape."""
         return digest_of(self.model_dump(mode="json"))
+
+    @property
+    def frame(self) -> str:
+        """Digest of what a release in flight can't have changed under it: of all but the times of windows.
+
+        Those may be others by now, and the release goes on by them: :mod:`relman_plugins.plan.in_force`.
+        """
+        found = self.model_dump(mode="json", exclude={"spec_digest"})
+        gates = [step["args"] for step in found["steps"] if step["kind"] == StepKind.WINDOW]
+        departs = (found["schedule"] or {}).get("departs") or {}
+        for gate in (*gates, departs.get("gate") or {}):
+            for name in GATE_ARGS:
+                gate.pop(name, None)
+        return digest_of(found)
 
     @property
     def asks_afterwards(self) -> bool:

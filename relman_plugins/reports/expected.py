@@ -15,6 +15,7 @@ from relman_plugins.forecast.finish import Forecast, Frost, Known, Late, Opening
 from relman_plugins.forecast.history import ready_at, took
 from relman_plugins.ledger.api import let_past
 from relman_plugins.plan.ends import BESIDES, ENDS, WATCHES, ended
+from relman_plugins.plan.in_force import in_force
 from relman_plugins.plan.model import PAST_FREEZE, Shape, Step, StepKind
 from relman_plugins.plan.times import needed_time
 
@@ -73,7 +74,7 @@ def expected(ledger: Ledger, record: ReleaseRecord, minimum_s: float) -> Expecte
             until = max(freeze.until, frozen[step.id].until) if step.id in frozen else freeze.until
             frozen[step.id] = Frost(until=until, at_end=held)
     try:
-        openings = _openings(record, ends, now, minimum_s)
+        openings = _openings(record, ends, events, now, minimum_s)
     except CalendarError as error:
         return Expected(forecast=None, why_not=f"its windows can't be followed: {error}")
     earlier = ledger.succeeded_before(record.pipeline, now, EARLIER)
@@ -132,13 +133,17 @@ def _stopped(events: Sequence[Event]) -> str:
 
 
 def _openings(
-    record: ReleaseRecord, ended: dict[str, datetime], now: datetime, minimum_s: float
+    record: ReleaseRecord,
+    ended: dict[str, datetime],
+    events: Sequence[Event],
+    now: datetime,
+    minimum_s: float,
 ) -> dict[str, Openings]:
     shape, found = record.plan.shape, {}
     for step in shape.steps:
         if step.kind is not StepKind.WINDOW or step.id in ended or record.plan.options.emergency:
             continue
-        gate, who = Gate.of(step.args), starter(record.started_by)
+        gate, who = Gate.of(in_force(step, events)), starter(record.started_by)
         try:
             closed = gate.closed(now, now + AHEAD, who)
         except CalendarError:

@@ -327,9 +327,7 @@ class ReleaseStepOperator(BaseOperator):
             )
         at = run.ledger.now()
         try:
-            check_forward(
-                run.ledger, run.release_id, run.step, shape_hash=self.shape.hash, now=at, looked=looked
-            )
+            check_forward(run.ledger, run.release_id, run.step, frame=self.shape.frame, now=at, looked=looked)
         except Unlooked as unlooked:
             if unlooked.gate in looked:
                 raise

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from relman_plugins import settings
@@ -27,7 +28,7 @@ from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.notifications.limits import GIVE_UP_AFTER, GIVE_UP_AGE
 from relman_plugins.plan import remembered
 from relman_plugins.plan.words import duration
-from relman_plugins.steps import deadlines
+from relman_plugins.steps import deadlines, recalling
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
 from relman_plugins.steps.metrics import tell, tell_standing
 from relman_plugins.steps.outcome import left_behind, outcome_of
@@ -81,12 +82,15 @@ class Housekeeper:
 
     ledger: Ledger
     runs: Runs
+    specs: Path | None = None
+    """The folder of the specs; None: calendars are not looked at."""
 
     def round(self) -> list[str]:
         """Do what is due; return what was done, in sentences."""
         done: list[str] = []
         parts: list[Callable[[], list[str]]] = [
             self.end_orphans,
+            self.tell_edited,
             self.finish_rollbacks,
             self.keep_locks,
             self.expire_locks,
@@ -299,6 +303,10 @@ class Housekeeper:
     def tell_late(self) -> list[str]:
         """Record that releases, or stages of them, take longer than their pipeline says."""
         return deadlines.tell_overdue(self.ledger)
+
+    def tell_edited(self) -> list[str]:
+        """Record that calendars of releases under way were edited, so that those which wait look again."""
+        return recalling.tell_edited(self.ledger, self.specs) if self.specs is not None else []
 
     def give_up(self) -> list[str]:
         """Give up messages that could not be told for a week; ``relman doctor`` says so for another one."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from relman_plugins import settings
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Kind
+from relman_plugins.plan.in_force import in_force
 from relman_plugins.plan.model import PAST_WINDOW
 from relman_plugins.steps import excepting
 from relman_plugins.steps.run import StepRun
 from relman_plugins.triggers.base import deferral
-from relman_plugins.triggers.waits import WindowTrigger, gate_args
+from relman_plugins.triggers.waits import WindowTrigger
 
 if TYPE_CHECKING:
     from relman_plugins.calendars.gate import Look
@@ -28,7 +29,11 @@ class Seen(NamedTuple):
     look: Look
     need_s: float
     """For how many seconds the gate must stay open."""
-    excepted: tuple[str, ...] = ()
+    times: dict[str, Any]
+    """What says when the gate is open: the plan, or what is on record since."""
+    last: int
+    """The last event that says so; 0: the plan."""
+    excepted: tuple[str, ...]
     """The closings that people have let the release past."""
     told: str = ""
     """What it goes past, and by whose approval."""
@@ -56,11 +61,15 @@ def look_now(run: StepRun, gate: Step, *, begun: bool = False) -> Seen:
     from relman_plugins.calendars.gate import Gate
     from relman_plugins.plan.times import needed_time
 
-    asked, now = Gate.of(gate.args), run.ledger.now()
+    changes = run.events(Kind.CALENDAR_CHANGED)
+    times, now = in_force(gate, changes), run.ledger.now()
+    asked = Gate.of(times)
     need_s = needed_time(run.shape, gate, run.step, settings.minimum_deferral(), begun=begun)
     allowed = excepting.allowed(run, PAST_WINDOW)
     excepted = tuple(sorted(map(str, allowed.past))) if allowed is not None else ()
-    seen = Seen(asked.look(now, run.started_by, need_s, excepted), need_s, excepted)
+    look = asked.look(now, run.started_by, need_s, excepted)
+    last = max((e.id for e in changes if e.step == gate.id), default=0)
+    seen = Seen(look, need_s, times, last, excepted)
     if seen.open and not seen.look.past:
         excepting.lay_down(run, PAST_WINDOW)
     if seen.open and seen.look.past and allowed is not None:
@@ -118,7 +127,9 @@ def wait(step: ReleaseStepOperator, run: StepRun, gate: Step, seen: Seen) -> NoR
     step.defer(
         trigger=WindowTrigger(
             release_id=run.release_id,
-            gate=gate_args(gate.args),
+            gate=seen.times,
+            step=gate.id,
+            changed=seen.last,
             started_by=run.started_by,
             expires_at=until.isoformat(),
             since=since.isoformat(),

@@ -25,25 +25,19 @@ if TYPE_CHECKING:
 LONGEST_SLEEP_S = 3600.0
 
 
-def gate_args(args: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a window gate's arguments decides when it is open."""
-    # All of the calendars, which the process of a step that asks none must not load with its DAG.
-    from relman_plugins.calendars.gate import Gate
-
-    return {key: args[key] for key in Gate.model_fields if key in args}
-
-
 class WindowTrigger(ReleaseTrigger):
     """Wait until a gate's windows and calendars are open; no polling: it sleeps to the exact opening.
 
     The event is ``{"state": "open" | "decided" | "changed" | "held" | "resumed" | "expired" | "aborted"}``.
     An abort is seen at once, and so is what people decide who may let the release past what is closed.
     ``changed``: only what leaves room for exceptions is in the way now, and more of it than anybody was asked
-    about.
+    about; or its windows are others by now.
     A release that is held at the end does not expire: its task waits for the end of the hold, then anew. Nor
     does one that was held for a part of the wait: its task waits anew from the resumption.
 
-    :param gate: windows and calendars as in the plan.
+    :param gate: windows and calendars as they are in force.
+    :param step: the step of the gate; empty in what an older relman stored.
+    :param changed: the last event that says what is in force; 0: none.
     :param started_by: ``person`` or ``schedule``: who started the release.
         An older relman stored weekly windows only, as ``windows``.
     :param expires_at: when to give up, ISO 8601.
@@ -63,6 +57,8 @@ class WindowTrigger(ReleaseTrigger):
         release_id: str,
         expires_at: str,
         gate: dict[str, Any] | None = None,
+        step: str = "",
+        changed: int = 0,
         started_by: StartedBy = "person",
         since: str = "",
         asks: str = "",
@@ -78,6 +74,8 @@ class WindowTrigger(ReleaseTrigger):
         super().__init__(**kwargs)
         self.release_id = release_id
         self.gate = gate or stored
+        self.step = step
+        self.changed = changed
         self.started_by = started_by
         self.since = since
         self.asks = asks
@@ -93,6 +91,8 @@ class WindowTrigger(ReleaseTrigger):
         return {
             "release_id": self.release_id,
             "gate": self.gate,
+            "step": self.step,
+            "changed": self.changed,
             "started_by": self.started_by,
             "expires_at": self.expires_at,
             "since": self.since,
@@ -158,6 +158,9 @@ class WindowTrigger(ReleaseTrigger):
     def _seen(self, ledger: Ledger) -> str | None:
         if flags_of(ledger, self.release_id).over:
             return "aborted"
+        changes = ledger.events(self.release_id, kinds=[Kind.CALENDAR_CHANGED])
+        if any(e.step == self.step and e.id > self.changed for e in changes):
+            return "changed"
         gate = ledger.votes.gate(self.release_id, self.asks) if self.asks else None
         return "decided" if gate is not None and gate.state != "open" else None
 

@@ -134,3 +134,17 @@ def test_whoever_says_not_what_was_gone_past_went_past_it_without_an_approval(go
     story, first, _ = behind_a_window(good, "window-silent")
     told = failed(good[0].verify(good[0].statement(went(let_past(story, first)))))["changes"]
     assert f"{CANARY} went past a closed window without an approval that lets it" in told
+
+
+def test_a_change_goes_by_the_calendar_that_was_on_record_then(good: Good) -> None:
+    now = good[0].clock.now
+    audit, over = (
+        Calendar(name="company", windows=(once("audit", now - timedelta(hours=n), 3),)) for n in (1, 9)
+    )
+    edited = {"message": "", "windows": [], "calendars": [over.model_dump(mode="json", by_alias=True)]}
+    for run_id, tells, is_good in (("edited", True, True), ("as-planned", False, False)):
+        story = started(good, f"calendar-{run_id}", audit)
+        if tells:
+            story.tell(Kind.CALENDAR_CHANGED, WINDOW, **edited)
+        found = good[0].verify(good[0].statement(story.shift().measure(0.5).back()))
+        assert found.good is is_good, failed(found)

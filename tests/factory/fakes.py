@@ -29,6 +29,10 @@ class FailingStep(FakeStep):
 
 
 class FakeMaintenance(BaseOperator):
+    def __init__(self, *, specs: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.specs = specs
+
     def execute(self, context: Any) -> None:
         return None
 

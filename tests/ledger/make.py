@@ -114,5 +114,9 @@ def go(
     ledger: Ledger, release: ReleaseRecord, step: str = "production.canary_10", **other: Any
 ) -> ReleaseRecord:
     """Ask whether a step may act now, as the step does."""
-    arguments = {"step": release.plan.shape.step(step), "shape_hash": release.shape_hash, "now": ledger.now()}
+    arguments = {
+        "step": release.plan.shape.step(step),
+        "frame": release.plan.shape.frame,
+        "now": ledger.now(),
+    }
     return check_forward(ledger, release.release_id, **arguments | other)

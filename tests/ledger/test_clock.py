@@ -51,10 +51,10 @@ def test_votes_are_judged_by_the_databases_clock(ledger: Ledger, wrong: float) -
         assert vote.accepted, vote.reason
         assert ledger.votes.expire_gate(release.release_id, GATE) == vote.gate
         # Neither is the approval from the future, nor has it run out.
-        check_forward(ledger, release.release_id, step, shape_hash=release.shape_hash, now=ledger.now())
+        check_forward(ledger, release.release_id, step, frame=release.plan.shape.frame, now=ledger.now())
     later = ledger.now() + timedelta(seconds=HOUR)
     with pytest.raises(Lapsed):
-        check_forward(ledger, release.release_id, step, shape_hash=release.shape_hash, now=later)
+        check_forward(ledger, release.release_id, step, frame=release.plan.shape.frame, now=later)
 
 
 def test_the_clock_is_looked_at_again_and_never_guessed(ledger: Ledger) -> None:

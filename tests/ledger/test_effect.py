@@ -114,7 +114,7 @@ def test_a_time_of_an_earlier_round_does_not_count(ledger: Ledger, open_release:
         ledger,
         release.release_id,
         release.plan.shape.step("production.canary_10"),
-        shape_hash=release.shape_hash,
+        frame=release.plan.shape.frame,
         now=clock.now,
     )
 

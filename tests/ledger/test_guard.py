@@ -23,7 +23,7 @@ def step_of(release: ReleaseRecord, step: str = "production.canary_10") -> Step:
 
 
 def go(ledger: Ledger, release: ReleaseRecord, clock: Clock, **other: Any) -> ReleaseRecord:
-    arguments = {"step": step_of(release), "shape_hash": release.shape_hash, "now": clock.now} | other
+    arguments = {"step": step_of(release), "frame": release.plan.shape.frame, "now": clock.now} | other
     return check_forward(ledger, release.release_id, **arguments)
 
 
@@ -61,7 +61,7 @@ def test_a_step_without_gates_needs_no_approval(ledger: Ledger, release: Release
 
 def test_an_unknown_release_is_refused(ledger: Ledger, approved: ReleaseRecord, clock: Clock) -> None:
     with pytest.raises(Refused, match="no release 'ghost'"):
-        check_forward(ledger, "ghost", step_of(approved), shape_hash=approved.shape_hash, now=clock.now)
+        check_forward(ledger, "ghost", step_of(approved), frame=approved.plan.shape.frame, now=clock.now)
 
 
 def test_a_closed_release_is_refused(ledger: Ledger, approved: ReleaseRecord, clock: Clock) -> None:
@@ -87,7 +87,7 @@ def test_an_abort_is_refused_for_good(ledger: Ledger, approved: ReleaseRecord, c
 
 def test_a_changed_spec_is_refused(ledger: Ledger, approved: ReleaseRecord, clock: Clock) -> None:
     with pytest.raises(Refused, match="the pipeline's spec changed under the release"):
-        go(ledger, approved, clock, shape_hash=make_shape(quorum=2).hash)
+        go(ledger, approved, clock, frame=make_shape(quorum=2).frame)
 
 
 def test_an_unplanned_step_is_refused(ledger: Ledger, approved: ReleaseRecord, clock: Clock) -> None:

@@ -62,7 +62,7 @@ def test_the_approval_of_a_newer_release_ends_the_older_one_that_waits(
             ledger,
             older.release_id,
             older.plan.shape.step(CANARY),
-            shape_hash=older.shape_hash,
+            frame=older.plan.shape.frame,
             now=clock(),
         )
     outcome, why = outcome_of(older.plan.shape, ledger.events(older.release_id))

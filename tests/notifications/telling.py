@@ -68,6 +68,11 @@ STOPPED_LINE: list[tuple[Kind, dict[str, Any], list[str]]] = [
         ["⏰ Overdue: stage production is late", "It was due "],
     ),
     (
+        Kind.CALENDAR_CHANGED,
+        {"message": "the windows of production are others now: now: company: deny <audit>", "calendars": []},
+        ["🗓️ production: the windows of production are others now: now: company: deny <audit>"],
+    ),
+    (
         Kind.FREEZE_PASSED,
         {"message": "goes past what is closed, as Bob approved: everything is frozen"},
         ["🔓 production goes past what is closed, as Bob approved: everything is frozen"],

@@ -311,7 +311,7 @@ def metadata_at(database: str) -> dict[str, str]:
 def _freeze(file: Path) -> None:
     """Write a calendar whose freeze ends while the tests run."""
     end = f"{datetime.now(UTC) + timedelta(minutes=2):%Y-%m-%dT%H:%M:%S}"
-    file.parent.mkdir()
+    file.parent.mkdir(exist_ok=True)
     file.write_text(
         "apiVersion: relman/v1\n"
         "kind: Calendar\n"

@@ -266,6 +266,17 @@ def test_a_stopped_line_holds_but_for_what_people_let_past_and_nothing_acts_whil
         assert "denied by start-up of calendar company" in waited.data["message"]
 
 
+def test_a_release_that_waits_goes_on_by_the_calendar_that_was_edited(world: World) -> None:
+    run = world.start("closed")
+    assert run.until("window.waited", "closed.window").data["next_open"] == "2030-01-01T00:00:00+00:00"
+    calendar = world.specs / "calendars" / "later.yaml"
+    calendar.write_text(calendar.read_text().replace("2030-01-01", "2026-01-02"))
+    assert run.outcome() == "succeeded"
+    (changed,) = run.events("calendar.changed")
+    assert (changed.step, changed.environment) == ("closed.window", "closed")
+    assert not run.events("step.refused")
+
+
 def test_no_secret_leaves_its_connection(world: World) -> None:
     """The Slack token stands for all: it is nowhere but in the connection, whatever has run before."""
     assert world.ledger.last_event_id() > 0
