@@ -1,4 +1,4 @@
-"""``relman approve``, ``reject``, ``abort``, ``hold`` and ``resume``: what a person decides."""
+"""``relman approve``, ``reject``, ``settle``, ``abort``, ``hold``, ``resume``: what a person decides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relman_plugins.cli import complete
 from relman_plugins.cli.connect import connected
 from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.items import Failed, Passed, answers
-from relman_plugins.cli.options import AnyFormat, Format, OpenRelease, Reason, Yes
+from relman_plugins.cli.options import AnyFormat, Format, OpenRelease, Reason, Release, Yes
 from relman_plugins.cli.rules import check, filled_in, lacking
 from relman_plugins.cli.screen import confirmed, echo_json, is_terminal, shown
 from relman_plugins.cli.times import moment_of
@@ -110,6 +110,24 @@ def withdraw(
         echo_json({"release_id": release, **answer})
     else:
         typer.echo(shown(f"{release} {seen['gate']}: {answer['message']}"))
+
+
+@connected
+def settle(
+    api: Api, release: Release, reason: Reason, gate: Gate = "", form: AnyFormat = Format.TEXT
+) -> None:
+    """Record what was done about an emergency whose approval was rejected afterwards: it is owed no more."""
+    from relman_plugins.cli.api import part
+
+    if not reason.strip():
+        raise Stop(Exit.USAGE, "--reason: say what was done about it")
+    found = gate or _rejected_debt(api, release)
+    path = f"/releases/{part(release)}/gates/{part(found)}/settlement"
+    answer = api.relman("POST", path, json={"reason": reason})
+    if form is Format.JSON:
+        echo_json({"release_id": release, **answer})
+    else:
+        typer.echo(shown(f"{release} {found}: {answer['message']}"))
 
 
 @connected
@@ -215,6 +233,21 @@ def _open_gate(api: Api, release: str, gate: str) -> dict[str, Any]:
         names = ", ".join(g["gate"] for g in waiting)
         raise Stop(Exit.USAGE, f"{release} waits at several gates; say which by --gate: {names}")
     return dict(waiting[0])
+
+
+def _rejected_debt(api: Api, release: str) -> str:
+    gates = api.relman("GET", "/gates", params={"release": release})["gates"]
+    names = [g["gate"] for g in gates if g.get("debt") and g["state"] == "rejected" and not g["settled"]]
+    if not names:
+        raise Stop(
+            Exit.FINDINGS,
+            f"of {release} nothing is to be settled; `relman status --debts` lists what is owed",
+        )
+    if len(names) > 1:
+        raise Stop(
+            Exit.USAGE, f"of {release} several are to be settled; say which by --gate: {', '.join(names)}"
+        )
+    return str(names[0])
 
 
 def _still(gate: dict[str, Any]) -> str:

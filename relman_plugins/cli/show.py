@@ -115,7 +115,7 @@ def lock_table(lock: dict[str, Any]) -> Table:
 def print_debts(debts: list[dict[str, Any]]) -> None:
     """Print one row for each stage of a release whose rules were skipped and not approved afterwards."""
     if not debts:
-        console().print("no debts: everything that was skipped in an emergency is approved")
+        console().print("no debts: everything that was skipped in an emergency is approved or settled")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("release", "gate", "state", "skipped", "due", "asked", "why"):

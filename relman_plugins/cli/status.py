@@ -35,7 +35,8 @@ def status(
     debts: Annotated[
         bool,
         typer.Option(
-            "--debts", help="What emergencies skipped and nobody has approved since: open, overdue, rejected."
+            "--debts",
+            help="What emergencies skipped and is still owed: open, overdue, or rejected and not settled.",
         ),
     ] = False,
     form: AnyFormat = Format.TEXT,

@@ -189,6 +189,7 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     ),
     "gate.not_needed": lambda d, w: "; ".join(rules.not_needed(d["rules"])),
     "gate.overdue": lambda d, w: f"not approved in time; asks {_people(d)}",
+    "gate.settled": lambda d, w: _by(str(d["reason"]), w),
     "release.superseded": lambda d, w: str(d.get("reason") or ""),
     "lock.broken": lambda d, w: _by(d.get("reason"), w),
     "gate.bypassed": lambda d, w: str(d.get("message") or ""),

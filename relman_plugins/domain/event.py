@@ -57,6 +57,7 @@ class Kind(StrEnum):
     GATE_WAIVED = "gate.waived"
     GATE_NOT_NEEDED = "gate.not_needed"
     GATE_OVERDUE = "gate.overdue"
+    GATE_SETTLED = "gate.settled"
     VOTE_REFUSED = "vote.refused"
     WINDOW_WAITED = "window.waited"
     WINDOW_PASSED = "window.passed"

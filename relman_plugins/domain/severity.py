@@ -138,6 +138,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.GATE_WAIVED: Severity.WARNING,
     Kind.GATE_NOT_NEEDED: Severity.NOTICE,
     Kind.GATE_OVERDUE: Severity.WARNING,
+    Kind.GATE_SETTLED: Severity.NOTICE,
     Kind.VOTE_REFUSED: Severity.INFO,
     Kind.WINDOW_WAITED: Severity.INFO,
     Kind.WINDOW_PASSED: Severity.WARNING,
@@ -225,7 +226,7 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
         }
     ),
     Occasion.BYPASSED: frozenset({Kind.GATE_BYPASSED}),
-    Occasion.WAIVED: frozenset({Kind.GATE_WAIVED, Kind.GATE_OVERDUE}),
+    Occasion.WAIVED: frozenset({Kind.GATE_WAIVED, Kind.GATE_OVERDUE, Kind.GATE_SETTLED}),
     Occasion.ANALYSED: frozenset({Kind.ANALYSIS_FINISHED}),
     Occasion.WITHDRAWN: frozenset(
         {

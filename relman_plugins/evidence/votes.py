@@ -44,6 +44,7 @@ _LATER = (
     Kind.GATE_VOTE_WITHDRAWN,
     Kind.GATE_ESCALATED,
     Kind.GATE_DECIDED,
+    Kind.GATE_SETTLED,
 )
 
 
@@ -74,6 +75,9 @@ def approvals(evidence: Evidence) -> Iterator[str]:
         elif event.kind is Kind.GATE_DECIDED:
             before = evidence.events[: n + 1]
             problems = _decided(evidence, rounds[place], event, before)
+            yield from (f"{where}: {problem}" for problem in problems)
+        elif event.kind is Kind.GATE_SETTLED:
+            problems = _settled(evidence, rounds[place], event, evidence.events[:n])
             yield from (f"{where}: {problem}" for problem in problems)
 
 
@@ -142,6 +146,20 @@ def _decided(evidence: Evidence, opened: Event, event: Event, before: Sequence[E
         yield f"it was decided as approved, and {short}"
 
 
+def _settled(evidence: Evidence, opened: Event, event: Event, before: Sequence[Event]) -> Iterator[str]:
+    """Check that what was done about a rejection was said by a reviewer, or that there was a rollback."""
+    gate = state_of([e for e in before if e.step == opened.step])
+    if gate is None or not gate.debt or gate.state != "rejected":
+        yield f"event {event.id} settles what nobody had rejected"
+    elif event.data["how"] == "rolled_back":
+        since = gate.decided_at or event.at
+        back = (e for e in before if e.kind is Kind.ROLLBACK_FINISHED and e.environment == event.environment)
+        if all(e.at < since for e in back):
+            yield f"event {event.id} settles it by a rollback that is not on record"
+    elif not _answered_for(evidence, opened, [(event.actor.id, event.actor.name)]):
+        yield f"event {event.id} settles it in the name of {event.actor.id}, who is no reviewer of it"
+
+
 def _planned(evidence: Evidence, event: Event) -> Step | None:
     """Return the step of the plan that an event is about."""
     try:
@@ -190,13 +208,19 @@ def _glass(evidence: Evidence, gate: Step) -> BreakGlassPlan | None:
 
 def _reviewed(evidence: Evidence, opened: Event, votes: Sequence[Any]) -> bool:
     """Say whether somebody approved afterwards whom the plan asks, and whose own release it is not."""
+    return _answered_for(
+        evidence, opened, [(v.person, v.name) for v in votes if v.decision.value == "approve"]
+    )
+
+
+def _answered_for(evidence: Evidence, opened: Event, people: Sequence[tuple[str, str]]) -> bool:
+    """Say whether one of these people (id, name) is a reviewer by the plan, and did not make the release."""
     shape, starter = evidence.record.plan.shape, evidence.record.started_by
     gates = [s for s in shape.steps if debt_of(s.stage) == opened.step and s.kind is StepKind.APPROVAL]
     before = list(takewhile(lambda event: event is not opened, evidence.events))
     for glass in (found for gate in gates if (found := _glass(evidence, gate)) is not None):
         users = {p.id: p.airflow for p in glass.reviewers}
         own = {starter.id, starter.name, *own_emergency(evidence.record, glass, before)}
-        said = (v for v in votes if v.decision.value == "approve" and v.person in users)
-        if any(not own.intersection((users[v.person], v.name)) for v in said):
+        if any(id_ in users and not own.intersection((users[id_], name)) for id_, name in people):
             return True
     return False

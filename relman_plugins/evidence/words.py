@@ -137,9 +137,11 @@ def _deed(evidence: Evidence, event: Event) -> str:
 def _reviewed(evidence: Evidence, waived: Event) -> str:
     """Return what became of the approval that is asked for afterwards."""
     debt = waived.data.get("debt")
+    settled = next((e for e in evidence.of(Kind.GATE_SETTLED) if e.step == debt), None)
+    then = f", settled since by {_who(settled)}: {settled.data.get('reason')}" if settled else ""
     for event in evidence.of(Kind.GATE_DECIDED):
         if event.step == debt:
-            return f"{event.data.get('state')} afterwards by {event.data.get('by')}"
+            return f"{event.data.get('state')} afterwards by {event.data.get('by')}{then}"
     return f"not approved afterwards by then, which was due at {waived.data.get('due_at')}"
 
 

@@ -43,6 +43,7 @@ Code = Literal[
     "unfit_answers",
     "unfit_time",
     "not_voted",
+    "not_owed",
     "other_round",
     "unknown_slack_user",
     "link_only",

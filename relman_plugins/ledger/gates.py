@@ -45,6 +45,7 @@ GATE_KINDS = (
     Kind.GATE_VOTE_WITHDRAWN,
     Kind.GATE_ESCALATED,
     Kind.GATE_DECIDED,
+    Kind.GATE_SETTLED,
 )
 """The events that say how a gate stands."""
 
@@ -67,6 +68,18 @@ class Vote(Frozen):
     """What was said beside yes or no: fields of a rule, or items of a checklist."""
     not_before: datetime | None = None
     """UTC; when the voter wants an approval to take effect; None: at once."""
+
+
+class Settlement(Frozen):
+    """What was done about a rejection of what an emergency skipped."""
+
+    how: Literal["acknowledged", "rolled_back"]
+    by: str
+    """Id of the person who said so, or asked for the rollback; empty when it went back by itself."""
+    name: str
+    reason: str
+    at: datetime
+    """UTC."""
 
 
 class GateState(Frozen):
@@ -128,6 +141,8 @@ class GateState(Frozen):
     """Id of the person whose vote decided, or of the release that superseded; ``timeout`` when nobody did."""
     comment: str = ""
     """What was said with the decision."""
+    settled: Settlement | None = None
+    """What was done about a rejection afterwards (``debt``); None: nothing is on record."""
     answers: dict[str, str] = Field(default_factory=dict)
     """What was said of the items of a checklist, by id, with the decision."""
 
@@ -140,6 +155,11 @@ class GateState(Frozen):
     def is_final(self) -> bool:
         """Say whether no new round begins, whatever is to be approved: not so of what a thaw has ended."""
         return self.state in ("rejected", "expired", "superseded") and self.decided_by != THAW
+
+    @property
+    def is_owed(self) -> bool:
+        """Say whether something is still to be done about what an emergency skipped."""
+        return self.debt and self.state != "approved" and self.settled is None
 
     @property
     def panel(self) -> Panel:
@@ -215,7 +235,8 @@ def state_of(events: Sequence[Event]) -> GateState | None:
     escalated = next(
         (e.at for e in events if e.kind is Kind.GATE_ESCALATED and e.data["round"] == data["round"]), None
     )
-    return counted(_state(opened, decided, _votes(events, data["round"]), escalated))
+    state = _state(opened, decided, _votes(events, data["round"]), escalated)
+    return counted(state.model_copy(update={"settled": _settled(events, data["round"])}))
 
 
 def _state(
@@ -266,6 +287,16 @@ def counted(state: GateState) -> GateState:
         found["lacking"] = panel.lacking(ballots)
         found["impossible"] = stuck(panel)
     return state.model_copy(update=found)
+
+
+def _settled(events: Sequence[Event], round_: int) -> Settlement | None:
+    said = (e for e in events if e.kind is Kind.GATE_SETTLED and e.data["round"] == round_)
+    found = next(said, None)
+    if found is None:
+        return None
+    who, data = found.actor, found.data
+    by = who.id if who.kind == "person" else ""
+    return Settlement(how=data["how"], by=by, name=who.name, reason=data["reason"], at=found.at)
 
 
 def _votes(events: Sequence[Event], round_: int) -> tuple[Vote, ...]:

@@ -41,6 +41,7 @@ OWN_KINDS = frozenset(
         Kind.GATE_NOT_NEEDED,
         Kind.CHANGE_OUTDATED,
         Kind.GATE_OVERDUE,
+        Kind.GATE_SETTLED,
         Kind.VOTE_REFUSED,
         Kind.LOCK_ACQUIRED,
         Kind.LOCK_RELEASED,

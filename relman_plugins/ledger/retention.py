@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.status import Outcome
@@ -38,7 +38,7 @@ def needed(conn: Connection) -> dict[str, str]:
             conn.execute(select(t.outbox.c.release_id).where(t.outbox.c.state == "pending")).scalars(),
         ),
         ("has a rollback that was asked for", _asked(conn)),
-        ("owes a decision about what was skipped", _owing(conn)),
+        ("skipped in an emergency what is neither approved nor settled since", _owing(conn)),
         ("is what an environment runs or would go back to", _changers(conn)),
         ("is the newest of its pipeline", _newest(conn)),
         (f"is one of the last {SUCCESSES} successful ones of its pipeline", _succeeded(conn)),
@@ -61,7 +61,13 @@ def _owing(conn: Connection) -> Iterable[str]:
     settled = exists().where(
         decided.c.release_id == t.event.c.release_id,
         decided.c.step == t.event.c.step,
-        decided.c.kind == Kind.GATE_DECIDED.value,
+        or_(
+            decided.c.kind == Kind.GATE_SETTLED.value,
+            and_(
+                decided.c.kind == Kind.GATE_DECIDED.value,
+                decided.c.data["state"].as_string() == "approved",
+            ),
+        ),
     )
     query = select(t.event.c.release_id).where(
         t.event.c.kind == Kind.GATE_OPENED.value, t.event.c.data["debt"].as_boolean(), ~settled

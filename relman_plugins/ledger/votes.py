@@ -15,7 +15,7 @@ from relman_plugins.domain.event import Event, Kind, NewEvent
 from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import LedgerError, Superseded
-from relman_plugins.ledger import effect, escalating, superseding, waiving
+from relman_plugins.ledger import effect, escalating, reminding, settling, superseding, waiving
 from relman_plugins.ledger import tables as t
 from relman_plugins.ledger.ballots import (
     COMMENT_LIMIT,
@@ -265,30 +265,9 @@ class Votes:
         """
         with self._db.write(release_name(release_id)) as conn:
             state, now = gate_state(conn, release_id, gate), now or self._db.now()
-            if state is None or state.state != "open" or not state.remind_s or now >= state.expires_at:
+            if state is None or _is_stopped(conn, release_id):
                 return None
-            n = int((now - state.opened_at).total_seconds() // state.remind_s)
-            if n < 1 or _is_stopped(conn, release_id):
-                return None
-            data = {
-                "n": n,
-                "round": state.round,
-                "people": [p.model_dump(mode="json") for p in state.awaited],
-                "quorum": state.quorum,
-                "missing": state.missing,
-                "since": state.opened_at.isoformat(),
-                "expires_at": state.expires_at.isoformat(),
-                "checklist": bool(state.subject.get("checklist")),
-                "asker": state.asker,
-            }
-            event = NewEvent(
-                kind=Kind.GATE_REMINDED,
-                key=f"ledger:reminded:{gate}:{state.round}:{n}:{release_id}",
-                step=gate,
-                environment=environment_of(conn, release_id, gate),
-                data=data,
-            )
-            return insert_event(conn, release_id, event, now)
+            return reminding.remind(conn, state, now)
 
     def escalate(self, release_id: str, gate: str, *, now: datetime | None = None) -> Event | None:
         """Record that a second group may answer from now on, if that is due at ``now`` (aware); return it.
@@ -328,11 +307,33 @@ class Votes:
     def debts(self) -> list[GateState]:
         """Return what was skipped in emergencies and nobody has approved since, oldest first.
 
-        Open, also when it is overdue, or rejected: that stays, since nothing makes it approved.
+        Open, also when it is overdue, or rejected: until it is settled what was done about that.
         """
         with self._db.read() as conn:
-            found = _all_gates(conn, t.event.c.step.like(f"%.{DEBT}"))
-            return [gate for gate in found if gate.debt and gate.state != "approved"]
+            return [gate for gate in _all_gates(conn, t.event.c.step.like(f"%.{DEBT}")) if gate.is_owed]
+
+    def settle(
+        self, release_id: str, gate: str, *, airflow_user: str, name: str = "", reason: str, via: str
+    ) -> VoteResult:
+        """Record what was done about a rejection of what an emergency skipped; it is no debt any more.
+
+        Whoever might have approved it may say so, once; the arguments are those of ``cast``.
+        """
+        with self._db.write(release_name(release_id)) as conn:
+            state = gate_state(conn, release_id, gate)
+            if state is None:
+                return refusal(
+                    "unknown_gate",
+                    f"release {release_id} has no gate {gate}; see `relman status --debts`",
+                    None,
+                )
+            return settling.settle(conn, state, airflow_user, name, reason, via, self._db.now())
+
+    def settle_by_rollback(self, release_id: str, gate: str) -> Event | None:
+        """Record that what an emergency brought was taken back after the rejection, once; return it."""
+        with self._db.write(release_name(release_id)) as conn:
+            state = gate_state(conn, release_id, gate)
+            return settling.settle_by_rollback(conn, state, self._db.now()) if state else None
 
     def tell_overdue(self, release_id: str, gate: str, *, now: datetime | None = None) -> Event | None:
         """Record that nobody has decided in time about what was skipped in an emergency, once; return it."""

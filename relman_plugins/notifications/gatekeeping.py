@@ -93,6 +93,13 @@ def _overdue(event: Event, data: dict[str, Any]) -> _Written:
     return (text, section(due), context(answer))
 
 
+def _settled(event: Event, data: dict[str, Any]) -> _Written:
+    who = plain(event.actor.name or event.actor.id, 80)
+    by = f" by {who}" if event.actor.kind == "person" else ""
+    text = f"🧾 {_where(event)}: the rejection of what an emergency skipped is settled{by}"
+    return (text, *_quoted(data.get("reason")))
+
+
 def _rules(rules: list[dict[str, Any]]) -> str:
     return " and ".join(f"{r.get('quorum', 1)} of {code(r.get('group', '?'), 60)}" for r in rules) or "rules"
 
@@ -160,5 +167,6 @@ WRITERS: dict[Kind, Callable[[Event, dict[str, Any]], _Written]] = {
     Kind.GATE_WAIVED: _waived,
     Kind.GATE_NOT_NEEDED: _not_needed,
     Kind.GATE_OVERDUE: _overdue,
+    Kind.GATE_SETTLED: _settled,
     Kind.GATE_VOTE_WITHDRAWN: _vote_withdrawn,
 }

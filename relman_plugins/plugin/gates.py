@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Request
 from relman_plugins.domain.status import Decision
 from relman_plugins.plugin import access, views, voting
 from relman_plugins.plugin.deps import ledger, release_or_404
-from relman_plugins.plugin.models import VoteBody, WithdrawalBody
+from relman_plugins.plugin.models import SettlementBody, VoteBody, WithdrawalBody
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import VoteResult
@@ -28,7 +28,7 @@ def list_gates(
     """Return the gates that wait for people, oldest first; or all gates of one release.
 
     With ``debts`` those at which nobody has approved what an emergency skipped: open ones, each with whether
-    it is ``overdue``, and rejected ones.
+    it is ``overdue``, and rejected ones until it is on record what was done about it.
     """
     store = ledger()
     if release:
@@ -110,6 +110,24 @@ def withdraw_vote(
     access.require(user, record.dag_id, DagAccessEntity.HITL_DETAIL)
     result = voting.withdraw_or_refuse(
         store, release_id, gate, user=user, comment=body.comment, via=access.via_of(request)
+    )
+    return _answer(result)
+
+
+@router.post("/releases/{release_id}/gates/{gate}/settlement", status_code=201)
+def post_settlement(
+    release_id: str,
+    gate: str,
+    body: SettlementBody,
+    request: Request,
+    user: access.Writer,
+) -> dict[str, Any]:
+    """Record what was done about a rejection of what an emergency skipped; 403, 404 or 409 and why not."""
+    store = ledger()
+    record = release_or_404(store, release_id, user, DagAccessEntity.HITL_DETAIL)
+    access.require(user, record.dag_id, DagAccessEntity.HITL_DETAIL)
+    result = voting.settle_or_refuse(
+        store, release_id, gate, user=user, reason=body.reason, via=access.via_of(request)
     )
     return _answer(result)
 

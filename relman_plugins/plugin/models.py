@@ -36,6 +36,13 @@ class WithdrawalBody(Frozen):
     comment: Text = ""
 
 
+class SettlementBody(Frozen):
+    """What was done about an emergency whose approval was refused afterwards."""
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field()
+    """Said in Slack and kept in the ledger."""
+
+
 class ReasonBody(Frozen):
     """Why somebody holds or resumes a release."""
 

@@ -99,6 +99,31 @@ def withdraw_or_refuse(
     )
 
 
+def settle_or_refuse(
+    store: Ledger, release_id: str, gate: str, *, user: Any, reason: str, via: str
+) -> VoteResult:
+    """Record what was done about a rejection afterwards, and return the accepted result.
+
+    Raises:
+        HTTPException: 403 when this person may not, 404 for a gate that was never opened, 409 where nothing
+            is to be settled. ``detail`` is the reason.
+    """
+    if access.all_admins():
+        raise HTTPException(403, access.ALL_ADMINS)
+    if withheld := _withheld(store, release_id, user):
+        raise HTTPException(403, withheld)
+    return _accepted(
+        store.votes.settle(
+            release_id,
+            gate,
+            airflow_user=access.user_id(user),
+            name=access.display_name(user),
+            reason=reason,
+            via=via,
+        )
+    )
+
+
 def _withheld(store: Ledger, release_id: str, user: Any) -> str | None:
     """Return why Airflow would not let the user answer any more; None when nothing is against it.
 

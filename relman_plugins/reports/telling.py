@@ -174,6 +174,7 @@ _SAY: dict[Kind, Callable[[dict[str, Any]], str]] = {
     ),
     Kind.GATE_NOT_NEEDED: lambda d: f"not needed: {'; '.join(_spared(r) for r in d['rules'])}",
     Kind.GATE_OVERDUE: lambda d: f"what break-glass skipped is not approved in time; asked of {_named(d)}",
+    Kind.GATE_SETTLED: lambda d: f"the refusal is settled: {d['reason']}",
     Kind.GATE_BYPASSED: lambda d: _and("passed without a decision", d.get("message")),
     Kind.VOTE_REFUSED: lambda d: _and(f"a vote to {d['decision']} did not count", d.get("reason")),
     Kind.ANALYSIS_FINISHED: lambda d: _and(

@@ -99,6 +99,7 @@ class Housekeeper:
             self.remind,
             self.escalate,
             self.tell_overdue,
+            self.settle,
             self.tell_lost_trains,
             self.tell_late,
             self.give_up,
@@ -270,6 +271,14 @@ class Housekeeper:
             f"{debt.release_id}: {debt.gate} is overdue since {debt.expires_at:%Y-%m-%d %H:%M} UTC"
             for debt in self.ledger.votes.debts()
             if self.ledger.votes.tell_overdue(debt.release_id, debt.gate) is not None
+        ]
+
+    def settle(self) -> list[str]:
+        """Record of what was refused afterwards that it was taken back since: nothing is owed for it then."""
+        return [
+            f"{debt.release_id}: {debt.gate} is settled: {event.data['reason']}"
+            for debt in self.ledger.votes.debts()
+            if (event := self.ledger.votes.settle_by_rollback(debt.release_id, debt.gate)) is not None
         ]
 
     def tell_lost_trains(self) -> list[str]:

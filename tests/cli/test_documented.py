@@ -21,6 +21,7 @@ from relman_plugins.domain.status import Decision
 from relman_plugins.plan.model import Options, ReleasePlan
 from tests.conftest import Postgres
 from tests.plugin.airflow_server import GATE, PEOPLE, SHAPE, Server, subject
+from tests.plugin.glass import rejected
 from tests.repo import markdown, tree
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
@@ -68,7 +69,12 @@ def items(page: Path) -> dict[str, str]:
 def ready(server: Server, block: markdown.Block) -> Iterator[str]:
     """Have a release that waits, or has ended well, and holds its environment; give its id."""
     quorum = 2 if "voted" in block.words else 1
-    record = server.shipped("3.0.0", "3.1.0") if "shipped" in block.words else server.release("3.1.0", quorum)
+    if "owed" in block.words:
+        record = rejected(server, "3.1.0")
+    elif "shipped" in block.words:
+        record = server.shipped("3.0.0", "3.1.0")
+    else:
+        record = server.release("3.1.0", quorum)
     if quorum > 1:
         said = {"airflow_user": "alice", "decision": Decision.APPROVE, "via": "api"}
         assert server.ledger.votes.cast(record.release_id, GATE, **said).accepted

@@ -213,12 +213,18 @@ class Story:
         assert self.ledger.votes.waive(self.id, GATE).skipped
         return self.end(GATE)
 
-    def review(self) -> Story:
+    def review(self, decision: Decision = Decision.APPROVE) -> Story:
         self.clock.forward(1)
-        said = {"decision": Decision.APPROVE, "via": "cli", "airflow_user": ERIN.airflow}
+        said = {"decision": decision, "via": "cli", "airflow_user": ERIN.airflow}
         debt = self.ledger.votes.gate(self.id, DEBT)
         assert debt is not None
         done = self.ledger.votes.cast(self.id, DEBT, digest=debt.subject_digest, **said)
+        assert done.accepted, done.reason
+        return self
+
+    def settle(self, reason: str) -> Story:
+        self.clock.forward(1)
+        done = self.ledger.votes.settle(self.id, DEBT, airflow_user=ERIN.airflow, reason=reason, via="cli")
         assert done.accepted, done.reason
         return self
 
@@ -322,6 +328,13 @@ def emergency(ledger: Ledger, clock: Clock) -> Story:
     why = {"emergency": True, "emergency_reason": "the shop is down"}
     story = Story(ledger, clock, who=DANA.airflow, **why).build().skip()
     return story.shift().measure(0.01, 0.02).promote().close("succeeded").review()
+
+
+def settled_emergency(ledger: Ledger, clock: Clock, run_id: str) -> Story:
+    """Dana skips the rules; Erin says no to that afterwards, and then what was done about it."""
+    why = {"emergency": True, "emergency_reason": "the shop is down"}
+    story = Story(ledger, clock, run_id, DANA.airflow, **why).build().skip().shift()
+    return story.review(Decision.REJECT).settle("there is an alert now")
 
 
 def rolled_back(ledger: Ledger, clock: Clock) -> Story:

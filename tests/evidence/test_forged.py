@@ -13,7 +13,7 @@ from relman_plugins.domain.state import DesiredState, Revision
 from relman_plugins.domain.status import TAKEN_BACK
 from relman_plugins.plan.model import AnalysisPlan, MetricPlan, Step
 from tests.evidence.forge import rechained
-from tests.evidence.make import BOB, CANARY, GATE, OLD, Story, shape
+from tests.evidence.make import BOB, CANARY, GATE, OLD, Story, settled_emergency, shape
 from tests.evidence.test_verify import Good, failed
 
 
@@ -201,6 +201,23 @@ def test_an_emergency_that_an_author_approved_afterwards_is_told(good: Good) -> 
             event["data"] |= told_by("erin@shop.example")
     problems = failed(book.verify(rechained(forged)))
     assert "it was decided as approved, and has no approval of a reviewer" in problems["approvals"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"actor": {"kind": "person", "id": "dana", "name": "", "via": "cli"}}, "who is no reviewer of it"),
+        ({"data": {"how": "rolled_back", "reason": "", "round": 1}}, "by a rollback that is not on record"),
+    ],
+)
+def test_a_word_on_a_rejected_emergency_of_somebody_who_may_not_is_told(
+    good: Good, change: dict[str, Any], said: str
+) -> None:
+    book, _ = good
+    forged = copy.deepcopy(book.statement(settled_emergency(book.ledger, book.clock, f"no-{len(said)}")))
+    (event,) = (e for e in forged["predicate"]["events"] if e["kind"] == "gate.settled")
+    event |= change
+    assert said in failed(book.verify(rechained(forged)))["approvals"]
 
 
 def told_by(email: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tests.evidence.make import (
     new_key,
     rejected,
     rolled_back,
+    settled_emergency,
     succeeded,
 )
 
@@ -93,6 +94,15 @@ def test_what_stood_in_the_way_and_who_went_round_it_is_told(good: Good) -> None
     assert "not approved afterwards by then" in said[1]
     said = list(words.overrides(book.verify(book.statement(story.review()))))
     assert "approved afterwards by erin" in said[1]
+
+
+def test_what_was_done_about_a_no_to_an_emergency_is_told(good: Good) -> None:
+    book, _ = good
+    story = settled_emergency(book.ledger, book.clock, "glass-no")
+    found = book.verify(book.statement(story))
+    assert found.good, found.findings
+    told = "rejected afterwards by erin, settled since by Erin: there is an alert now"
+    assert told in list(words.overrides(found))[1]
 
 
 def test_another_key_is_refused(good: Good) -> None:

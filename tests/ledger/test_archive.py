@@ -150,8 +150,9 @@ def test_what_others_need_stays(ledger: Ledger, old: datetime, open_release: Ope
     assert choice.stay == {OLD[1]: "had something recorded since"}
 
 
-def test_what_an_emergency_owes_stays_until_somebody_has_decided(
-    ledger: Ledger, open_release: Open, clock: Clock
+@pytest.mark.parametrize("decision", list(Decision))
+def test_what_an_emergency_owes_stays_until_it_is_approved_or_settled(
+    ledger: Ledger, open_release: Open, clock: Clock, decision: Decision
 ) -> None:
     release = break_glass.start(ledger, [break_glass.MANAGERS])
     ledger.votes.waive(release.release_id, GATE)
@@ -161,8 +162,15 @@ def test_what_an_emergency_owes_stays_until_somebody_has_decided(
         conn.execute(text("UPDATE outbox SET state = 'sent'"))
     limit = clock.forward(86_400 * 400)
     open_release("run-now")
-    assert ledger.archivable(limit).stay == {release.release_id: "owes a decision about what was skipped"}
-    assert break_glass.cast(ledger, release, "a.erin").accepted
+    owes = {release.release_id: "skipped in an emergency what is neither approved nor settled since"}
+    assert ledger.archivable(limit).stay == owes
+    assert break_glass.cast(ledger, release, "a.erin", decision=decision).accepted
+    if decision is Decision.REJECT:
+        with ledger._db.write() as conn:
+            conn.execute(text("UPDATE outbox SET state = 'sent'"))
+        assert ledger.archivable(clock.forward(86_400)).stay == owes
+        done = {"reason": "an alert", "via": "cli", "airflow_user": "a.erin"}
+        assert ledger.votes.settle(release.release_id, break_glass.DEBT, **done).accepted
     with ledger._db.write() as conn:
         conn.execute(text("UPDATE outbox SET state = 'sent'"))
     assert ledger.archivable(clock.forward(86_400)).go == (release.release_id,)

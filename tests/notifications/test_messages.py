@@ -197,6 +197,11 @@ TELLING: list[tuple[Kind, dict[str, Any], list[str]]] = [
         },
         ["⏰ Overdue: what an emergency skipped in production (2 of managers) is still not approved", "Dora"],
     ),
+    (
+        Kind.GATE_SETTLED,
+        {"how": "acknowledged", "reason": "there is an alert now"},
+        ["🧾 production: the rejection of what an emergency skipped is settled", "│ there is an alert now"],
+    ),
     (Kind.GATE_BYPASSED, {"message": "marked green"}, ["🚨", "without a decision", "│ marked green"]),
     (
         Kind.CHANGE_FINISHED,

@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from airflow.sdk.exceptions import TaskDeferred
 
-from relman_plugins.domain.event import Kind
+from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.status import Decision
 from relman_plugins.plan.model import Options, ReleasePlan
@@ -152,3 +152,21 @@ def test_what_is_overdue_is_told(world: World, comms: list[Any]) -> None:
         assert len(keeper.tell_overdue()) == 1
         assert keeper.tell_overdue() == []
     assert [e.step for e in release.events(Kind.GATE_OVERDUE)] == [DEBT]
+
+
+def test_maintenance_takes_a_rollback_after_the_no_for_what_was_done_about_it(
+    world: World, comms: list[Any]
+) -> None:
+    release = emergency(world)
+    release.run(GATE)
+    keeper = Housekeeper(world.ledger, Shows(GATE))
+    no = {"airflow_user": "dora", "decision": Decision.REJECT, "via": "cli"}
+    assert world.ledger.votes.cast(release.id, DEBT, **no).accepted
+    assert keeper.settle() == []
+    back = NewEvent(
+        kind=Kind.ROLLBACK_FINISHED, key="back", environment="production", data={"to": {"version": "1.0.0"}}
+    )
+    world.ledger.record(release.id, back)
+    assert keeper.round().count(f"{release.id}: {DEBT} is settled: production was rolled back to 1.0.0") == 1
+    assert keeper.settle() == []
+    assert world.ledger.votes.debts() == []

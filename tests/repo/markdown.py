@@ -9,6 +9,7 @@ examples, with the specs that stand before them on the page.
   follow. ``each``: every line has a release of its own. ``gate=x``: the release waits at this checklist.
   ``voted``: alice has approved, and one more approval is needed.
   ``played``: somebody plays the scheduler. ``shipped``: the release has ended well, and brought a version.
+  ``owed``: what the release skipped in an emergency was rejected afterwards, by bob.
 - ``<!-- run postgres -->``: with a PostgreSQL database where the page has ``database.example``.
 
 YAML has a mark too: ``<!-- spec -->`` for a pipeline, ``<!-- spec environment -->`` (or ``people``,
