@@ -23,6 +23,12 @@ ALL_ADMINS = (
 )
 
 
+NOBODY = (
+    "[fab] auth_role_public lets you look without signing in, and what is done goes on record with a name; "
+    "sign in as a person"
+)
+
+
 def all_admins() -> bool:
     """Say whether the server gives every caller the same anonymous admin."""
     return conf.getboolean("core", "simple_auth_manager_all_admins", fallback=False)
@@ -101,6 +107,8 @@ def foreign(request: Request) -> str | None:
 
 
 def _guard(request: Request, user: GetUserDep) -> Any:
+    if getattr(user, "is_anonymous", False):
+        raise HTTPException(403, NOBODY)
     if reason := foreign(request):
         raise HTTPException(403, reason)
     if not is_json(request):
@@ -112,7 +120,7 @@ Reader = GetUserDep
 """A signed-in user."""
 
 Writer = Annotated[Any, Depends(_guard)]
-"""A signed-in user on a route that changes something: same origin or Bearer, and a JSON body."""
+"""A user who has signed in, on a route that changes something: same origin or Bearer, and a JSON body."""
 
 
 def via_of(request: Request) -> str:

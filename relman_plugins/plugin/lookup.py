@@ -2,12 +2,13 @@
 
 Airflow 3.3.2 has no question for that in its interface of auth managers. Two of them keep their users and can
 be asked: the simple one has them in its configuration, FAB in its tables, from which it makes a user of
-nothing but the id in a token (``deserialize_user``). Others (Keycloak, AWS) make a user of what the token
-itself says.
+nothing but the id in a token (``deserialize_user``), and remembers them for half a minute. Others (Keycloak,
+AWS) make a user of what the token itself says.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 from typing import Any
 
@@ -67,8 +68,10 @@ def _user(user_id: str) -> Any:
     # FAB counts its users. Only one way of writing a number, so that no user has two ids.
     if not (user_id.isascii() and user_id.isdecimal() and user_id == str(int(user_id))):
         return None
+    # Past its memory ([fab] cache_ttl): in it somebody who has just been deactivated still has all rights.
+    fresh = inspect.unwrap(type(manager).deserialize_user)
     try:
-        user = manager.deserialize_user({"sub": user_id})
+        user = fresh(manager, {"sub": user_id})
     except ValueError:
         return None  # So FAB says that it has no such user.
     return user if getattr(user, "is_active", False) else None
