@@ -162,6 +162,11 @@ class GateState(Frozen):
         return self.debt and self.state != "approved" and self.settled is None
 
     @property
+    def can_wait(self) -> bool:
+        """Say whether an approval may take effect later: only one that comes before a change."""
+        return "step" not in self.subject
+
+    @property
     def panel(self) -> Panel:
         """Return the rules with the people they call on, and whose own release it is."""
         known = Panel(rules=self.rules, people=self.people, own=self.own)

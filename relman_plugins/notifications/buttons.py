@@ -8,6 +8,7 @@ reference for Block Kit: 2000 characters of a value, 300 of a confirmation, 3000
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from relman_plugins.domain.field import Field as Asked
     from relman_plugins.ledger.api import GateState
 
-APPROVE, REJECT = "relman.approve", "relman.reject"
+APPROVE, LATER, REJECT = "relman.approve", "relman.approve_later", "relman.reject"
 """Action ids of the buttons."""
 
 FORM = "relman.vote"
@@ -32,11 +33,19 @@ FORM = "relman.vote"
 COMMENT = "comment"
 """Block and action id of the field that every form has."""
 
+EFFECT = "effect_at"
+"""Block and action id of the field for the time at which an approval is to take effect."""
+
 FIELD = "field."
 """What the names of blocks begin with that a rule asks for."""
 
 COMMENT_LIMIT = 3000
 """Characters that Slack takes in one field; the record takes more."""
+
+_AT: dict[str, Any] = {"type": "datetimepicker"}
+_AT_ONCE = "Empty: at once. Slack shows your own time zone; nothing changes before then."
+_END = 10**10
+"""Seconds since 1970 that no form means any more."""
 
 MAX_VALUE = 2000
 MAX_CONFIRM = 300
@@ -79,9 +88,10 @@ class Question(Frozen):
 
 
 def buttons(gate: GateState) -> Block:
-    """Return the two buttons of an open gate.
+    """Return the buttons of an open gate.
 
-    Approve asks to confirm; where a rule asks for more than yes, it opens a form. Reject does, for a reason.
+    Approve asks to confirm; where a rule asks for more than yes, it opens a form, which also asks when the
+    approval takes effect. Elsewhere a button of its own opens that. Reject opens a form, for a reason.
     """
     value = Question.of(gate).text
     yes: Block = {"type": "button", "action_id": APPROVE, "style": "primary", "value": value}
@@ -97,8 +107,11 @@ def buttons(gate: GateState) -> Block:
                 "deny": _words("Not yet"),
             },
         }
+    later = {"type": "button", "action_id": LATER, "value": value, "text": _words("Approve later…")}
     no = {"type": "button", "action_id": REJECT, "style": "danger", "value": value}
-    return {"type": "actions", "block_id": "relman.gate", "elements": [yes, no | {"text": _words("Reject…")}]}
+    elements = [yes, *([later] if gate.can_wait and not asks_more(gate) else [])]
+    elements.append(no | {"text": _words("Reject…")})
+    return {"type": "actions", "block_id": "relman.gate", "elements": elements}
 
 
 def asks_more(gate: GateState) -> bool:
@@ -127,6 +140,7 @@ def form(gate: GateState, decision: Decision, metadata: str) -> dict[str, Any]:
             *shown(gate.subject, title),
             *ends,
             *(_input(FIELD + f.name, f.label, _element(f), f.description) for f in fields.values()),
+            *([_input(EFFECT, "Takes effect", _AT, _AT_ONCE)] if approves and gate.can_wait else []),
             _input(
                 COMMENT,
                 "Why? It is recorded and shown to everybody.",
@@ -142,6 +156,22 @@ def said_in(values: Mapping[str, Any], gate: GateState) -> tuple[str, dict[str, 
     said = {name: _value(values.get(FIELD + name)) for name in fields}
     answers = {name: _typed(fields[name], text) for name, text in said.items() if text}
     return _value(values.get(COMMENT)), answers
+
+
+def effect_at(values: Mapping[str, Any]) -> datetime | None:
+    """Return when an approval is to take effect, by a form that was sent, in UTC; None: at once.
+
+    Raises:
+        ValueError: It is no time as Slack sends it: seconds since 1970.
+    """
+    for element in (values.get(EFFECT) or {}).values():
+        seconds = element.get("selected_date_time")
+        if seconds is None:
+            return None
+        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds < _END:
+            raise ValueError("expected seconds since 1970")
+        return datetime.fromtimestamp(seconds, UTC)
+    return None
 
 
 def _value(block: Any) -> str:
@@ -201,7 +231,7 @@ def tests_of(subject: Mapping[str, Any]) -> str:
 
 def decision_of(action_id: Any) -> Decision | None:
     """Return what a button decides; None for a button that is not relman's."""
-    known = {APPROVE: Decision.APPROVE, REJECT: Decision.REJECT}
+    known = {APPROVE: Decision.APPROVE, LATER: Decision.APPROVE, REJECT: Decision.REJECT}
     return known.get(action_id) if isinstance(action_id, str) else None
 
 

@@ -7,6 +7,7 @@ pages "Verifying requests from Slack" (scheme v0) and "Handling user interaction
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -15,7 +16,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.status import Decision
-from relman_plugins.notifications.buttons import FORM, Question, decision_of
+from relman_plugins.notifications.buttons import FORM, LATER, Question, decision_of, effect_at
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,29}$")]
 Ts = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}\.[0-9]{1,9}$")]
@@ -45,10 +46,14 @@ class Press(Frozen):
     question: Question
     decision: Decision
     place: Place
+    later: bool = False
+    """Whether the button asks for a form, to say when the approval is to take effect."""
     trigger: str = ""
     """With it a form may be opened, for three seconds."""
     form: dict[str, Any] | None = None
     """What a form says, as Slack has it; None for a button."""
+    not_before: datetime | None = None
+    """From when the approval of a form counts; None: at once."""
     seal: str
     """Digest of the signed request: another delivery of the same one has the same."""
 
@@ -95,6 +100,7 @@ def _button(said: _Payload, seal: str) -> Press | None:
         question=Question.read(action.value),
         decision=decision,
         place=Place(channel=where.channel_id or "", thread=where.thread_ts or where.message_ts),
+        later=action.action_id == LATER,
         trigger=said.trigger_id or "",
         seal=seal,
     )
@@ -110,6 +116,7 @@ def _form(said: _Payload, seal: str) -> Press | None:
         decision=context.decision,
         place=context.place,
         form=said.view.state.values,
+        not_before=effect_at(said.view.state.values),
         seal=seal,
     )
 

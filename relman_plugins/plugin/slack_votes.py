@@ -51,7 +51,7 @@ def reply_to(store: Ledger, press: Press) -> Reply:
     person = _person(gate, press)
     if refused := _against(record, gate, press, person):
         return _refuse(store, record, press, person, *refused)
-    if press.form is None and (press.decision is Decision.REJECT or asks_more(gate)):
+    if press.form is None and (press.decision is Decision.REJECT or press.later or asks_more(gate)):
         return Reply(asks=gate)
     comment, answers = said_in(press.form, gate) if press.form is not None else ("", {})
     result = store.votes.cast(
@@ -63,6 +63,7 @@ def reply_to(store: Ledger, press: Press) -> Reply:
         digest=asked.digest,
         comment=comment,
         answers=answers if press.decision is Decision.APPROVE else None,
+        not_before=press.not_before,
         round_=asked.round,
         via="slack",
     )

@@ -170,7 +170,9 @@ class Interactive:
 
 
 def _filled(element: dict[str, Any], given: str) -> dict[str, Any]:
-    """Return what an element holds: text, or a choice among its options."""
+    """Return what an element holds: text, a time in seconds since 1970, or a choice among its options."""
+    if element["type"] == "datetimepicker":
+        return {"type": element["type"], "selected_date_time": int(given) if given else None}
     if element["type"] != "static_select":
         return {"type": element["type"], "value": given or None}
     chosen = next((o for o in element["options"] if o["value"] == given), None)

@@ -1,7 +1,7 @@
 """What Slack refuses of buttons and forms: the documented limits, as pure functions.
 
 Sources: Slack's reference pages for the ``actions`` and ``input`` blocks, the button, the plain-text input,
-the confirmation dialog, and modal views.
+the date and time picker, the confirmation dialog, and modal views.
 """
 
 from __future__ import annotations
@@ -81,6 +81,8 @@ def _check_input(block: dict[str, Any], at: str) -> None:
             raise invalid(f"{at}/element/options", f"1 to {MAX_OPTIONS} items allowed")
         for option in options:
             check_text(option.get("text"), f"{at}/element/options", MAX_OPTION, _WORDS)
+        return
+    if element.get("type") == "datetimepicker":
         return
     if element.get("type") != "plain_text_input":
         raise invalid(f"{at}/element/type", "unsupported type")

@@ -77,6 +77,25 @@ def test_buttons_and_form_keep_slacks_limits_whatever_is_asked(
         check_view(form(gate, decision, "x" * 3000))
 
 
+def test_only_what_comes_before_a_change_may_take_effect_later() -> None:
+    """What an emergency owes, say, is followed by nothing that could wait."""
+    known = {
+        "release_id": "r",
+        "gate": "g",
+        "round": 1,
+        "subject_digest": "d",
+        "rules": (),
+        "people": (ALICE,),
+    }
+    for subject, offered in (({}, True), ({"step": "production.break_glass"}, False)):
+        gate = GateState.model_construct(**known, subject=subject, state="open")
+        shown = [b["action_id"] for b in buttons_of({"blocks": [buttons(gate)]})]
+        assert ("relman.approve_later" in shown) is offered
+        asked = [b.get("block_id") for b in form(gate, Decision.APPROVE, "")["blocks"]]
+        assert ("effect_at" in asked) is offered
+        assert "effect_at" not in str(form(gate, Decision.REJECT, ""))
+
+
 @given(st.text(max_size=3000) | st.recursive(st.none() | st.integers(), st.lists).map(json.dumps))
 def test_what_no_button_ever_carried_is_refused(value: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - any text at all

@@ -93,7 +93,8 @@ def forget(server: Server) -> None:
 
 def test_a_press_is_a_vote_and_the_message_then_says_who_decided(server: Server) -> None:
     asked = Asked(server, "5.0.0")
-    assert [b["text"]["text"] for b in buttons_of(asked.question)] == ["Approve", "Reject…"]
+    said = [b["text"]["text"] for b in buttons_of(asked.question)]
+    assert said == ["Approve", "Approve later…", "Reject…"]
     said = asked.question["text"]
     for words in ("@U01ALICE", "checkout 5.0.0", "api 7 tests, 0 failed", "faster checkout", "production"):
         assert words in said
@@ -143,7 +144,7 @@ def test_where_a_rule_asks_for_more_than_yes_approve_opens_a_form(server: Server
     ((view_id, view),) = asked.slack.interactive.views.items()
     assert "sha256:aaaaaaaaaaaa" in json.dumps(view)
     assert [b["block_id"] for b in view["blocks"] if b["type"] == "input"] == [
-        "field.change", "field.risk", "comment",
+        "field.change", "field.risk", "effect_at", "comment",
     ]  # fmt: skip
 
     def send(**fields: str) -> str:

@@ -6,13 +6,19 @@ import json
 from typing import Any
 
 from relman_plugins.clients.http import client, request
+from relman_plugins.notifications.buttons import APPROVE, Question
+from relman_plugins.testing.demo_api import ANSWER_S
 from relman_plugins.testing.slack_interactive import buttons_of
 from tests.system.conftest import Run, slack_transcript
+from tests.system.voting import Story
 from tests.waiting import eventually
 
 
-def question(run: Run, gate: str, says: str = "What is approved") -> dict[str, Any]:
-    """Return the newest message that asks at a gate, as Slack has it now; empty while there is none."""
+def question(run: Run, gate: str, says: str = "What is approved", round_: int = 0) -> dict[str, Any]:
+    """Return the newest message that asks at a gate, as Slack has it now; empty while there is none.
+
+    With ``round_`` only one that asks in that round, with buttons.
+    """
     found = [
         (channel["id"], message)
         for channel in slack_transcript(run.world)
@@ -20,14 +26,22 @@ def question(run: Run, gate: str, says: str = "What is approved") -> dict[str, A
         if (message.get("metadata") or {}).get("event_payload", {}).get("release") == run.release_id
         and says in str(message.get("blocks"))
         and (not list(buttons_of(message)) or gate in json.dumps(message["blocks"]))
+        and (not round_ or any(Question.read(b["value"]).round == round_ for b in buttons_of(message)))
     ]
     return {"channel": found[-1][0], **found[-1][1]} if found else {}
 
 
-def press(run: Run, gate: str, user: str, action: str) -> None:
+def yes(story: Story, user: str) -> None:
+    """Approve with the button what a gate asks now, and wait until the vote is cast."""
+    round_ = story.state().round
+    press(story.run, story.gate, user, APPROVE, round_)
+    eventually(lambda: story.state().round > round_ or story.state().votes, f"the vote of {user}")
+
+
+def press(run: Run, gate: str, user: str, action: str, round_: int = 0) -> None:
     """Press a button of a gate's question, once it is there; the app must take it."""
     asked = eventually(
-        lambda: q if list(buttons_of(q := question(run, gate))) else None,
+        lambda: q if list(buttons_of(q := question(run, gate, round_=round_))) else None,
         f"buttons of {gate} in Slack",
         every_s=1,
     )
@@ -37,7 +51,7 @@ def press(run: Run, gate: str, user: str, action: str) -> None:
 
 def send(run: Run, user: str, **fields: str) -> str:
     """Fill in and send the form that a press has opened for this release; return what is wrong with it."""
-    view = eventually(lambda: _form(run), "the form in Slack", 30)
+    view = eventually(lambda: _form(run), "the form in Slack")
     answer = _post(run, "/_send", user=user, view=view, **fields)
     assert answer["status"] == 200
     return str(json.loads(answer["body"])["errors"]["comment"]) if answer["body"] else ""
@@ -49,7 +63,7 @@ def told(run: Run, user: str, words: str) -> None:
     def found() -> bool:
         return any(p["user"] == user and words in p["text"] for p in _get(run, "/_private"))
 
-    eventually(found, f"{words!r} for {user}", 60)
+    eventually(found, f"{words!r} for {user}")
 
 
 def _form(run: Run) -> str | None:
@@ -63,5 +77,5 @@ def _get(run: Run, path: str) -> Any:
 
 
 def _post(run: Run, path: str, **given: str) -> dict[str, Any]:
-    with client(run.world.stack.addresses.slack, timeout=30) as http:
+    with client(run.world.stack.addresses.slack, timeout=ANSWER_S) as http:
         return dict(request(http, "POST", path, json=given).json())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from relman_plugins.notifications.buttons import APPROVE, REJECT
+from relman_plugins.notifications.buttons import APPROVE, LATER, REJECT
 from relman_plugins.testing.slack_interactive import buttons_of
 from tests.cli.command import relman
 from tests.system import slack
@@ -67,7 +67,7 @@ def ruled_in_slack(world: World) -> None:
 def escalated(world: World, way: str) -> None:
     """A second group is refused until its time has come, and may answer then."""
     story = Story.begin(world, f"second-{way}")
-    later = story.run.events("gate.opened")[0].at + timedelta(seconds=21)
+    later = story.run.events("gate.opened")[0].at + timedelta(seconds=41)
     if way == "slack":
         after(later)
         slack.press(story.run, story.gate, "U05OLAF", APPROVE)
@@ -102,14 +102,14 @@ def rejected(world: World, way: str) -> None:
 def superseded(world: World, way: str) -> None:
     """The approval of a newer release ends the older one that waits."""
     older, newer = (Story.begin(world, f"newer-{way}", version) for version in ("1.1.0", "1.3.0"))
-    newer.approved(way, "alice")
+    slack.yes(newer, "U01ALICE") if way == "slack" else newer.approved(way, "alice")
     assert older.run.outcome() == "superseded"
     assert newer.run.release_id in older.run.events("release.closed")[0].data["reason"]
-    older.refused(way, "bob", 409, "is superseded by")
+    older.refused("api" if way == "slack" else way, "bob", 409, "is superseded by")
     assert newer.run.outcome() == "succeeded"
     assert older.run.state() == "failed"
     assert "change.started" not in older.run.kinds()
-    if way == "page":
+    if way == "slack":
         told = f"Superseded by `1.3.0` (`{newer.run.release_id}`)"
         eventually(lambda: told in str(slack_transcript(world)), "Slack's word of it")
 
@@ -120,7 +120,7 @@ def renewed(world: World, way: str) -> None:
     world.found(name, name)
     story = Story.begin(world, name)
     run, step = story.run, f"{name}.canary_100"
-    story.approved(way, "alice")
+    slack.yes(story, "U01ALICE") if way == "slack" else story.approved(way, "alice")
 
     def asked(n: int) -> Any:
         return eventually(lambda: next(iter(run.events("gate.opened")[n:]), None), f"question {n}")
@@ -128,6 +128,9 @@ def renewed(world: World, way: str) -> None:
     def yes(asker: str) -> None:
         # The task that waits is the one that people answer on Airflow's page.
         assert run.answer("vera", asker, "Approve")[0] == 403
+        if way == "slack":
+            slack.yes(story, "U02BOB")
+            return
         status, _ = run.answer("bob", asker, "Approve") if way == "page" else story.say(way, "bob")
         assert status in (200, 201)
 
@@ -147,11 +150,14 @@ def renewed(world: World, way: str) -> None:
 
 
 def later(world: World) -> None:
-    """Approved now by two people, to take effect later: the latest time counts."""
+    """Approved now by three people, to take effect later: the latest time counts, whoever set it where."""
     story = Story.begin(world, "later")
-    at = datetime.now(UTC) + timedelta(seconds=30)
-    story.approved("api", "bob", not_before=at.isoformat())
     story.approved("page", "alice")
+    slack.press(story.run, story.gate, "U02BOB", LATER)
+    early, at = (datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=s) for s in (40, 45))
+    story.approved("api", "carol", not_before=early.isoformat())
+    assert slack.send(story.run, "U02BOB", effect_at=f"{at.timestamp():.0f}") == ""
+    assert story.voters() == [("alice", "airflow"), ("carol", "api"), ("bob", "slack")]
     assert story.run.events("gate.decided")[0].data["effect_at"] == at.isoformat()
     assert story.run.outcome() == "succeeded"
     assert story.run.events("change.started")[0].at >= at
@@ -259,10 +265,10 @@ def after(moment: datetime) -> None:
 STORIES: dict[str, Callable[[World], Any]] = {
     **{f"ruled-{way}": lambda w, way=way: ruled(w, way) for way in ("page", "api")},
     "ruled-slack": ruled_in_slack,
-    **{f"renewed-{way}": lambda w, way=way: renewed(w, way) for way in ("page", "api")},
+    **{f"renewed-{way}": lambda w, way=way: renewed(w, way) for way in ("page", "api", "slack")},
     **{f"second-{way}": lambda w, way=way: escalated(w, way) for way in ("page", "api", "slack")},
     **{f"no-{way}": lambda w, way=way: rejected(w, way) for way in ("page", "slack")},
-    **{f"newer-{way}": lambda w, way=way: superseded(w, way) for way in ("page", "api")},
+    **{f"newer-{way}": lambda w, way=way: superseded(w, way) for way in ("page", "api", "slack")},
     "later": later,
     **{name: lambda w, name=name: by_risk(w, name) for name in ("risky", "calm")},
     "authored": authored,

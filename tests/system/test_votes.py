@@ -107,12 +107,12 @@ def test_one_no_ends_it_and_nothing_ships(told: Told, way: str) -> None:
     told.to_the_end(f"no-{way}")
 
 
-@pytest.mark.parametrize("way", ["page", "api"])
+@pytest.mark.parametrize("way", ["page", "api", "slack"])
 def test_the_approval_of_a_newer_release_ends_the_one_that_waits(told: Told, way: str) -> None:
     told.to_the_end(f"newer-{way}")
 
 
-@pytest.mark.parametrize("way", ["page", "api"])
+@pytest.mark.parametrize("way", ["page", "api", "slack"])
 def test_an_approval_that_has_run_out_is_asked_for_again_where_the_traffic_is(told: Told, way: str) -> None:
     told.to_the_end(f"renewed-{way}")
 

@@ -22,11 +22,11 @@ CROWD = tuple(f"p{n:02}" for n in range(50))
 CHANGE = {"comment": "seen", "change": "CHG0000042"}
 
 RULES = """{rules: [{approval: managers}, {approval: board, comment: required, fields: {
-    change: {description: Its number, pattern: "CHG[0-9]{7}"}}}], timeout: 10m}"""
-ESCALATED = "{approval: managers, timeout: 10m, escalate: {after: 20s, to: directors}}"
-ONE = "{approval: managers, timeout: 10m}"
+    change: {description: Its number, pattern: "CHG[0-9]{7}"}}}], timeout: 1h}"""
+ESCALATED = "{approval: managers, timeout: 1h, escalate: {after: 40s, to: directors}}"
+ONE = "{approval: managers, timeout: 1h}"
 WAVES = "strategy: {canary: {steps: [50, 100], analysis: calm, interval: 12s, count: 2}}"
-GLASS = """gates: [{approval: managers, timeout: 10m, waivable: true}]
+GLASS = """gates: [{approval: managers, timeout: 1h, waivable: true}]
 break_glass: {group: incident, audience: {slack: "#releases"}, follow_up: {approval: board, within: 1h}}"""
 
 TICKET = """{change_ticket: {
@@ -34,13 +34,15 @@ TICKET = """{change_ticket: {
 ISSUE = """{change_ticket: {system: jira, state: [Awaiting implementation, Implementing],
     create: {project: OPS, type: Change, planned: {for: 1h}}, report: close,
     ending: {succeeded: Completed, otherwise: Failed, unused: Canceled, through: [Implementing]}}}"""
-BY_RISK = "{rules: [{approval: managers}, {approval: board, when: risk >= medium}], timeout: 10m}"
+BY_RISK = "{rules: [{approval: managers}, {approval: board, when: risk >= medium}], timeout: 1h}"
 
 GATES = {
     **dict.fromkeys(("ruled-page", "ruled-api", "ruled-slack"), RULES),
     **dict.fromkeys(("second-page", "second-api", "second-slack"), ESCALATED),
-    **dict.fromkeys(("no-page", "no-slack", "newer-page", "newer-api"), ONE),
-    **dict.fromkeys(("renewed-page", "renewed-api"), "{approval: managers, timeout: 10m, valid_for: 30s}"),
+    **dict.fromkeys(("no-page", "no-slack", "newer-page", "newer-api", "newer-slack"), ONE),
+    **dict.fromkeys(
+        ("renewed-page", "renewed-api", "renewed-slack"), "{approval: managers, timeout: 1h, valid_for: 30s}"
+    ),
     "ticketed": TICKET,
     "undone": TICKET,
     "issued": ISSUE,
@@ -48,9 +50,9 @@ GATES = {
     "silent": "{approval: managers, timeout: 150s, remind: 15s}",
     "terminal": RULES,
     "risky": BY_RISK,
-    "calm": "{approval: managers, when: risk >= medium, timeout: 10m}",
-    "later": "{approval: managers, quorum: 2, timeout: 10m}",
-    "crowd": "{approval: crowd, quorum: 50, timeout: 10m}",
+    "calm": "{approval: managers, when: risk >= medium, timeout: 1h}",
+    "later": "{rules: [{approval: managers, quorum: 2}, {approval: board}], timeout: 1h}",
+    "crowd": "{approval: crowd, quorum: 50, timeout: 1h}",
     **dict.fromkeys(("glass-api", "glass-slack", "glass-other"), ""),
     **{
         f"moment-{m}-{lane}": ", ".join([ONE] * IN_A_ROW)
@@ -59,8 +61,8 @@ GATES = {
     },
 }
 
-TOLD = dict.fromkeys(("ruled-slack", "glass-slack"), "#rel-checkout") | dict.fromkeys(
-    ("second-slack", "no-slack", "newer-page", "authored"), "#releases"
+TOLD = dict.fromkeys(("ruled-slack", "glass-slack", "renewed-slack"), "#rel-checkout") | dict.fromkeys(
+    ("second-slack", "no-slack", "newer-slack", "later", "authored"), "#releases"
 )
 """Where stories are told: Slack takes one message a second and channel."""
 
