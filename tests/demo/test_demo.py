@@ -22,9 +22,11 @@ from tests.evidence.standing import all_good
 from tests.repo import tree
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).resolve().parents[2]
+ENDS_S = 180
+"""How long an end may take on a busy machine."""
 MOMENTS = ["Airflow: database", "Airflow: api-server", "as found", "artifact sha256", "10 % of the traffic"]
 
 
@@ -46,7 +48,7 @@ def demo(home: Path, repo: Path = ROOT, module: str = "demo") -> Iterator[subpro
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=ENDS_S)
 
 
 def until(process: subprocess.Popen[str], text: str) -> str:
@@ -62,7 +64,7 @@ def until(process: subprocess.Popen[str], text: str) -> str:
 
 def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
-        said, _ = process.communicate(timeout=580)
+        said, _ = process.communicate(timeout=1400)
     assert process.returncode == 0, said
     for release, outcome, run in (
         ("checkout-1.1.0-1", "succeeded", "success"),
@@ -79,7 +81,8 @@ def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
     )
     assert cost, said
     assert 0 < int(cost[1]) < int(cost[2])
-    assert int(cost[3]) < 2000
+    # By the process that saw it fail: a turn of Airflow's scheduler comes no sooner than after eight seconds.
+    assert int(cost[3]) < 8000
     caught = re.search(
         r"error-rate: harm is certain after \d looks?: \d+ of \d+ \([\d.]+ %\) bad, of the old", said
     )
@@ -101,7 +104,7 @@ def test_ctrl_c_leaves_nothing(moment: str, tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         until(process, moment)
         os.killpg(process.pid, signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=ENDS_S)
     assert process.returncode == 130, said
     assert "stopped by SIGINT; no process is left" in said
     assert living.of(tmp_path) == []
@@ -113,7 +116,7 @@ def test_a_signal_to_the_demo_alone_leaves_nothing(number: signal.Signals, code:
         until(process, "as found")
         process.send_signal(number)
         process.send_signal(number)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=ENDS_S)
     assert process.returncode == code, said
     assert living.of(tmp_path) == []
 
@@ -126,7 +129,7 @@ def test_a_step_that_fails_ends_the_demo_with_the_log_that_matters(tmp_path: Pat
     assert before in build.read_text()
     build.write_text(build.read_text().replace(before, broken + before))
     with demo(tmp_path, repo) as process:
-        said, _ = process.communicate(timeout=400)
+        said, _ = process.communicate(timeout=1200)
     assert process.returncode == 1, said
     assert "checkout-1.1.0-1 ended failed, expected succeeded" in said
     assert "the compiler is on holiday" in said.partition("The demo failed")[2]
@@ -138,13 +141,13 @@ def test_up_runs_until_it_is_stopped_and_goes_on_where_the_last_one_was(tmp_path
         said = until(process, "Ctrl-C")
         assert "as found" in said
         os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=ENDS_S)
     assert process.returncode == 0
     assert living.of(tmp_path) == []
     with demo(tmp_path, module="up") as process:
         assert "as found" not in until(process, "Ctrl-C")
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=ENDS_S)
     assert process.returncode == 0
     assert living.of(tmp_path) == []
 
@@ -159,7 +162,7 @@ def test_up_starts_again_what_was_killed_with_its_state_and_at_its_address(tmp_p
         assert served(before["front_url"]) == "1.0.0"
         assert json.loads(ready.read_text())["pid"] != before["pid"]
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=ENDS_S)
     assert process.returncode == 0
     assert living.of(tmp_path) == []
 
@@ -174,7 +177,7 @@ def served(front: str) -> str:
             return None
         return str(answer.json()["version"]) if answer.status_code == 200 else None
 
-    return eventually(version, "production answers", within_s=30)
+    return eventually(version, "production answers", within_s=120)
 
 
 def copy(to: Path) -> Path:

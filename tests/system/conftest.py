@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.real)
-            item.add_marker(pytest.mark.timeout(700))
+            item.add_marker(pytest.mark.timeout(1500))
 
 
 @dataclass
@@ -206,7 +206,7 @@ class Run:
     def unlocked(self) -> None:
         """Wait until the release holds no lock any more: closing gives them back after it is recorded."""
         held = self.world.ledger.locks.held
-        eventually(lambda: not held(self.release_id), f"{self.release_id} without locks", 90)
+        eventually(lambda: not held(self.release_id), f"{self.release_id} without locks")
 
     def asked(self, gate: str) -> None:
         """Wait until the gate is there for people to answer."""
@@ -257,9 +257,16 @@ def world(
 
 @contextmanager
 def running(
-    repo: Path, extra: Mapping[str, str], ledger_url: str = "", users: Mapping[str, str] = USERS
+    repo: Path,
+    extra: Mapping[str, str],
+    ledger_url: str = "",
+    users: Mapping[str, str] = USERS,
+    sign_up: Callable[[Stack], None] = lambda _stack: None,
 ) -> Iterator[World]:
-    """Start an Airflow on the specs in ``repo``; without ``ledger_url`` the ledger is the embedded one."""
+    """Start an Airflow on the specs in ``repo``; without ``ledger_url`` the ledger is the embedded one.
+
+    ``sign_up`` makes ``users`` where the auth manager does not have them from its configuration.
+    """
     shutil.copytree(ROOT / "dags", repo / "dags")
     shutil.copytree(ROOT / "examples" / "checkout", repo / "checkout")
     # What is left at the end is left for nobody; and a busy machine is no reason for a warning in Slack.
@@ -267,6 +274,7 @@ def running(
         repo / "state", repo, reparse_s=2, extra=extra, users=users, grace_s=0.5, slack_patience_s=30
     )
     with stack, ThreadPoolExecutor(8) as doors:
+        sign_up(stack)
         airflow = stack.addresses.airflow
         people = dict(zip(users, doors.map(lambda u: AirflowUser(airflow, u, u), users), strict=True))
         found = World(stack, ledger_url or f"sqlite:///{stack.folders.ledger}", people["admin"], people)

@@ -100,10 +100,10 @@ def test_a_deploy_that_is_cleared_to_run_on_what_is_newest(run: Run) -> None:
     bob(run, "POST", f"{API}/{run.release_id}/hold", reason="a moment")
     assert approve(run)[0] == 200
     try:
-        spec.write_text(before.replace("timeout: 10m", "timeout: 12m"))
+        spec.write_text(before.replace("timeout: 1h", "timeout: 2h"))
         dag = f"/api/v2/dags/{run.dag_id}/details"
         eventually(
-            lambda: "timeout: 12m" in str(run.world.call("bob", "GET", dag)[1]), "the edited spec's DAG"
+            lambda: "timeout: 2h" in str(run.world.call("bob", "GET", dag)[1]), "the edited spec's DAG"
         )
         clear(run, DEPLOY, run_on_latest_version=True)
         bob(run, "POST", f"{API}/{run.release_id}/resume", reason="go on")

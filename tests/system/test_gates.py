@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.system.conftest import Run, World
+from tests.waiting import eventually
 
 GATE, DEPLOY = "live.approval", "live.deploy"
 
@@ -17,6 +20,29 @@ def run(world: World) -> Run:
     run = world.start("gated")
     run.asked(GATE)
     return run
+
+
+def ask(run: Run, what: str) -> None:
+    path = f"/relman/api/v1/releases/{run.release_id}/{what}"
+    assert run.world.call("olaf", "POST", path, reason="lunch")[0] < 300
+
+
+@pytest.fixture(scope="module", autouse=True)
+def approved_early(world: World) -> Iterator[Future[Run]]:
+    """A release that is approved and held, so that its approval runs out while the other tests go on.
+
+    Unheld, its deploy would ask anew by itself.
+    """
+
+    def approve() -> Run:
+        run = world.start("brief")
+        run.asked(GATE)
+        ask(run, "hold")
+        assert run.answer("alice", GATE, "Approve")[0] == 200
+        return run
+
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(approve)
 
 
 def nothing_shipped(run: Run) -> None:
@@ -108,7 +134,7 @@ def test_an_edited_spec_stops_the_step_after_the_gate(run: Run) -> None:
     spec = run.world.specs / "gated.yaml"
     before = spec.read_text()
     try:
-        spec.write_text(before.replace("timeout: 10m", "timeout: 11m"))
+        spec.write_text(before.replace("timeout: 1h", "timeout: 2h"))
         assert run.answer("alice", GATE, "Approve")[0] == 200
         ended_as_failed(run)
         assert "changed under the release" in run.events("release.closed")[0].data["reason"]
@@ -126,3 +152,27 @@ def test_clearing_the_deploy_of_a_closed_release_deploys_nothing(run: Run) -> No
     assert status == 200, said
     run.state()
     assert run.kinds().count("change.started") == changes
+
+
+def test_clearing_the_gate_asks_anew_when_its_approval_has_run_out(
+    world: World, approved_early: Future[Run]
+) -> None:
+    """A new round by one click, as Airflow's page does it: the gate and what comes after it."""
+    run = approved_early.result()
+    run.parked(DEPLOY)
+    over = world.ledger.votes.gate(run.release_id, GATE).valid_until
+    eventually(lambda: datetime.now(UTC) > over, "the end of the approval")
+    body = {"dry_run": False, "task_ids": [GATE], "dag_run_id": run.run_id, "include_downstream": True}
+    status, said = world.call("bob", "POST", f"/api/v2/dags/{run.dag_id}/clearTaskInstances", **body)
+    assert status == 200, said
+    ask(run, "resume")
+    eventually(lambda: len(run.events("gate.opened")) == 2, "the second round")
+    gate = world.ledger.votes.gate(run.release_id, GATE)
+    assert (gate.round, gate.renews, gate.asker, gate.state, gate.votes) == (2, 1, GATE, "open", ())
+    assert "change.started" not in run.kinds()
+    run.parked(GATE)
+    assert run.answer("bob", GATE, "Approve")[0] == 200
+    assert run.outcome() == "succeeded"
+    voted = [(e.data["round"], e.actor.id) for e in run.events("gate.voted")]
+    assert voted == [(1, "alice"), (2, "bob")]
+    assert not {"gate.bypassed", "step.refused"} & set(run.kinds())

@@ -185,9 +185,7 @@ def test_a_tester_answers_on_airflows_page_and_the_release_goes_on(accepted: Run
     assert (suite["passed"], suite["tests"], suite["by"]) == (True, 2, "Bob Example")
     assert run.events("gate.voted")[0].data["answers"] == {"item-1": "passed", "pay": "passed"}
     # What Airflow's page shows afterwards is what was said.
-    closed = eventually(
-        lambda: run.world.admin.required_action(run.dag_id, run.run_id, LIST), "the question", 10
-    )
+    closed = eventually(lambda: run.world.admin.required_action(run.dag_id, run.run_id, LIST), "the question")
     assert closed["params_input"]["pay"] == "passed"
 
 

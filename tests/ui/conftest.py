@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.real)
-            item.add_marker(pytest.mark.timeout(400))
+            item.add_marker(pytest.mark.timeout(1200))
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Site:
     def login(self, user: str) -> Page:
         """Log a person in through the form, in a browser of their own; return the home page."""
         page = self.browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE_S * 1000)
         page.goto(self.url)
         page.fill("input[name=username]", user)
         page.fill("input[name=password]", user)
@@ -80,7 +80,7 @@ class Site:
 
         def has_structure() -> bool:
             try:
-                with page.expect_response(lambda r: "structure_data" in r.url, timeout=20_000) as answer:
+                with page.expect_response(lambda r: "structure_data" in r.url, timeout=60_000) as answer:
                     page.goto(f"{self.url}/dags/{dag_id}/runs/{run_id}")
             except NotYet:
                 return False
