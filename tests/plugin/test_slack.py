@@ -24,7 +24,7 @@ from relman_plugins.testing.slack_interactive import Answer, Request, buttons_of
 from tests.plugin.airflow_server import GATE, SHAPE, Server, running, subject
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.usefixtures("nothing_shown")]
 
 CHANNEL = channel_id("rel-checkout")
 ALICE, BOB, VERA, STRANGER = "U01ALICE", "U02BOB", "U03VERA", "U0STRANGER"
@@ -82,13 +82,6 @@ class Asked:
             ),
             f"{words!r} among {self.slack.interactive.private[-3:]}",
         )
-
-
-@pytest.fixture(autouse=True)
-def forget(server: Server) -> None:
-    assert server.slack is not None
-    server.slack.interactive.private.clear()
-    server.slack.interactive.views.clear()
 
 
 def test_a_press_is_a_vote_and_the_message_then_says_who_decided(server: Server) -> None:

@@ -11,7 +11,7 @@ from relman_plugins.notifications.buttons import LATER
 from tests.plugin.airflow_server import Server
 from tests.plugin.test_slack import ALICE, BOB, Asked
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.usefixtures("nothing_shown")]
 
 
 def test_an_approval_takes_effect_at_the_time_of_the_form(server: Server) -> None:
