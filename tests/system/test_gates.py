@@ -22,22 +22,21 @@ def run(world: World) -> Run:
     return run
 
 
-def ask(run: Run, what: str) -> None:
-    path = f"/relman/api/v1/releases/{run.release_id}/{what}"
-    assert run.world.call("olaf", "POST", path, reason="lunch")[0] < 300
+def freeze(world: World, what: str = "") -> None:
+    """Stop the line for one pipeline, or let it go on (``/thaw``)."""
+    body = {"environment": "live", "pipeline": "brief", "reason": "lunch"}
+    status, said = world.call("admin", "POST", f"/relman/api/v1/freezes{what}", **body)
+    assert status in (200, 201), said
 
 
 @pytest.fixture(scope="module", autouse=True)
 def approved_early(world: World) -> Iterator[Future[Run]]:
-    """A release that is approved and held, so that its approval runs out while the other tests go on.
-
-    Unheld, its deploy would ask anew by itself.
-    """
+    """A release that is approved and kept from changes, whose approval runs out beside the other tests."""
 
     def approve() -> Run:
+        freeze(world)
         run = world.start("brief")
         run.asked(GATE)
-        ask(run, "hold")
         assert run.answer("alice", GATE, "Approve")[0] == 200
         return run
 
@@ -159,19 +158,19 @@ def test_clearing_the_gate_asks_anew_when_its_approval_has_run_out(
 ) -> None:
     """A new round by one click, as Airflow's page does it: the gate and what comes after it."""
     run = approved_early.result()
-    run.parked(DEPLOY)
+    run.until("freeze.waited", DEPLOY)
     over = world.ledger.votes.gate(run.release_id, GATE).valid_until
     eventually(lambda: datetime.now(UTC) > over, "the end of the approval")
     body = {"dry_run": False, "task_ids": [GATE], "dag_run_id": run.run_id, "include_downstream": True}
     status, said = world.call("bob", "POST", f"/api/v2/dags/{run.dag_id}/clearTaskInstances", **body)
     assert status == 200, said
-    ask(run, "resume")
     eventually(lambda: len(run.events("gate.opened")) == 2, "the second round")
     gate = world.ledger.votes.gate(run.release_id, GATE)
     assert (gate.round, gate.renews, gate.asker, gate.state, gate.votes) == (2, 1, GATE, "open", ())
     assert "change.started" not in run.kinds()
     run.parked(GATE)
     assert run.answer("bob", GATE, "Approve")[0] == 200
+    freeze(world, "/thaw")
     assert run.outcome() == "succeeded"
     voted = [(e.data["round"], e.actor.id) for e in run.events("gate.voted")]
     assert voted == [(1, "alice"), (2, "bob")]
