@@ -62,13 +62,24 @@ class AirflowUser:
                     raise
                 time.sleep(attempt)
             except ClientError:
-                # Refused because it is there: the answer to an earlier try was lost.
+                # Refused because it is there: the answer to an earlier try was lost. Or it is not, and neither
+                # was its DAG for a moment: a DAG processor that has waited for the database counts as gone.
                 if attempt == 1:
                     raise
-                return run_id
+                if self._is_there(dag_id, run_id):
+                    return run_id
+                if attempt == TRIES:
+                    raise
+                time.sleep(attempt)
             else:
                 return run_id
         return run_id
+
+    def _is_there(self, dag_id: str, run_id: str) -> bool:
+        try:
+            return bool(self.run_state(dag_id, run_id))
+        except ClientError:
+            return False
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run: ``queued``, ``running``, ``success`` or ``failed``."""

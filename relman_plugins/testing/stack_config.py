@@ -21,8 +21,13 @@ USERS: Mapping[str, str] = {
 }
 """User → role of Airflow's simple auth manager. Everybody's password is the user name."""
 
-SQLITE_S = 60
-"""How long a writer waits for another one before Airflow calls its database locked, in seconds."""
+SQLITE_S = 20
+"""How long a writer waits for another one before Airflow calls its database locked, in seconds.
+
+Airflow's API server writes its log of actions in its event loop, and there waits for a request that needs the
+loop to end: nothing else is answered until one of them gives up. So it is shorter than a task's heartbeat may
+be missing.
+"""
 
 SLACK_TOKEN = "xoxb-relman-demo"  # noqa: S105 - the token of the embedded server, which listens on loopback only
 SLACK_PATH = "/relman/slack/interactivity"
