@@ -62,8 +62,8 @@ class AirflowUser:
                     raise
                 time.sleep(attempt)
             except ClientError:
-                # Refused because it is there: the answer to an earlier try was lost. Or it is not, and neither
-                # was its DAG for a moment: a DAG processor that has waited for the database counts as gone.
+                # Refused because it is there: the answer to an earlier try was lost. Or it is not, as its DAG
+                # was not for a moment: a DAG processor that has waited for the database counts as gone.
                 if attempt == 1:
                     raise
                 if self._is_there(dag_id, run_id):
