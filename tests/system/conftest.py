@@ -271,7 +271,14 @@ def running(
     shutil.copytree(ROOT / "examples" / "checkout", repo / "checkout")
     # What is left at the end is left for nobody; and a busy machine is no reason for a warning in Slack.
     stack = Stack(
-        repo / "state", repo, reparse_s=2, extra=extra, users=users, grace_s=0.5, slack_patience_s=30
+        repo / "state",
+        repo,
+        reparse_s=2,
+        extra=extra,
+        users=users,
+        grace_s=0.5,
+        slack_patience_s=30,
+        ready_timeout_s=PATIENCE_S,
     )
     with stack, ThreadPoolExecutor(8) as doors:
         sign_up(stack)

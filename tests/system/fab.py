@@ -26,7 +26,7 @@ def sign_up(stack: Stack, users: Mapping[str, str]) -> None:
     first, *others = users
     person = ("--firstname", first, "--lastname", "Example", "--email", f"{first}@shop.example")
     login = ("--username", first, "--password", first, "--role", users[first])
-    stack.processes.wait(stack.airflow("users-create", "users", "create", *person, *login), 120)
+    stack.processes.wait(stack.airflow("users-create", "users", "create", *person, *login), 300)
     admin = AirflowUser(stack.addresses.airflow, first, first)
     for user in others:
         person = {"username": user, "password": user, "first_name": user, "last_name": "Example"}

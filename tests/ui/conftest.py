@@ -114,7 +114,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
     shutil.copytree(ROOT / "dags", repo / "dags")
     shutil.copytree(SPECS, repo / "release_specs")
     shutil.copytree(ROOT / "examples" / "checkout", repo / "checkout")
-    with Stack(repo / "state", repo) as stack:
+    with Stack(repo / "state", repo, ready_timeout_s=2 * PATIENCE_S) as stack:
         admin = AirflowUser(stack.addresses.airflow, "admin", "admin")
         eventually(lambda: admin.has_dag("release__shop"), "release__shop")
         yield Site(stack, admin, browser)
