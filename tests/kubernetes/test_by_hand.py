@@ -134,3 +134,12 @@ def test_a_garbled_memory_stops_the_way_forward_and_not_the_way_back(routed: Sho
         routed.canary(50)
     assert routed.back().candidate is None
     assert routed.canary(50).candidate.weight == 50
+
+
+@pytest.mark.parametrize("act", [Hands.garble, Hands.remember, Hands.select, Hands.scale])
+def test_nothing_that_was_edited_keeps_a_first_version_from_being_taken_away(
+    routed: Shop, hands: Hands, act: Act
+) -> None:
+    routed.stable()
+    act(hands)
+    assert not routed.converge().exists

@@ -201,6 +201,7 @@ def test_a_manifest_that_is_refused_keeps_nobody_from_looking_and_nothing_from_g
     assert shop.live("ConfigMap", "relman-settings") is None
     with pytest.raises(PlatformRejected, match="ConfigMap relman-settings: names that begin"):
         shop.canary(50)
+    assert not shop.converge().exists
 
 
 def test_who_may_not_see_routes_is_told_so_and_stops_forward_and_not_back(shop, cluster):

@@ -50,7 +50,9 @@ class Converging:
 
     def __init__(self, kube: Kube, objects: Objects, desired: DesiredState, token: int) -> None:
         self.kube, self.objects, self.desired = kube, objects, desired
-        self.fence = Fence(kube, objects, token, takes_over=desired.returning)
+        # A first version that is taken back leaves nothing: that is a way back too.
+        back = desired.returning or (desired.stable is None and desired.candidate is None)
+        self.fence = Fence(kube, objects, token, takes_over=back)
         self.records = Records(kube, objects)
         mine = pod_selector(objects)
         lists = [

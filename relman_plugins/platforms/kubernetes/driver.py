@@ -58,7 +58,7 @@ class KubernetesPlatform:
         """Make it so; see `Platform.converge`."""
         objects = self._objects(environment, service, desired.config)
         _check(desired)
-        if not desired.returning:
+        if (desired.stable or desired.candidate) is not None and not desired.returning:
             _named(self._workload)
         return Converging(Kube(self._client, timeout_s), objects, desired, token).run()
 
