@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Literal
+from urllib.parse import quote
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.ticket_number import is_number
@@ -48,6 +49,11 @@ def rollback_run_id(release_id: str, environment: str, n: int) -> str:
 def dag_id_of(pipeline: str) -> str:
     """Return the DAG id of a pipeline: ``release__<name>``."""
     return f"release__{pipeline}"
+
+
+def gate_path(release_id: str, gate: str) -> str:
+    """Return where at Airflow's address the page of a gate is, without the first slash."""
+    return f"relman/gates/{quote(release_id, safe='')}/{quote(gate, safe='')}"
 
 
 PROMOTIONS = "relman_promotions"

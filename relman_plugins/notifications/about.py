@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from relman_plugins.domain.event import Event, Kind
-from relman_plugins.domain.identity import Person
+from relman_plugins.domain.identity import Person, gate_path
 from relman_plugins.domain.severity import Severity, severity_of
 from relman_plugins.hooks.ledger import Flags, flags_of
 from relman_plugins.plan.routing import Target, mentioned
@@ -50,6 +50,10 @@ class About(NamedTuple):
     def picture_url(self, release_id: str, step: str) -> str:
         """Address of the picture of a step's analysis, or nothing."""
         return f"{self.base_url}/{picture_path(release_id, step)}" if self.base_url else ""
+
+    def page_url(self, release_id: str, step: str | None) -> str:
+        """Address of relman's own page of a gate, which fits a phone, or nothing."""
+        return f"{self.base_url}/{gate_path(release_id, step)}" if self.base_url and step else ""
 
     def gate_url(self, step: str | None) -> str:
         """Address of a gate's Required Action, or nothing."""

@@ -126,11 +126,14 @@ def _how_to_answer(event: Event, data: dict[str, Any], about: About, more: str =
     if _stands(event, data, about):
         return ()
     press = (buttons(about.gate),) if about.buttons and about.gate is not None else ()
+    page = link(about.page_url(event.release_id, event.step), "Open the gate")
     if data.get("debt") or (data.get("subject") or {}).get("past"):
         # Airflow has no Required Action for it: no task is there for that only.
-        return (*press, context(code(f"relman approve {event.release_id} --gate {event.step}")))
+        typed = code(f"relman approve {event.release_id} --gate {event.step}")
+        return (*press, context(", or ".join(filter(None, [page, typed]))))
     where = link(about.gate_url(asker(event)), "Answer in Airflow") or "Answer under Required Actions"
-    return (*press, context(f"{where}, or {code(f'relman approve {event.release_id}{more}')}"))
+    ways = [page, where, f"or {code(f'relman approve {event.release_id}{more}')}"]
+    return (*press, context(", ".join(filter(None, ways))))
 
 
 def _checklist_opened(event: Event, subject: dict[str, Any], whom: str, about: About) -> Written:

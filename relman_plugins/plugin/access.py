@@ -124,5 +124,6 @@ Writer = Annotated[Any, Depends(_guard)]
 
 
 def via_of(request: Request) -> str:
-    """Return the way in that the caller names in ``X-Relman-Via``: ``cli`` or else ``api``."""
-    return "cli" if request.headers.get("x-relman-via") == "cli" else "api"
+    """Return the way in that the caller names in ``X-Relman-Via``: ``cli``, ``page``, or else ``api``."""
+    said = request.headers.get("x-relman-via", "")
+    return said if said in ("cli", "page") else "api"

@@ -18,6 +18,7 @@ from relman_plugins.plugin import (
     evidence,
     forecasts,
     freezes,
+    gate_page,
     gates,
     health,
     locks,
@@ -48,6 +49,7 @@ def application() -> FastAPI:
     reading = (releases, forecasts, report, pictures, evidence, dora, health)
     for module in (*reading, gates, actions, rollback, locks, freezes, trains):
         app.include_router(module.router, prefix="/api/v1")
+    app.include_router(gate_page.router)
     # An application of its own: whoever presses a button in Slack has no session here.
     app.mount("/slack", slack_app.application())
     app.add_middleware(BoundedBody)

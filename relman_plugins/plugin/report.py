@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 
 from relman_plugins.plugin import access
 from relman_plugins.plugin.deps import ledger, release_or_404
+from relman_plugins.plugin.gate_page import get_gate_page
 from relman_plugins.plugin.pictures import get_picture
 from relman_plugins.reports.comparison import LAST
 from relman_plugins.reports.facts import report_of
@@ -51,7 +52,7 @@ def get_report(
 
 
 def to_login(request: Request, error: HTTPException) -> Response | None:
-    """Return the way to Airflow's login and back, for a browser that opens a report or a picture signed out.
+    """Return the way to Airflow's login and back, for a browser that opens one of relman's pages signed out.
 
     It is where Airflow's own pages go then. None for everything else: programs, and requests that carry a
     token, get the error itself. The addresses have no host, since a proxy may know this server by another.
@@ -59,7 +60,7 @@ def to_login(request: Request, error: HTTPException) -> Response | None:
     signed_out = error.status_code == 401 or (error.status_code == 403 and error.detail == _STALE)
     browses = "text/html" in request.headers.get("accept", "") and "authorization" not in request.headers
     shown = request.scope.get("endpoint")
-    if not (signed_out and browses and shown in (get_report, get_picture)):
+    if not (signed_out and browses and shown in (get_report, get_picture, get_gate_page)):
         return None
     root = access.public_root()
     path = request.app.url_path_for(shown.__name__, **request.path_params)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from airflow.models.hitl import HITLDetail
 from airflow.models.taskinstance import TaskInstance
@@ -11,6 +10,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from relman_plugins import settings
+from relman_plugins.domain.identity import gate_path
 from relman_plugins.steps.subjects import shown_in
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def shown(wanted: Target) -> str | None:
 
 def elsewhere(release_id: str, gate: str) -> str:
     """Say where a gate shows what it asks about now, and takes an approval of it."""
-    report = f"{settings.base_url()}/relman/api/v1/releases/{quote(release_id, safe='')}/report?format=html"
+    page = f"{settings.base_url()}/{gate_path(release_id, gate)}"
     return (
         "Airflow's page keeps the first text of a gate that was cleared, and it is not what would ship now. "
-        f"What is asked now: {report} - approve it with `relman approve {release_id} --gate {gate}`, which "
-        "shows it first, or in Slack. Rejecting works here too"
+        f"What is asked now: {page} - approve it there, or with `relman approve {release_id} --gate {gate}`, "
+        "which shows it first, or in Slack. Rejecting works here too"
     )

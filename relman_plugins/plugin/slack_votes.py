@@ -140,5 +140,6 @@ def _refuse(
         asked.release, asked.gate, actor=actor, decision=press.decision, code=code, reason=reason
     )
     about = About(base_url=base_url(), dag_id=record.dag_id, run_id=record.run_id)
-    where = link(about.gate_url(asked.gate), "Open the gate") if code == "link_only" else ""
+    page = about.page_url(asked.release, asked.gate)
+    where = link(page, "Open the gate") if code == "link_only" else ""
     return Reply(" ".join(filter(None, [plain(reason, 1000), where])))

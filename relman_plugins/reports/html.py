@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable
-from functools import cache
-from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from relman_plugins.domain.look import counts
 from relman_plugins.reports import text
 from relman_plugins.reports.chart import bars
 from relman_plugins.reports.model import ReleaseReport
+from relman_plugins.reports.pages import allowed, environment, policy, source
 from relman_plugins.reports.picture import Picture
 from relman_plugins.reports.svg import svg
-
-
-@cache
-def _source(name: str) -> str:
-    return files("relman_plugins.reports").joinpath("templates", name).read_text("utf-8")
 
 
 def html(report: ReleaseReport, evidence: Iterable[tuple[str, Iterable[str]]] = ()) -> str:
@@ -29,20 +20,16 @@ def html(report: ReleaseReport, evidence: Iterable[tuple[str, Iterable[str]]] = 
 
     ``evidence`` is what checking a file of evidence found, in parts with a title; it comes last.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    made = environment()
+    made.filters.update(
+        counts=counts, asked_after=text.asked_after, drawn=_drawn, compared_with=text.compared_with
     )
-    environment.filters.update(
-        duration=text.duration, moment=text.moment, clock=text.clock, short=text.short, shown=text.shown,
-        word=text.word, value=text.value, counts=counts, asked_after=text.asked_after,
-        drawn=_drawn, number=text.number, extent=text.extent, compared_with=text.compared_with,
-    )  # fmt: skip
-    page = environment.from_string(_source("report.html"))
+    page = made.from_string(source("report.html"))
     return (
         page.render(
             r=report,
             chart=bars(report),
-            style=_source("report.css"),
+            style=source("report.css"),
             waits=text.WAITS,
             usual=text.USUAL,
             evidence=[(title, list(lines)) for title, lines in evidence],
@@ -58,5 +45,4 @@ def _drawn(picture: Picture) -> Markup:
 
 def content_security_policy() -> str:
     """Return the policy under which the page shows: its own style sheet, by hash, and nothing else."""
-    digest = base64.b64encode(hashlib.sha256(_source("report.css").encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'self'; base-uri 'none'"
+    return policy(f"style-src {allowed(source('report.css'))}", "frame-ancestors 'self'")

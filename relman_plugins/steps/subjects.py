@@ -11,6 +11,7 @@ from urllib.parse import quote
 from relman_plugins import settings
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.identity import gate_path
 from relman_plugins.domain.parameter import as_text
 from relman_plugins.domain.status import Verdict
 from relman_plugins.plan import words
@@ -110,6 +111,8 @@ def body_of(run: StepRun, gate: GateState, people: Sequence[Person], quorum: int
         "Everybody else is refused.\n\n"
         f"{ruled.told(run, one_line)}"
         f"**Until when:** {until or _until(args, gate)}.\n\n"
+        f"**How it stands now:** [on a page of its own]({settings.base_url()}/"
+        f"{gate_path(run.release_id, gate.gate)}), which fits a phone and takes an answer too.\n\n"
         f"**What changed**\n\n{quoted(subject['changes']) or '> *not said*'}\n\n{ticket}"
         f"**What is approved**\n\n| | |\n|---|---|\n{table}\n\n"
         f"{ticket_lines(run, one_line)}"

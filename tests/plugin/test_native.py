@@ -54,7 +54,7 @@ def test_an_approval_of_an_old_text_is_refused_and_says_where_to_look(server: Se
     said = refused.json()["detail"]
     assert (refused.status_code, "look again" in said) == (409, True)
     assert f"relman approve {record.release_id} --gate {GATE}" in said
-    assert "/report?format=html" in said
+    assert f"/relman/gates/{record.release_id}/{GATE}" in said
     vote = {"decision": "approve", "digest": again.subject_digest}
     votes = f"/relman/api/v1/releases/{record.release_id}/gates/{GATE}/votes"
     assert server.ledger.votes.gate(record.release_id, GATE).votes == ()

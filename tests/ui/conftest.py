@@ -52,9 +52,9 @@ class Site:
     def ledger(self) -> Ledger:
         return open_ledger(f"sqlite:///{self.stack.folders.ledger}")
 
-    def login(self, user: str) -> Page:
+    def login(self, user: str, width: int = 1400, height: int = 1000) -> Page:
         """Log a person in through the form, in a browser of their own; return the home page."""
-        page = self.browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+        page = self.browser.new_context(viewport={"width": width, "height": height}).new_page()
         page.set_default_timeout(PATIENCE_S * 1000)
         page.goto(self.url)
         page.fill("input[name=username]", user)

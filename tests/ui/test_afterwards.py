@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relman_plugins.domain.event import Kind
-from relman_plugins.domain.status import Decision
 from tests.ui.conftest import Site
 from tests.waiting import eventually
 
@@ -27,16 +26,25 @@ def kept(page: Page, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def ended(site: Site) -> str:
-    """A release that somebody rejected, and whose follow-ups are asked for."""
+    """A release that somebody rejected on a phone, and whose follow-ups are asked for."""
     eventually(lambda: site.admin.has_dag(DAG), DAG)
     run_id = site.admin.trigger(DAG, {"version": "1.1.0"})
     eventually(lambda: site.admin.required_action(DAG, run_id, GATE), "the gate")
     release = site.ledger.release_of_run(DAG, run_id)
     assert release is not None
-    said = site.ledger.votes.cast(
-        release.release_id, GATE, airflow_user="bob", decision=Decision.REJECT, comment="not now", via="api"
-    )
-    assert said.accepted
+    phone = site.login("bob", 390, 844)
+    phone.goto(f"{site.url}/relman/gates/{release.release_id}/{GATE}")
+    kept(phone, "gate")
+    wide = phone.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 390, "it has to be pushed to and fro"
+    phone.on("dialog", lambda asked: asked.accept())
+    phone.fill("textarea[name=comment]", "not <b>now</b>")
+    phone.get_by_role("button", name="Reject").click()
+    phone.get_by_text("rejected by Bob Example").wait_for()
+    assert "not <b>now</b>" in phone.locator("body").inner_text()
+    kept(phone, "gate-rejected")
+    (vote,) = site.ledger.votes.gate(release.release_id, GATE).votes
+    assert (vote.person, vote.decision, vote.comment, vote.via) == ("bob", "reject", "not <b>now</b>", "page")
     eventually(lambda: site.admin.required_action(DAG, run_id, AFTER), "the question")
     return release.release_id
 
