@@ -1,4 +1,4 @@
-"""When trains depart: by cron, or whenever an environment opens."""
+"""When trains depart: by cron, whenever an environment opens, or with events that nobody can foresee."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OPENINGS = 1_000
 
 
 class Departures(Frozen):
-    """Times on the wall clock of a zone, or the openings of a gate. JSON can carry it."""
+    """Times on the wall clock of a zone, the openings of a gate, or events. JSON can carry it."""
 
     cron: str = ""
     """Five fields; empty where a gate decides. A time that clocks skip comes later, one they repeat once."""
@@ -25,12 +25,17 @@ class Departures(Frozen):
     gate: Gate | None = None
     """Departs at each opening of these windows and calendars, as they are for what a schedule starts."""
 
+    assets: tuple[str, ...] = ()
+    """Departs with each event of one of these Airflow assets: no departure is in sight before it is there."""
+
     def after(self, at: datetime) -> datetime | None:
         """Return the first departure after ``at`` (aware), in UTC; None if there is none in sight.
 
         Raises:
             CalendarError: it can't be said, since something in it can't be followed.
         """
+        if self.assets:
+            return None
         at = at.astimezone(UTC)
         return self._opening(self.gate, at) if self.gate is not None else self._time(at)
 
@@ -51,6 +56,8 @@ class Departures(Frozen):
         Raises:
             CalendarError: as of :meth:`after`, and for more work than one answer may take.
         """
+        if self.assets:
+            return []
         if self.gate is None:
             times = Cron(expression=self.cron, zone=self.zone, seconds=1).spans(since, until, Work())
             return [span.start for span in times if span.start >= since][:most]

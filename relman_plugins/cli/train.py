@@ -125,6 +125,8 @@ def _standing(train: dict[str, Any]) -> str:
         return f"can't be followed: {train['trouble']}"
     ahead = [d for d in train["departures"] if not d["skipped"]]
     when = f"departs {moment(ahead[0]['at'])}" if ahead else "no departure in sight"
+    if train["assets"]:
+        when = f"departs with each event of {', '.join(train['assets'])}"
     return "; ".join([f"{when}{_load(train)}", *_obstacles(train)])
 
 

@@ -43,6 +43,7 @@ class TrainTimetable(Timetable):
     def __init__(self, schedule: dict[str, Any]) -> None:
         self.schedule = schedule
         self.train = Train.of(schedule)
+        self.can_be_scheduled = not self.train.departs.assets
         self.description = f"Train: {self.train.describe()}"[:1000]
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG
 
@@ -10,6 +11,11 @@ from relman_plugins.domain.departure import TOO_LATE
 from relman_plugins.domain.identity import dag_id_of, train_dag_id_of
 from relman_plugins.factory.catalog import DEPART, OperatorType, operator_type
 from relman_plugins.plan.model import Shape
+
+if TYPE_CHECKING:
+    from airflow.sdk import AssetOrTimeSchedule
+
+    from relman_plugins.factory.timetable import TrainTimetable
 
 RETRY_DELAY = timedelta(minutes=2)
 """How often what is away is looked for again."""
@@ -34,6 +40,14 @@ Pausing this DAG stops the train, too, and nobody learns why. A run by hand star
 """
 
 
+def _by_events(timetable: TrainTimetable) -> AssetOrTimeSchedule:
+    """Return what starts a run with each event, and tells Airflow and relman's API of the train."""
+    from airflow.sdk import Asset, AssetAny, AssetOrTimeSchedule
+
+    assets = AssetAny(*(Asset(name) for name in timetable.train.departs.assets))
+    return AssetOrTimeSchedule(timetable=timetable, assets=assets)  # type: ignore[arg-type]
+
+
 def build_train(shape: Shape, operator: str | OperatorType = DEPART) -> DAG:
     """Build the ``train__<pipeline>`` DAG of a shape with a schedule.
 
@@ -48,7 +62,7 @@ def build_train(shape: Shape, operator: str | OperatorType = DEPART) -> DAG:
     dag = DAG(
         train_dag_id_of(shape.pipeline),
         description=f"Train of {shape.pipeline}: {what}"[:1000],
-        schedule=timetable,
+        schedule=_by_events(timetable) if timetable.train.departs.assets else timetable,
         catchup=False,
         max_active_runs=MAX_ACTIVE_RUNS,
         is_paused_upon_creation=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -16,7 +15,7 @@ from relman_plugins.domain.identity import dag_id_of, train_run_id
 from relman_plugins.domain.parameter import LONGEST_TEXT
 from relman_plugins.errors import ClientError, RelmanError, recordable
 from relman_plugins.steps.departing import Departure
-from relman_plugins.steps.sources import version_from
+from relman_plugins.steps.sources import version_from, version_of
 from relman_plugins.triggers.base import deferral
 from relman_plugins.triggers.until import UntilTrigger
 
@@ -25,11 +24,13 @@ if TYPE_CHECKING:
 
     from relman_plugins.ledger.api import Entry
     from relman_plugins.plan.model import Shape
+    from relman_plugins.plan.train import Source, Train
 
 
 class DepartOperator(BaseOperator):
-    """Let the train of a pipeline depart at the end of the run's data interval, by the pipeline's own DAG.
+    """Let the train of a pipeline depart, by the pipeline's own DAG.
 
+    That is at the end of the run's data interval, or at once where events have started the run.
     Waits without a worker. The release is started like a person's: by a run with a version, which opens it.
     That run's id is the departure's, so that no departure starts two.
     """
@@ -40,18 +41,12 @@ class DepartOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Do what is due, then wait for what is next."""
-        run = context["dag_run"]
-        if str(getattr(run.run_type, "value", run.run_type)) != "scheduled" or run.data_interval_end is None:
-            raise AirflowFailException(
-                "a train departs at its time only. Start a release now with `relman release`, or add a "
-                f"version to the next departure: `relman train add VERSION --train {self.shape.pipeline}`"
-            )
-        departs = datetime.fromtimestamp(run.data_interval_end.timestamp(), UTC)
+        departs = self._departs(context["dag_run"])
         said: Entry | datetime
         try:
-            said = self._departure(departs).proceed()
+            said = self._departure(departs, context).proceed()
         except RelmanError as error:
-            said = self._later(departs, error)
+            said = self._later(departs, context, error)
         if isinstance(said, datetime):
             self.log.info("%s departs at %s; next look at %s", self.shape.pipeline, departs, said)
             self.defer(
@@ -64,19 +59,39 @@ class DepartOperator(BaseOperator):
         """Look again: what is due is decided anew, whatever the event says."""
         self.execute(context)
 
-    def _departure(self, departs: datetime) -> Departure:
-        from relman_plugins.hooks.ledger import ledger
+    def _departs(self, run: Any) -> datetime:
+        """Return the departure that a run is: the end of its data interval, or when its events came."""
+        by_event = bool(self._train.departs.assets)
+        at = run.run_after if by_event else run.data_interval_end
+        wanted = "asset_triggered" if by_event else "scheduled"
+        if str(getattr(run.run_type, "value", run.run_type)) != wanted or at is None:
+            when = "with events" if by_event else "at its time"
+            raise AirflowFailException(
+                f"a train departs {when} only. Start a release now with `relman release`, or add a "
+                f"version to the next departure: `relman train add VERSION --train {self.shape.pipeline}`"
+            )
+        return datetime.fromtimestamp(at.timestamp(), UTC)
+
+    @property
+    def _train(self) -> Train:
         from relman_plugins.plan.train import Train
 
+        return Train.of(self.shape.schedule or {})
+
+    def _departure(self, departs: datetime, context: Context) -> Departure:
+        from relman_plugins.hooks.ledger import ledger
+
+        def find(source: Source) -> str:
+            if source.kind != "event":
+                return version_from(source, self.dag.fileloc)
+            events = context["triggering_asset_events"].values()
+            return version_of(event.extra for of_asset in events for event in of_asset)
+
         return Departure(
-            ledger=ledger(),
-            pipeline=self.shape.pipeline,
-            train=Train.of(self.shape.schedule or {}),
-            departs=departs,
-            find=partial(version_from, dag_file=self.dag.fileloc),
+            ledger=ledger(), pipeline=self.shape.pipeline, train=self._train, departs=departs, find=find
         )
 
-    def _later(self, departs: datetime, error: RelmanError) -> Entry | datetime:
+    def _later(self, departs: datetime, context: Context, error: RelmanError) -> Entry | datetime:
         """Return when to look again, whatever is away; or the departure's end, when it would be too late.
 
         No try is used up: those are for a worker that is lost, and for Airflow when it can't start the run.
@@ -89,12 +104,12 @@ class DepartOperator(BaseOperator):
                 return min(again, departs)
             until = f"tried again until {departs + TOO_LATE:%H:%M} UTC"
             with suppress(RelmanError):  # while the ledger is away, nothing can be told
-                self._departure(departs).delay(f"{recordable(error)}; {until}")
+                self._departure(departs, context).delay(f"{recordable(error)}; {until}")
             return again
         what = "the version could not be found out: " if isinstance(error, ClientError) else ""
         reason = f"{what}{recordable(error)}"
         try:
-            return self._departure(departs).fail(reason)
+            return self._departure(departs, context).fail(reason)
         except RelmanError as unrecorded:
             # Housekeeping tells of what has begun and has no end, when the ledger is back.
             raise AirflowFailException(f"no release was started: {reason}") from unrecorded

@@ -9,7 +9,7 @@ from relman_plugins.calendars.departures import Departures
 from relman_plugins.domain.base import Frozen
 from relman_plugins.plan.words import duration
 
-SourceKind = Literal["file", "git", "directory", "registry", "index"]
+SourceKind = Literal["file", "git", "directory", "registry", "index", "event"]
 
 _NOUNS = {"git": "tag", "directory": "artefact", "registry": "image", "index": "package"}
 
@@ -19,7 +19,7 @@ class Source(Frozen):
 
     kind: SourceKind
     place: str
-    """A path relative to the spec folder, or the address of a repository."""
+    """A path relative to the spec folder, or the address of a repository; of events, the names of assets."""
     connection: str = ""
     """Airflow connection id that signs in to a repository's server."""
     prefix: str = ""
@@ -32,6 +32,8 @@ class Source(Frozen):
         """Say where the version comes from."""
         if self.kind == "file":
             return f"what {self.place} says"
+        if self.kind == "event":
+            return 'the "version" in the event\'s extra'
         noun = f"{_NOUNS[self.kind]} {self.prefix}*" if self.prefix else _NOUNS[self.kind]
         within = f" within {self.range}" if self.range else ""
         early = ", pre-releases too" if self.prereleases else ""

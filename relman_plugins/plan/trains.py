@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.model import Step, StepKind
-from relman_plugins.spec.models import ReleasePipeline, Schedule, VersionSource
+from relman_plugins.spec.models import ReleasePipeline, Schedule
 
 if TYPE_CHECKING:
     from relman_plugins.plan.train import Source
@@ -30,7 +30,7 @@ def compiled(pipeline: ReleasePipeline, steps: tuple[Step, ...]) -> dict[str, An
     train = Train(
         departs=departs,
         words=words,
-        source=_source(schedule.version) if schedule.version is not None else None,
+        source=_source(schedule),
         cutoff_s=schedule.cutoff.seconds if schedule.cutoff else 0,
         announce_s=schedule.announce.seconds if schedule.announce else 0,
         slack_channel=(pipeline.notify.slack if pipeline.notify else None) or "",
@@ -48,6 +48,9 @@ def _departs(schedule: Schedule, steps: tuple[Step, ...]) -> tuple[dict[str, Any
         if gate is None:
             raise PlanError(f"no window of {place} is about this pipeline, so none opens for its schedule")
         return {"gate": Gate.of(gate.args)}, f"whenever {schedule.opening} opens"
+    if schedule.assets is not None:
+        assets = list(dict.fromkeys(schedule.assets))
+        return {"assets": assets}, f"with each event of {', '.join(assets)}"
     if schedule.cron is not None:
         return {"cron": schedule.cron, "zone": zone}, f"by cron {schedule.cron} ({zone})"
     days = sorted(set(schedule.days or ()), key=_DAYS.index)
@@ -57,9 +60,13 @@ def _departs(schedule: Schedule, steps: tuple[Step, ...]) -> tuple[dict[str, Any
     return {"cron": cron, "zone": zone}, f"{names} at {schedule.at} ({zone})"
 
 
-def _source(version: VersionSource) -> Source:
+def _source(schedule: Schedule) -> Source | None:
     from relman_plugins.plan.train import Source
 
+    version = schedule.version
+    if version is None:
+        assets = dict.fromkeys(schedule.assets or ())
+        return Source(kind="event", place=", ".join(assets)) if assets else None
     given = {kind: getattr(version, kind) for kind in ("file", "git", "directory", "registry", "index")}
     kind = next(kind for kind, place in given.items() if place)
     usual = "v" if kind == "git" else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.models.dag import DagModel
 from airflow.models.serialized_dag import SerializedDagModel
+from airflow.timetables.assets import AssetOrTimeSchedule
 from airflow.utils.session import create_session
 from fastapi import APIRouter, HTTPException, Request
 from sqlalchemy import select
@@ -119,6 +120,8 @@ def _served(pipeline: str) -> Served | None:
     if model is None or model.is_stale or row is None:
         return None
     timetable = row.dag.timetable
+    if isinstance(timetable, AssetOrTimeSchedule):
+        timetable = timetable.timetable
     if not isinstance(timetable, TrainTimetable):
         return None
     return Served(pipeline, timetable.train, bool(model.is_paused))
@@ -141,7 +144,9 @@ def _to_skip(store: Ledger, served: Served) -> datetime:
     except CalendarError as error:
         raise Refused(f"its departures can't be told: {error}") from error
     if departs is None:
-        raise Refused("there is no departure in sight that could be skipped")
+        raise Refused(
+            "there is no departure in sight that could be skipped; `relman train hold` keeps all back"
+        )
     return departs
 
 
@@ -204,6 +209,7 @@ def _view(store: Ledger, served: Served) -> dict[str, Any]:
             {"at": d.isoformat(), "closes": train.closes(d).isoformat(), "skipped": _by(state.skips.get(d))}
             for d in ahead
         ],
+        "assets": list(train.departs.assets),
         "trouble": trouble,
         "held": _by(state.held),
         "settled": {"version": settled.version, "reason": settled.reason} if settled else None,

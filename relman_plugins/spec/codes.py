@@ -114,7 +114,7 @@ CODES: dict[str, str] = {
     "RM802": "an address or a mention that the route's place has no use for",
     "RM803": "a group to be told that does not exist",
     "RM804": "a group to be told in which nobody can be reached that way (a warning for a mention)",
-    "RM901": "a schedule that says its times in several ways, in none, or without a time zone",
+    "RM901": "a schedule that says its times in several ways, in none, without a time zone, or not ahead",
     "RM902": "a schedule by the opening of what is no environment of the pipeline, or has no windows",
     "RM903": "a version that is looked for in several places, or in none",
     "RM904": "not a range of versions",

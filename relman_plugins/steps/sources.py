@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from relman_plugins.domain.identity import is_version
 from relman_plugins.domain.repository import is_address
@@ -32,6 +33,16 @@ def version_from(source: Source, dag_file: str) -> str:
     names = _artefacts(source, dag_file) if source.kind == "directory" else _names(source, dag_file)
     versions = (name.removeprefix(source.prefix) for name in names if name.startswith(source.prefix))
     return newest(versions, source.range, prereleases=source.prereleases) or ""
+
+
+def version_of(extras: Iterable[Mapping[str, Any]]) -> str:
+    """Return the newest version in the extras of events, in their order; empty when there is none.
+
+    Of versions that can't be compared it is the last.
+    """
+    said = (extra.get("version") for extra in extras)
+    versions = [version for version in said if isinstance(version, str) and is_version(version)]
+    return newest(versions, ">=0", prereleases=True) or next(reversed(versions), "")
 
 
 def _written(place: str, dag_file: str) -> str:

@@ -174,6 +174,22 @@ def test_airflow_shows_when_and_with_what_it_departs() -> None:
     assert "relman train hold shop" in dag.doc_md
 
 
+def test_a_train_by_events_is_run_by_airflow_with_each_event_of_any_of_its_assets() -> None:
+    spec = pipeline([{"environment": "a"}], schedule={"assets": ["shop-image", "web-image"]})
+    dag = build_train(compile_shape(documents(spec, [environment("a")])), FakeDepart)
+    served = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    assert served.asset_condition.as_expression() == {
+        "any": [
+            {"asset": {"uri": name, "name": name, "group": "asset"}} for name in ("shop-image", "web-image")
+        ]
+    }
+    assert served.timetable.train.departs.assets == ("shop-image", "web-image")
+    assert not served.can_be_scheduled
+    restriction = TimeRestriction(None, None, False)
+    assert served.next_dagrun_info(last_automated_data_interval=None, restriction=restriction) is None
+    assert "departs with each event of shop-image, web-image" in served.description
+
+
 def test_airflow_finds_the_timetable_through_the_plugin() -> None:
     assert TrainTimetable in get_timetables_plugins().values()
 

@@ -27,6 +27,21 @@ def test_a_schedule_becomes_cron_in_its_zone():
     }
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, 'departs with each event of a, b with the "version" in the event\'s extra, unless'),
+        ({"version": {"file": "V"}}, "departs with each event of a, b with what V says, unless"),
+    ],
+)
+def test_a_schedule_by_events_takes_their_version_unless_it_says_another_place(more, said):
+    shape = compiled([{"environment": "e"}], [environment("e")], schedule={"assets": ["a", "b", "a"]} | more)
+    train = Train.of(shape.schedule)
+    assert train.departs.after(datetime(2026, 11, 24, tzinfo=UTC)) is None
+    assert train.departs.within(datetime(2026, 11, 24, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)) == []
+    assert train.describe().startswith(said)
+
+
 def test_a_schedule_by_an_opening_has_the_windows_and_calendars_of_the_gate():
     hours = {"days": ["tue"], "from": "10:00", "to": "12:00", "zone": "UTC"}
     more = {"cutoff": "2h", "announce": "1d", "version": {"git": "https://forge.example/shop.git"}}

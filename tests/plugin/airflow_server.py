@@ -40,7 +40,7 @@ PEOPLE = (
 
 DAGS = """
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Param, TaskGroup
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Param, TaskGroup
 from relman_plugins.factory.rollback import build_rollback
 from relman_plugins.factory.timetable import TrainTimetable
 
@@ -71,6 +71,9 @@ TUESDAYS = {
 }
 with DAG("train__checkout", schedule=TrainTimetable(TUESDAYS), catchup=False):
     EmptyOperator(task_id="depart")
+
+PUBLISHED = TrainTimetable({"departs": {"assets": ["lab-image"]}, "words": "with each event of lab-image"})
+lab = DAG("train__lab", schedule=AssetOrTimeSchedule(timetable=PUBLISHED, assets=[Asset("lab-image")]))
 
 with DAG("other", schedule=None):
     EmptyOperator(task_id="ask")

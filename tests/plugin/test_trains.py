@@ -26,7 +26,7 @@ def test_a_train_is_seen_held_skipped_and_given_a_version(server: Server) -> Non
         done = relman("train", *words, RELMAN_URL=server.url, RELMAN_USER=user, RELMAN_PASSWORD=user)
         return done.stdout + done.stderr
 
-    (listed,) = server.ask("GET", API, "vera").json()["trains"]
+    listed, _ = server.ask("GET", API, "vera").json()["trains"]
     first, second = (datetime.fromisoformat(d["at"]) for d in listed["departures"][:2])
     assert (first.weekday(), first > server.ledger.now(), second - first > timedelta(days=6)) == (
         1,
@@ -40,7 +40,7 @@ def test_a_train_is_seen_held_skipped_and_given_a_version(server: Server) -> Non
     act("add", "vera", status=403, version="2.0.0")
     act("derail", status=422)
     act("add", status=422, version="../2")
-    assert server.ask("GET", f"{API}/lab", "vera").status_code == 404
+    assert server.ask("GET", f"{API}/gone", "vera").status_code == 404
 
     assert act("hold", reason="audit")["message"].startswith("checkout is held: nothing departs until")
     assert "alice holds it already: audit" in act("hold", "bob", status=409)["detail"]
@@ -66,3 +66,17 @@ def test_a_train_is_seen_held_skipped_and_given_a_version(server: Server) -> Non
         ("remove", "cli"),
     ]
     assert {e.channel for e in server.ledger.trains.latest("checkout")} == {"#rel-checkout"}
+
+
+def test_a_train_by_events_is_seen_and_steered_though_nobody_knows_its_departures(server: Server) -> None:
+    def typed(*words: str) -> str:
+        done = relman("train", *words, RELMAN_URL=server.url, RELMAN_USER="alice", RELMAN_PASSWORD="alice")
+        return done.stdout + done.stderr
+
+    _, listed = server.ask("GET", API, "vera").json()["trains"]
+    assert (listed["name"], listed["assets"], listed["departures"]) == ("lab", ["lab-image"], [])
+    assert "departs with each event of lab-image" in typed("list")
+    assert "hold` keeps all back" in typed("skip", "lab", "--reason", "x")
+    assert typed("add", "2.0.0", "--train", "lab", "--reason", "x") == "2.0.0 is on lab\n"
+    assert typed("hold", "lab", "--reason", "x").startswith("lab is held")
+    assert "on it: 2.0.0" in typed("show", "lab")

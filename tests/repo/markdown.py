@@ -62,6 +62,8 @@ NOT_RUN = {
     "relman ledger verify --head 48213:sha256:5f0c…": "the hash is of one ledger; tests/ledger checks heads",
     "relman ledger verify --head 19:sha256:48a8…": "the hash is of one ledger; tests/ledger checks heads",
     "relman ledger verify --key relman.pub": "it needs a ledger signed with that key, as tests/ledger has",
+    """curl --json '{"asset_id": 7, "extra": {"version": "1.4.0"}}' -H "Authorization: Bearer $TOKEN" """
+    '"$AIRFLOW/api/v2/assets/events"': "tests/system/test_sundry.py sends the same",
     "docker compose up --build": "tests/repo/test_compose.py reads both files; there is no Docker here",
 }
 _LINK = re.compile(r"(?<!`)!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)|(?:src|href)=\"([^\"]+)\"")

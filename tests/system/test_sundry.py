@@ -29,19 +29,24 @@ GATE, LIST, FOLLOW_UP = "live.approval", "live.hands", "follow_up"
 def train(world: World) -> None:
     """Give a pipeline a schedule that comes round while other tests are at work, now that Airflow is up."""
     soon = datetime.now(UTC) + timedelta(minutes=3)
-    (world.specs / "timed.yaml").write_text(
+    departs(
+        world,
+        "timed",
+        f'{{cron: "{soon:%M %H} * * *", zone: UTC, version: {{file: ../checkout/VERSION}}, cutoff: 30s, '
+        "announce: 1h}",
+    )
+
+
+def departs(world: World, name: str, schedule: str) -> None:
+    """Write a pipeline with a schedule."""
+    (world.specs / f"{name}.yaml").write_text(
         "apiVersion: relman/v1\n"
         "kind: ReleasePipeline\n"
-        "metadata: {name: timed, owner: tests}\n"
+        f"metadata: {{name: {name}, owner: tests}}\n"
         "artifact: {source: ../checkout, build: [python, build.py]}\n"
         "stages: [{environment: live}]\n"
         'notify: {slack: "#releases"}\n'
-        "schedule:\n"
-        f'  cron: "{soon:%M %H} * * *"\n'
-        "  zone: UTC\n"
-        "  version: {file: ../checkout/VERSION}\n"
-        "  cutoff: 30s\n"
-        "  announce: 1h\n"
+        f"schedule: {schedule}\n"
     )
 
 
@@ -53,6 +58,23 @@ def stopped(world: World) -> Run:
     for frozen in (firm, soft):
         assert world.call("admin", "POST", "/relman/api/v1/freezes", **frozen)[0] == 201
     return world.start("frozen")
+
+
+def test_an_event_of_an_asset_starts_a_release_of_the_version_that_it_says(world: World) -> None:
+    departs(world, "published", "{assets: [checkout-image]}")
+
+    def assets() -> Any:
+        return world.call("admin", "GET", "/api/v2/assets?name_pattern=checkout-image")[1]["assets"]
+
+    (asset,) = eventually(assets, "the asset", every_s=0.5)
+    event = {"asset_id": asset["id"], "extra": {"version": "3.1.0"}}
+    # SQLite answers 500 when another process has written meanwhile. An event may be there twice.
+    eventually(lambda: world.call("admin", "POST", "/api/v2/assets/events", **event)[0] == 200, "the event")
+    release = eventually(lambda: next(iter(world.ledger.releases(pipeline="published")), None), "its release")
+    assert (release.version, release.started_by.id) == ("3.1.0", "schedule")
+    due = departure_of(release.run_id)
+    assert due is not None
+    assert [e.action for e in world.ledger.trains.of("published", due)] == ["settled", "departed"]
 
 
 def test_a_release_goes_on_when_somebody_breaks_its_spec(world: World, stopped: Run) -> None:

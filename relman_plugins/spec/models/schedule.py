@@ -49,8 +49,12 @@ class VersionSource(SpecModel):
     """Whether `1.4.0-rc.1` and the like count."""
 
 
+AssetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
+"""Name of an Airflow asset without a scheme, so that it is the asset's URI, too."""
+
+
 class Schedule(SpecModel):
-    """When a release starts by itself. Exactly one of `days` with `at`, `cron`, `opening`."""
+    """When a release starts by itself. Exactly one of `days` with `at`, `cron`, `opening`, `assets`."""
 
     days: Days | None = None
     """Days of the week."""
@@ -60,10 +64,13 @@ class Schedule(SpecModel):
     """Five fields: minute, hour, day of the month, month, day of the week, in `zone`."""
     opening: Name | None = None
     """An environment of this pipeline: departs whenever its windows and calendars open."""
+    assets: Annotated[list[AssetName], Field(min_length=1, max_length=20)] | None = None
+    """Names of Airflow assets: departs with each event of one of them."""
     zone: Zone | None = None
     """IANA time zone of `at` or `cron`."""
     version: VersionSource | None = None
-    """Where the version comes from when nobody has added one; without it only what is added departs."""
+    """Where the version comes from when nobody has added one. Without it only what is added departs, or what
+    the events of `assets` say."""
     cutoff: Duration | None = None
     """How long before its departure the version is settled: what comes later waits for the next train."""
     announce: Duration | None = None

@@ -29,8 +29,8 @@ def ways(bundle: Bundle) -> Iterator[Diagnostic]:
     if schedule is None:
         return
     given = schedule.value
-    found = [way for way in ("days", "cron", "opening") if way in given]
-    hint = "days: with at:, or cron:, or opening:"
+    found = [way for way in ("days", "cron", "opening", "assets") if way in given]
+    hint = "days: with at:, or cron:, or opening:, or assets:"
     if len(found) != 1:
         said = f"in {len(found)} ways ({listed(found)})" if found else "in none"
         message = f"a schedule must say its times in one way, and says them {said}"
@@ -39,7 +39,12 @@ def ways(bundle: Bundle) -> Iterator[Diagnostic]:
         message = f"{quoted(there)} in a schedule goes with {quoted('at')}, {quoted(lacking)} is missing"
         if there != "days":
             message = f"{quoted('at')} is for {quoted('days')}; {quoted(there)} says the time by itself"
-    elif "zone" not in given and "opening" not in given:
+    elif "assets" in given and (early := [key for key in ("cutoff", "announce") if key in given]):
+        message = (
+            f"{listed(early)} needs a time that is known ahead; a schedule by {quoted('assets')} has none"
+        )
+        hint = f"remove {early[0]}:"
+    elif "zone" not in given and not {"opening", "assets"} & set(given):
         message, hint = "a schedule needs a time zone", "add zone:, such as Europe/Berlin"
     else:
         return
