@@ -133,5 +133,6 @@ class LongAndShort(LoadFileScheduling):
         super()._assign_work_unit(node)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LongAndShort | None:
     return LongAndShort(config, log) if config.getoption("dist") == "loadfile" else None

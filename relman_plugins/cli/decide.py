@@ -184,7 +184,8 @@ def _vote(
     body = {
         "decision": decision,
         "comment": comment,
-        "digest": seen["subject_digest"],
+        # A no counts whatever is asked by now.
+        **({"digest": seen["subject_digest"]} if decision == "approve" else {}),
         "answers": answers(seen, *said) | filled_in(seen, fields or ()),
         **({"not_before": at.isoformat()} if at else {}),
     }

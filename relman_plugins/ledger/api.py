@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relman_plugins.ledger.ballots import VoteResult
+from relman_plugins.ledger.ballots import VoteResult, still
 from relman_plugins.ledger.dossier import Dossier, moment_of
 from relman_plugins.ledger.engine import Ledger
 from relman_plugins.ledger.ephemerals import Ephemeral
@@ -70,6 +70,7 @@ __all__ = [
     "own_emergency",
     "planned",
     "state_of",
+    "still",
     "stuck",
     "ticket_has_begun",
     "ticket_in",

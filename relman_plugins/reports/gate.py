@@ -3,50 +3,109 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from relman_plugins.domain.status import Decision
+from relman_plugins.ledger.api import still
 from relman_plugins.reports.pages import allowed, environment, policy, source
+from relman_plugins.spec.words import visible_json
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import GateState
 
+MOST_TESTS = 10
+"""How many tests of a suite are named for people; the rest is counted."""
 
-def gate_page(gate: GateState, user: str, *, votes_url: str, run_url: str, report_url: str) -> str:
+
+def gate_page(
+    gate: GateState, user: str, name: str, *, ended: str, votes_url: str, asked_url: str, report_url: str
+) -> str:
     """Return the page; everything that people wrote is escaped.
 
     Args:
         gate: the gate in its present round.
         user: Airflow's id of whoever reads it.
+        name: that person's name in Airflow; empty where it has none.
+        ended: why nobody may answer any more though nobody has decided; empty where they may.
         votes_url: where the vote service takes an answer as JSON, without a host.
-        run_url: the release's run in Airflow.
+        asked_url: Airflow's own page of the gate, or the run.
         report_url: the release's report.
     """
-    names = {p.id: p.name or p.id for p in gate.people}
-    mine = next((p.id for p in gate.people if p.airflow == user), user)
-    fields = {f.name: f for rule in gate.rules for f in rule.fields}
+    person = next((p.id for p in gate.people if p.airflow == user), None)
+    rules = gate.panel.called_by(user)
     return (
         environment()
         .from_string(source("gate.html"))
         .render(
             gate=gate,
             subject=gate.subject,
-            whole=json.dumps(gate.subject, indent=2, sort_keys=True, ensure_ascii=False),
-            lacking=[_lack(one.model_dump(), names) for one in gate.lacking],
-            fields=list(fields.values()),
+            told=list(told(gate.subject)),
+            whole=visible_json(json.dumps(gate.subject, indent=2, sort_keys=True, ensure_ascii=False)),
+            still=still(gate),
+            fields=list({f.name: f for rule in rules or gate.rules for f in rule.fields}.values()),
+            comment_needed=any(rule.comment == "required" for rule in rules),
             checklist=gate.subject.get("checklist"),
-            own=gate.own.get(user, ""),
-            asked=mine in names,
-            voted=next((v for v in gate.votes if v.person == mine), None),
+            own=gate.panel.known_as(user, name).own.get(user, ""),
+            asked=person is not None,
+            early=gate.too_early(person) if person else "",
+            ended=ended,
+            voted=next((v for v in gate.votes if v.person == person), None),
             approve=Decision.APPROVE.value,
             votes_url=votes_url,
-            run_url=run_url,
+            asked_url=asked_url,
             report_url=report_url,
             style=_style(),
             script=source("gate.js"),
         )
         + "\n"
     )
+
+
+def told(subject: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Return what a gate asks about, part by part: a title, and lines that are not escaped."""
+    if waived := subject.get("waived"):
+        yield "What the emergency skipped", [f"{w['quorum']} of {w['group']} at {w['gate']}" for w in waived]
+    if closed := subject.get("closed"):
+        yield "What it goes past", list(map(str, closed))
+    if verdict := subject.get("verdict"):
+        said = f"{verdict}: neither good nor bad" if verdict != "error" else "error"
+        yield "What the numbers say", [said, str(subject.get("reason") or "")]
+    if parity := subject.get("parity"):
+        yield f"What differs from {parity['with']}", list(parity["lines"]) or ["nothing"]
+    if ticket := subject.get("ticket"):
+        yield "Ticket", [str(ticket)]
+    yield from _risk(subject.get("assessment") or {})
+    if tests := subject.get("tests"):
+        yield "Tests", [line for test in tests for line in _test(test)]
+    if given := [f"{k}: {v}" for k, v in (subject.get("parameters") or {}).items() if v != ""]:
+        yield "What was filled in", given
+
+
+def _risk(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    if not found:
+        return
+    yield f"Risk: {found['headline']}", found["reasons"] or ["nothing counts"]
+    for name, one in (found.get("environments") or {}).items():
+        yield f"By the weights of {name}: {one['headline']}", one["reasons"] or ["nothing counts"]
+    if commits := found.get("commits"):
+        more = found["commit_count"] - len(commits)
+        yield (
+            f"Commits by {', '.join(found['authors'])}",
+            [*commits, *([f"… and {more} more"] if more > 0 else [])],
+        )
+    if found.get("issues"):
+        yield "Issues named", [", ".join(found["issues"])]
+
+
+def _test(suite: Mapping[str, Any]) -> Iterator[str]:
+    counts = f"{suite.get('tests', 0)} tests, {suite.get('failures', 0)} failed"
+    counts += f", {suite.get('skipped', 0)} skipped"
+    yield "; ".join([f"{suite.get('step') or suite.get('suite')}: {counts}", *(suite.get("reports") or ())])
+    for what in ("failed", "flaky"):
+        if names := suite.get(what):
+            more = f" and {len(names) - MOST_TESTS} more" if len(names) > MOST_TESTS else ""
+            yield f"{what}: {', '.join(names[:MOST_TESTS])}{more}"
 
 
 def gate_policy() -> str:
@@ -65,8 +124,3 @@ def gate_policy() -> str:
 
 def _style() -> str:
     return source("report.css") + source("gate.css")
-
-
-def _lack(one: dict[str, Any], names: dict[str, str]) -> str:
-    who = ", ".join(names.get(id_, id_) for id_ in one["people"])
-    return f"{one['missing']} of {who or 'nobody who is left'}"

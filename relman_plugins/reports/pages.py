@@ -23,7 +23,7 @@ def environment() -> Environment:
     made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(
         duration=text.duration, moment=text.moment, clock=text.clock, short=text.short, shown=text.shown,
-        word=text.word, value=text.value, number=text.number, extent=text.extent,
+        word=text.word, written=text.written, value=text.value, number=text.number, extent=text.extent,
     )  # fmt: skip
     return made
 

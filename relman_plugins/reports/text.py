@@ -61,6 +61,11 @@ def shown(text: Any) -> str:
     return visible(" ".join(str(text).split()))
 
 
+def written(text: Any) -> str:
+    """Return text line by line, with what can't be seen made visible."""
+    return "\n".join(map(visible, str(text).splitlines()))
+
+
 def word(name: str) -> str:
     """Return a word of the record as people read it: ``rolled_back`` is ``rolled back``."""
     return name.replace("_", " ")

@@ -184,7 +184,8 @@ class ReleaseStepOperator(BaseOperator):
             data = self._about(run, recordable(error), final=False)
             run.record(Kind.STEP_FAILED, f"{run.attempt}:failed", data)
             raise
-        tell_promotion(context, run)
+        # What `finish` returned, or nothing where an earlier try had ended the step.
+        tell_promotion(context, run, again=done is None)
         return done
 
     def _fail(self, run: StepRun, error: StepFailed | Refused) -> NoReturn:

@@ -163,12 +163,24 @@ class Poller:
                 log.warning("going on with what connection %s said before: %s", self.conn_id, error)
                 opening = opened.opening
             if opened is None or opening.told != opened.opening.told:
-                self._opened = _Opened(opening)
+                self._opened = self._made(opening)
                 if opened is not None:
                     await opened.retire()
                 opened = self._opened
             opened.until = loop.time() + FRESH_S
             return opened
+
+    def _made(self, opening: Opening) -> _Opened:
+        try:
+            return _Opened(opening)
+        except ClientError:
+            raise
+        except Exception as error:
+            # A library's own no, of a host that can't be one say: its words may quote a login.
+            log.exception("connection %s can't be used", self.conn_id)
+            raise ClientUnavailable(
+                f"what connection {self.conn_id!r} says can't be used: {recordable(error)}"
+            ) from error
 
 
 class _Shared:

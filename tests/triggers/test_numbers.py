@@ -276,6 +276,9 @@ def test_a_connection_that_is_not_there_and_a_client_that_breaks_are_errors_with
         with pytest.raises(ClientRejected, match="has a character that no header can have") as told:
             await waits_for("numbers", "up")[0]
         assert "größer" not in str(told.value)
+        connect("http://xn--a-ecp.ru")
+        with pytest.raises(ClientUnavailable, match="what connection 'numbers' says can't be used"):
+            await waits_for("numbers", "up")[0]
         assert await asyncio.gather(*waits_for("numbers"), return_exceptions=True) == []
 
     on_a_loop(test)

@@ -1,47 +1,60 @@
 "use strict";
 const form = document.getElementById("answer");
 const said = document.getElementById("said");
+const where = document.getElementById("where")?.dataset;
+// Names of a rule's fields must not hide what the form itself has, hence their prefix.
+const PREFIX = "field-";
+
+function typed(type, text) {
+  if (type === "boolean") return text === "true";
+  const number = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  const exact = type === "integer" ? Number.isSafeInteger(number) : type === "number" && Number.isFinite(number);
+  // What is no number goes as it was typed: the server says what it expects.
+  return exact ? number : text;
+}
 
 function filledIn() {
   const answers = {};
-  for (const field of form.querySelectorAll("[data-type]")) {
+  for (const field of document.querySelectorAll("#answer [data-type]")) {
     const text = field.value.trim();
-    if (text === "") continue;
-    const type = field.dataset.type;
-    const number = type === "integer" || type === "number";
-    // What is no number goes as it was typed: the server says what it expects.
-    answers[field.name] = type === "boolean" ? text === "true" : number && !isNaN(text) ? Number(text) : text;
+    if (text !== "") answers[field.name.slice(PREFIX.length)] = typed(field.dataset.type, field.value);
   }
   return answers;
 }
 
 async function send(decision) {
-  const comment = form.elements.comment.value;
-  const takesBack = decision === "withdraw";
-  const body = takesBack
-    ? { comment }
-    : { decision, comment, digest: form.dataset.digest, answers: decision === "approve" ? filledIn() : {} };
-  const answer = await fetch(form.dataset.to, {
-    method: takesBack ? "DELETE" : "POST",
+  const comment = document.querySelector("#answer [name=comment]").value;
+  const bodies = {
+    approve: () => ({ decision, comment, digest: where.digest, answers: filledIn() }),
+    // A no counts whatever is asked by now.
+    reject: () => ({ decision, comment }),
+    withdraw: () => ({ comment }),
+  };
+  const answer = await fetch(where.to, {
+    method: decision === "withdraw" ? "DELETE" : "POST",
     headers: { "Content-Type": "application/json", "X-Relman-Via": "page" },
-    body: JSON.stringify(body),
+    body: JSON.stringify(bodies[decision]()),
   });
   if (answer.ok) return location.reload();
   const told = await answer.json().catch(() => ({}));
   throw new Error(told.detail || `the server answered ${answer.status}`);
 }
 
-form?.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const buttons = form.querySelectorAll("button");
-  if (!confirm(`${event.submitter.textContent.trim()}: ${document.title}?`)) return;
-  buttons.forEach((button) => { button.disabled = true; });
+const buttons = document.querySelectorAll("#answer button");
+
+async function press(button) {
+  if (!confirm(`${button.textContent.trim()}: ${where.asked}?`)) return;
+  buttons.forEach((one) => { one.disabled = true; });
   said.textContent = "…";
   try {
-    await send(event.submitter.value);
+    await send(button.value);
   } catch (error) {
     said.className = "bad";
     said.textContent = error.message;
-    buttons.forEach((button) => { button.disabled = false; });
+    buttons.forEach((one) => { one.disabled = false; });
   }
-});
+}
+
+buttons.forEach((button) => button.addEventListener("click", () => press(button)));
+// Enter in a field is no answer.
+form?.addEventListener("submit", (event) => event.preventDefault());
