@@ -104,7 +104,10 @@ class Gate(Frozen):
         firm = self._firm()._fitting(at, started_by, need_s, ())
         if not firm.open:
             return Look(answer=said, asks_at=firm.next_open)
-        return Look(answer=said, asks=way if len(way) <= MOST_ASKED else ())
+        if len(way) > MOST_ASKED:
+            many = f"{len(way)} closings are in the way, and people are asked about {MOST_ASKED} at most"
+            return Look(answer=said.model_copy(update={"reasons": (*said.reasons, many)}))
+        return Look(answer=said, asks=way)
 
     def _question(self, started_by: StartedBy, excepted: Collection[str] = ()) -> Question:
         return Question(actions=self.actions, started_by=started_by, excepted=frozenset(excepted))

@@ -266,10 +266,12 @@ def _windows(evidence: Evidence, change: Begun, step: Step, before: list[Event])
         if not change.first and not again:
             continue
         try:
-            asked = Gate.of(in_force(gate, before))
-            closed = [
-                said for t in (at, at - MOMENT) if not (said := _said(evidence, asked, step, before, t)).open
-            ]
+            closed = []
+            for t in (at, at - MOMENT):
+                # A step looks, and then takes the lock: what was recorded meanwhile it could not know.
+                asked = Gate.of(in_force(gate, [e for e in before if e.at <= t]))
+                if not (said := _said(evidence, asked, step, before, t)).open:
+                    closed.append(said)
         except CalendarError as error:
             yield f"whether {gate.id} was open can't be said: {error}"
             continue

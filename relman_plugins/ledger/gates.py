@@ -166,6 +166,10 @@ class GateState(Frozen):
         """Say whether an approval may take effect later: only one that comes before a change."""
         return "step" not in self.subject
 
+    def stands_for(self, digest: str) -> bool:
+        """Say whether no new round begins for a question by its digest: it was asked, and not laid down."""
+        return self.is_final or (self.subject_digest == digest and self.decided_by != THAW)
+
     @property
     def panel(self) -> Panel:
         """Return the rules with the people they call on, and whose own release it is."""

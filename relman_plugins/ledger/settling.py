@@ -41,9 +41,10 @@ def settle_by_rollback(conn: Connection, state: GateState, now: datetime) -> Eve
     kinds = (Kind.GATE_DECIDED, Kind.ROLLBACK_REQUESTED, Kind.ROLLBACK_FINISHED)
     events = select_events(conn, state.release_id, kinds=kinds)
     environment = environment_of(conn, state.release_id, state.gate)
-    said = next(e.id for e in events if e.kind is Kind.GATE_DECIDED and e.step == state.gate)
+    said = next(e for e in events if e.kind is Kind.GATE_DECIDED and e.step == state.gate)
     back = (e for e in events if e.kind is Kind.ROLLBACK_FINISHED and e.environment == environment)
-    done = next((e for e in back if e.id > said), None)
+    # What was spooled before the no, and replayed after it, has a later id.
+    done = next((e for e in back if e.id > said.id and e.at >= said.at), None)
     if done is None:
         return None
     asked = next((e for e in events if e.key == done.data.get("request")), done)

@@ -7,13 +7,14 @@ again. Of one departure there is one end: it left, or it is on record why it did
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import Field
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.departure import TOO_LATE
 from relman_plugins.domain.identity import Actor
 from relman_plugins.errors import Refused
 from relman_plugins.ledger import tables as t
@@ -63,16 +64,20 @@ class TrainState(Frozen):
 
 
 def state_of(
-    entries: Iterable[Entry], closes: datetime | None = None, departs: datetime | None = None
+    entries: Iterable[Entry],
+    closes: datetime | None = None,
+    departs: datetime | None = None,
+    now: datetime | None = None,
 ) -> TrainState:
     """Return how a train stands by its journal, oldest entry first.
 
     ``closes``: what was added after that (aware) waits for a later departure. Taking back counts always.
     ``departs``: as that departure finds it; what an earlier one is settled on, that is still to come, is not
-    for it.
+    for it. One that could leave until ``TOO_LATE`` after its time, and has no end at ``now``, never will.
     """
     held: Entry | None = None
     taken: dict[datetime, int] = {}
+    oldest = now - TOO_LATE if now else datetime.min.replace(tzinfo=UTC)
     added: list[Entry] = []
     skips: dict[datetime, Entry] = {}
     for entry in entries:
@@ -87,7 +92,7 @@ def state_of(
                 added.append(entry)
             case "remove":
                 added.clear()
-            case "settled" if departs and entry.departs and entry.departs < departs:
+            case "settled" if departs and entry.departs and oldest <= entry.departs < departs:
                 taken[entry.departs] = entry.data.get("added", 0)
             case "departed" if entry.data.get("added"):
                 added = [a for a in added if a.id > entry.data["added"]]
@@ -210,7 +215,7 @@ class Trains:
         """Return how a train stands: see :func:`state_of`."""
         actions = (*BY_PEOPLE, "settled", *ENDS) if departs else _DECIDES
         with self._db.read() as conn:
-            return state_of(_entries(conn, pipeline, actions), closes, departs)
+            return state_of(_entries(conn, pipeline, actions), closes, departs, self._db.now())
 
     def of(self, pipeline: str, departs: datetime) -> list[Entry]:
         """Return what is recorded of one departure, oldest first."""

@@ -96,7 +96,7 @@ class Votes:
             superseding.exclude(conn, release_id, gate)
             before = gate_state(conn, release_id, gate)
             again = before is not None and before.state == "approved" and before.round == renews
-            if before and not again and (before.subject_digest == digest or before.is_final):
+            if before and not again and before.stands_for(digest):
                 return before
             now = self._db.now()
             gone = superseding.overtaken(conn, release_id, gate, now)

@@ -139,6 +139,18 @@ def test_a_rollback_before_the_no_says_nothing_of_what_was_done_about_the_no(
     assert len(ledger.votes.debts()) == 1
 
 
+def test_nor_does_one_that_was_told_only_later(ledger: Ledger, release: ReleaseRecord, clock: Clock) -> None:
+    before = clock.now
+    clock.forward(60)
+    reject(ledger, release)
+    spooled = NewEvent(
+        kind=Kind.ROLLBACK_FINISHED, key="done", environment="production", at=before, data={"to": None}
+    )
+    assert ledger.record(release.release_id, spooled)
+    assert ledger.votes.settle_by_rollback(release.release_id, DEBT) is None
+    assert len(ledger.votes.debts()) == 1
+
+
 def test_nobody_writes_it_by_hand(ledger: Ledger, release: ReleaseRecord) -> None:
     with pytest.raises(Exception, match="only the ledger's own calls"):
         ledger.record(release.release_id, NewEvent(kind=Kind.GATE_SETTLED, key="k", step=DEBT))

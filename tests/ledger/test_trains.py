@@ -65,6 +65,18 @@ def test_the_newest_version_that_was_added_in_time_goes(ledger: Ledger, clock: C
     assert ledger.trains.state("shop").added == late, "the ones before it went with it, or were replaced"
 
 
+def test_a_departure_that_never_ended_keeps_no_version_for_ever(ledger: Ledger, clock: Clock) -> None:
+    act(ledger, "add", version="1.0")
+    first, next_ = clock.now + timedelta(hours=1), clock.now + timedelta(days=1)
+    settled = ledger.trains.state("shop").added
+    assert settled is not None
+    ledger.trains.note("shop", "settled", first, data={"added": settled.id})
+    assert ledger.trains.state("shop", departs=next_).added is None, "the one before it has it"
+    clock.forward(3 * 3600)
+    aboard = ledger.trains.state("shop", departs=next_).added
+    assert (aboard and aboard.version) == "1.0"
+
+
 def test_what_is_taken_off_does_not_go(ledger: Ledger) -> None:
     with pytest.raises(Refused, match="nobody has added a version"):
         act(ledger, "remove")

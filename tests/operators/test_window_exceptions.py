@@ -162,6 +162,18 @@ def test_one_yes_opens_no_later_closing_not_even_one_that_sounds_the_same(closed
     assert told_of == [1, 2]
 
 
+def test_what_is_asked_no_more_may_be_asked_again_in_the_same_words(closed: Release) -> None:
+    waits(closed.run(WINDOW))
+    said = asked(closed)
+    closed.world.ledger.freezes.lay_down(closed.id, PAST)
+    assert closed.world.ledger.votes.gate(closed.id, PAST).state == "expired"  # type: ignore[union-attr]
+    waits(closed.run(WINDOW))
+    assert asked(closed) == said
+    gate = closed.world.ledger.votes.gate(closed.id, PAST)
+    assert gate is not None
+    assert (gate.state, gate.round) == ("open", 2)
+
+
 OFTEN = f"""{HEAD}
   - name: batch
     effect: deny

@@ -212,6 +212,11 @@ def test_what_a_dialect_reads_in_its_own_way(dialect: str, query: str, said: str
         ("SELECT n INTO copies FROM orders", "INTO stands in it"),
         ("SELECT (1 DELETE FROM orders", "a bracket is not closed"),
         ("SELECT 1) DELETE FROM orders", "closed that was not opened"),
+        (
+            "SELECT 1 AS [a]]'] FROM t /* ( */ DELETE FROM x /* ) */ WHERE [b]]'] = 1",
+            "a quote stands in square brackets",
+        ),
+        ("SELECT n FROM OPENQUERY(there, 'DELETE FROM orders')", "OPENQUERY stands in it"),
     ],
 )
 @pytest.mark.parametrize("dialect", ["mssql", "odbc"])
