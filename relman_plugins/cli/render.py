@@ -14,6 +14,7 @@ import typer
 
 from relman_plugins.cli.exits import Exit, Stop
 from relman_plugins.cli.options import AnyFormat, Format
+from relman_plugins.files import replace
 
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 CHART = "Chart.yaml"
@@ -33,6 +34,8 @@ class Source:
     folder: Path
     """``<manifests>/<pipeline>``; the manifests are the file beside it."""
     namespace: str
+    root: Path
+    """The folder of the specs."""
 
     @property
     def file(self) -> Path:
@@ -53,11 +56,12 @@ class Source:
             )
         if kustomize:
             if tool := shutil.which("kustomize"):
-                return [tool, "build", str(self.folder)]
-            return [_tool("kubectl", self.folder, "kubectl, or kustomize"), "kustomize", str(self.folder)]
+                return [tool, "build", "--", str(self.folder)]
+            tool = _tool("kubectl", self.folder, "kubectl, or kustomize")
+            return [tool, "kustomize", "--", str(self.folder)]
         tool = _tool("helm", self.folder, "helm (https://helm.sh/docs/intro/install)")
-        return [tool, "template", self.folder.name, str(self.folder), "--namespace", self.namespace,
-                "--skip-tests", "--no-hooks"]  # fmt: skip
+        return [tool, "template", "--namespace", self.namespace, "--skip-tests", "--no-hooks",
+                "--", self.folder.name, str(self.folder)]  # fmt: skip
 
 
 def render(
@@ -90,8 +94,8 @@ def render(
 
 
 def _done(source: Source, *, check: bool) -> dict[str, Any]:
+    before = _written(source)
     text = _rendered(source)
-    before = source.file.read_text(encoding="utf-8") if source.file.is_file() else ""
     lines: list[str] = []
     state = FRESH if text == before else STALE if check else WRITTEN
     if state == STALE:
@@ -99,8 +103,32 @@ def _done(source: Source, *, check: bool) -> dict[str, Any]:
         lines = list(difflib.unified_diff(*sides, "is", "would be", n=1, lineterm=""))
         lines[MOST:] = [f"… and {len(lines) - MOST} lines more"] if len(lines) > MOST else []
     if state == WRITTEN:
-        source.file.write_text(text, encoding="utf-8")
+        replace(source.file, text.encode())
+        source.file.chmod(0o644)  # as others read what is in a repository, also in an image made from it
     return {"file": str(source.file), "state": state, "difference": lines}
+
+
+def _written(source: Source) -> str:
+    """Return what is in the file now, read as the specs are.
+
+    Raises:
+        Stop: it is a link, lies outside the folder of specs, or can't be read.
+    """
+    from relman_plugins.spec.files import Unreadable, bytes_of
+
+    inside = source.file.parent.resolve().is_relative_to(source.root.resolve())
+    if source.file.is_symlink() or not inside:
+        raise Stop(
+            Exit.FINDINGS,
+            f"{source.file} is a symbolic link, or behind one that leads out of {source.root}; put a file "
+            "there",
+        )
+    if not source.file.exists():
+        return ""
+    try:
+        return bytes_of(source.file, source.root).decode(errors="replace")
+    except Unreadable as error:
+        raise Stop(Exit.FINDINGS, f"{source.file}: {error.message}") from error
 
 
 def _sources(folder: Path) -> Iterator[Source]:
@@ -109,7 +137,7 @@ def _sources(folder: Path) -> Iterator[Source]:
     Raises:
         Stop: an environment can't be read, or two that share a chart are in two namespaces.
     """
-    from relman_plugins.spec.bundle import text_at
+    from relman_plugins.spec.bundle import is_name, text_at
     from relman_plugins.spec.loader import ENVIRONMENTS
     from relman_plugins.spec.models.base import stays_inside
     from relman_plugins.spec.models.kubernetes import Kubernetes
@@ -124,10 +152,11 @@ def _sources(folder: Path) -> Iterator[Source]:
         manifests = text_at(held, "manifests") or str(Kubernetes.model_fields["manifests"].default)
         if held is None or not stays_inside(manifests):
             continue
-        for inner in sorted(p for p in (folder / manifests).glob("*") if p.is_dir()):
+        # What is no name of a pipeline is rendered for none; tools might take it for an option.
+        for inner in sorted(p for p in (folder / manifests).glob("*") if is_name(p.name) and p.is_dir()):
             if not any((inner / name).is_file() for name in (*KUSTOMIZATIONS, CHART)):
                 continue
-            source = Source(inner, text_at(held, "namespace") or "")
+            source = Source(inner, text_at(held, "namespace") or "", folder)
             other = found.setdefault(inner, source)
             if other != source and (inner / CHART).is_file():
                 raise Stop(

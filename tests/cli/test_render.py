@@ -83,6 +83,7 @@ def test_what_kustomize_makes_is_written_is_valid_and_becomes_the_plan(kustomize
     done = relman("render", "--folder", kustomized)
     file = kustomized / "manifests" / "kubernetes.yaml"
     assert (done.returncode, done.stdout) == (0, f"{file} is written\n"), done.stderr
+    assert file.stat().st_mode & 0o777 == 0o644
     assert file.read_text().startswith("# Rendered from kubernetes/ by `relman render`")
     assert [d for d in check([kustomized / "kubernetes.yaml"]).diagnostics if d.is_error] == []
     loaded = load_pipeline(kustomized / "kubernetes.yaml")
@@ -131,7 +132,45 @@ def test_a_chart_is_rendered_by_helm_for_the_namespace(charted: tuple[Path, str]
     text = (specs / "manifests" / "kubernetes.yaml").read_text()
     asked = json.loads(text.splitlines()[-1])["data"]["asked"]
     source = specs / "manifests" / "kubernetes"
-    assert asked == f"template kubernetes {source} --namespace shop --skip-tests --no-hooks"
+    assert asked == f"template --namespace shop --skip-tests --no-hooks -- kubernetes {source}"
+
+
+def test_a_folder_whose_name_is_an_option_is_no_chart(charted: tuple[Path, str]) -> None:
+    specs, tools = charted
+    odd = specs / "manifests" / "--post-renderer=evil.sh"
+    (specs / "manifests" / "kubernetes").rename(odd)
+    done = relman("render", "--folder", specs, PATH=tools)
+    assert done.returncode == 2
+    assert "no environment on Kubernetes has a folder" in done.stderr
+    assert not odd.with_name(f"{odd.name}.yaml").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--check",)])
+def test_a_link_at_the_place_of_the_manifests_is_neither_followed_nor_shown(
+    charted: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory, options: tuple[str, ...]
+) -> None:
+    specs, tools = charted
+    other = tmp_path_factory.mktemp("other") / "secret"
+    other.write_text("s3cr3t\n")
+    (specs / "manifests" / "kubernetes.yaml").symlink_to(other)
+    done = relman("render", "--folder", specs, *options, PATH=tools)
+    assert done.returncode == 1
+    assert "is a symbolic link" in done.stderr
+    assert "s3cr3t" not in done.stdout + done.stderr
+    assert other.read_text() == "s3cr3t\n"
+
+
+def test_a_folder_of_manifests_behind_a_link_that_leads_out_is_not_written_to(
+    charted: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    specs, tools = charted
+    other = tmp_path_factory.mktemp("other") / "manifests"
+    (specs / "manifests").rename(other)
+    (specs / "manifests").symlink_to(other)
+    done = relman("render", "--folder", specs, PATH=tools)
+    assert done.returncode == 1
+    assert "leads out of" in done.stderr
+    assert not (other / "kubernetes.yaml").exists()
 
 
 def test_a_chart_for_two_namespaces_is_refused(charted: tuple[Path, str]) -> None:
