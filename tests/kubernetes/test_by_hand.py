@@ -49,6 +49,11 @@ class Hands:
         body = {"metadata": {"labels": {"relman/revision": "mine"}}}
         self.apps.patch_namespaced_deployment("checkout-blue", NAMESPACE, body, **KUBECTL)
 
+    def unannotate(self, deployment: str = "checkout-blue") -> None:
+        notes = dict.fromkeys(("relman/version", "relman/image"))
+        body = {"metadata": {"annotations": notes}}
+        self.apps.patch_namespaced_deployment(deployment, NAMESPACE, body, **KUBECTL)
+
     def remember(self) -> None:
         body = {"data": {"candidate": "blue", "weight": "7"}}
         self.core.patch_namespaced_config_map(ROLES, NAMESPACE, body, **KUBECTL)
@@ -143,3 +148,25 @@ def test_nothing_that_was_edited_keeps_a_first_version_from_being_taken_away(
     routed.stable()
     act(hands)
     assert not routed.converge().exists
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+@pytest.mark.parametrize("deployment", ["checkout-blue", "checkout-green"])
+def test_removed_annotations_are_known_from_the_record_and_stop_no_way_back(
+    routed: Shop, hands: Hands, deployment: str, remembered: bool
+) -> None:
+    routed.stable()
+    before = routed.canary(50)
+    hands.unannotate(deployment)
+    if not remembered:
+        for record in routed.cluster.store.all("ConfigMap", NAMESPACE):
+            if "relman/record" in record["metadata"]["labels"]:
+                hands.core.delete_namespaced_config_map(record["metadata"]["name"], NAMESPACE)
+    seen = routed.observe()
+    wrong = seen.stable if deployment == "checkout-blue" else seen.candidate
+    if remembered:
+        assert seen == before
+    else:
+        assert (wrong.revision.version, wrong.ready) == ("", 0)
+    seen = routed.back()
+    assert (seen.stable.revision, seen.stable.ready, seen.candidate) == (OLD, 2, None)

@@ -9,6 +9,7 @@ from kubernetes.config import new_client_from_config_dict
 from relman_plugins.errors import PlatformUnavailable
 from relman_plugins.strategies.api import promoted
 from relman_plugins.testing.kube import Cluster
+from relman_plugins.testing.kube.resources import Obj, Resource
 from tests.kubernetes.conftest import NEW, OLD, Shop
 from tests.platforms.places import MANIFESTS, NAMESPACE, ROUTE
 
@@ -97,6 +98,20 @@ def test_what_somebody_put_there_by_hand_is_not_shown(cluster: Cluster) -> None:
     lines = told(shop)
     hidden = "spec.template.spec.containers[app].env[KEY].value: (set by somebody else) -> none"
     assert f"~ Deployment checkout {hidden}" in lines
+    assert "s3cr3t" not in "".join(lines)
+
+
+def test_what_a_webhook_puts_in_is_not_shown(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one that writes secrets where a manifest only refers to them."""
+    Shop(cluster, BLUE, manifests=READING).stable()
+
+    def admit(resource: Resource, live: Obj | None, new: Obj) -> None:
+        if resource.kind == "ConfigMap" and "colour" in new["data"]:
+            new["data"]["colour"] = "s3cr3t"
+
+    monkeypatch.setattr(cluster.faults, "admit", admit)
+    lines = told(Shop(cluster, GREEN, manifests=READING))
+    assert "~ ConfigMap settings data.colour: blue -> (set by the cluster)" in lines
     assert "s3cr3t" not in "".join(lines)
 
 

@@ -9,10 +9,15 @@ from relman_plugins.errors import PlatformRejected, PlatformUnavailable
 from relman_plugins.testing.kube import Cluster
 from tests.kubernetes.conftest import NEW, OLD, Shop
 from tests.platforms.places import MANIFESTS, NAMESPACE, ROUTE
+from tests.waiting import eventually
 
 STATEFUL = MANIFESTS.replace("kind: Deployment", "kind: StatefulSet")
 SLOWER = STATEFUL.replace("terminationGracePeriodSeconds: 1", "terminationGracePeriodSeconds: 9")
 CLAIMS = STATEFUL.replace("spec:\n  selector", "spec:\n  serviceName: checkout\n  selector", 1)
+NAMED, TWO_PORTS = (
+    STATEFUL.replace("[{port: 80, targetPort: 8080}]", f"[{{name: http, port: 80, targetPort: 8080}}{more}]")
+    for more in ("", ", {name: grpc, port: 9090}")
+)
 ROLLING = RollingBounds(max_surge=1, max_unavailable=0)
 
 
@@ -122,3 +127,38 @@ def test_a_deployment_may_become_one_and_back(shop: Shop, cluster: Cluster) -> N
     assert set(pods(stateful).values()) == {OLD.image}
     stateful.converge()
     assert not stateful.observe().exists
+
+
+@pytest.mark.parametrize("fate", [None, "crash"])
+def test_a_version_that_brought_a_port_is_taken_back(cluster: Cluster, fate: str | None) -> None:
+    Shop(cluster, manifests=NAMED).stable()
+    release = Shop(cluster, manifests=TWO_PORTS)
+    cluster.image(str(NEW.image), fate)
+    if fate:
+        with pytest.raises(PlatformRejected, match="does not start"):
+            release.converge(stable=NEW, stable_replicas=2)
+    else:
+        release.converge(stable=NEW, stable_replicas=2)
+    assert release.back().stable.revision == OLD
+    assert [p["name"] for p in release.live("Service", "checkout")["spec"]["ports"]] == ["http"]
+
+
+def test_pods_that_lose_readiness_for_a_moment_are_not_restarted(store: Shop, cluster: Cluster) -> None:
+    """Pods of a quorum do, while one of them is away."""
+    store.stable(3)
+    cluster.image(str(OLD.image), "hang")
+    eventually(lambda: not answering(store), "none is ready")
+    with pytest.raises(PlatformUnavailable, match="not as desired in time"):
+        store.converge(stable=NEW, stable_replicas=3, timeout_s=2)
+    assert ("delete", "pods") not in cluster.asked
+    cluster.image(str(OLD.image), None)
+    assert store.converge(stable=NEW, stable_replicas=3).stable.ready == 3
+
+
+def test_a_whole_set_that_hangs_is_taken_back_pod_by_pod(store: Shop, cluster: Cluster) -> None:
+    store.stable()
+    store.converge(stable=NEW, stable_replicas=2)
+    cluster.image(str(NEW.image), "hang")
+    eventually(lambda: not answering(store), "none is ready")
+    assert store.back().stable.ready == 2
+    assert pods(store) == {"checkout-0": OLD.image, "checkout-1": OLD.image}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable
+from relman_plugins.testing.kube.resources import BY_KIND
 from tests.kubernetes.conftest import NEW, Shop
 from tests.platforms.places import MANIFESTS, NAMESPACE, ROUTE
 from tests.waiting import eventually
@@ -21,6 +22,9 @@ def backends(shop: Shop, route: str) -> dict[str, int]:
     return {b["name"]: b["weight"] for rule in rules for b in rule["backendRefs"]}
 
 
+NAMED = MANIFESTS.replace("[{port: 80, targetPort: 8080}]", "[{name: http, port: 80, targetPort: 8080}]")
+TWO_PORTS = NAMED.replace("targetPort: 8080}", "targetPort: 8080}, {name: grpc, port: 9090}")
+WITH_GRPC = f"{RENAMED}    - backendRefs: [{{name: checkout, port: 9090}}]"
 HARDENED = MANIFESTS.replace("terminationGracePeriodSeconds: 1", "terminationGracePeriodSeconds: 2")
 
 
@@ -132,3 +136,50 @@ def test_the_way_back_waits_for_no_router_and_the_way_forward_does(cluster):
         shop.converge(stable=NEW, stable_replicas=2, timeout_s=2)
     assert (shop.observe().stable.revision, shop.observe().stable.weight) == (NEW, 100)
     assert shop.live("Deployment", "checkout-blue") is not None
+
+
+@pytest.mark.parametrize("before", [(), (ROUTE,)])
+def test_a_route_that_came_with_a_port_of_its_own_does_not_stop_the_way_back(cluster, before):
+    Shop(cluster, *before, manifests=NAMED).stable()
+    release = Shop(cluster, WITH_GRPC, manifests=TWO_PORTS)
+    release.converge(stable=NEW, stable_replicas=2)
+    assert "checkout-green" in backends(release, "shop")
+    cluster.faults.fail("delete", "httproutes.gateway.networking.k8s.io", 403, message="not now", times=9)
+    with pytest.raises(PlatformRejected, match="not now"):
+        release.back()
+    *rules, last = release.live("HTTPRoute", "shop")["spec"]["rules"]
+    to = "checkout-blue" if before else "checkout"
+    assert {(b["name"], b["weight"]) for rule in rules for b in rule["backendRefs"]} == {(to, 100)}
+    assert release.live("Service", to)["spec"]["selector"]["relman/slot"] == "blue"
+    assert "backendRefs" not in last
+    cluster.faults.waiting.clear()
+    assert (release.back().stable.weight, routes(release)) == (100, [r and "checkout" for r in before])
+
+
+def test_a_candidate_has_no_traffic_before_somebody_answers_for_its_service(routed, cluster):
+    routed.stable()
+    cluster.endpoints_follow(False)
+    with pytest.raises(PlatformUnavailable, match="no pod answers for Service checkout-green"):
+        routed.canary(50, timeout_s=2)
+    assert backends(routed, "checkout") == {"checkout-blue": 100}
+    cluster.endpoints_follow(True)
+    assert routed.canary(50).candidate.weight == 50
+
+
+def test_pods_keep_a_config_map_of_which_nothing_is_remembered(cluster):
+    manifests = MANIFESTS.replace(
+        "ports: [{c", "envFrom: [{configMapRef: {name: settings}}]\n          ports: [{c"
+    )
+    one, two = (
+        f"{{apiVersion: v1, kind: ConfigMap, metadata: {{name: settings}}, data: {{of: {of}}}}}"
+        for of in ("one", "two")
+    )
+    Shop(cluster, one, manifests=manifests).stable()
+    for record in cluster.store.all("ConfigMap", NAMESPACE):
+        if "relman/record" in record["metadata"]["labels"]:
+            cluster.store.remove(BY_KIND["ConfigMap"], NAMESPACE, record["metadata"]["name"])
+    shop = Shop(cluster, two, manifests=manifests)
+    shop.canary(50)
+    (app,) = shop.live("Deployment", "checkout-blue")["spec"]["template"]["spec"]["containers"]
+    named = app["envFrom"][0]["configMapRef"]["name"]
+    assert shop.live("ConfigMap", named)["data"] == {"of": "one"}

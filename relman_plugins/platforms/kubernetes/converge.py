@@ -17,7 +17,7 @@ from relman_plugins.errors import PlatformRejected, PlatformUnavailable
 from relman_plugins.platforms.kubernetes import traffic
 from relman_plugins.platforms.kubernetes.api import Kube
 from relman_plugins.platforms.kubernetes.fence import Fence
-from relman_plugins.platforms.kubernetes.objects import SLOT, Obj, Objects, key_of
+from relman_plugins.platforms.kubernetes.objects import SLOT, Obj, Objects, key_of, references
 from relman_plugins.platforms.kubernetes.records import Records
 from relman_plugins.platforms.kubernetes.roles import Roles, roles_path
 from relman_plugins.platforms.kubernetes.seen import (
@@ -106,7 +106,9 @@ class Converging:
                 "of a StatefulSet no two versions stand side by side; release it by rolling or recreate"
             )
         versions = {**seen.made, **{slot: part.objects for slot, part in parts.items()}}
-        traffic.check(target, versions, {s: o for s, o in seen.made.items() if s == before})
+        # A way back is not refused for what is to go.
+        now = {} if desired.returning else {s: o for s, o in seen.made.items() if s == before}
+        traffic.check(target, versions, now)
         served = _served(seen, parts.get(slots.stable))
         roles = Roles(self.fence.token, self.fence.call, slots.stable, slots.candidate, weight, served,
                       seen.roles.moved_at)  # fmt: skip
@@ -222,9 +224,15 @@ class Converging:
         strays = [r for name, r in seen.routes.items() if name not in routes]
         services = [o for o in written if o["kind"] == "Service"]
         self._write_all(services)
+        has = {o["metadata"]["name"]: o["spec"]["selector"].get(SLOT) for o in services}
+        fresh = {name: slot for name, slot in has.items() if slot in gets and name not in seen.services}
+        if routes and fresh:
+            # A router that is sent to a Service which nobody answers for yet fails requests.
+            self._until(lambda s: self._answers(s, fresh, gets), ())
         if self.desired.returning:
             # At once, also if no router takes the other route: of two, one may prefer either.
-            self._write_all([self.objects.rerouted(s, target, versions) for s in strays])
+            lead = versions[traffic.leading(target, roles.candidate)]
+            self._write_all([lead.rerouted(s, target, versions) for s in strays])
         self._write_all([o for o in written if o["kind"] != "Service"])
         left = [s for s, w in seen.weights().items() if w and s not in gets]
         if left:
@@ -234,7 +242,6 @@ class Converging:
             self._until(lambda s: not s.unaccepted(), ())
         for stray in strays:
             self.fence.delete(ROUTE, stray)
-        has = {o["metadata"]["name"]: o["spec"]["selector"].get(SLOT) for o in services}
         if roles.candidate:
             name = versions[roles.candidate].service_name(traffic.PREVIEW)
             preview = versions[roles.candidate].other_service(traffic.PREVIEW, roles.candidate)
@@ -248,7 +255,7 @@ class Converging:
         live = seen.deployments.get(slot)
         if live is not None and live["kind"] == "StatefulSet":
             # It goes on when each pod is ready, also when an unready one is of the version that is to go.
-            for pod in seen.outdated(slot):
+            for pod in seen.hindering(slot, back=self.fence.takes_over)[:1]:
                 self.fence.restart(pods_path(self.objects), pod)
         return False
 
@@ -304,6 +311,9 @@ class Converging:
         wanted = [o for part in parts.values() for o in (*part.objects.own, *part.objects.shared)]
         kept = {(o["kind"], o["metadata"]["name"]) for o in wanted}
         kept |= {("ConfigMap", self.records.name(key)) for key in keys}
+        # Also of a version of which nothing is remembered: its pods name what they need.
+        specs = [part.deployment["spec"]["template"]["spec"] for part in parts.values()]
+        kept |= {("ConfigMap", named["name"]) for spec in specs for named in references(spec)}
         kept.add(("ConfigMap", roles_path(self.objects).rpartition("/")[2]))
         for kind in EXTRAS:
             found, _ = self.kube.list(self.objects.path(kind), self.objects.selector)

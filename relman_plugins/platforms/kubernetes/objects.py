@@ -137,7 +137,7 @@ class Objects:
         meta = spec["template"].setdefault("metadata", {})
         meta["labels"] = (meta.get("labels") or {}) | mine | told
         names = self.own_names()
-        for reference in _references(spec["template"]["spec"]):
+        for reference in references(spec["template"]["spec"]):
             reference["name"] = names.get(reference["name"], reference["name"])
         for container in spec["template"]["spec"]["containers"]:
             if container["name"] == self.workload.container:
@@ -176,7 +176,7 @@ class Objects:
 
     def own_names(self) -> dict[str, str]:
         """Return the names of the ConfigMaps that are the version's own, by those in the manifests."""
-        named = {r["name"] for r in _references(self.workload.pods["spec"]["template"]["spec"])}
+        named = {r["name"] for r in references(self.workload.pods["spec"]["template"]["spec"])}
         return {
             o["metadata"]["name"]: f"{o['metadata']['name']}-{_short_digest(o, 8)}"
             for o in self.workload.extras
@@ -226,11 +226,15 @@ class Objects:
         return self._split(made, {self.service_name(): self}, weights, versions)
 
     def rerouted(self, live: Obj, weights: Mapping[str, int], versions: Mapping[str, Objects]) -> Obj:
-        """Return a route that is there, with all that it sends to slots split anew."""
+        """Return another version's route that is there, with all that it sends to slots split anew.
+
+        What none of the versions has a port for is sent nowhere. When this version, which leads, has no
+        route, all is sent to its Service: slots have none of their own.
+        """
         meta = {k: live["metadata"][k] for k in ("name", "namespace")} | {"labels": self.owned}
         made = _bare(ROUTE, live) | {"metadata": meta}
         ours = {objects.service_name(slot): objects for slot, objects in versions.items()}
-        return self._split(made, ours, weights, versions)
+        return self._split(made, ours, weights, versions, must=False)
 
     def _split(
         self,
@@ -238,6 +242,8 @@ class Objects:
         ours: Mapping[str, Objects],
         weights: Mapping[str, int],
         versions: Mapping[str, Objects],
+        *,
+        must: bool = True,
     ) -> Obj:
         for rule in route["spec"].get("rules") or []:
             backends: list[Obj] = []
@@ -247,7 +253,7 @@ class Objects:
                 if of is None:
                     backends.append(backend)
                     continue
-                found = self._backends(backend, of, weights, versions)
+                found = self._backends(backend, of, weights, versions, must)
                 # Of a route that was split already, each slot is in it by itself.
                 backends += [b for b in found if (b["name"], b.get("port")) not in done]
                 done |= {(b["name"], b.get("port")) for b in found}
@@ -261,18 +267,23 @@ class Objects:
         where = (backend.get("namespace") or self.workload.namespace, backend.get("kind") or "Service")
         return where == (self.workload.namespace, "Service")
 
-    @staticmethod
     def _backends(
-        backend: Obj, of: Objects, weights: Mapping[str, int], versions: Mapping[str, Objects]
+        self,
+        backend: Obj,
+        of: Objects,
+        weights: Mapping[str, int],
+        versions: Mapping[str, Objects],
+        must: bool,
     ) -> list[Obj]:
         made: list[Obj] = []
         for slot in (s for s in SLOTS if s in weights):
-            to = backend | {"name": versions[slot].service_name(slot), "weight": weights[slot]}
+            which = slot if self.workload.routed else ""
+            to = backend | {"name": versions[slot].service_name(which), "weight": weights[slot]}
             if "port" in to:
                 to["port"] = versions[slot].counterpart(to["port"], of)
             if to.get("port", 0) is not None:
                 made.append(to)
-            elif weights[slot]:
+            elif must and weights[slot]:
                 raise PlatformRejected(
                     f"the HTTPRoute sends to port {backend['port']} of Service {of.service_name()}, and one "
                     "of the two versions has no such port: give it the same name in both, and remove it "
@@ -305,16 +316,16 @@ def key_of(deployment: Obj) -> str:
     return str(deployment["spec"]["template"]["metadata"]["labels"].get(REVISION))
 
 
-def _references(value: Any) -> Iterator[Obj]:
+def references(value: Any) -> Iterator[Obj]:
     """Yield the parts of a pod that name a ConfigMap."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key in REFERENCES and isinstance(inner, dict) and isinstance(inner.get("name"), str):
                 yield inner
-            yield from _references(inner)
+            yield from references(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _references(inner)
+            yield from references(inner)
 
 
 def _bare(kind: str, live: Obj) -> Obj:

@@ -34,6 +34,9 @@ PARTS = ("spec", "data", "binaryData")
 HIDDEN = "(set by somebody else)"
 """Instead of a value in the cluster that no manifest has: it may be a secret."""
 
+FILLED_IN = "(set by the cluster)"
+"""Instead of a value that the API server, or a webhook of it, puts in: that may be a secret too."""
+
 NONE = "none"
 
 
@@ -98,12 +101,14 @@ def _one(
     if live is None:
         yield f"+ {name}"
         return
-    after, before, ours = _fields(done), _fields(live), _fields(rendered)
+    after, before, ours, written = _fields(done), _fields(live), _fields(rendered), _fields(new)
     for field in sorted({*after, *before}, key=str):
         if after.get(field) == before.get(field):
             continue
         known = field not in before or ours.get(field) == before[field]
-        yield f"~ {name} {field}: {_value(before, field) if known else HIDDEN} -> {_value(after, field)}"
+        left = _value(before, field) if known else HIDDEN
+        mine = field not in after or written.get(field) == after[field]
+        yield f"~ {name} {field}: {left} -> {_value(after, field) if mine else FILLED_IN}"
 
 
 def _fields(obj: Obj) -> dict[str, Any]:

@@ -32,14 +32,24 @@ class Records:
             objects: of the service, as the workload at hand has them.
         """
         self.kube, self.objects = kube, objects
-        self._known: dict[str, Objects | None] = {}
+        self._known: dict[str, tuple[Objects | None, dict[str, str]]] = {}
 
     def of(self, deployment: Obj) -> Objects | None:
         """Return what a Deployment was made from; None when that is not known."""
+        return self._of(deployment)[0]
+
+    def noted(self, deployment: Obj) -> dict[str, str]:
+        """Return a Deployment's annotations, whole: what somebody removed is from its record, else empty."""
+        _, notes = self._of(deployment)
+        there = deployment["metadata"].get("annotations") or {}
+        return dict.fromkeys((VERSION, DIGEST, URI, IMAGE), "") | notes | there
+
+    def _of(self, deployment: Obj) -> tuple[Objects | None, dict[str, str]]:
         key = key_of(deployment)
         if key not in self._known:
-            path = self.objects.path("ConfigMap", self.name(key))
-            self._known[key] = self._read(self.kube.get(path))
+            record = self.kube.get(self.objects.path("ConfigMap", self.name(key)))
+            made = self._read(record)
+            self._known[key] = (made, record["metadata"]["annotations"] if record and made else {})
         return self._known[key]
 
     def find(self, revision: Revision, served: Sequence[str]) -> Objects | None:

@@ -57,6 +57,8 @@ class Seen:
         stateful, no_sets = _listed(kube, objects, "StatefulSet", objects.workload.in_place)
         kinds = (("Deployment", found), ("StatefulSet", stateful))
         deployments = {_slot(d): d | {"kind": k} for k, ds in kinds for d in ds if _slot(d) in SLOTS}
+        for found_one in deployments.values():
+            found_one["metadata"]["annotations"] = records.noted(found_one)
         pods, _ = kube.list(pods_path(objects), pod_selector(objects))
         services, _ = kube.list(objects.path("Service"), objects.selector)
         routes, no_routes = _listed(kube, objects, ROUTE, objects.workload.routed)
@@ -134,11 +136,19 @@ class Seen:
             and int(status.get("replicas") or 0) == wanted
         )
 
-    def outdated(self, slot: str) -> list[Obj]:
-        """Return the pods of a slot that are not ready and of another version than it is to have."""
-        if not _is_current(self.deployments[slot]):
+    def hindering(self, slot: str, *, back: bool) -> list[Obj]:
+        """Return pods of the version that is to go that never get ready, of which one may be restarted now.
+
+        Pods that work together lose readiness while one of them is away, and have it again by themselves. So
+        there is none while a pod ends; and on the way forward only those count that no waiting mends, while
+        all others are ready. On the way back all go: a whole set that hangs must not stand in the way.
+        """
+        live = self.deployments[slot]
+        if self.ending or not _is_current(live):
             return []
-        return [p for p in self.pods[slot] if not is_ready(p) and not self._is_of(p, slot)]
+        unready = [p for p in self.pods[slot] if not is_ready(p)]
+        never = [p for p in unready if back or any(t.fatal for t in troubles(live, [p], ()))]
+        return [p for p in never if not self._is_of(p, slot)] if len(never) == len(unready) else []
 
     def weights(self) -> dict[str, int]:
         """Return the share of the traffic by slot, in percent, as routers are told; empty: there is none."""
