@@ -10,9 +10,13 @@ from kubernetes.client import AppsV1Api, CoreV1Api, CustomObjectsApi
 from kubernetes.config import new_client_from_config_dict
 
 from relman_plugins.errors import PlatformRejected
+from relman_plugins.platforms.kubernetes.api import Kube
+from relman_plugins.platforms.kubernetes.objects import Objects
+from relman_plugins.platforms.kubernetes.records import Records
 from relman_plugins.testing.kube import Cluster
-from tests.kubernetes.conftest import OLD, Shop
-from tests.platforms.places import NAMESPACE
+from relman_plugins.testing.kube.resources import BY_KIND
+from tests.kubernetes.conftest import NEW, OLD, Shop
+from tests.platforms.places import NAMESPACE, ROUTE, workload
 
 KUBECTL = {"field_manager": "kubectl-edit"}
 ROUTES = ("gateway.networking.k8s.io", "v1", NAMESPACE, "httproutes")
@@ -170,3 +174,17 @@ def test_removed_annotations_are_known_from_the_record_and_stop_no_way_back(
         assert (wrong.revision.version, wrong.ready) == ("", 0)
     seen = routed.back()
     assert (seen.stable.revision, seen.stable.ready, seen.candidate) == (OLD, 2, None)
+
+
+def test_a_forged_record_with_what_is_no_object_is_no_record(routed: Shop) -> None:
+    """Its key is right: anybody can compute it."""
+    routed.stable()
+    routed.converge(stable=NEW, stable_replicas=2)
+    for record in routed.cluster.store.all("ConfigMap", NAMESPACE):
+        if "relman/record" in record["metadata"]["labels"]:
+            routed.cluster.store.remove(BY_KIND["ConfigMap"], NAMESPACE, record["metadata"]["name"])
+    work = workload(ROUTE)
+    forged = Objects(work.model_copy(update={"objects": ("x", *work.objects)}), "production", "checkout")
+    kube = Kube(new_client_from_config_dict(routed.cluster.kubeconfig()), timeout_s=1)
+    routed.cluster.store.put(BY_KIND["ConfigMap"], Records(kube, forged).made(OLD, forged))
+    assert routed.back().stable.revision == OLD

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from relman_plugins.domain.base import canonical_json
 from relman_plugins.domain.state import Revision
+from relman_plugins.domain.workload import problems
 from relman_plugins.platforms.kubernetes.api import Kube
 from relman_plugins.platforms.kubernetes.objects import DIGEST, IMAGE, URI, VERSION, Obj, Objects, key_of
 
@@ -91,6 +92,8 @@ class Records:
             revision = Revision(
                 version=notes[VERSION], digest=notes[DIGEST], uri=notes[URI], image=notes[IMAGE]
             )
-            return made if made.revision_key(revision) == meta["labels"][RECORD] else None
+            work = made.workload
+            strange = any(problems(work.objects, work.container, work.namespace))
+            return made if made.revision_key(revision) == meta["labels"][RECORD] and not strange else None
         except (KeyError, ValueError, TypeError):
             return None
