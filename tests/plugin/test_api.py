@@ -48,19 +48,26 @@ ROUTES = [
     ("GET", f"/releases/{{id}}/gates/{GATE}/votes"),
     ("POST", f"/releases/{{id}}/gates/{GATE}/votes"),
     ("DELETE", f"/releases/{{id}}/gates/{GATE}/votes"),
+    ("POST", f"/releases/{{id}}/gates/{GATE}/settlement"),
     ("POST", "/releases/{id}/abort"),
     ("POST", "/releases/{id}/rollback"),
     ("POST", "/releases/{id}/hold"),
     ("POST", "/releases/{id}/resume"),
     ("POST", "/locks/production/checkout/break"),
     ("GET", "/health"),
+    ("GET", f"/gates/{{id}}/{GATE}"),
 ]
+
+
+def address(path: str, release: str) -> str:
+    """Return where a route is: the page of a gate is for people, and no part of the API."""
+    return ("/relman" if path.startswith("/gates/") else API) + path.format(id=release)
 
 
 def test_nothing_answers_without_a_token(server: Server) -> None:
     record = server.release("0.0.1")
     for method, path in ROUTES:
-        url = API + path.format(id=record.release_id)
+        url = address(path, record.release_id)
         answer = server.ask(method, url, json=None if method == "GET" else {})
         assert (answer.status_code, record.release_id in answer.text) == (401, False), url
         forged = server.ask(method, url, headers={"Authorization": "Bearer forged"}, json={})
@@ -73,7 +80,7 @@ def test_a_viewer_reads_everything_and_changes_nothing(server: Server) -> None:
     record = server.release("0.0.2")
     lock = server.ledger.locks.acquire("production", "checkout", record.release_id, 600)
     for method, path in ROUTES:
-        url = API + path.format(id=record.release_id)
+        url = address(path, record.release_id)
         body = {"reason": "because"} if method == "POST" else {"comment": ""} if method == "DELETE" else None
         if method == "POST" and path.endswith("votes"):
             body = {"decision": "approve"}

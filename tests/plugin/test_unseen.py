@@ -12,7 +12,7 @@ from relman_plugins.domain.identity import Actor
 from relman_plugins.plan.model import Options, ReleasePlan
 from tests.plugin.airflow_server import GATE, ROLES, SHAPE, Server
 from tests.plugin.auth import BLIND, DEAF, STARTER
-from tests.plugin.test_api import API, ROUTES
+from tests.plugin.test_api import API, ROUTES, address
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -44,10 +44,8 @@ def test_no_route_tells_of_what_is_not_to_be_seen(server: Server, teams: Server)
     lock = server.ledger.locks.acquire("production", "checkout", record.release_id, 600)
     try:
         for method, path in ROUTES:
-            wanted = API + path.format(id=record.release_id)
-            absent = API + path.format(id="checkout-9.9.9-9").replace(
-                "production/checkout", "nowhere/checkout"
-            )
+            wanted = address(path, record.release_id)
+            absent = address(path, "checkout-9.9.9-9").replace("production/checkout", "nowhere/checkout")
             body = body_for(method, path)
             seen, none = (teams.ask(method, url, BLIND, json=body) for url in (wanted, absent))
             assert record.release_id not in seen.text.replace(f"'{record.release_id}'", ""), path
