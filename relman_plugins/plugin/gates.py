@@ -13,7 +13,7 @@ from relman_plugins.plugin.deps import ledger, release_or_404
 from relman_plugins.plugin.models import SettlementBody, VoteBody, WithdrawalBody
 
 if TYPE_CHECKING:
-    from relman_plugins.ledger.api import VoteResult
+    from relman_plugins.ledger.api import Ledger, VoteResult
 
 router = APIRouter()
 
@@ -73,9 +73,7 @@ def post_vote(
 
     An approval needs the digest of what was shown; a rejection counts without.
     """
-    store = ledger()
-    record = release_or_404(store, release_id, user, DagAccessEntity.HITL_DETAIL)
-    access.require(user, record.dag_id, DagAccessEntity.HITL_DETAIL)
+    store = _answerable(release_id, user)
     if body.decision is Decision.APPROVE and body.digest is None:
         raise HTTPException(
             422,
@@ -105,9 +103,7 @@ def withdraw_vote(
     user: access.Writer,
 ) -> dict[str, Any]:
     """Take back the caller's vote while the gate is open; 403, 404 or 409 with the reason when it stands."""
-    store = ledger()
-    record = release_or_404(store, release_id, user, DagAccessEntity.HITL_DETAIL)
-    access.require(user, record.dag_id, DagAccessEntity.HITL_DETAIL)
+    store = _answerable(release_id, user)
     result = voting.withdraw_or_refuse(
         store, release_id, gate, user=user, comment=body.comment, via=access.via_of(request)
     )
@@ -123,13 +119,19 @@ def post_settlement(
     user: access.Writer,
 ) -> dict[str, Any]:
     """Record what was done about a rejection of what an emergency skipped; 403, 404 or 409 and why not."""
-    store = ledger()
-    record = release_or_404(store, release_id, user, DagAccessEntity.HITL_DETAIL)
-    access.require(user, record.dag_id, DagAccessEntity.HITL_DETAIL)
+    store = _answerable(release_id, user)
     result = voting.settle_or_refuse(
         store, release_id, gate, user=user, reason=body.reason, via=access.via_of(request)
     )
     return _answer(result)
+
+
+def _answerable(release_id: str, user: Any) -> Ledger:
+    """Return the ledger to answer at; 404 for who may not see the release, 403 for who may change nothing."""
+    store = ledger()
+    record = release_or_404(store, release_id, user, DagAccessEntity.HITL_DETAIL)
+    access.require(user, record.dag_id, DagAccessEntity.HITL_DETAIL)
+    return store
 
 
 def _answer(result: VoteResult, **more: Any) -> dict[str, Any]:

@@ -83,10 +83,7 @@ def withdraw_or_refuse(
         HTTPException: 403 when this person may not answer here, 404 for a gate that was never opened, 409
             for a gate that is decided, and when there is no vote to take back. ``detail`` is the reason.
     """
-    if access.all_admins():
-        raise HTTPException(403, access.ALL_ADMINS)
-    if reason := _withheld(store, release_id, user):
-        raise HTTPException(403, reason)
+    _must_be_a_person_who_may(store, release_id, user)
     return _accepted(
         store.votes.withdraw(
             release_id,
@@ -108,10 +105,7 @@ def settle_or_refuse(
         HTTPException: 403 when this person may not, 404 for a gate that was never opened, 409 where nothing
             is to be settled. ``detail`` is the reason.
     """
-    if access.all_admins():
-        raise HTTPException(403, access.ALL_ADMINS)
-    if withheld := _withheld(store, release_id, user):
-        raise HTTPException(403, withheld)
+    _must_be_a_person_who_may(store, release_id, user)
     return _accepted(
         store.votes.settle(
             release_id,
@@ -122,6 +116,14 @@ def settle_or_refuse(
             via=via,
         )
     )
+
+
+def _must_be_a_person_who_may(store: Ledger, release_id: str, user: Any) -> None:
+    """Answer 403 where everybody is the same admin, and to whom Airflow would not let answer any more."""
+    if access.all_admins():
+        raise HTTPException(403, access.ALL_ADMINS)
+    if reason := _withheld(store, release_id, user):
+        raise HTTPException(403, reason)
 
 
 def _withheld(store: Ledger, release_id: str, user: Any) -> str | None:
@@ -149,10 +151,7 @@ def follow_up_or_refuse(
         HTTPException: 403 when this person is not asked, 404 when nobody is, 409 when somebody has answered
             or the time is over, and 409 too for what can't be read. ``detail`` is the reason.
     """
-    if access.all_admins():
-        raise HTTPException(403, access.ALL_ADMINS)
-    if reason := _withheld(store, release_id, user):
-        raise HTTPException(403, reason)
+    _must_be_a_person_who_may(store, release_id, user)
     given = store.give_follow_ups(
         release_id,
         airflow_user=access.user_id(user),
