@@ -185,7 +185,8 @@ def _slack(slack: dict[str, Any]) -> Check:
     )
     if not url.startswith("https://"):
         return Check("Slack votes", "warn", f"with buttons, but Slack calls only https, not {url}; {asked}")
-    return Check("Slack votes", "ok", f"with buttons; Slack's app must name {url}; {asked}")
+    named = f"Slack's app must name {url}, and for the command /relman {slack['command_url']}"
+    return Check("Slack votes", "ok", f"with buttons; {named}; {asked}")
 
 
 def _specs(api: Api) -> Check:

@@ -32,6 +32,7 @@ from relman_plugins.plugin import (
 from relman_plugins.plugin.body import BoundedBody
 from relman_plugins.plugin.deps import legible
 from relman_plugins.plugin.headers import SafeHeaders
+from relman_plugins.plugin.models import wrong
 
 
 @cache
@@ -76,9 +77,4 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     problems = error.errors() if isinstance(error, RequestValidationError) else []
-    said = "; ".join(f"{_place(p['loc'])}: {p['msg'].removeprefix('Value error, ')}" for p in problems)
-    return JSONResponse({"detail": said or "invalid request"}, 422)
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in loc if part not in {"body", "query", "path"}) or "body"
+    return JSONResponse({"detail": wrong(problems) or "invalid request"}, 422)

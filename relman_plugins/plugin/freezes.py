@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, HTTPException, Request
 
-from relman_plugins.domain.identity import dag_id_of
+from relman_plugins.domain.identity import Actor, dag_id_of
 from relman_plugins.plugin import access
 from relman_plugins.plugin.deps import ledger
 from relman_plugins.plugin.models import FreezeBody, ThawBody
@@ -22,46 +22,48 @@ MAINTENANCE = "relman_maintenance"
 @router.get("/freezes")
 def list_freezes(user: access.Reader) -> dict[str, Any]:
     """Return what is frozen, the oldest freeze first; of other people's pipelines nothing."""
-    return {"freezes": [f.model_dump(mode="json") for f in _visible(ledger(), user)]}
-
-
-def _visible(store: Ledger, user: Any) -> list[Freeze]:
-    found = store.freezes.on()
-    mine = {f.pipeline for f in found if not f.pipeline or access.may(user, "GET", dag_id_of(f.pipeline))}
-    return [f for f in found if f.pipeline in mine]
+    return {"freezes": [f.model_dump(mode="json") for f in visible(ledger(), user)]}
 
 
 @router.post("/freezes", status_code=201)
 def freeze(body: FreezeBody, request: Request, user: access.Writer) -> dict[str, Any]:
     """Freeze an environment, pipelines, or everything: no step begins to change it. The way back is open."""
-    store = ledger()
-    _require(store, user, body.pipeline)
-    found = store.freezes.freeze(
-        environment=body.environment,
-        pipeline=body.pipeline,
-        labels=body.labels,
-        unless=body.unless,
-        reason=body.reason,
-        until=body.until,
-        actor=access.actor(user, access.via_of(request)),
-    )
-    unknown = _unknown(store, found)
-    return {"freeze": found.model_dump(mode="json"), "message": f"{found}{unknown}"}
+    return stop(ledger(), user, body, access.actor(user, access.via_of(request)))
 
 
 @router.post("/freezes/thaw")
 def thaw(body: ThawBody, request: Request, user: access.Writer) -> dict[str, Any]:
     """Lift the freeze of just this scope. 404 when it is not frozen."""
-    store = ledger()
+    return start(ledger(), user, body, access.actor(user, access.via_of(request)))
+
+
+def visible(store: Ledger, user: Any) -> list[Freeze]:
+    """Return what is frozen of what a user may see, the oldest freeze first."""
+    found = store.freezes.on()
+    mine = {f.pipeline for f in found if not f.pipeline or access.may(user, "GET", dag_id_of(f.pipeline))}
+    return [f for f in found if f.pipeline in mine]
+
+
+def stop(store: Ledger, user: Any, body: FreezeBody, actor: Actor) -> dict[str, Any]:
+    """Freeze, and return the freeze with what to say of it; every way in ends here.
+
+    Raises:
+        HTTPException: 403 unless the user may change every release that it is about.
+        Refused: The ledger does not take this freeze.
+    """
     _require(store, user, body.pipeline)
-    actor = access.actor(user, access.via_of(request))
-    found = store.freezes.thaw(
-        environment=body.environment,
-        pipeline=body.pipeline,
-        labels=body.labels,
-        reason=body.reason,
-        actor=actor,
-    )
+    found = store.freezes.freeze(**dict(body), actor=actor)
+    return {"freeze": found.model_dump(mode="json"), "message": f"{found}{_unknown(store, found)}"}
+
+
+def start(store: Ledger, user: Any, body: ThawBody, actor: Actor) -> dict[str, Any]:
+    """Thaw, and return what was lifted with what to say of it; every way in ends here.
+
+    Raises:
+        HTTPException: 403 as for a freeze, 404 when just this scope is not frozen.
+    """
+    _require(store, user, body.pipeline)
+    found = store.freezes.thaw(**dict(body), actor=actor)
     if found is None:
         raise HTTPException(404, "just that is not frozen; `relman freezes` lists what is")
     return {"freeze": found.model_dump(mode="json"), "message": f"thawed: {_rest(store, user, found)}"}
@@ -91,7 +93,7 @@ def _unknown(store: Ledger, freeze: Freeze) -> str:
 
 def _rest(store: Ledger, user: Any, lifted: Freeze) -> str:
     """Say what is frozen still; releases wait for all that is about them."""
-    left = [str(freeze) for freeze in _visible(store, user)]
+    left = [str(freeze) for freeze in visible(store, user)]
     what = lifted.scope
     return f"{what}; still frozen: {'; '.join(left)}" if left else f"{what}; nothing is frozen any more"
 

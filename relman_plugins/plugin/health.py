@@ -20,7 +20,7 @@ from relman_plugins.plugin import access
 from relman_plugins.plugin.deps import ledger
 from relman_plugins.plugin.lookup import can_look_up
 from relman_plugins.plugin.native import MARK
-from relman_plugins.plugin.slack_app import PATH
+from relman_plugins.plugin.slack_app import COMMANDS_PATH, PATH
 from relman_plugins.plugin.source_health import sources
 from relman_plugins.plugin.ticket_health import ticket_systems
 
@@ -52,11 +52,12 @@ def health(request: Request, user: access.Reader) -> dict[str, Any]:
 
 
 def _slack() -> dict[str, Any]:
-    """Return whether people can vote from Slack, and what its app's configuration asks for."""
+    """Return whether people can act from Slack, and what its app's configuration asks for."""
     return {
         "votes": bool(signing_secret()),
         "looks_up": can_look_up(),
         "request_url": f"{settings.base_url()}{PATH}",
+        "command_url": f"{settings.base_url()}{COMMANDS_PATH}",
     }
 
 

@@ -16,7 +16,10 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
+from relman_plugins.errors import Refused
 from relman_plugins.plugin import access
+
+UNSAID = "Airflow can't say at this moment what you may do; try again in a moment"
 
 _log = logging.getLogger(__name__)
 
@@ -36,13 +39,13 @@ def withheld(user_id: str, dag_id: str) -> str | None:
     if not can_look_up():
         return None
     try:
-        user = _user(user_id)
-        if user is None:
-            return f"Airflow has no active user {user_id!r} any more"
+        user = user_of(user_id)
         allowed = all(access.may(user, m, dag_id, DagAccessEntity.HITL_DETAIL) for m in ("GET", "PUT"))
+    except Refused as error:
+        return str(error)
     except Exception:
         _log.exception("the auth manager can't say what %s may do", user_id)
-        return "Airflow can't say at this moment what you may do; try again in a moment"
+        return UNSAID
     return None if allowed else f"{user_id} may not change releases of {dag_id} in Airflow"
 
 
@@ -59,6 +62,26 @@ def name_of(user_id: str) -> str | None:
         _log.exception("the auth manager can't say who %s is", user_id)
         return None
     return None if user is None else access.display_name(user)
+
+
+def user_of(user_id: str) -> Any:
+    """Return a user as Airflow knows that person at this moment.
+
+    Raises:
+        Refused: There is no such active user, or nobody can say; the message is for people.
+    """
+    if not can_look_up():
+        raise Refused(
+            "Airflow's users can't be asked from here what you may do; use the command line, which signs in"
+        )
+    try:
+        user = _user(user_id)
+    except Exception:
+        _log.exception("the auth manager can't say who %s is", user_id)
+        raise Refused(UNSAID) from None
+    if user is None:
+        raise Refused(f"Airflow has no active user {user_id!r} any more")
+    return user
 
 
 def _user(user_id: str) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
@@ -13,6 +14,15 @@ from relman_plugins.domain.status import Decision
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
 
 Answer = Annotated[str, StringConstraints(max_length=4000)] | bool | int | float | None
+
+
+def wrong(problems: Iterable[Mapping[str, Any]]) -> str:
+    """Return what is wrong with a body, for people; ``problems`` are as pydantic lists them."""
+    return "; ".join(f"{_place(p['loc'])}: {p['msg'].removeprefix('Value error, ')}" for p in problems)
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in loc if part not in {"body", "query", "path"}) or "body"
 
 
 class VoteBody(Frozen):

@@ -73,17 +73,22 @@ def is_signed(body: bytes, headers: Mapping[str, str], secret: str) -> bool:
         return False
 
 
+def seal_of(body: bytes, headers: Mapping[str, str]) -> str:
+    """Return the digest of a signed request: another delivery of the same one has the same."""
+    return sha256(headers.get("x-slack-request-timestamp", "").encode() + b":" + body).hexdigest()
+
+
 def read(body: bytes, headers: Mapping[str, str]) -> Press | None:
     """Read a signed request; None for what is no vote, such as a link that was followed.
 
     Raises:
         Malformed: It is not what Slack sends, or says something that relman never put into a button.
     """
-    seal = sha256(headers.get("x-slack-request-timestamp", "").encode() + b":" + body).hexdigest()
     try:
         fields = parse_qs(body.decode(), max_num_fields=20)
         (payload,) = fields["payload"]
         said = _Payload.model_validate_json(payload)
+        seal = seal_of(body, headers)
         return _button(said, seal) if said.type == "block_actions" else _form(said, seal)
     except (KeyError, ValidationError, ValueError, RecursionError) as error:
         raise Malformed("not a payload as Slack sends it") from error

@@ -44,13 +44,15 @@ class SlackServer:
         port: int = 0,
         secret: str = SECRET,
         interactivity: str = "",
+        commands: str = "",
         patience_s: float = PATIENCE_S,
     ) -> None:
         """Bind the port (0: a free one) and open the store; the arguments are those of ``SlackApi``."""
         self.api = SlackApi(Store(channels, store), token=token, rate=rate, burst=burst)
         self.interactive = self.api.interactive
-        """Its members, who press buttons; ``url`` is where their presses go."""
+        """Its members, who press buttons and type; ``url`` and ``commands`` are where that goes."""
         self.interactive.secret, self.interactive.url = secret, interactivity
+        self.interactive.commands = commands
         self.interactive.patience_s = patience_s
         self._socket = _bound(port)
         self._server = uvicorn.Server(_config(self.api))

@@ -1,8 +1,10 @@
-"""Members of the workspace who press buttons: what Slack sends then, signed as Slack signs it.
+"""Members of the workspace who press buttons and type commands: what Slack sends, signed as Slack signs it.
 
 A press is a POST of ``application/x-www-form-urlencoded`` with one field, ``payload``, to the address that
 the app's configuration names, with an HMAC of time stamp and body. Slack waits three seconds for the answer;
-so does this. Sources: "Handling user interaction", "Verifying requests from Slack", ``views.open``.
+so does this. A command is such a POST too, with fields of its own, to the address that its configuration
+names; the answer is what the member sees. Sources: "Handling user interaction", "Implementing slash
+commands", "Verifying requests from Slack", ``views.open``.
 """
 
 from __future__ import annotations
@@ -10,14 +12,14 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from relman_plugins.clients.http import client
 from relman_plugins.errors import ClientError
-from relman_plugins.testing.slack_rules import Refusal
+from relman_plugins.testing.slack_rules import Refusal, check_message
 from relman_plugins.testing.slack_store import Message, Store
 from relman_plugins.testing.slack_views import check_view
 
@@ -49,6 +51,8 @@ class Interactive:
     store: Store
     url: str = ""
     """Request URL of the app's configuration; empty: presses go nowhere."""
+    commands: str = ""
+    """Request URL of the command ``/relman``; empty: there is none."""
     secret: str = SECRET
     clock: Callable[[], float] = time.time
     patience_s: float = PATIENCE_S
@@ -132,11 +136,35 @@ class Interactive:
             }
         )
 
+    def typing(self, user: str, text: str, channel: str, secret: str = "") -> Request:
+        """Return what Slack sends when a member types ``/relman`` and a text in a channel."""
+        for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+            text = text.replace(char, entity)
+        fields = {
+            "team_id": "T0RELMAN",
+            "team_domain": "relman",
+            "channel_id": channel,
+            "channel_name": self.store.channels.get(channel, "directmessage"),
+            "user_id": user,
+            "user_name": user.lower(),
+            "command": "/relman",
+            "text": text,
+            "api_app_id": "A0RELMAN",
+            "is_enterprise_install": "false",
+            "response_url": "https://hooks.slack.com/commands/T0RELMAN/1/relman",
+            "trigger_id": f"{int(self.clock())}.1.{uuid.uuid4().hex}",
+        }
+        return self._signed(fields, secret)
+
     def signed(self, payload: Any, secret: str = "", at: float | None = None) -> Request:
         """Return a request with any payload, signed; by default with the app's secret, now."""
+        text = payload if isinstance(payload, str) else json.dumps(payload)
+        return self._signed({"payload": text}, secret, at)
+
+    def _signed(self, fields: Mapping[str, str], secret: str, at: float | None = None) -> Request:
         from slack_sdk.signature import SignatureVerifier
 
-        body = urlencode({"payload": payload if isinstance(payload, str) else json.dumps(payload)}).encode()
+        body = urlencode(fields).encode()
         stamp = str(int(self.clock() if at is None else at))
         signature = SignatureVerifier(secret or self.secret).generate_signature(timestamp=stamp, body=body)
         headers = {
@@ -146,13 +174,14 @@ class Interactive:
         }
         return Request(body, headers)
 
-    def deliver(self, request: Request) -> Answer:
-        """Send a request to the app and return its answer."""
-        if not self.url:
+    def deliver(self, request: Request, to: str | None = None) -> Answer:
+        """Send a request to the app, by default where presses go, and return its answer."""
+        url = self.url if to is None else to
+        if not url:
             return Answer(0, "")
         try:
-            with client(self.url, timeout=self.patience_s) as http:
-                answer = http.request("POST", self.url, content=request.body, headers=request.headers)
+            with client(url, timeout=self.patience_s) as http:
+                answer = http.request("POST", url, content=request.body, headers=request.headers)
         except ClientError:
             return Answer(0, "")
         return Answer(answer.status_code, answer.text)
@@ -160,6 +189,14 @@ class Interactive:
     def press(self, user: str, action_id: str, channel: str, ts: str) -> Answer:
         """Press a button."""
         return self.deliver(self.pressing(user, action_id, channel, ts))
+
+    def type(self, user: str, text: str, channel: str) -> Answer:
+        """Type ``/relman`` and a text; raise ``Refusal`` where Slack would not show what the app answers."""
+        answer = self.deliver(self.typing(user, text, channel), self.commands)
+        if answer.status == 200 and answer.body:
+            said = json.loads(answer.body)
+            check_message(said["text"], said.get("blocks"), None)
+        return answer
 
     def send(self, user: str, view_id: str, **fields: str) -> Answer:
         """Send a form; it closes unless the app finds something wrong."""

@@ -389,9 +389,9 @@ def running() -> Server:
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     server = Server(home)
     # A busy machine may need longer than Slack's three seconds; what is tested here is what comes of a press.
-    slack = SlackServer(interactivity=f"{server.url}/relman/slack/interactivity", patience_s=30)
-    slack.__enter__()
-    server.slack = slack
+    door = f"{server.url}/relman/slack"
+    slack = SlackServer(interactivity=f"{door}/interactivity", commands=f"{door}/commands", patience_s=30)
+    server.slack = slack.__enter__()
     server.env["AIRFLOW_CONN_RELMAN_SLACK"] = slack_connection(slack)
     server.env["AIRFLOW__RELMAN__SIGNING_CONN_ID"] = "relman_signing"
     server.env["AIRFLOW_CONN_RELMAN_SIGNING"] = json.dumps({"conn_type": "relman_signing", "password": KEY})

@@ -92,9 +92,15 @@ def test_without_the_ledger_other_required_actions_go_on(server: Server, no_ledg
     assert no_ledger.ask("PATCH", path, "uma", json=APPROVE).status_code == 200
 
 
-def test_from_slack_nobody_votes_either(server: Server, all_admins: Server, no_ledger: Server) -> None:
+def test_from_slack_nobody_votes_or_stops_the_line(
+    server: Server, all_admins: Server, no_ledger: Server
+) -> None:
     asked = Asked(server, "2.0.3")
     people = asked.slack.interactive
+    freeze = people.typing("U01ALICE", "freeze --reason incident", "C0ANYWHERE")
+    for where, why in ((all_admins, "all_admins is on"), (no_ledger, "Nothing was done: the ledger")):
+        assert why in people.deliver(freeze, f"{where.url}/relman/slack/commands").body
+    assert server.ledger.freezes.on() == []
     before = people.url
     try:
         people.url = f"{all_admins.url}/relman/slack/interactivity"

@@ -13,8 +13,10 @@ from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.ledger.api import Ledger, ReleaseRecord, open_ledger
 from relman_plugins.notifications.buttons import Question
-from relman_plugins.plan.model import Options, ReleasePlan
+from relman_plugins.plan.model import BreakGlassPlan, Options, ReleasePlan
 from relman_plugins.plugin import access, lookup
+from relman_plugins.plugin.slack_command import Command
+from relman_plugins.plugin.slack_freezes import obey
 from relman_plugins.plugin.slack_request import Place, Press
 from relman_plugins.plugin.slack_votes import Reply, reply_to
 from tests.ledger.make import GATE, make_shape
@@ -130,6 +132,75 @@ def test_a_starter_known_by_id_is_refused_and_others_are_not(ledger: Ledger, man
 def test_a_rejection_is_nobodys_own(ledger: Ledger, manager: Any) -> None:
     reply = press(ledger, asked(ledger, "alice"), "U01ALICE", Decision.REJECT)
     assert reply.asks is not None, "a rejection asks for its reason, and is refused to nobody who is asked"
+
+
+def told(ledger: Ledger, text: str) -> str:
+    command = Command(user_id="U02BOB", channel_id="C01REL", text=text, seal=text)
+    answer = obey(ledger, command)
+    assert answer is not None
+    return answer.text
+
+
+@pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
+def test_the_line_is_stopped_by_whom_the_auth_manager_knows(ledger: Ledger, manager: Any) -> None:
+    asked(ledger, "alice")
+    assert told(ledger, "freeze --reason x").startswith("everything in every environment is frozen by bob: x")
+    (freeze,) = ledger.freezes.on()
+    assert freeze.actor == Actor(kind="person", id="8", name="bob", via="slack", slack="U02BOB")
+
+
+@pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
+@pytest.mark.parametrize("named", ["people", "reviewers", "exceptions"])
+def test_whoever_is_called_on_at_all_may_be_known(ledger: Ledger, manager: Any, named: str) -> None:
+    people: dict[str, Any] = {"people": (), "reviewers": (), named: PEOPLE[1:]}
+    glass = BreakGlassPlan(
+        group="on-call",
+        people=people["people"],
+        reviewing="leads",
+        reviewers=people["reviewers"],
+        within_s=60,
+    )
+    shape = make_shape(people=())
+    update = {"break_glass": glass, "exceptions": {"people": people.get("exceptions", ())}}
+    environments = tuple(e.model_copy(update=update) for e in shape.environments)
+    ledger.open_release(
+        plan=ReleasePlan(
+            shape=shape.model_copy(update={"environments": environments}), options=Options(version="1.1.0")
+        ),
+        dag_id="release__checkout",
+        run_id="run",
+        started_by=Actor(),
+        conf={},
+    )
+    assert told(ledger, "freezes") == "nothing is frozen"
+
+
+@pytest.mark.parametrize("manager", [OtherAuthManager], indirect=True)
+def test_where_nobody_can_say_what_people_may_do_the_line_is_not_stopped_from_slack(
+    ledger: Ledger, manager: Any
+) -> None:
+    asked(ledger, "alice")
+    assert "can't be asked from here what you may do; use the command line" in told(
+        ledger, "freeze --reason x"
+    )
+    assert ledger.freezes.on() == []
+
+
+@pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
+def test_who_is_two_people_or_is_gone_stops_no_line(ledger: Ledger, manager: Any) -> None:
+    asked(ledger, "alice")
+    manager.names = {7: "alice"}
+    assert "no active user '8'" in told(ledger, "freeze --reason x")
+    twin = Person(id="ben", airflow="7", name="Ben Example", slack="U02BOB")
+    ledger.open_release(
+        plan=ReleasePlan(shape=make_shape(people=(*PEOPLE, twin)), options=Options(version="1.2.0")),
+        dag_id="release__checkout",
+        run_id="later",
+        started_by=Actor(),
+        conf={},
+    )
+    assert "several people have your Slack id U02BOB" in told(ledger, "freeze --reason y")
+    assert ledger.freezes.on() == []
 
 
 @pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
