@@ -159,6 +159,8 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "release.resumed": lambda d, w: _by(d.get("reason"), w),
     "release.abort_requested": lambda d, w: _by(d.get("reason"), w),
     "release.overdue": lambda d, w: str(d.get("message") or ""),
+    "release.forecast": lambda d, w: str(d.get("message") or ""),
+    "gate.warned": lambda d, w: str(d.get("message") or ""),
     "freeze.waited": lambda d, w: str(d.get("message") or ""),
     "freeze.passed": lambda d, w: str(d.get("message") or ""),
     "window.waited": lambda d, w: str(d.get("message") or ""),

@@ -109,6 +109,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.ABORT_REQUESTED: Severity.WARNING,
     Kind.RELEASE_SUPERSEDED: Severity.NOTICE,
     Kind.RELEASE_OVERDUE: Severity.WARNING,
+    Kind.RELEASE_FORECAST: Severity.INFO,
     Kind.ROLLBACK_REQUESTED: Severity.ERROR,
     Kind.STEP_STARTED: Severity.INFO,
     Kind.STEP_FINISHED: Severity.INFO,
@@ -130,6 +131,7 @@ _SEVERITY: dict[Kind, _Grade] = {
     Kind.TICKET_CREATED: Severity.NOTICE,
     Kind.GATE_OPENED: Severity.NOTICE,
     Kind.GATE_REMINDED: Severity.NOTICE,
+    Kind.GATE_WARNED: Severity.NOTICE,
     Kind.GATE_VOTED: Severity.NOTICE,
     Kind.GATE_VOTE_WITHDRAWN: Severity.NOTICE,
     Kind.GATE_DECIDED: _decided,
@@ -214,7 +216,14 @@ OCCASIONS: dict[Occasion, frozenset[Kind]] = {
         {Kind.ENVIRONMENT_PROVISIONED, Kind.ENVIRONMENT_REMOVED, Kind.CHANGE_FINISHED, Kind.WINDOW_WAITED}
     ),
     Occasion.WAITING: frozenset(
-        {Kind.GATE_OPENED, Kind.GATE_REMINDED, Kind.GATE_ESCALATED, Kind.TICKET_WAITED, Kind.TICKET_CREATED}
+        {
+            Kind.GATE_OPENED,
+            Kind.GATE_REMINDED,
+            Kind.GATE_WARNED,
+            Kind.GATE_ESCALATED,
+            Kind.TICKET_WAITED,
+            Kind.TICKET_CREATED,
+        }
     ),
     Occasion.DECIDED: frozenset(
         {

@@ -14,7 +14,8 @@ from relman_plugins.plan.routing import Target, mentioned
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import GateState, Ledger, ReleaseRecord
 
-ASKING = (Kind.GATE_OPENED, Kind.GATE_REMINDED)
+ASKING = (Kind.GATE_OPENED, Kind.GATE_REMINDED, Kind.GATE_WARNED)
+"""The kinds of events whose messages ask people at a gate."""
 
 
 class About(NamedTuple):
@@ -82,9 +83,9 @@ def about(
 ) -> About | None:
     """Return what a message of an event needs to know now; None when nobody needs to hear of it any more.
 
-    A reminder that was overtaken (by the decision, a hold, the end, or the next reminder) is not worth
-    telling. The call to look at a gate that is late goes only to those who can still answer. ``buttons``:
-    whether the place has a way back for them.
+    A reminder or a warning that was overtaken (by the decision, a hold, the end, or the next one) is not
+    worth telling. The call to look at a gate that is late goes only to those who can still answer.
+    ``buttons``: whether the place has a way back for them.
 
     Raises:
         LedgerUnavailable: The ledger does not answer.
@@ -96,7 +97,7 @@ def about(
         return known._replace(can_act=frozenset() if answered else frozenset(p["id"] for p in asked))
     if event.kind in ASKING:
         asks = asking(ledger, release, event, base_url, buttons=buttons)
-        if event.kind is Kind.GATE_REMINDED and (not asks.can_act or _overtaken(ledger, event)):
+        if event.kind is not Kind.GATE_OPENED and (not asks.can_act or _overtaken(ledger, event)):
             return None
         return asks
     return known._replace(call=_called(release, event, target))
@@ -136,14 +137,14 @@ def takes_buttons(release: ReleaseRecord, gate: GateState) -> bool:
 def _can_act(gate: GateState | None, flags: Flags, event: Event) -> frozenset[str]:
     if gate is None or gate.state != "open" or gate.round != event.data.get("round", gate.round):
         return frozenset()
-    stopped = flags.over or (flags.held_by and event.kind is Kind.GATE_REMINDED)
+    stopped = flags.over or (flags.held_by and event.kind is not Kind.GATE_OPENED)
     if stopped and not gate.debt:
         return frozenset()
     return frozenset(p.id for p in gate.awaited)
 
 
 def _overtaken(ledger: Ledger, event: Event) -> bool:
-    later = ledger.events(event.release_id, kinds=[Kind.GATE_REMINDED], after=event.id)
+    later = ledger.events(event.release_id, kinds=[event.kind], after=event.id)
     return any(e.step == event.step for e in later)
 
 

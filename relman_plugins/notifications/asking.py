@@ -63,6 +63,14 @@ def _gate_reminded(event: Event, data: dict[str, Any], about: About) -> Written:
     return (text, *_how_to_answer(event, data, about, " --passed all" if by_hand else ""))
 
 
+def _gate_warned(event: Event, data: dict[str, Any], about: About) -> Written:
+    text = _stands(event, data, about) or (
+        f"⏳ {_where(event)}: at this pace the approval will miss the closing {moment(data['closes_at'])}; "
+        f"please answer now: {_answerers(data, about)}"
+    )
+    return (text, *_how_to_answer(event, data, about))
+
+
 def aloud(event: Event, about: About) -> str:
     """Return what a phone says of a question beside its first sentence, escaped: version, tests, changes."""
     if event.kind not in (Kind.GATE_OPENED, Kind.GATE_REMINDED):
@@ -166,5 +174,6 @@ def _quoted(text: Any) -> tuple[Block, ...]:
 WRITERS: Mapping[Kind, Callable[[Event, dict[str, Any], About], Written]] = {
     Kind.GATE_OPENED: _gate_opened,
     Kind.GATE_REMINDED: _gate_reminded,
+    Kind.GATE_WARNED: _gate_warned,
     Kind.FOLLOW_UP_ASKED: _follow_ups_asked,
 }

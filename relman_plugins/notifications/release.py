@@ -40,6 +40,7 @@ def release_message(
         f"{s.mark} *{plain(s.name, 80)}*{' – ' + s.detail if s.detail else ''}" for s in stages(plan, seen)
     ]
     waiting = next((g for s in stages(plan, seen) if s.mark is Mark.WAITING and (g := s.waiting)), None)
+    expected = _expected(seen) if mark in (Mark.WAITING, Mark.RUNNING) else ""
     todo = link(about.gate_url(waiting), "Answer in Airflow") if waiting else ""
     if any(e.kind is Kind.RELEASE_CLOSED for e in seen):
         todo = link(about.report_url(release_id), "Read the report")
@@ -53,11 +54,20 @@ def release_message(
         f"{mark} {plain(pipeline, 80)} {code(options.version)}: {standing}",
         [
             header(f"{mark} {one_line(pipeline, 60)} {one_line(options.version, 70)}"),
-            section(standing, todo),
+            section(standing, expected, todo),
             *sections(lines, MAX_BLOCKS - 3),
             context(*filter(None, small)),
         ],
     )
+
+
+def _expected(events: list[Event]) -> str:
+    """Say when the release will be done, as was foreseen last; nothing when nobody could tell."""
+    last = next((e.data for e in reversed(events) if e.kind is Kind.RELEASE_FORECAST), {})
+    if not (last.get("p50") and last.get("p90")):
+        return ""
+    waits = f"; the longest wait is {code(last['waits_for'])}" if last.get("waits_for") else ""
+    return f"🔭 done about {moment(last['p50'])}, with 90 % by {moment(last['p90'])}{waits}"
 
 
 def _standing(plan: ReleasePlan, events: list[Event]) -> tuple[str, str]:

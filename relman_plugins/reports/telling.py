@@ -16,6 +16,7 @@ QUIET = frozenset(
     {
         Kind.STEP_STARTED,
         Kind.STEP_FINISHED,
+        Kind.RELEASE_FORECAST,
         Kind.CHANGE_STARTED,
         Kind.FINDINGS_RECORDED,
         Kind.TICKET_ASKED,

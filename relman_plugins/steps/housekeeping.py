@@ -10,15 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from relman_plugins import settings
-from relman_plugins.domain.departure import TOO_LATE
 from relman_plugins.domain.event import Kind, NewEvent
-from relman_plugins.domain.identity import (
-    ROLLBACK_DAG_ID,
-    dag_id_of,
-    rollback_run_id,
-    train_dag_id_of,
-    train_run_id,
-)
+from relman_plugins.domain.identity import ROLLBACK_DAG_ID, rollback_run_id
 from relman_plugins.domain.state import DesiredState
 from relman_plugins.domain.status import Outcome
 from relman_plugins.errors import LedgerConflict, Refused, RelmanError, recordable
@@ -27,8 +20,7 @@ from relman_plugins.hooks.platform import platform_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.notifications.limits import GIVE_UP_AFTER, GIVE_UP_AGE
 from relman_plugins.plan import remembered
-from relman_plugins.plan.words import duration
-from relman_plugins.steps import deadlines, recalling
+from relman_plugins.steps import deadlines, foretelling, lost_trains, recalling
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
 from relman_plugins.steps.metrics import tell, tell_standing
 from relman_plugins.steps.outcome import left_behind, outcome_of
@@ -51,11 +43,6 @@ ROLLBACK_TOO_LATE = timedelta(days=1)
 """A request that nobody worked on for so long is ended and not carried out: nobody expects it any more."""
 ROLLBACK_FORGOTTEN = timedelta(days=90)
 """How far back requests without an end are looked for."""
-
-TRAIN_GRACE = timedelta(minutes=15)
-"""How long the release of a train has to be opened."""
-TRAIN_FORGOTTEN = timedelta(days=1)
-"""How far back trains are looked for whose release was not opened."""
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +89,7 @@ class Housekeeper:
             self.settle,
             self.tell_lost_trains,
             self.tell_late,
+            self.tell_expected,
             self.give_up,
             self.forget_shapes,
             self.tell_standing,
@@ -282,36 +270,16 @@ class Housekeeper:
         ]
 
     def tell_lost_trains(self) -> list[str]:
-        """Tell of trains that departed and whose release nobody has opened: its DAG may be paused.
-
-        And of departures that were announced or settled, and of which nothing became at all.
-        """
-        now, done = self.ledger.now(), []
-        for begun in self.ledger.trains.unended(now - TRAIN_FORGOTTEN, now - TOO_LATE - TRAIN_GRACE):
-            if begun.departs is None:
-                continue
-            within, dag_id = duration(TOO_LATE.total_seconds()), train_dag_id_of(begun.pipeline)
-            reason = f"its run has not ended it within {within}: look at the runs of {dag_id}"
-            channel = begun.channel or str(begun.data.get("channel", ""))
-            if self.ledger.trains.fail(begun.pipeline, begun.departs, reason, channel).reason == reason:
-                done.append(f"the train of {begun.pipeline}: {reason}")
-        for gone in self.ledger.trains.departed(now - TRAIN_FORGOTTEN):
-            if gone.departs is None or gone.at > now - TRAIN_GRACE:
-                continue
-            dag_id = dag_id_of(gone.pipeline)
-            if self.ledger.release_of_run(dag_id, train_run_id(gone.departs)) is not None:
-                continue
-            if any(e.action == "lost" for e in self.ledger.trains.of(gone.pipeline, gone.departs)):
-                continue
-            reason = f"{gone.version} departed, and its run opened no release: look at the runs of {dag_id}"
-            channel = str(gone.data.get("channel", ""))
-            self.ledger.trains.note(gone.pipeline, "lost", gone.departs, reason=reason, channel=channel)
-            done.append(f"the train of {gone.pipeline}: {reason}")
-        return done
+        """Tell of trains that departed and whose release nobody has opened: its DAG may be paused."""
+        return lost_trains.tell(self.ledger)
 
     def tell_late(self) -> list[str]:
         """Record that releases, or stages of them, take longer than their pipeline says."""
         return deadlines.tell_overdue(self.ledger)
+
+    def tell_expected(self) -> list[str]:
+        """Record when releases will be done, where that has become another time, and which gates are late."""
+        return foretelling.tell(self.ledger)
 
     def tell_edited(self) -> list[str]:
         """Record that calendars of releases under way were edited, so that those which wait look again."""
