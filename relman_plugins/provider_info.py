@@ -84,8 +84,8 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": f"{_HOOKS}.SandboxConnectionHook",
                 "hook-name": "relman sandbox",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "login", "password", "extra"],
-                    "relabeling": {"port": "Control port"},
+                    "hidden-fields": ["schema", "login", "extra"],
+                    "relabeling": {"port": "Control port", "password": "Token, if it has one"},
                     "placeholders": {"host": "127.0.0.1", "port": "from the daemon's --ready-file"},
                 },
             },

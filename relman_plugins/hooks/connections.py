@@ -44,7 +44,10 @@ class SandboxConnectionHook(TestedHook):
     def _asked(self, connection: Any) -> str:
         from relman_plugins.platforms.registry import platform
 
-        platform("sandbox", host=connection.host, port=connection.port).observe("any", "any")
+        sandbox = platform(
+            "sandbox", host=connection.host, port=connection.port, password=connection.password
+        )
+        sandbox.observe("any", "any")
         return "The sandbox daemon answers."
 
 

@@ -33,10 +33,9 @@ def revisions(builds, tmp_path_factory) -> dict[str, Revision]:
     return {version: archive.pack(path, store).revision(version) for version, path in builds.items()}
 
 
-def _daemon(home: Path) -> Iterator[Daemon]:
-    daemon = Daemon(home)
+def living(daemon: Daemon) -> Iterator[Daemon]:
     yield daemon
-    subprocess.run([*COMMAND, "--home", str(home), "--stop-all"], check=True, capture_output=True)
+    subprocess.run([*COMMAND, "--home", str(daemon.home), "--stop-all"], check=True, capture_output=True)
     daemon.process.wait(20)
     assert not daemon.replicas()
 
@@ -44,10 +43,10 @@ def _daemon(home: Path) -> Iterator[Daemon]:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory) -> Iterator[Daemon]:
     """One daemon for the tests of a file; each uses environments of its own."""
-    yield from _daemon(tmp_path_factory.mktemp("sandbox") / "home")
+    yield from living(Daemon(tmp_path_factory.mktemp("sandbox") / "home"))
 
 
 @pytest.fixture
 def daemon(tmp_path) -> Iterator[Daemon]:
     """A daemon that a test may kill."""
-    yield from _daemon(tmp_path / "home")
+    yield from living(Daemon(tmp_path / "home"))

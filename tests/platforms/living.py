@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -52,14 +53,19 @@ def uncounted(seen: ObservedState) -> ObservedState:
 class Daemon:
     """A daemon process in a home."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *options: str, token: str = "") -> None:
         self.home = home
+        self.options = options
+        self.token = token
         self.start()
 
     def start(self) -> None:
         ready = self.home.with_suffix(".ready")
         ready.unlink(missing_ok=True)
-        self.process = subprocess.Popen([*COMMAND, "--home", str(self.home), "--ready-file", str(ready)])
+        self.process = subprocess.Popen(
+            [*COMMAND, "--home", str(self.home), "--ready-file", str(ready), *self.options],
+            env=os.environ | {"RELMAN_SANDBOX_TOKEN": self.token},
+        )
         eventually(lambda: ready.exists() or self.process.poll() is not None, "the daemon is ready")
         self.urls = json.loads(ready.read_text())
         self.driver = platform("sandbox", port=int(self.urls["control_url"].rpartition(":")[2]))

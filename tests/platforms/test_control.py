@@ -1,18 +1,24 @@
-"""The control API and the front door: loopback only, and not for web pages."""
+"""The control API and the front door: loopback only or with a token, and not for web pages."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
+import subprocess
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.platforms.living import BASKET, EXPOSED, call, made
+from relman_plugins.errors import PlatformRejected
+from relman_plugins.platforms.registry import platform
+from tests.platforms.conftest import living
+from tests.platforms.living import BASKET, COMMAND, EXPOSED, Daemon, call, made
 from tests.waiting import eventually
 
 
@@ -38,6 +44,45 @@ def test_nothing_listens_beyond_loopback(shared, revisions):
     pids = [shared.process.pid, *shared.replicas("loopback")]
     assert len(pids) == 3
     assert [listening(pid) for pid in pids] == [{"0100007F"}] * 3
+
+
+TOKEN = "a-token-of-thirty-two-characters"
+
+
+@pytest.fixture
+def reached(tmp_path) -> Iterator[Daemon]:
+    """A daemon as in a container: on every address, under a name that only the others know, with a token."""
+    yield from living(Daemon(tmp_path / "home", "--listen", "0.0.0.0", "--name", "sandbox", token=TOKEN))
+
+
+def test_beyond_loopback_only_who_has_the_token_looks_or_changes(reached):
+    control, front = (urlsplit(reached.urls[f"{name}_url"]) for name in ("control", "front"))
+    assert (control.hostname, front.hostname) == ("sandbox", "sandbox")
+    assert listening(reached.process.pid) == {"00000000"}
+    url = f"http://127.0.0.1:{control.port}"
+    for path, body in (("/v1/state", None), ("/v1/state/shop/checkout", {"desired": {}, "token": 9})):
+        for given in ({}, {"Authorization": "Bearer "}, {"Authorization": f"Bearer {TOKEN}!"}):
+            status, answer, _ = call(url + path, body, body and "PUT", Host="sandbox", **given)
+            assert (status, answer["error"]) == (401, "forbidden")
+        assert call(url + path, Authorization=f"Bearer {TOKEN}", Host="elsewhere.example")[0] == 403
+    assert call(f"{url}/metrics", Host="sandbox")[0] == 200
+    driver = platform("sandbox", host="0.0.0.0", port=control.port, password=TOKEN)
+    with pytest.raises(PlatformRejected, match="use sandbox"):
+        driver.observe("shop", "checkout")
+    assert platform("sandbox", port=control.port, password=TOKEN).observe("shop", "checkout").token == 0
+    with pytest.raises(PlatformRejected, match="token is missing or wrong"):
+        platform("sandbox", port=control.port).observe("shop", "checkout")
+
+
+def test_nobody_listens_beyond_loopback_without_a_token_worth_the_name(tmp_path):
+    for token in ("", "too-short"):
+        command = [*COMMAND, "--home", str(tmp_path / "home"), "--listen", "0.0.0.0"]
+        done = subprocess.run(
+            command, env=os.environ | {"RELMAN_SANDBOX_TOKEN": token}, capture_output=True, text=True
+        )
+        assert (done.returncode, "needs a token of 32 characters" in done.stderr) == (3, True)
+    with pytest.raises(PlatformRejected, match="needs it as the password"):
+        platform("sandbox", host="sandbox.example", port=8400)
 
 
 @pytest.mark.parametrize(

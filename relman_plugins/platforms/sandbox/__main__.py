@@ -1,6 +1,7 @@
 """`python -m relman_plugins.platforms.sandbox`: run the daemon, or stop everything it started.
 
-Exit codes: 0 stopped as asked, 2 usage, 3 the home is taken, its state unreadable, or a port in use.
+Exit codes: 0 stopped as asked, 2 usage, 3 the home is taken, its state unreadable, a port in use, or
+an address beyond loopback without a token.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from relman_plugins.errors import PlatformRejected
 from relman_plugins.platforms.sandbox import daemon
 from relman_plugins.platforms.sandbox.home import Home
+from relman_plugins.platforms.sandbox.reach import TOKEN, Reach
 
 
 def main() -> int:
@@ -24,6 +26,12 @@ def main() -> int:
         "--port", type=int, default=0, help="control port (default: last time's, or a free one)"
     )
     parser.add_argument("--front-port", type=int, default=0, help="front door's port (default: likewise)")
+    parser.add_argument(
+        "--listen", default="127.0.0.1", help=f"address of both ports; beyond loopback it takes {TOKEN}"
+    )
+    parser.add_argument(
+        "--name", default="", help="host name by which others reach it (default: the address)"
+    )
     parser.add_argument(
         "--ready-file", type=Path, help="JSON with the addresses, written when requests are served"
     )
@@ -36,8 +44,9 @@ def main() -> int:
         sys.stdout.write(f"ended {daemon.stop_all(home)} processes of {home.root}\n")
         return 0
     try:
+        reach = Reach(args.listen, args.name, os.environ.get(TOKEN, ""))
         lock = home.lock()
-        asyncio.run(daemon.run(home, args.port, args.front_port, args.ready_file))
+        asyncio.run(daemon.run(home, args.port, args.front_port, args.ready_file, reach))
         os.close(lock)
     except PlatformRejected as e:
         sys.stderr.write(f"error: {e}\n")

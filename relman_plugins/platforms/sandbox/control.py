@@ -1,11 +1,12 @@
-"""The control API: observe and converge over HTTP, for programs on this machine only.
+"""The control API: observe and converge over HTTP, for programs on this machine, or for those with the token.
 
-A page in a browser on the same machine could reach the port too. So every request must be addressed to a
-loopback name (a page cannot fake the Host header), none may carry an Origin, and a change must be JSON.
+A page in a browser on the same machine could reach the port too. So every request must be addressed to one of
+the daemon's names (a page cannot fake the Host header), none may carry an Origin, and a change must be JSON.
 """
 
 from __future__ import annotations
 
+import hmac
 import os
 from collections.abc import Awaitable, Callable
 
@@ -16,11 +17,10 @@ from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.state import DesiredState
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable, RelmanError, StaleToken
 from relman_plugins.platforms.sandbox import metrics
+from relman_plugins.platforms.sandbox.reach import Reach
 from relman_plugins.platforms.sandbox.supervisor import Supervisor
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 
 STATE = "/v1/state/{environment:[a-z][a-z0-9-]{0,62}}/{service:[a-z][a-z0-9-]{0,62}}"
 
@@ -39,22 +39,30 @@ class Change(Frozen):
     timeout_s: float = Field(default=60, gt=0, le=3600)
 
 
-@web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what a browser's page could send, and turn our errors into answers."""
-    host = request.host.rpartition(":")[0] or request.host
-    if host not in LOOPBACK:
-        return _error(403, "forbidden", f'refused a request for host "{request.host}"; use 127.0.0.1')
-    if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none":
-        return _error(403, "forbidden", "refused a request from a web page; this API is for programs")
-    changes = request.method not in ("GET", "HEAD") and request.path.startswith("/v1/")
-    if changes and request.content_type != "application/json":
-        return _error(415, "forbidden", "expected Content-Type: application/json")
-    try:
-        return await handler(request)
-    except (StaleToken, PlatformRejected, PlatformUnavailable) as e:
-        status, code = STATUS[type(e)]
-        return _error(status, code, str(e))
+def guard(reach: Reach) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """Return the middleware that refuses strangers and web pages, and turns our errors into answers."""
+    expected = f"Bearer {reach.token}".encode()
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = request.host.rpartition(":")[0] or request.host
+        if host not in reach.hosts:
+            return _error(403, "forbidden", f'refused a request for host "{request.host}"; use {reach.host}')
+        if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none":
+            return _error(403, "forbidden", "refused a request from a web page; this API is for programs")
+        if request.path.startswith("/v1/"):
+            given = request.headers.get("Authorization", "").encode()
+            if reach.token and not hmac.compare_digest(given, expected):
+                return _error(401, "forbidden", "the sandbox's token is missing or wrong")
+            if request.method not in ("GET", "HEAD") and request.content_type != "application/json":
+                return _error(415, "forbidden", "expected Content-Type: application/json")
+        try:
+            return await handler(request)
+        except (StaleToken, PlatformRejected, PlatformUnavailable) as e:
+            status, code = STATUS[type(e)]
+            return _error(status, code, str(e))
+
+    return check
 
 
 def add_routes(app: web.Application, supervisor: Supervisor) -> None:

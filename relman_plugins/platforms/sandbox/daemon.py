@@ -16,6 +16,7 @@ from relman_plugins.platforms.sandbox.counters import Counters
 from relman_plugins.platforms.sandbox.front import FrontDoor, make_request
 from relman_plugins.platforms.sandbox.home import Home, write_json
 from relman_plugins.platforms.sandbox.metrics import Metrics
+from relman_plugins.platforms.sandbox.reach import Reach
 from relman_plugins.platforms.sandbox.replica import TERM_S
 from relman_plugins.platforms.sandbox.samples import Samples
 from relman_plugins.platforms.sandbox.supervisor import Supervisor
@@ -24,7 +25,7 @@ DAEMON_END_S = 10.0
 """How long a daemon may take to end its replicas."""
 
 
-async def run(home: Home, port: int, front_port: int, ready_file: Path | None) -> None:
+async def run(home: Home, port: int, front_port: int, ready_file: Path | None, reach: Reach) -> None:
     """Run until SIGTERM or SIGINT; then end all replicas.
 
     Args:
@@ -32,24 +33,25 @@ async def run(home: Home, port: int, front_port: int, ready_file: Path | None) -
         port: Control port; 0 is the one of last time, or a free one.
         front_port: Port of the front door; likewise.
         ready_file: Written when requests are served: ``{control_url, front_url, metrics_url, pid}``.
+        reach: Where to listen, and for whom.
 
     Raises:
         PlatformRejected: The state cannot be read, or a port is taken.
     """
     memory = state.load(home.state)
-    control_socket = _listen(port, memory.control_port)
-    front_socket = _listen(front_port, memory.front_port)
+    control_socket = _listen(reach.listen, port, memory.control_port)
+    front_socket = _listen(reach.listen, front_port, memory.front_port)
     memory.control_port, memory.front_port = (s.getsockname()[1] for s in (control_socket, front_socket))
 
     metrics = Metrics(Counters(home.counters))
     supervisor = Supervisor(home, memory, metrics)
     metrics.deployments = supervisor.deployments
-    supervisor.front_url = f"http://127.0.0.1:{memory.front_port}"
+    supervisor.front_url = f"http://{reach.host}:{memory.front_port}"
     supervisor.restore()
     supervisor.save()
 
     front = FrontDoor(supervisor.deployments, metrics)
-    app = web.Application(middlewares=[control.guard], client_max_size=1024 * 1024)
+    app = web.Application(middlewares=[control.guard(reach)], client_max_size=1024 * 1024)
     control.add_routes(app, supervisor)
     samples = Samples()
     query.add_routes(app, samples)
@@ -62,7 +64,7 @@ async def run(home: Home, port: int, front_port: int, ready_file: Path | None) -
         await runner.setup()
         await web.SockSite(runner, sock, backlog=512).start()
     if ready_file is not None:
-        control_url = f"http://127.0.0.1:{memory.control_port}"
+        control_url = f"http://{reach.host}:{memory.control_port}"
         urls = {"control_url": control_url, "front_url": supervisor.front_url, "metrics_url": control_url}
         write_json(ready_file, {**urls, "pid": os.getpid()})
     await _until_told()
@@ -86,18 +88,18 @@ def stop_all(home: Home) -> int:
     return len(found) + (daemon is not None)
 
 
-def _listen(port: int, last: int) -> socket.socket:
+def _listen(address: str, port: int, last: int) -> socket.socket:
     for choice in (port,) if port else (last, 0):
         sock = socket.socket()
         # A port whose last owner was killed is free again at once.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            sock.bind(("127.0.0.1", choice))
+            sock.bind((address, choice))
             sock.listen(512)
         except OSError as e:
             sock.close()
             if port or not choice:
-                raise PlatformRejected(f"cannot listen on 127.0.0.1:{choice}: {e.strerror}") from e
+                raise PlatformRejected(f"cannot listen on {address}:{choice}: {e.strerror}") from e
             continue
         return sock
     raise AssertionError("port 0 is always tried last")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from relman_plugins.domain.state import DesiredState, ObservedState
 from relman_plugins.errors import PlatformError, PlatformRejected, PlatformUnavailable, StaleToken
+from relman_plugins.platforms.sandbox.reach import LOOPBACK
 
 ANSWER_S = 10.0
 """How long the daemon may take for an answer beyond the time a change is given."""
@@ -21,24 +22,30 @@ ERRORS: dict[str, type[PlatformError]] = {
 
 
 class SandboxPlatform:
-    """Speaks to the daemon at a loopback port. Safe in threads and after a fork: one connection a call."""
+    """Speaks to the daemon's control port. Safe in threads and after a fork: one connection a call."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int | None = None, **_: Any) -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", port: int | None = None, password: str | None = None, **_: Any
+    ) -> None:
         """Keep the address; nothing is connected.
 
         Args:
-            host: Loopback name or address of the daemon.
+            host: Loopback name or address of the daemon; any other host with its token only.
             port: Its control port.
+            password: The daemon's token, if it has one.
             _: Other fields of a connection, not used.
 
         Raises:
-            ValueError: No port, or a host that is not this machine.
+            ValueError: No port, or another machine's daemon without its token.
         """
-        if host not in ("127.0.0.1", "localhost"):
-            raise ValueError(f'the sandbox is on this machine; expected host "127.0.0.1", not "{host}"')
+        if host not in LOOPBACK and not password:
+            raise ValueError(
+                f'a sandbox on another host than this one has a token; "{host}" needs it as the password'
+            )
         if not port:
             raise ValueError("the sandbox's control port is missing: it is in the daemon's --ready-file")
-        self._url = f"http://127.0.0.1:{int(port)}"
+        self._url = f"http://{'127.0.0.1' if host in LOOPBACK else host}:{int(port)}"
+        self._headers = {"Authorization": f"Bearer {password}"} if password else {}
 
     def observe(self, environment: str, service: str) -> ObservedState:
         """Say what runs; see `Platform.observe`."""
@@ -62,7 +69,7 @@ class SandboxPlatform:
         url = f"{self._url}/v1/state/{environment}/{service}"
         try:
             with httpx.Client(timeout=httpx.Timeout(timeout_s, connect=5), trust_env=False) as client:
-                answer = client.request(method, url, json=body)
+                answer = client.request(method, url, json=body, headers=self._headers)
         except httpx.HTTPError as e:
             raise PlatformUnavailable(
                 f"the sandbox daemon does not answer {method} {url}: {e or type(e).__name__}. "
