@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 TESTS := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test quick hammer bench canaries lint types arch docs check constraints format clean
+.PHONY: help setup demo up stack test quick hammer bench canaries lint types arch docs check constraints format clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: $(READY)  ## Three real releases on an Airflow of its own; ends by itself
 
 up: $(READY)  ## The same Airflow, kept running until Ctrl-C
 	@$(PYTHON) -m relman_plugins.testing.up
+
+stack:  ## The same on PostgreSQL with Celery workers, by docker compose; ARGS="--scale airflow-worker=3"
+	@scripts/stack $(ARGS)
 
 test: $(READY)  ## All tests, real Airflow, browser and kills included; ARGS="-k name" for some
 	@$(PYTHON) -m pytest $(TESTS) $(ARGS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,7 @@ import pytest
 from uv import find_uv_bin
 
 from tests.conftest import missing
+from tests.repo import tree
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
@@ -67,7 +69,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     python = str(home / "venv" / "bin" / "python")
     uv("venv", "--quiet", "--python", sys.executable, str(home / "venv"))
     allowed = str(Path(__file__).with_name("airflow-3.3.2.txt"))
-    extras = "relman[git,holidays,kubernetes,postgres,reports]"
+    extras = "relman[celery,git,holidays,kubernetes,postgres,reports]"
     uv("pip", "install", "--quiet", "--python", python, "-c", allowed, f"{extras} @ {wheel.as_uri()}")
     uv("pip", "check", "--python", python)
     return Installed(home, wheel, sdist)
@@ -81,6 +83,17 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(installed: Installed)
     assert modules <= names
     assert {"relman_plugins/py.typed", "relman-0.1.0.dist-info/licenses/LICENSE"} <= names
     assert [n for n in names if "__pycache__" in n or n.endswith(".pyc")] == []
+
+
+def test_the_image_s_wheel_is_the_same(installed: Installed, tmp_path: Path) -> None:
+    for source in tree.copied_into_the_image():
+        target = tmp_path / "context" / source
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        copy(ROOT / source, target)
+    uv("build", "--quiet", "--wheel", "--out-dir", str(tmp_path), str(tmp_path / "context"))
+    (wheel,) = tmp_path.glob("*.whl")
+    assert set(zipfile.ZipFile(wheel).namelist()) == set(zipfile.ZipFile(installed.wheel).namelist())
 
 
 def test_the_source_distribution_is_the_repository(installed: Installed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -30,3 +31,9 @@ def name(path: Path) -> str:
 
 def _is_text(path: Path) -> bool:
     return b"\0" not in path.read_bytes()[:4096]
+
+
+def copied_into_the_image() -> list[str]:
+    """What the Dockerfile takes from this repository."""
+    lines = re.findall(r"^COPY (?!--from)(.+)$", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    return [source for line in lines for source in line.split()[:-1] if not source.startswith("--")]
