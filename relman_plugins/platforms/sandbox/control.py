@@ -11,6 +11,7 @@ import os
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from pydantic import Field, ValidationError
 
 from relman_plugins.domain.base import Frozen
@@ -39,7 +40,7 @@ class Change(Frozen):
     timeout_s: float = Field(default=60, gt=0, le=3600)
 
 
-def guard(reach: Reach) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def guard(reach: Reach) -> Middleware:
     """Return the middleware that refuses strangers and web pages, and turns our errors into answers."""
     expected = f"Bearer {reach.token}".encode()
 
