@@ -99,7 +99,7 @@ people:
   carol: {airflow: carol, name: Carol Example}
 groups:
   release-managers: [alice, bob, carol]
-  product-owners: [carol]
+  product-owners: [bob, carol]
 """
 
 LOADER = """\

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import pydantic
+import pydantic_core
 
 import relman_plugins
 from relman_plugins.factory.docs import Docs
@@ -118,7 +119,7 @@ class Cache:
             "tasks": compiled.docs.tasks,
             "warnings": compiled.warnings,
         }
-        rest = f"{json.dumps(entry)}\n{compiled.shape.model_dump_json()}".encode()
+        rest = pydantic_core.to_json(entry) + b"\n" + compiled.shape.model_dump_json().encode()
         body = hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
         self._tried(lambda: kept.put(os.fsencode(file), body))
 

@@ -30,6 +30,8 @@ INTERVALS: dict[str, Duration] = {
 def terms(bundle: Bundle) -> Iterator[Diagnostic]:
     """Limits of a score and pairs of windows are in order, and weights are of one whole."""
     for path, analysis in entries(bundle.pipeline, "analyses"):
+        if not analysis.children.keys() & {"thresholds", "group_weights", "windows"}:
+            continue
         where = holder(bundle.pipeline, path)
         best, least = Score().pass_, Score().marginal
         limits = [number_at(analysis, "thresholds", key) for key in ("pass", "marginal")]
@@ -61,9 +63,12 @@ def lengths(bundle: Bundle) -> Iterator[Diagnostic]:
             if name not in found:
                 continue
             place, analysis = found[name]
+            judge = judge_of(analysis)
+            if judge not in ("mann_whitney", "slo"):
+                continue
             what = f"the {inner[-1]} of {holder(bundle.pipeline, path)}"
             looks, seconds = _length(stage, inner)
-            if judge_of(analysis) == "mann_whitney":
+            if judge == "mann_whitney":
                 confidence = number_at(analysis, "confidence")
                 least = fewest(CONFIDENCE if confidence is None else confidence)
                 if looks < least:
@@ -83,7 +88,7 @@ def lengths(bundle: Bundle) -> Iterator[Diagnostic]:
                     )
                     hint = "take fewer looks, or remove early_fail:"
                     yield finding(bundle.pipeline, (*path, *inner, "analysis"), "RM319", message, hint=hint)
-            if judge_of(analysis) == "slo":
+            if judge == "slo":
                 shortest = _shortest(bundle, place)
                 if shortest is not None and seconds < shortest:
                     message = (

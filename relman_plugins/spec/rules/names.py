@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from relman_plugins.spec.bundle import Bundle, entries, text_at
+from relman_plugins.spec.bundle import Bundle, Path_, entries, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.trail import finding
 from relman_plugins.spec.words import quoted
@@ -25,15 +25,16 @@ def file_names(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def stage_names(bundle: Bundle) -> Iterator[Diagnostic]:
     """Stages have different names: their steps are called after them."""
-    seen: dict[str, int] = {}
+    seen: dict[str, Path_] = {}
     for path, stage in bundle.stages():
         key = "name" if text_at(stage, "name") else "environment"
         name = text_at(stage, key)
         if name in seen:
-            message = f"a second stage is called {quoted(name)}; the first is at line {seen[name]}"
+            line = bundle.pipeline.place(seen[name]).line
+            message = f"a second stage is called {quoted(name)}; the first is at line {line}"
             yield finding(bundle.pipeline, (*path, key), "RM204", message, hint="give it a name: of its own")
         elif name is not None:
-            seen[name] = bundle.pipeline.place((*path, key)).line
+            seen[name] = (*path, key)
 
 
 def metric_names(bundle: Bundle) -> Iterator[Diagnostic]:

@@ -26,6 +26,8 @@ def series(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def _series(bundle: Bundle, path: Path_, metric: Node, kind: SourceKind) -> Iterator[Diagnostic]:
+    if kind.series != "must" and not metric.children.keys() & {"over", "take"}:
+        return
     where = holder(bundle.pipeline, path)
     if "over" in metric.value and kind.series == "never":
         message = f"{where} asks for a series, but the query of a {kind.label} gives one number"
