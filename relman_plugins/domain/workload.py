@@ -85,7 +85,7 @@ class Workload(Frozen):
         return tuple(o for o in named if o["kind"] in EXTRAS)
 
 
-_NAME = re.compile(r"[a-z]([-a-z0-9]{0,53}[a-z0-9])?")
+_NAME = r"[a-z]([-a-z0-9]{0,53}[a-z0-9])?"
 
 Problem = tuple[int, tuple[str | int, ...], str, str]
 """Index of the object, place in it, what is wrong, and what to do."""
@@ -140,7 +140,7 @@ def _named(index: int, obj: dict[str, Any], namespace: str) -> Iterator[Problem]
     meta = obj.get("metadata")
     if not isinstance(meta, dict) or not isinstance(meta.get("name"), str) or not meta["name"]:
         yield index, ("metadata",), "has no name", "write metadata: {name: …}"
-    elif not _NAME.fullmatch(meta["name"]):
+    elif not re.fullmatch(_NAME, meta["name"]):
         # relman appends -preview, and a Service's name is a label of DNS.
         yield (
             index,

@@ -11,9 +11,8 @@ import logging
 import time
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.sdk import DAG, get_parsing_context
 
@@ -31,8 +30,7 @@ from relman_plugins.spec.files import pipeline_files
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class LoadResult:
+class LoadResult(NamedTuple):
     """What a load found, for tests and the log."""
 
     valid: tuple[str, ...]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relman_plugins import telemetry
 from relman_plugins.domain.event import Kind, NewEvent
@@ -25,8 +24,7 @@ def time_for(environment: EnvironmentPlan) -> float:
     return environment.workload.timeout_s if environment.workload else CONVERGE_TIMEOUT_S
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """What is to be changed, and on whose behalf."""
 
     environment: str

@@ -43,12 +43,12 @@ MOST_DIFFERENCES = 30
 MOST_TESTS = 10
 """How many tests of a suite are named for people; the rest is counted."""
 
-_ADDRESS = re.compile(r"(https?://[^\s<>\"'`|\\^{}()\[\]]*[\w/])")
-_JOINED = re.compile(r"[^\u200c\u200d]+")
+_ADDRESS = r"(https?://[^\s<>\"'`|\\^{}()\[\]]*[\w/])"
+_JOINED = r"[^\u200c\u200d]+"
 """All but the joiners of emoji and of Persian words."""
 
-_SHOWN = re.compile(rf"All[ {NARROW}]of[ {NARROW}]this(?: \||:) `([a-z0-9:]+)` `([0-9a-f]{{32}})`")
-_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+_SHOWN = rf"All[ {NARROW}]of[ {NARROW}]this(?: \||:) `([a-z0-9:]+)` `([0-9a-f]{{32}})`"
+_PUNCTUATION = r"[!-/:-@\[-`{-~]"
 
 
 def subject_of(run: StepRun) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def shown_in(body: str) -> str:
     Airflow keeps the text of a task for ever, whatever its gate asks about since. Other people's text can't
     name another digest: its backticks are escaped, and where they are not, the genuine one comes last.
     """
-    found = _SHOWN.findall(body)
+    found = re.findall(_SHOWN, body)
     return "".join(found[-1]) if found else "nothing"
 
 
@@ -284,8 +284,9 @@ def _plain(text: str) -> str:
 
     What turns the direction of writing, or is not seen, is shown: nobody approves what they did not read.
     """
-    parts = _ADDRESS.split(_JOINED.sub(lambda found: visible(found[0]), " ".join(text.split())))
-    return "".join(f"<{p}>" if n % 2 else _PUNCTUATION.sub(r"\\\g<0>", p) for n, p in enumerate(parts))
+    shown = re.sub(_JOINED, lambda found: visible(found[0]), " ".join(text.split()))
+    parts = re.split(_ADDRESS, shown)
+    return "".join(f"<{p}>" if n % 2 else re.sub(_PUNCTUATION, r"\\\g<0>", p) for n, p in enumerate(parts))
 
 
 def _hash(value: str) -> str:
