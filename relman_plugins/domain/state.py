@@ -33,6 +33,10 @@ class Revision(Frozen):
     """The container image that was built with the artifact, by digest: ``<repository>@sha256:<hex>``."""
 
 
+BASELINE = "baseline"
+"""The track of a fresh baseline's replicas, and of what they count; everything else has none."""
+
+
 class RollingBounds(Frozen):
     """How far a platform that replaces replicas by itself may go from their number meanwhile: counts."""
 
@@ -43,7 +47,7 @@ class RollingBounds(Frozen):
 class DesiredState(Frozen):
     """What an environment should run for one service.
 
-    ``stable`` carries the traffic that ``candidate`` does not. An empty environment is
+    ``stable`` carries the traffic that ``candidate`` and ``baseline`` do not. An empty environment is
     ``stable=None, candidate=None``.
     """
 
@@ -53,6 +57,9 @@ class DesiredState(Frozen):
     """Share of the traffic that the candidate gets, in percent."""
     stable_replicas: int = Field(default=0, ge=0)
     candidate_replicas: int = Field(default=0, ge=0)
+    baseline: bool = Field(default=False, exclude_if=_is_false)
+    """Whether a fresh baseline runs beside the candidate: as many new replicas of the stable revision, with
+    as much of the traffic. Only where the platform is :class:`relman_plugins.platforms.base.Baselines`."""
     config: dict[str, str] = Field(default_factory=dict)
     """Environment variables every replica gets. Never secrets."""
     rolling: RollingBounds | None = Field(default=None, exclude_if=_is_none)
@@ -67,7 +74,14 @@ class DesiredState(Frozen):
             raise ValueError("candidate_weight needs a candidate")
         if self.stable is None and self.candidate is not None and self.candidate_weight != 100:
             raise ValueError("without a stable revision the candidate takes all the traffic")
+        if self.baseline and (self.stable is None or self.candidate is None or self.stable_weight < 0):
+            raise ValueError("a baseline needs a stable revision, and a candidate with at most 50 %")
         return self
+
+    @property
+    def stable_weight(self) -> int:
+        """Share of the traffic that is left for the stable revision, in percent."""
+        return 100 - self.candidate_weight * (2 if self.baseline else 1)
 
 
 class ObservedRevision(Frozen):
@@ -89,6 +103,8 @@ class ObservedState(Frozen):
     """False when nothing of the environment is there: no process, port, route or data directory."""
     stable: ObservedRevision | None = None
     candidate: ObservedRevision | None = None
+    baseline: ObservedRevision | None = Field(default=None, exclude_if=_is_none)
+    """Fresh replicas of the stable revision that the candidate is compared with."""
     url: str | None = None
     """Address of the front door for this service, if it has one."""
     token: int = 0
@@ -103,9 +119,12 @@ class ObservedState(Frozen):
 
     def matches(self, desired: DesiredState) -> bool:
         """Say whether the world is as desired: the same revisions, all replicas ready, the same weights."""
-        return _same(
-            self.stable, desired.stable, desired.stable_replicas, 100 - desired.candidate_weight
-        ) and _same(self.candidate, desired.candidate, desired.candidate_replicas, desired.candidate_weight)
+        beside = (desired.candidate_replicas, desired.candidate_weight)
+        return (
+            _same(self.stable, desired.stable, desired.stable_replicas, desired.stable_weight)
+            and _same(self.candidate, desired.candidate, *beside)
+            and _same(self.baseline, desired.stable if desired.baseline else None, *beside)
+        )
 
 
 def served_since(before: ObservedState, now: ObservedState, candidate: Revision) -> dict[str, int]:

@@ -14,6 +14,8 @@ from relman_plugins.operators.changing import (
 from relman_plugins.operators.judging import JudgingOperator, nothing_to_compare
 from relman_plugins.operators.left import leave_behind
 from relman_plugins.plan.model import StepKind
+from relman_plugins.platforms.base import Baselines
+from relman_plugins.steps.base import StepFailed
 from relman_plugins.strategies.api import promoted, state_for_weight
 
 if TYPE_CHECKING:
@@ -49,7 +51,19 @@ class DeployOperator(JudgingOperator):
         if run.step.kind is StepKind.DEPLOY:
             desired = promoted(new, environment.replicas, environment.config)
         else:
-            desired = state_for_weight(previous, new, weight, environment.replicas, environment.config)
+            desired = state_for_weight(
+                previous,
+                new,
+                weight,
+                environment.replicas,
+                environment.config,
+                baseline=bool(args.get("baseline")),
+            )
+        if desired.baseline and not (isinstance(platform, Baselines) and platform.baselines):
+            raise StepFailed(
+                f"platform {environment.platform} of {environment.name} runs no fresh baseline to compare "
+                "with; write baseline: stable in the canary"
+            )
         if first and weight < 100 and changes_so_far(run, Kind.CHANGE_FINISHED):
             return f"skipped: {new.version} is the first version here and has all the traffic already"
         is_promotion = desired.candidate is None
@@ -58,7 +72,8 @@ class DeployOperator(JudgingOperator):
         if why := nothing_to_compare(run, previous):
             return self.uncompared(context, run, why)
         if args.get("analysis") and not (first and weight < 100):
-            self.watch(run, lock, previous, weight=weight, count=int(args["count"]))
+            count, baseline = int(args["count"]), desired.baseline
+            self.watch(run, lock, previous, weight=weight, count=count, baseline=baseline)
         if args.get("promotes") and not is_promotion:
             self.promote(run, lock, previous)
         share = "all the traffic" if is_promotion else f"{weight} % of the traffic"

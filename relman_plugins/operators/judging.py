@@ -36,8 +36,17 @@ ASK_REMIND_S = 1800.0
 class JudgingOperator(ChangingOperator):
     """A step that changes an environment or lets it be, and goes on by a judgement of the numbers."""
 
-    def watch(self, run: StepRun, lock: Lock, previous: Revision | None, *, weight: int, count: int) -> None:
-        """Wait for the judgement of the numbers."""
+    def watch(
+        self,
+        run: StepRun,
+        lock: Lock,
+        previous: Revision | None,
+        *,
+        weight: int,
+        count: int,
+        baseline: bool = False,
+    ) -> None:
+        """Wait for the judgement of the numbers, beside those of a fresh ``baseline`` if there is one."""
         from relman_plugins.triggers.analysis import AnalysisTrigger  # brings HTTP and the judge
         from relman_plugins.triggers.watch import Watch
 
@@ -52,6 +61,7 @@ class JudgingOperator(ChangingOperator):
             candidate=run.artifact,
             stable=previous,
             weight=weight,
+            baseline=baseline,
             interval_s=args["interval_s"],
             count=count,
             false_alarms=run.shape.false_alarms(run.step),

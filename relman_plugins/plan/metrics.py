@@ -21,7 +21,7 @@ class MetricPlan(Frozen):
 
     name: str
     query: str
-    """In the source's language; ``$service``, ``$environment``, ``$version``, ``$stable`` are filled in."""
+    """In the source's language; ``$service``, ``$version`` and the like are filled in."""
     max: float | None = None
     """The value passes when it is at most this."""
     min: float | None = None

@@ -98,8 +98,8 @@ class Step(Frozen):
     deploy     ``{weight: 100, promotes: true}``: all traffic at once, the old revision goes
     roll       ``{max_surge, max_unavailable, promotes: true}``: counts of replicas; all waves of a rolling
     preview    ``{promotes: false}``: the new revision at full size beside the old one, without traffic
-    shift      ``{weight, analysis: name|None, interval_s, count, promotes}``: one weight of a canary, or the
-               switch of blue/green
+    shift      ``{weight, analysis: name|None, interval_s, count, promotes, baseline?: true}``: one weight of
+               a canary, with a fresh baseline beside it, or the switch of blue/green
     suite      ``{suite, command, env, junit: path|None, timeout_s, retries, min_tests, max_failures,
                max_flaky, max_skipped, max_duration_s, reports: [{kind, format, path, limits …}]}``
     checklist  ``{suite, items: [Item], group, quorum: 1, people: [Person], timeout_s, on_timeout}``

@@ -166,9 +166,11 @@ def _soak(shape: Shape, step: Step) -> str:
 def _shift(shape: Shape, step: Step) -> str:
     args = step.args
     text = f"gives the new version {args['weight']} % of the traffic"
+    if args.get("baseline"):
+        text += ", a fresh baseline of the old one as much,"
     if args["analysis"]:
         looks = f"{plural(args['count'], 'look')}, {duration(args['interval_s'])} apart"
-        how = _how(shape.analysis(args["analysis"]))
+        how = "compares them" if args.get("baseline") else _how(shape.analysis(args["analysis"]))
         text += f" and {how} by {args['analysis']} ({looks})"
     return text + (", then lets the old version go" if args["promotes"] else "")
 

@@ -15,6 +15,17 @@ class Rolls(Protocol):
 
 
 @runtime_checkable
+class Baselines(Protocol):
+    """A platform that runs a fresh baseline beside a candidate: `DesiredState.baseline`.
+
+    Its replicas, and what is counted of them, can be told from the stable revision's by the track
+    ``baseline``.
+    """
+
+    baselines: bool
+
+
+@runtime_checkable
 class Previews(Protocol):
     """A platform that can say beforehand what a version would change."""
 

@@ -40,6 +40,8 @@ def state_for_weight(
     weight: int,
     replicas: int,
     config: Mapping[str, str] | None = None,
+    *,
+    baseline: bool = False,
 ) -> DesiredState:
     """Return the state in which ``new`` gets ``weight`` percent of the traffic.
 
@@ -53,9 +55,10 @@ def state_for_weight(
         weight: Percent, 0 to 100; at 0 the candidate is withdrawn.
         replicas: What the environment runs of a revision that has all the traffic; at least 1.
         config: Environment variables of every replica.
+        baseline: Whether fresh replicas of ``stable`` run beside ``new``, as many and with as much traffic.
 
     Raises:
-        ValueError: ``weight`` or ``replicas`` is out of range.
+        ValueError: ``weight`` or ``replicas`` is out of range, or leaves a baseline no room.
     """
     check_replicas(replicas)
     if not 0 <= weight <= 100:
@@ -70,5 +73,6 @@ def state_for_weight(
         candidate_weight=weight,
         stable_replicas=replicas,
         candidate_replicas=candidate_replicas(replicas, weight),
+        baseline=baseline,
         config=dict(config or {}),
     )

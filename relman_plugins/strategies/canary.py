@@ -16,14 +16,18 @@ def desired_states(
     replicas: int,
     weights: Sequence[int],
     config: Mapping[str, str] | None = None,
+    *,
+    baseline: bool = False,
 ) -> list[DesiredState]:
     """Return one state for each weight, then the promoted one.
+
+    With a ``baseline`` each weight below 100 has one, fresh replicas of the old revision, beside the new one.
 
     The first deploy, and deploying what is there already, has nothing to compare with: it is the promoted
     state alone.
 
     Raises:
-        ValueError: ``weights`` is empty, does not rise, or leaves 1 to 100.
+        ValueError: ``weights`` is empty, does not rise, leaves 1 to 100, or leaves a baseline no room.
     """
     if not weights or weights[0] < 1 or weights[-1] > 100 or any(a >= b for a, b in pairwise(weights)):
         raise ValueError(f"canary weights are {list(weights)}; expected rising percentages from 1 to 100")
@@ -31,4 +35,5 @@ def desired_states(
     stable = stable_of(current)
     if stable is None or same_revision(stable, new):
         return [end]
-    return [*(state_for_weight(stable, new, w, replicas, config) for w in weights), end]
+    beside = {w: baseline and w < 100 for w in weights}
+    return [*(state_for_weight(stable, new, w, replicas, config, baseline=b) for w, b in beside.items()), end]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from relman_plugins.clients.metrics.base import Answer, Question
 from relman_plugins.domain.source import KINDS
+from relman_plugins.domain.state import BASELINE
 from relman_plugins.errors import ClientError
 from relman_plugins.judge import burning, comparing, sampled, threshold
 
@@ -185,12 +186,13 @@ class Comparing:
 
 
 def question(watch: Watch, query: str, version: Revision, window_s: float | None = None) -> Question:
-    """Return the question about one of a watch's versions."""
+    """Return the question about one of a watch's versions: about the old one's baseline if there is one."""
     return Question(
         query,
         service=watch.service,
         environment=watch.environment.name,
         version=version.version,
+        track=BASELINE if watch.baseline and version == watch.stable else "",
         stable=watch.stable.version if watch.stable else None,
         window_s=window_s,
         take="mean" if window_s is None else "sum",

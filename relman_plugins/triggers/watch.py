@@ -28,6 +28,8 @@ class Watch(Frozen):
     stable: Revision | None
     """What has the rest of the traffic, and gets all of it back; None on a first deploy."""
     weight: int
+    baseline: bool = False
+    """Whether a fresh baseline of ``stable`` is what the candidate is compared with, and not all of it."""
     interval_s: float
     count: int
     false_alarms: float = 0.0

@@ -135,3 +135,20 @@ def test_out_of_range_arguments_are_refused():
         state_for_weight(OLD, NEW, 50, 0)
     with pytest.raises(IndexError, match="its own states"):
         abort(None, [promoted(NEW, 1)], 1)
+
+
+@given(replicas_of, st.lists(st.integers(1, 50), min_size=1, max_size=5, unique=True).map(sorted))
+def test_a_fresh_baseline_has_what_the_new_revision_has_and_goes_before_the_end(replicas, weights):
+    *beside, last, end = canary.desired_states(
+        promoted(OLD, replicas), NEW, replicas, [*weights, 100], baseline=True
+    )
+    assert all(s.baseline and s.stable_weight == 100 - 2 * s.candidate_weight for s in beside)
+    assert [s.model_copy(update={"baseline": False}) for s in beside] + [last, end] == canary.desired_states(
+        promoted(OLD, replicas), NEW, replicas, [*weights, 100]
+    )
+    assert not any(abort(None, [*beside, last, end], i).baseline for i in range(len(beside)))
+
+
+def test_a_baseline_without_room_is_refused():
+    with pytest.raises(ValueError, match="at most 50 %"):
+        state_for_weight(OLD, NEW, 51, 2, baseline=True)

@@ -17,10 +17,12 @@ class Question(NamedTuple):
     """One number that is wanted. Equal questions to one source have the same answer at the same time."""
 
     query: str
-    """In the source's language, with ``$service``, ``$environment``, ``$version``, ``$stable`` in it."""
+    """In the source's language, with ``$service``, ``$environment``, ``$version`` and the like in it."""
     service: str = ""
     environment: str = ""
     version: str = ""
+    track: str = ""
+    """``baseline`` when it is about a fresh baseline of that version; empty for everything else."""
     stable: str | None = None
     """The live version; None on a first deployment, where the query gets an empty text."""
     window_s: float | None = None
@@ -88,7 +90,7 @@ class Source(ABC):
 
 
 def fill(question: Question, put: Callable[[str, str], str], window: str | None = None) -> str:
-    """Put a release's values into a query: ``$service``, ``$environment``, ``$version``, ``$stable``.
+    """Fill in a query: ``$service``, ``$environment``, ``$version``, ``$stable``, ``$track``.
 
     ``$window`` is there for counts only, as ``window`` has it. ``${name}`` is the same as ``$name``, ``$$``
     is a dollar sign, and a dollar sign before anything else than a name (the end of a regular expression)
@@ -102,6 +104,7 @@ def fill(question: Question, put: Callable[[str, str], str], window: str | None 
         "service": question.service,
         "environment": question.environment,
         "version": question.version,
+        "track": question.track,
         "stable": question.stable or "",
     }
     values |= {"window": window} if window is not None else {}

@@ -160,6 +160,7 @@ def bound(question: Question, placeholder: str, dialect: str = "") -> tuple[str,
         "service": question.service,
         "environment": question.environment,
         "version": question.version,
+        "track": question.track,
         "stable": question.stable,
     }
     known |= {"window": question.window_s} if question.window_s is not None else {}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import aiohttp
 
-from relman_plugins.domain.state import DesiredState, ObservedRevision, ObservedState, Revision
+from relman_plugins.domain.state import BASELINE, DesiredState, ObservedRevision, ObservedState, Revision
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable
 from relman_plugins.platforms.sandbox.home import Home
 from relman_plugins.platforms.sandbox.replica import Assignment, Replica
@@ -62,6 +62,7 @@ class Deployment:
         self.slots: dict[str, Slot] = {}
         self.stable: Slot | None = None
         self.candidate: Slot | None = None
+        self.baseline: Slot | None = None
         self.route = Route(record.weights)
         self.generation = 0
         self._home, self._client, self._save = home, client, save
@@ -71,6 +72,7 @@ class Deployment:
             self._add(slot)
         self.stable = self.slots.get(record.stable or "")
         self.candidate = self.slots.get(record.candidate or "")
+        self.baseline = self.slots.get(record.baseline or "")
 
     def record(self) -> ServiceRecord:
         """Return what must be remembered. Replicas that are being ended are not: a new daemon ends them."""
@@ -84,6 +86,7 @@ class Deployment:
             ],
             stable=self.stable.record.id if self.stable else None,
             candidate=self.candidate.record.id if self.candidate else None,
+            baseline=self.baseline.record.id if self.baseline else None,
             weights=self.route.weights,
         )
 
@@ -92,6 +95,7 @@ class Deployment:
         return ObservedState(
             stable=self._observed(self.stable),
             candidate=self._observed(self.candidate),
+            baseline=self._observed(self.baseline),
             url=url,
             config=dict(self.stable.record.config) if self.stable else None,
             token=token,
@@ -107,10 +111,12 @@ class Deployment:
             return
         self.generation += 1
         self.desired = desired
-        free = [s for s in (self.stable, self.candidate) if s]
+        free = [*self._in_use()]
         free += [s for s in self.slots.values() if s not in free]
         self.stable = self._take(free, desired.stable, desired.stable_replicas)
         self.candidate = self._take(free, desired.candidate, desired.candidate_replicas)
+        beside = desired.stable if desired.baseline else None
+        self.baseline = self._take(free, beside, desired.candidate_replicas, BASELINE)
         self._settle()
 
     async def reached(self, timeout_s: float) -> None:
@@ -150,11 +156,20 @@ class Deployment:
             return not self.slots and not self._leaving
         return self.observe("", 0).matches(self.desired)
 
-    def _take(self, free: list[Slot], revision: Revision | None, replicas: int) -> Slot | None:
+    def _in_use(self) -> tuple[Slot, ...]:
+        return tuple(s for s in (self.stable, self.candidate, self.baseline) if s)
+
+    def _take(
+        self, free: list[Slot], revision: Revision | None, replicas: int, track: str = ""
+    ) -> Slot | None:
         if revision is None:
             return None
         wanted = SlotRecord(
-            id=uuid.uuid4().hex[:8], revision=revision, config=dict(self.desired.config), wanted=replicas
+            id=uuid.uuid4().hex[:8],
+            revision=revision,
+            config=dict(self.desired.config),
+            wanted=replicas,
+            track=track,
         )
         slot = next((s for s in free if s.record.key == wanted.key), None)
         if slot is None:
@@ -174,9 +189,8 @@ class Deployment:
         return slot
 
     def _start(self, slot: Slot, record: ReplicaRecord) -> None:
-        work = Assignment(
-            self._home, self.environment, self.service, slot.record.revision, slot.record.config
-        )
+        told = slot.record
+        work = Assignment(self._home, self.environment, self.service, told.revision, told.config, told.track)
         slot.replicas.append(Replica(record, work, self._client, self._settle))
 
     def _settle(self) -> None:
@@ -193,9 +207,13 @@ class Deployment:
         self._news.set()
 
     def _shares(self) -> dict[str, int]:
-        weight = self.desired.candidate_weight
-        both = ((self.stable, 100 - weight), (self.candidate, weight))
-        return {slot.record.id: share for slot, share in both if slot and share}
+        beside = self.desired.candidate_weight
+        shares = (
+            (self.stable, self.desired.stable_weight),
+            (self.candidate, beside),
+            (self.baseline, beside),
+        )
+        return {slot.record.id: share for slot, share in shares if slot and share}
 
     def _may_move(self, shares: dict[str, int]) -> bool:
         now = self.route.weights
@@ -211,7 +229,7 @@ class Deployment:
 
     def _let_go(self) -> None:
         for slot in list(self.slots.values()):
-            used = slot in (self.stable, self.candidate)
+            used = slot in self._in_use()
             keep = slot.record.wanted if used else 0
             by_use = sorted(slot.replicas, key=lambda r: not r.serves)
             for replica in by_use[keep:]:
@@ -240,9 +258,9 @@ class Deployment:
                     yield f"{slot.record.revision.version}: a replica{times}: {replica.trouble}"
 
     def _give_up_on_false_starts(self) -> None:
-        for slot in (self.stable, self.candidate):
-            for replica in slot.replicas if slot else ():
-                if slot and replica.false_starts >= FALSE_STARTS:
+        for slot in self._in_use():
+            for replica in slot.replicas:
+                if replica.false_starts >= FALSE_STARTS:
                     raise PlatformRejected(
                         f"version {slot.record.revision.version} does not start in {self.environment}: "
                         f"{replica.trouble}. Traffic was not moved to it"

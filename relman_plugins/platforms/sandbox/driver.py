@@ -24,6 +24,8 @@ ERRORS: dict[str, type[PlatformError]] = {
 class SandboxPlatform:
     """Speaks to the daemon's control port. Safe in threads and after a fork: one connection a call."""
 
+    baselines = True
+
     def __init__(
         self, host: str = "127.0.0.1", port: int | None = None, password: str | None = None, **_: Any
     ) -> None:

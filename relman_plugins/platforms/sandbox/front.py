@@ -89,6 +89,7 @@ class FrontDoor:
             version,
             str(answer.status),
             time.perf_counter() - began,
+            slot.record.track,
         )
         return answer
 

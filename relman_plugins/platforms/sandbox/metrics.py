@@ -1,4 +1,4 @@
-"""What the front door counts, by environment, service and version."""
+"""What the front door counts, by environment, service and version; a baseline's apart, by its track."""
 
 from __future__ import annotations
 
@@ -39,18 +39,21 @@ class Metrics:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._places: dict[tuple[str, str, str, str], tuple[int, int, tuple[int, ...]]] = {}
+        self._places: dict[tuple[str, ...], tuple[int, int, tuple[int, ...]]] = {}
         self.deployments: dict[tuple[str, str], Deployment] = {}
 
     def prepare(self, deployment: Deployment) -> None:
         """Make the series of all versions of a deployment exist."""
         for slot in deployment.slots.values():
+            version, track = slot.record.revision.version, slot.record.track
             for code in FIRST_CODES:
-                self._place(deployment.environment, deployment.service, slot.record.revision.version, code)
+                self._place(deployment.environment, deployment.service, version, code, track)
 
-    def count(self, environment: str, service: str, version: str, code: str, seconds: float) -> None:
+    def count(
+        self, environment: str, service: str, version: str, code: str, seconds: float, track: str = ""
+    ) -> None:
         """Count one answered request."""
-        requests, total, buckets = self._place(environment, service, version, code)
+        requests, total, buckets = self._place(environment, service, version, code, track)
         add = self._counters.add
         add(requests)
         add(total, seconds)
@@ -63,7 +66,7 @@ class Metrics:
     def served(self, environment: str, service: str) -> dict[str, int]:
         """Return how many requests each version has answered, errors included."""
         found: dict[str, int] = {}
-        for (name, at, what, version, _), value in self._counters.items().items():
+        for (name, at, what, version, *_), value in self._counters.items().items():
             if name == REQUESTS and (at, what) == (environment, service):
                 found[version] = found.get(version, 0) + int(value)
         return found
@@ -75,13 +78,14 @@ class Metrics:
 
     def series(self) -> Iterator[tuple[Labels, float]]:
         """Yield every series with its value, histograms in Prometheus's cumulative form."""
-        histograms: dict[tuple[str, str, str], dict[str, float]] = {}
+        histograms: dict[tuple[str, str, str, str], dict[str, float]] = {}
         for key, value in self._counters.items().items():
-            name, environment, service, version, last = key
+            name, environment, service, version, last = key[:5]
+            who = (environment, service, version, "".join(key[5:]))
             if name == REQUESTS:
-                yield _labels(name, environment, service, version, code=last), value
+                yield _labels(name, *who, code=last), value
             else:
-                histograms.setdefault((environment, service, version), {})[last] = value
+                histograms.setdefault(who, {})[last] = value
         for who, parts in histograms.items():
             below = 0.0
             for bound in (*_BOUNDS, "+Inf"):
@@ -93,15 +97,15 @@ class Metrics:
             yield from _gauges(deployment)
 
     def _place(
-        self, environment: str, service: str, version: str, code: str
+        self, environment: str, service: str, version: str, code: str, track: str
     ) -> tuple[int, int, tuple[int, ...]]:
         who = (environment, service, version)
-        found = self._places.get((*who, code))
+        found = self._places.get((*who, code, track))
         if found is None:
-            at = self._counters.at
-            buckets = tuple(at((DURATION, *who, bound)) for bound in (*_BOUNDS, "+Inf"))
-            found = (at((REQUESTS, *who, code)), at((DURATION, *who, "sum")), buckets)
-            self._places[(*who, code)] = found
+            at, last = self._counters.at, (track,) if track else ()
+            buckets = tuple(at((DURATION, *who, bound, *last)) for bound in (*_BOUNDS, "+Inf"))
+            found = (at((REQUESTS, *who, code, *last)), at((DURATION, *who, "sum", *last)), buckets)
+            self._places[(*who, code, track)] = found
         return found
 
 
@@ -121,19 +125,21 @@ def render(metrics: Metrics) -> str:
 
 
 def _gauges(deployment: Deployment) -> Iterator[tuple[Labels, float]]:
-    ready: dict[str, float] = {}
-    weight: dict[str, float] = {}
+    ready: dict[tuple[str, str], float] = {}
+    weight: dict[tuple[str, str], float] = {}
     for slot in deployment.slots.values():
-        version = slot.record.revision.version
-        ready[version] = ready.get(version, 0) + slot.ready
-        weight[version] = weight.get(version, 0) + deployment.route.weights.get(slot.record.id, 0)
+        arm = (slot.record.revision.version, slot.record.track)
+        ready[arm] = ready.get(arm, 0) + slot.ready
+        weight[arm] = weight.get(arm, 0) + deployment.route.weights.get(slot.record.id, 0)
     for name, values in ((REPLICAS, ready), (WEIGHT, weight)):
-        for version, value in values.items():
-            yield _labels(name, deployment.environment, deployment.service, version), value
+        for arm, value in values.items():
+            yield _labels(name, deployment.environment, deployment.service, *arm), value
 
 
-def _labels(name: str, environment: str, service: str, version: str, **more: str) -> Labels:
+def _labels(name: str, environment: str, service: str, version: str, track: str = "", **more: str) -> Labels:
     pairs = {"__name__": name, "environment": environment, "service": service, "version": version, **more}
+    if track:
+        pairs["track"] = track
     return tuple(sorted(pairs.items()))
 
 

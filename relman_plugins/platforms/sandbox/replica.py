@@ -59,6 +59,7 @@ class Assignment:
     service: str
     revision: Revision
     config: dict[str, str]
+    track: str = ""
 
 
 class Replica:
@@ -185,6 +186,7 @@ class Replica:
             "RELMAN_PORT": str(port),
             "RELMAN_VERSION": work.revision.version,
             "RELMAN_DIGEST": work.revision.digest,
+            "RELMAN_TRACK": work.track,
             "RELMAN_ENVIRONMENT": work.environment,
             "RELMAN_SERVICE": work.service,
             "RELMAN_DATA_DIR": str(self.folder.parent / "data"),

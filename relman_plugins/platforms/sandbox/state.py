@@ -33,6 +33,8 @@ class SlotRecord(_Record):
     revision: Revision
     config: dict[str, str]
     wanted: int
+    track: str = ""
+    """``baseline``, or nothing: a baseline is never taken for the stable revision that it is a copy of."""
     proven: bool = False
     """Whether all replicas were ready at least once."""
     replicas: list[ReplicaRecord] = Field(default_factory=list)
@@ -40,7 +42,7 @@ class SlotRecord(_Record):
     @property
     def key(self) -> str:
         """What makes two slots run the same thing."""
-        return digest_of([self.revision.version, self.revision.digest, self.config])
+        return digest_of([self.revision.version, self.revision.digest, self.config, self.track])
 
 
 class ServiceRecord(_Record):
@@ -53,6 +55,7 @@ class ServiceRecord(_Record):
     stable: str | None
     """Id of the slot with the stable role."""
     candidate: str | None
+    baseline: str | None = None
     weights: dict[str, int]
     """Share of the traffic in percent by slot id: what the front door does now."""
 

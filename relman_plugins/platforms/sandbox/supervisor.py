@@ -125,10 +125,9 @@ class Supervisor:
             self.save()
 
     async def _check(self, name: Name, desired: DesiredState) -> None:
-        weight = desired.candidate_weight
         sides = (
-            ("stable", desired.stable, desired.stable_replicas, 100 - weight),
-            ("candidate", desired.candidate, desired.candidate_replicas, weight),
+            ("stable", desired.stable, desired.stable_replicas, desired.stable_weight),
+            ("candidate", desired.candidate, desired.candidate_replicas, desired.candidate_weight),
         )
         for side, revision, replicas, share in sides:
             if revision and share and not replicas:

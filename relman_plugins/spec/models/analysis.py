@@ -29,7 +29,10 @@ class Metric(SpecModel):
     name: Name
     """Name of the metric, unique in its analysis."""
     query: Query
-    """A query that gives one number; `$service`, `$environment`, `$version`, `$stable` are filled in."""
+    """A query that gives one number.
+
+    `$service`, `$environment`, `$version`, `$stable` and `$track` are filled in.
+    """
     max: Number | None = None
     """The value passes when it is at most this."""
     min: Number | None = None

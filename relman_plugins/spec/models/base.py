@@ -57,7 +57,7 @@ Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
 
 Query = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
-"""PromQL; ``$service``, ``$environment``, ``$version`` and ``$stable`` are filled in when it is asked."""
+"""In its source's language; ``$service``, ``$version`` and the like are filled in when it is asked."""
 
 Command = Annotated[
     tuple[Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")], ...],

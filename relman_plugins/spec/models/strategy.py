@@ -46,6 +46,9 @@ class Canary(SpecModel):
     """Time between two looks at the metrics."""
     count: Count = 5
     """How many looks each step takes."""
+    baseline: Literal["stable", "fresh"] = "stable"
+    """What a comparison compares with: the old version as it serves, or fresh replicas of it, as many as the
+    new version has, and with as much traffic."""
 
 
 def _unwrap(value: Any) -> Any:

@@ -14,6 +14,7 @@ from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.rules import (
     approvals,
     assess,
+    baselines,
     calendars,
     checklists,
     conditions,
@@ -45,6 +46,7 @@ RULES = (
     *names.RULES,
     *references.RULES,
     *traffic.RULES,
+    *baselines.RULES,
     *judging.RULES,
     *rolling.RULES,
     *safety.RULES,

@@ -23,8 +23,8 @@ from relman_plugins.spec.secrets import looks_secret, none_secret
 from relman_plugins.spec.trail import finding, holder
 from relman_plugins.spec.words import listed, quoted, suggestion
 
-VARIABLES = ("environment", "service", "stable", "version")
-COUNTED = ("environment", "service", "stable", "version", "window")
+VARIABLES = ("environment", "service", "stable", "track", "version")
+COUNTED = (*VARIABLES, "window")
 """Those of a count: it is also told how long ago the comparison began."""
 BEFORE = "before"
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
@@ -78,7 +78,7 @@ def variables(bundle: Bundle) -> Iterator[Diagnostic]:
             there = ("ago", *VARIABLES)
         for place, metric in entries(bundle.pipeline, *path, "metrics"):
             for key in keys:
-                unknown = next((n for n in _variables(text_at(metric, key)) if n not in there), None)
+                unknown = next((n for n in names_in(text_at(metric, key)) if n not in there), None)
                 if unknown is None:
                     continue
                 known = listed(f"${v}" for v in there)
@@ -100,7 +100,7 @@ def counts(bundle: Bundle) -> Iterator[Diagnostic]:
         for place, metric in entries(bundle.pipeline, *path, "metrics"):
             for key in keys:
                 query = text_at(metric, key)
-                there = set(_variables(query))
+                there = set(names_in(query))
                 for name, what in () if query is None else needed:
                     if name not in there:
                         if name == "window" and not _is_told_window(analysis):
@@ -146,7 +146,8 @@ _NEEDED = {
 """What a query must name, by judge, and an example; of counts it is that of the source."""
 
 
-def _variables(query: str | None) -> Iterator[str]:
+def names_in(query: str | None) -> Iterator[str]:
+    """Return the variables that a query names."""
     return (found[1] or found[2] for found in _VARIABLE.finditer(query or ""))
 
 
