@@ -11,7 +11,7 @@ from relman_plugins.domain.status import TAKEN_BACK, Verdict
 from relman_plugins.evidence.record import Evidence
 from relman_plugins.judge import burning, comparing, sampled
 from relman_plugins.judge.threshold import Measurement, State, look, step
-from relman_plugins.plan.model import AnalysisPlan, MetricPlan, Shape, Step, StepKind
+from relman_plugins.plan.model import AnalysisPlan, MetricPlan, Shape, Step
 
 AnyState = State | comparing.State | sampled.State | burning.State
 
@@ -200,9 +200,9 @@ def _told(verdict: str | None, reason: str, looks: int) -> str:
 def _rounds(planned: Step) -> int:
     """Return after how many looks the plan ends an analysis: as the operators count."""
     args = planned.args
-    if planned.kind is StepKind.MONITOR:
-        return max(1, math.ceil(float(args["for_s"]) / float(args["interval_s"])))
-    return int(args["count"])
+    if "count" in args:
+        return int(args["count"])
+    return max(1, math.ceil(float(args["for_s"]) / float(args["interval_s"])))
 
 
 def _measurement(rule: MetricPlan | None, told: dict[str, Any]) -> Measurement:

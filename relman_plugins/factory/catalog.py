@@ -32,7 +32,7 @@ OPERATORS: dict[StepKind, str] = {
     StepKind.WINDOW: "relman_plugins.sensors.window.WindowSensor",
     StepKind.MONITOR: "relman_plugins.operators.monitor.MonitorOperator",
     StepKind.KEEP: "relman_plugins.operators.blue_green.KeepOperator",
-    StepKind.SOAK: "relman_plugins.sensors.soak.SoakSensor",
+    StepKind.SOAK: "relman_plugins.operators.soak.SoakOperator",
     StepKind.ROLLBACK: "relman_plugins.operators.rollback.RollbackOperator",
     StepKind.TEARDOWN: "relman_plugins.operators.provision.TeardownOperator",
     StepKind.CLOSE: "relman_plugins.operators.close.CloseReleaseOperator",

@@ -39,7 +39,7 @@ class MonitorOperator(JudgingOperator):
 
     def passed(self, run: StepRun, reason: str) -> str:
         """Make the version the stable one; the old one is let go."""
-        if run.step.args["promotes"]:
+        if run.step.args.get("promotes"):
             lock = self.take_lock(run)
             self.promote(run, lock, previous_of(run, platform_of(run.environment)))
         return f"good for {run.step.args['for_s']:g} s at 100 %: {reason}"

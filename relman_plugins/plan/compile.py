@@ -35,7 +35,9 @@ from relman_plugins.spec.models import (
     Canary,
     Checklist,
     Documents,
+    Duration,
     Environment,
+    Monitor,
     Parity,
     Recreate,
     ReleasePipeline,
@@ -94,9 +96,9 @@ def _stage(documents: Documents, stage: Stage) -> graph.StageSteps:
             else step(name, StepKind.SUITE, suite=name, **_suite(suite))
             for name, suite in ((name, pipeline.suites[name]) for name in stage.suites)
         ),
-        monitor=step("monitor", StepKind.MONITOR, **_monitor(stage)) if stage.monitor else None,
+        monitor=_monitor(stage.monitor, stage, step) if stage.monitor else None,
         keep=changes.keep(stage, step),
-        soak=step("soak", StepKind.SOAK, for_s=stage.soak.seconds) if stage.soak else None,
+        soak=step("soak", StepKind.SOAK, **_soak(stage.soak)) if stage.soak else None,
         ticket=tickets.are_required(documents, stage, env),
         teardown=step("teardown", StepKind.TEARDOWN) if env.ephemeral else None,
         rollback=step("rollback", StepKind.ROLLBACK) if _rolls_back(documents, stage, env) else None,
@@ -111,7 +113,8 @@ def _deadlines(pipeline: ReleasePipeline) -> dict[str, float]:
 def _rolls_back(documents: Documents, stage: Stage, env: Environment) -> bool:
     last = stage is documents.pipeline.stages[-1]
     stepwise = not isinstance(stage.strategy, Recreate)
-    return not env.ephemeral and (last or stepwise or stage.monitor is not None)
+    watched = stage.monitor is not None or isinstance(stage.soak, Monitor)
+    return not env.ephemeral and (last or stepwise or watched)
 
 
 def _gates(
@@ -128,14 +131,20 @@ def _gates(
     return tuple(steps)
 
 
-def _monitor(stage: Stage) -> dict[str, Any]:
-    monitor = stage.monitor
-    assert monitor is not None  # noqa: S101 - for the type checker; the caller asked
+def _monitor(monitor: Monitor, stage: Stage, step: changes.Maker) -> graph.Draft:
+    promotes = isinstance(stage.strategy, Canary)
+    return step("monitor", StepKind.MONITOR, **_watching(monitor), promotes=promotes)
+
+
+def _soak(soak: Duration | Monitor) -> dict[str, Any]:
+    return _watching(soak) if isinstance(soak, Monitor) else {"for_s": soak.seconds}
+
+
+def _watching(monitor: Monitor) -> dict[str, Any]:
     return {
         "analysis": monitor.analysis,
         "for_s": monitor.for_.seconds,
         "interval_s": monitor.interval.seconds,
-        "promotes": isinstance(stage.strategy, Canary),
     }
 
 

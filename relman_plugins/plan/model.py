@@ -114,7 +114,7 @@ class Step(Frozen):
     window     ``{windows: [Window], timeout_s, calendars?: [Calendar], actions?, on_close?, outlasting?}``
     monitor    ``{analysis, for_s, interval_s, promotes}``
     keep       ``{keep_s, promotes: true}``: seconds from the switch during which the old revision stands by
-    soak       ``{for_s}``: seconds before the release goes on
+    soak       ``{for_s, analysis?, interval_s?}``: seconds before the release goes on, watched or not
     rollback   ``{steps: [ids of the steps it undoes]}``
     follow_up  ``{group, quorum: 1, people: [Person], after: [Outcome], timeout_s}``
     ========== =====================================================================================

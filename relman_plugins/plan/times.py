@@ -17,17 +17,19 @@ minimum to promote    the sum over all stages of:
 ``canary``            ``W`` of each weight with an analysis; plus ``W`` of the monitor
 ``blue_green``        ``W`` of the switch and ``W`` of the monitor, then what is left of ``keep``, which runs
                       from the switch (if anything is left, at least ``M``)
-``soak``              all of it, after the rest of its stage; at least ``M``
+``soak``              all of it, after the rest of its stage; at least ``M``; ``W`` of it if it is watched
 ====================  ======================================================================================
 
 **Worst case to roll back**, from a defect that every look sees to the traffic being told to move: the largest
 over all watching steps of ``blind + interval * (1 + tolerated_failures)`` for the most tolerant metric, where
 ``blind`` is how long nobody looked before the step began: what ``M`` adds to the watch before it in the stage
-(``W - looks * interval``), and, before a monitor, the longest time limit of the stage's suites, checklists
-included; one that is tried again counts as often as it may be tried.
+(``W - looks * interval``), what the old version is kept for before a watched soak, and, before the first
+monitor or watched soak, the longest time limit of the stage's suites, checklists included; one that is tried
+again counts as often as it may be tried.
 
 * ``canary`` and ``blue_green`` have a standby: moving back is a matter of weights. ``recreate`` and
-  ``rolling`` have none (:func:`starts_again`): the old version's replicas have to start first.
+  ``rolling`` have none, nor has a watched soak (:func:`starts_again`): the old version's replicas have to
+  start first.
 * A comparison with the old version needs evidence, so nobody knows at which look harm is certain: all its
   looks are counted, and at the end either the traffic moved back or, where neither is certain, people are
   asked (:func:`may_ask`).
@@ -48,6 +50,7 @@ from relman_plugins.plan.model import AnalysisPlan, Shape, Step, StepKind
 MINIMUM_DEFERRAL_S = 8.0
 """The default of the setting ``minimum_deferral``."""
 
+_AFTER_SUITES = (StepKind.MONITOR, StepKind.SOAK)
 _SUITES = (StepKind.SUITE, StepKind.CHECKLIST)
 _NO_STANDBY = (StepKind.DEPLOY, StepKind.ROLL)
 
@@ -66,8 +69,13 @@ def rollback_time(shape: Shape, minimum_s: float = MINIMUM_DEFERRAL_S) -> float 
     for steps in _stages(shape):
         blind = 0.0
         suites = max((_longest(s) for s in steps if s.kind in _SUITES), default=0.0)
-        for step in (s for s in steps if s.args.get("analysis")):
-            blind += suites if step.kind is StepKind.MONITOR else 0.0
+        for step in steps:
+            if step.kind is StepKind.KEEP:
+                blind += waits_of(shape, step, minimum_s)
+            if not step.args.get("analysis"):
+                continue
+            if step.kind in _AFTER_SUITES:
+                blind, suites = blind + suites, 0.0
             found.append(blind + _noticed(shape.analysis(step.args["analysis"]), step))
             blind = max(0.0, minimum_s - _looks(step))
     return max(found, default=None)
@@ -139,7 +147,8 @@ def needed_time(
 def starts_again(shape: Shape) -> bool:
     """Say whether some watched stage has no standby, so that going back has to start the old version."""
     return any(
-        any(s.args.get("analysis") for s in steps) and any(s.kind in _NO_STANDBY for s in steps)
+        any(s.args.get("analysis") for s in steps)
+        and any(s.kind in _NO_STANDBY or (s.kind is StepKind.SOAK and s.args.get("analysis")) for s in steps)
         for steps in _stages(shape)
     )
 
@@ -165,9 +174,9 @@ def _stage_waits(steps: list[Step], minimum_s: float) -> float:
 def _looks(step: Step) -> float:
     """Return the seconds that the looks of a watching step take."""
     interval = float(step.args["interval_s"])
-    if step.kind is StepKind.MONITOR:
-        return interval * max(1, ceil(float(step.args["for_s"]) / interval))
-    return interval * int(step.args["count"])
+    if "count" in step.args:
+        return interval * int(step.args["count"])
+    return interval * max(1, ceil(float(step.args["for_s"]) / interval))
 
 
 def _longest(suite: Step) -> float:

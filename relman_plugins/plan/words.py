@@ -160,7 +160,9 @@ def _keep(shape: Shape, step: Step) -> str:
 
 
 def _soak(shape: Shape, step: Step) -> str:
-    return f"waits {duration(step.args['for_s'])} before the release goes on"
+    watched = bool(step.args.get("analysis"))
+    does = f"{_watches(step)}," if watched else f"waits {duration(step.args['for_s'])}"
+    return f"{does} before the release goes on"
 
 
 def _shift(shape: Shape, step: Step) -> str:
@@ -262,9 +264,12 @@ def _window(shape: Shape, step: Step) -> str:
 
 
 def _monitor(shape: Shape, step: Step) -> str:
+    return _watches(step) + (", then lets the old version go" if step.args["promotes"] else "")
+
+
+def _watches(step: Step) -> str:
     args = step.args
-    text = f"watches {args['analysis']} for {duration(args['for_s'])}, every {duration(args['interval_s'])}"
-    return text + (", then lets the old version go" if args["promotes"] else "")
+    return f"watches {args['analysis']} for {duration(args['for_s'])}, every {duration(args['interval_s'])}"
 
 
 def _rollback(shape: Shape, step: Step) -> str:

@@ -39,7 +39,7 @@ CODES: dict[str, str] = {
     "RM302": "a canary that does not end at 100",
     "RM303": "a canary without an analysis (warning)",
     "RM304": "a canary, rolling or blue/green in an ephemeral environment, where it never runs (warning)",
-    "RM305": "a monitor that ends before its first look",
+    "RM305": "a monitor, or a watched soak, that ends before its first look",
     "RM306": "a metric that tolerates as many failures as there are looks",
     "RM307": "a metric without limits",
     "RM308": "a minimum of samples that no query counts",

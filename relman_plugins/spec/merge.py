@@ -128,7 +128,8 @@ def _named(root: Node) -> Iterator[str]:
     stages = root.children.get("stages")
     for stage in stages.children.values() if stages is not None else ():
         strategy = stage.children.get("strategy")
-        holders = [*(strategy.children.values() if strategy is not None else ()), stage.child("monitor")]
+        strategies = strategy.children.values() if strategy is not None else ()
+        holders = [*strategies, stage.child("monitor"), stage.child("soak")]
         for holder in holders:
             name = holder.child("analysis") if holder is not None else None
             if name is not None and isinstance(name.value, str):

@@ -91,7 +91,7 @@ _stage = st.fixed_dictionaries(
             st.just("recreate"), st.sets(st.integers(1, 99), max_size=3).map(_canary), _rolling, _blue_green
         ),
         "monitor": _monitor,
-        "soak": st.sampled_from(["1s", "30m"]),
+        "soak": st.sampled_from(["1s", "30m"]) | _monitor,
     },
 )
 _environment = st.fixed_dictionaries(

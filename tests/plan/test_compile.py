@@ -14,6 +14,7 @@ from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.model import Options, ReleasePlan, Shape, StepKind
 from relman_plugins.plan.options import plan_release
 from relman_plugins.plan.text import render_mermaid, render_text
+from relman_plugins.spec.models import Monitor
 from tests.plan.make import GATE, GROUP, PEOPLE, WINDOW, any_documents, documents, environment, pipeline
 from tests.plan.rules import settle
 
@@ -135,9 +136,9 @@ def test_a_stage_that_is_watched_and_the_last_one_can_roll_back(docs):
     for stage in docs.pipeline.stages:
         stepwise = stage.strategy.kind != "recreate"
         last = stage is docs.pipeline.stages[-1]
-        wanted = (stepwise or stage.monitor is not None or last) and not docs.environments[
-            stage.environment
-        ].ephemeral
+        watched = stage.monitor is not None or isinstance(stage.soak, Monitor)
+        stays = not docs.environments[stage.environment].ephemeral
+        wanted = (stepwise or watched or last) and stays
         assert (f"{stage.id}.rollback" in ids(shape)) == wanted
         if wanted:
             changes = [s.id for s in shape.steps if s.stage == stage.id and s.kind in CHANGES]

@@ -40,6 +40,9 @@ def canary(settings: dict[str, Any]) -> dict[str, Any]:
         ({"soak": "30m"}, 1800),
         ({"soak": "1s"}, 8),
         ({"soak": "30m", "monitor": MONITOR}, 5400),
+        ({"soak": MONITOR}, 3600),
+        ({"soak": MONITOR, "monitor": MONITOR}, 7200),
+        ({"soak": MONITOR, "strategy": {"blue_green": {"keep": "10m"}}}, 600 + 3600),
         ({"monitor": {**MONITOR, "for": "50s"}}, 60),
         ({"monitor": {**MONITOR, "for": "4s", "interval": "2s"}}, 8),
         ({"strategy": "rolling"}, 0),
@@ -69,6 +72,10 @@ def test_what_is_waited_for_on_purpose(stage, seconds):
         ({"monitor": MONITOR}, 30),
         ({"monitor": MONITOR, "tolerated": 2}, 90),
         ({"monitor": MONITOR, "suites": True}, 120 + 30),
+        ({"soak": MONITOR}, 30),
+        ({"soak": MONITOR, "suites": True}, 120 + 30),
+        ({"soak": {**MONITOR, "interval": "3m"}, "monitor": MONITOR, "suites": True}, 180),
+        ({"soak": MONITOR, "strategy": {"blue_green": {**QUICK, "keep": "10m"}}}, 600 - 6 + 30),
         ({"strategy": canary(SLOW)}, 60),
         ({"strategy": canary(SLOW), "tolerated": 1}, 120),
         ({"strategy": canary(QUICK)}, 2 + 2),
@@ -120,6 +127,11 @@ def test_an_error_budget_is_noticed_when_its_windows_can_burn(objective, windows
     spec = pipeline([{"environment": "a", "monitor": MONITOR}], analyses={"signals": budget})
     shape = compile_shape(documents(spec, [environment("a", replicas=2)]))
     assert rollback_time(shape) == pytest.approx(seconds)
+
+
+def test_a_watched_soak_has_no_standby_any_more():
+    assert starts_again(planned(strategy="blue_green", soak=MONITOR))
+    assert not starts_again(planned(strategy="blue_green", monitor=MONITOR, soak="30m"))
 
 
 @pytest.mark.parametrize(

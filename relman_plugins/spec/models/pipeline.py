@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -103,6 +103,19 @@ class Monitor(SpecModel):
     """Time between two looks at the metrics."""
 
 
+def _soak_kind(value: Any) -> str:
+    """Return the name of the model that a soak is written for."""
+    return (Monitor if isinstance(value, dict | Monitor) else Duration).__name__
+
+
+Soak = Annotated[
+    Annotated[Duration, Tag(Duration.__name__)] | Annotated[Monitor, Tag(Monitor.__name__)],
+    Discriminator(_soak_kind),
+    AnyOf(),
+]
+"""A time to wait, or to watch."""
+
+
 class Stage(SpecModel):
     """What happens in one environment."""
 
@@ -122,8 +135,11 @@ class Stage(SpecModel):
     """How traffic moves: `recreate` (all at once), `rolling`, `blue_green` or `canary`."""
     monitor: Monitor | None = None
     """Watching after all traffic has moved; a breach rolls back."""
-    soak: Duration | None = None
-    """How long the new version stays here, when all of this has gone well, before the release goes on."""
+    soak: Soak | None = None
+    """How long the new version stays here, when all of this has gone well, before the release goes on.
+
+    With `{for, analysis, interval}` its numbers are watched meanwhile; a breach rolls back.
+    """
     deadline: Duration | None = None
     """How long all of this may take, from when the release comes here; past it Slack is told, once."""
 

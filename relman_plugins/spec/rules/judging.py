@@ -17,11 +17,12 @@ from relman_plugins.spec.models.strategy import Canary
 from relman_plugins.spec.position import Node
 from relman_plugins.spec.trail import finding, holder
 
-WATCHES = (("strategy", "canary"), ("strategy", "blue_green"), ("monitor",))
+WATCHES = (("strategy", "canary"), ("strategy", "blue_green"), ("monitor",), ("soak",))
 CONFIDENCE: float = Sampled.model_fields["confidence"].default
 COUNT: int = Canary.model_fields["count"].default
 INTERVALS: dict[str, Duration] = {
     "monitor": Monitor.model_fields["interval"].default,
+    "soak": Monitor.model_fields["interval"].default,
     "canary": Canary.model_fields["interval"].default,
     "blue_green": Canary.model_fields["interval"].default,
 }
@@ -122,7 +123,7 @@ def most_early(confidence: float) -> int:
 def _length(stage: Node, inner: tuple[str, ...]) -> tuple[int, float]:
     """Return how often, and for how many seconds, a stage's strategy or monitor looks."""
     interval = _seconds(stage.child(*inner), "interval") or INTERVALS[inner[-1]].seconds
-    if inner == ("monitor",):
+    if inner in (("monitor",), ("soak",)):
         looks = max(1, ceil((_seconds(stage.child(*inner), "for") or 0) / interval))
     else:
         count = number_at(stage, *inner, "count")

@@ -92,7 +92,7 @@ def files(bundle: Bundle) -> Iterator[Diagnostic]:
 def _analyses_named(bundle: Bundle) -> Iterator[tuple[Path_, str]]:
     for path, stage in bundle.stages():
         strategies = (("strategy", kind, "analysis") for kind in ("canary", "blue_green"))
-        for inner in (*strategies, ("monitor", "analysis")):
+        for inner in (*strategies, ("monitor", "analysis"), ("soak", "analysis")):
             name = text_at(stage, *inner)
             if name is not None:
                 yield (*path, *inner), name

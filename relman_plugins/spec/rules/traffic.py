@@ -19,6 +19,8 @@ LOOKS: dict[str, int] = {
     "blue_green": BlueGreen.model_fields["count"].default,
 }
 """How many looks a strategy takes that does not say it."""
+WATCHING = ("monitor", "soak")
+"""What may watch after all traffic has moved."""
 STEPWISE = ("canary", "blue_green", "rolling")
 MONITOR_INTERVAL: Duration = Monitor.model_fields["interval"].default
 
@@ -76,23 +78,24 @@ def ephemeral(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def watching(bundle: Bundle) -> Iterator[Diagnostic]:
-    """A monitor takes at least one look."""
+    """A monitor, and a soak that is watched, takes at least one look."""
     for path, stage in bundle.stages():
-        length, interval = _seconds(stage, "for"), _seconds(stage, "interval")
-        interval = interval if interval is not None else MONITOR_INTERVAL.seconds
-        if length is not None and length < interval:
-            message = (
-                f"the monitor of {holder(bundle.pipeline, path)} ends after {Duration(length)}, "
-                f"before its first look after {Duration(interval)}"
-            )
-            hint = "make interval: shorter than for:"
-            yield finding(bundle.pipeline, (*path, "monitor", "for"), "RM305", message, hint=hint)
+        for key in WATCHING:
+            length, interval = _seconds(stage, key, "for"), _seconds(stage, key, "interval")
+            interval = interval if interval is not None else MONITOR_INTERVAL.seconds
+            if length is not None and length < interval:
+                message = (
+                    f"the {key} of {holder(bundle.pipeline, path)} ends after {Duration(length)}, "
+                    f"before its first look after {Duration(interval)}"
+                )
+                hint = "make interval: shorter than for:"
+                yield finding(bundle.pipeline, (*path, key, "for"), "RM305", message, hint=hint)
 
 
 def tolerance(bundle: Bundle) -> Iterator[Diagnostic]:
     """An analysis can fail: it tolerates fewer failures than a stage takes looks."""
     for path, stage in bundle.stages():
-        for inner in (*(("strategy", kind) for kind in LOOKS), ("monitor",)):
+        for inner in (*(("strategy", kind) for kind in LOOKS), *((key,) for key in WATCHING)):
             name = text_at(stage, *inner, "analysis")
             if name is None:
                 continue
@@ -112,22 +115,23 @@ def tolerance(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def _looks(stage: Node, watching: tuple[str, ...]) -> int | float:
-    """Return how often a stage looks at what its strategy, or its monitor, watches."""
-    if watching == ("monitor",):
-        return (_seconds(stage, "for") or 0) // (_seconds(stage, "interval") or MONITOR_INTERVAL.seconds)
+    """Return how often a stage looks at what its strategy, its monitor or its soak watches."""
+    if watching[0] in WATCHING:
+        length, interval = (_seconds(stage, watching[0], key) for key in ("for", "interval"))
+        return (length or 0) // (interval or MONITOR_INTERVAL.seconds)
     given = number_at(stage, *watching, "count")
     return LOOKS[watching[-1]] if given is None else given
 
 
 def comparisons(bundle: Bundle) -> Iterator[Diagnostic]:
-    """A comparison needs the old version: it has no traffic after a switch, under a monitor, or at 100 %."""
+    """A comparison needs the old version: it has no traffic after a switch, or any more at 100 %."""
     found = {str(p[-1]): a for p, a in entries(bundle.pipeline, "analyses") if compares(a)}
     for path, stage in bundle.stages() if found else ():
         weights = [
             number_at(node) for _, node in entries(bundle.pipeline, *path, "strategy", "canary", "steps")
         ]
         places: dict[tuple[str, ...], str] = {
-            ("monitor",): "it watches when all traffic has moved",
+            **{(key,): "it watches when all traffic has moved" for key in WATCHING},
             ("strategy", "blue_green"): "all traffic moves at once",
         }
         if weights == [100]:
@@ -152,7 +156,8 @@ def unwatched(bundle: Bundle) -> Iterator[Diagnostic]:
         place = ("strategy", "canary", "analysis")
         name = text_at(stage, *place)
         analysis = bundle.pipeline.root.child("analyses", name) if name else None
-        if analysis is None or not compares(analysis) or stage.child("monitor") is not None:
+        watched = any(stage.child(key, "analysis") is not None for key in WATCHING)
+        if analysis is None or not compares(analysis) or watched:
             continue
         message = (
             f"the canary of {holder(bundle.pipeline, path)} compares with the old version, so nothing judges "
@@ -162,8 +167,8 @@ def unwatched(bundle: Bundle) -> Iterator[Diagnostic]:
         yield finding(bundle.pipeline, (*path, *place), "RM320", message, hint=hint, severity="warning")
 
 
-def _seconds(stage: Node, key: str) -> int | None:
-    text = text_at(stage, "monitor", key)
+def _seconds(stage: Node, watching: str, key: str) -> int | None:
+    text = text_at(stage, watching, key)
     try:
         return Duration.parse(text).seconds if text is not None else None
     except ValueError:
