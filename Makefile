@@ -3,7 +3,7 @@ VENV := .venv
 READY := $(VENV)/.relman-ready
 PYTHON := $(VENV)/bin/python
 # Two files of tests with an Airflow at a time, and one without (tests/conftest.py). What a machine lacks (a
-# browser, PostgreSQL, Prometheus) is skipped and named at the end with the command that adds it;
+# browser, PostgreSQL, Redis, Prometheus) is skipped and named at the end with the command that adds it;
 # RELMAN_TEST_ALL=1 makes that a failure.
 TESTS := -n 3 --dist loadfile --no-loadscope-reorder
 

@@ -54,7 +54,7 @@ def missing(what: str, command: str) -> None:
     pytest.skip(message)
 
 
-def _postgres_bin() -> Path | None:
+def postgres_bin() -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[4]))
     on_path = shutil.which("initdb")
     if found:
@@ -65,7 +65,7 @@ def _postgres_bin() -> Path | None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A private PostgreSQL server, started once."""
-    binaries = _postgres_bin()
+    binaries = postgres_bin()
     if binaries is None:
         missing("PostgreSQL", "apt-get install -y postgresql")
     assert binaries is not None
