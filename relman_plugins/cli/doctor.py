@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 BACKLOG = 20
 """More undelivered messages than this are worth a warning: Slack is down, or maintenance doesn't run."""
 
+NEARLY_FULL = 0.8
+"""A share of the triggerers' room above which there is a warning."""
+
 SENTINEL = "relman_invalid__"
 """What the DAGs of broken specs begin with (``factory.sentinel``, which brings Airflow)."""
 
@@ -40,7 +43,7 @@ class Check:
 
 @connected
 def doctor(api: Api, form: AnyFormat = Format.TEXT) -> None:
-    """Check server, login, plugin, ledger, extras, caches, backlogs, tickets, sources, Slack, DAGs."""
+    """Check server, login, plugin, ledger, extras, caches, waits, backlogs, tickets, sources, Slack, DAGs."""
     checks = list(_checks(api))
     if form is Format.JSON:
         echo_json([asdict(check) for check in checks])
@@ -121,6 +124,8 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
     yield from _extras(health.get("extras") or ())
     if cache := health.get("spec_cache"):
         yield _spec_cache(cache)
+    if found := health.get("waits"):
+        yield _waits(found)
     for system in health.get("tickets", []):
         name = f"{system['system']} ({system['connection']})"
         hint = "" if system["ok"] else "; releases that ask for a ticket there wait, and nothing is lost"
@@ -165,6 +170,23 @@ def _spec_cache(cache: dict[str, Any]) -> Check:
     if cache["trouble"]:
         return Check("spec cache", "warn", f"{cache['trouble']}; until then every parse costs twice as much")
     return Check("spec cache", "ok", "on: an unchanged spec is not checked anew at each parse")
+
+
+def _waits(found: dict[str, Any]) -> Check:
+    """Say whether there is room for one more wait: Airflow says so nowhere but in the triggerer's log."""
+    room, more = found["triggerers"] * found["capacity"], "raise [triggerer] capacity or add a triggerer"
+    told = f"{found['waits']} waits, of any DAG, and room for {room}"
+    if not room:
+        return Check(
+            "triggerer", "fail", "none is running: whatever waits for people or numbers stands still"
+        )
+    if found["nobody"] and found["waits"] >= room:
+        return Check(
+            "triggerer", "fail", f"{told}: {found['nobody']} are not begun and notice nothing; {more}"
+        )
+    if found["waits"] >= room * NEARLY_FULL:
+        return Check("triggerer", "warn", f"{told}; those beyond it will never be begun: {more}")
+    return Check("triggerer", "ok", told)
 
 
 def _slack(slack: dict[str, Any]) -> Check:

@@ -23,6 +23,7 @@ from relman_plugins.plugin.native import MARK
 from relman_plugins.plugin.slack_app import COMMANDS_PATH, PATH
 from relman_plugins.plugin.source_health import sources
 from relman_plugins.plugin.ticket_health import ticket_systems
+from relman_plugins.plugin.waits_health import waits
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.outbox import Backlog
@@ -48,6 +49,7 @@ def health(request: Request, user: access.Reader) -> dict[str, Any]:
         **_ledger(),
         "extras": _extras(),
         "spec_cache": _spec_cache(),
+        "waits": waits(),
     }
 
 

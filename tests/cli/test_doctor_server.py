@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -43,6 +45,22 @@ def test_the_doctor_names_a_pool_that_would_hold_a_release_up(
     assert (found.returncode, said in " ".join(found.stdout.split())) == (1, True)
 
 
+def test_waits_are_counted_and_those_that_nobody_has(server: Server) -> None:
+    with closing(sqlite3.connect(server.home / "airflow.db", timeout=60)) as db, db:
+        (living,) = db.execute("SELECT id FROM job WHERE job_type = 'TriggererJob'").fetchone()
+        gone = "INSERT INTO job (state, job_type, latest_heartbeat) VALUES ('running', 'TriggererJob', ?)"
+        lost = db.execute(gone, ("2026-01-01 00:00:00",)).lastrowid
+        wait = "INSERT INTO trigger (classpath, kwargs, created_date, triggerer_id) VALUES ('x', '', ?, ?)"
+        db.executemany(wait, [("2026-01-01 00:00:00", owner) for owner in (living, lost, None)])
+    try:
+        found = server.ask("GET", "/relman/api/v1/health", "vera").json()["waits"]
+        assert found == {"triggerers": 1, "capacity": 1000, "waits": 3, "nobody": 2}
+    finally:
+        with closing(sqlite3.connect(server.home / "airflow.db", timeout=60)) as db, db:
+            db.execute("DELETE FROM trigger")
+            db.execute("DELETE FROM job WHERE id = ?", (lost,))
+
+
 @pytest.mark.usefixtures("lab")
 def test_the_doctor_finds_a_healthy_server_healthy_and_names_a_spec_that_is_gone(server: Server) -> None:
     done = relman("doctor", **as_user(server, "admin"))
@@ -57,6 +75,7 @@ def test_the_doctor_finds_a_healthy_server_healthy_and_names_a_spec_that_is_gone
         "ledger": "ok",
         "outbox": checks[6]["state"],
         "spec cache": "ok",
+        "triggerer": "ok",
         "Slack votes": "warn",
         "all admins": "ok",
         "DAG imports": "ok",
