@@ -126,14 +126,8 @@ class Server:
         (self.home / "dags" / "tests.py").write_text(DAGS)
         (self.home / "passwords.json").write_text(json.dumps({user: user for user in self.roles}))
         for command in (["db", "migrate"], ["dags", "reserialize"]):
-            done = subprocess.run(
-                ["airflow", *command],
-                env=self.env,
-                cwd=self.home,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            run = ["airflow", *command]
+            done = subprocess.run(run, env=self.env, cwd=self.home, capture_output=True, text=True)
             assert done.returncode == 0, f"airflow {' '.join(command)}:\n{done.stdout}\n{done.stderr}"
         with closing(sqlite3.connect(self.home / "airflow.db")) as db, db:
             # Nothing runs here; the doctor is to find that somebody would take care of waits.
