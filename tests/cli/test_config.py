@@ -59,7 +59,7 @@ class Asked:
 def server() -> Iterator[Asked]:
     asked = Asked()
     with asked.http:
-        Thread(target=asked.http.serve_forever, daemon=True).start()
+        Thread(target=asked.http.serve_forever, args=(0.02,), daemon=True).start()
         yield asked
         asked.http.shutdown()
 

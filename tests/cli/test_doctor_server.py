@@ -122,7 +122,7 @@ def bare_airflow() -> Iterator[str]:
             """Stay silent."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as http:
-        Thread(target=http.serve_forever, daemon=True).start()
+        Thread(target=http.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{http.server_port}"
         http.shutdown()
 

@@ -125,7 +125,7 @@ class _Refusing(BaseHTTPRequestHandler):
 
 def test_a_refusal_steers_nothing() -> None:
     with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         done = relman("status", "shop-1-1", "--url", f"http://127.0.0.1:{server.server_port}", "--token", "t")
         server.shutdown()
     assert done.returncode == 1
@@ -135,7 +135,7 @@ def test_a_refusal_steers_nothing() -> None:
 
 def test_what_relman_says_is_shown_to_its_end_and_what_airflow_repeats_is_not() -> None:
     with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         there = ("--url", f"http://127.0.0.1:{server.server_port}", "--token", "t")
         own = relman("status", "shop-2-1", *there)
         airflows = relman("release", "shop", "1.0.0", *there)

@@ -60,7 +60,7 @@ def answering(body: bytes, kind: str = "application/x-git-upload-pack-advertisem
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/x.git"
     finally:

@@ -50,7 +50,7 @@ class Trackers:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def jira(self, key: str, title: str = "Cart", *, kind: str = "Bug", category: str = "new") -> None:
         status = {"name": "In Progress", "statusCategory": {"id": 4, "key": category, "name": "…"}}

@@ -46,7 +46,7 @@ class Services:
 @pytest.fixture
 def services() -> Iterator[Services]:
     found = Services()
-    Thread(target=found.http.serve_forever, daemon=True).start()
+    Thread(target=found.http.serve_forever, args=(0.02,), daemon=True).start()
     yield found
     found.http.shutdown()
     found.http.server_close()

@@ -87,7 +87,7 @@ class Server(socketserver.ThreadingTCPServer):
 @pytest.fixture
 def smtp(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         connect(monkeypatch, server.server_address[1])
         yield server
         server.shutdown()

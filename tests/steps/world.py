@@ -12,8 +12,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -124,7 +126,7 @@ class Numbers:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def value_of(self, query: str) -> float | None:
         """Return what a query gives."""
@@ -370,6 +372,7 @@ def grades(release: Release, step: str) -> list[Severity]:
 def make_world(home: Path, platform: Any, revisions: dict[str, Revision]) -> World:
     """Make a world in ``home``, the folder that ``[relman] home`` names."""
     shape = shape_in(home / "specs" / "release_specs")
+    (home / "ledger.db").write_bytes(_empty_ledger())
     ledger = open_ledger(f"sqlite:///{home / 'ledger.db'}")
     made = World(home, ledger, shape, build_dag(shape, {}), platform, revisions)
     with sqlite3.connect(home / "ledger.db") as database:
@@ -377,3 +380,11 @@ def make_world(home: Path, platform: Any, revisions: dict[str, Revision]) -> Wor
         rows = [(name, "checkout", made.seen(name).token) for name in ("staging", "production")]
         database.executemany("INSERT INTO token (environment, service, last) VALUES (?, ?, ?)", rows)
     return made
+
+
+@cache
+def _empty_ledger() -> bytes:
+    """Return a ledger of this version, empty: to migrate one for each test takes as long as the test."""
+    with TemporaryDirectory() as home:
+        open_ledger(f"sqlite:///{home}/ledger.db").close()
+        return Path(home, "ledger.db").read_bytes()
