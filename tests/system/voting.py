@@ -41,7 +41,7 @@ GATES = {
     **dict.fromkeys(("second-page", "second-api", "second-slack"), ESCALATED),
     **dict.fromkeys(("no-page", "no-slack", "newer-page", "newer-api", "newer-slack"), ONE),
     **dict.fromkeys(
-        ("renewed-page", "renewed-api", "renewed-slack"), "{approval: managers, timeout: 1h, valid_for: 30s}"
+        ("renewed-page", "renewed-api", "renewed-slack"), "{approval: managers, timeout: 1h, valid_for: 20s}"
     ),
     "ticketed": TICKET,
     "undone": TICKET,
