@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -225,6 +227,47 @@ def _heard(world: World, run: Run) -> bool:
     return any("Break-glass" in str(m) and run.release_id in str(m) for m in audience)
 
 
+def owed(world: World) -> None:
+    """A rejected emergency is owed until it is said what was done; the record proves all of it offline."""
+    run = world.start("glass-owed", emergency=True, emergency_reason="the shop is down")
+    assert run.outcome() == "succeeded"
+    story = Story(run, "glass-owed.break_glass")
+    assert story.say("api", "carol", "Reject", comment="it was up")[0] == 201
+
+    def at_a_terminal(user: str, *args: object) -> tuple[int, str]:
+        login = {"RELMAN_URL": world.stack.addresses.airflow, "RELMAN_USER": user, "RELMAN_PASSWORD": user}
+        done = relman(*args, **login, COLUMNS="200")
+        return done.returncode, done.stdout + done.stderr
+
+    assert run.release_id in at_a_terminal("vera", "status", "--debts")[1]
+    settle = ("settle", run.release_id, "--reason", "the alert was wrong and is mended")
+    for user, why in (
+        ("admin", "nobody settles their own emergency"),
+        ("vera", ""),
+        ("bob", "may not settle"),
+    ):
+        code, said = at_a_terminal(user, *settle)
+        assert (code != 0, why in said) == (True, True), said
+    code, said = at_a_terminal("alice", *settle)
+    assert code == 0, said
+    assert run.release_id not in at_a_terminal("vera", "status", "--debts")[1]
+    (event,) = run.events("gate.settled")
+    assert (event.actor.id, event.actor.via) == ("alice", "cli")
+    file = world.stack.folders.home / "owed.intoto.json"
+    report = file.with_name("owed.html")
+    code, said = at_a_terminal("vera", "evidence", "export", run.release_id, "-o", file, "--report", report)
+    assert code == 0, said
+    assert "the alert was wrong and is mended" in report.read_text()
+    code, said = at_a_terminal("vera", "evidence", "verify", file, "--no-key")
+    assert (code, "the shop is down" in said) == (0, True), said
+    envelope = json.loads(file.read_text())
+    forged = b64decode(envelope["payload"]).replace(b'"carol"', b'"bobby"')
+    file.write_text(json.dumps(envelope | {"payload": b64encode(forged).decode()}))
+    assert at_a_terminal("vera", "evidence", "verify", file, "--no-key")[0] != 0
+    code, said = at_a_terminal("admin", "ledger", "verify", "--ledger-url", world.ledger_url)
+    assert code == 0, said
+
+
 def no_emergency(world: World) -> None:
     """Somebody who may not break the glass asks the approvers as ever; one says no, through the API."""
     dag_id = "release__glass-other"
@@ -276,6 +319,7 @@ STORIES: dict[str, Callable[[World], Any]] = {
     "terminal": in_a_terminal,
     **{f"glass-{way}": lambda w, way=way: emergency(w, way) for way in ("api", "slack")},
     "glass-other": no_emergency,
+    "glass-owed": owed,
 }
 HAMMERED: dict[str, Callable[[World], Any]] = {
     f"moment-{m}-{lane}": lambda w, m=m, lane=lane: answered_after(w, m, lane)

@@ -158,6 +158,10 @@ def test_an_emergency_skips_what_it_may_and_owes_it(told: Told) -> None:
     told.each_to_the_end("glass")
 
 
+def test_a_rejected_emergency_is_owed_until_somebody_settles_it_and_the_evidence_says_so(told: Told) -> None:
+    told.to_the_end("glass-owed")
+
+
 def test_an_emergency_of_somebody_else_waits_for_approval(told: Told) -> None:
     told.to_the_end("glass-other")
 

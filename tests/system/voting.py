@@ -53,7 +53,7 @@ GATES = {
     "calm": "{approval: managers, when: risk >= medium, timeout: 1h}",
     "later": "{rules: [{approval: managers, quorum: 2}, {approval: board}], timeout: 1h}",
     "crowd": "{approval: crowd, quorum: 50, timeout: 1h}",
-    **dict.fromkeys(("glass-api", "glass-slack", "glass-other"), ""),
+    **dict.fromkeys(("glass-api", "glass-slack", "glass-other", "glass-owed"), ""),
     **{
         f"moment-{m}-{lane}": ", ".join([ONE] * IN_A_ROW)
         for m in range(len(MOMENTS))
