@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from relman_plugins.domain.event import Event
-from relman_plugins.evidence.verdicts import Replay, replayed_of
+from relman_plugins.evidence.verdicts import replayed_of
 from relman_plugins.plan.model import AnalysisPlan, Shape
 
 WENT_ON = "no verdict"
@@ -50,17 +50,19 @@ def tried(
     other queries or another time to compare with, or with a metric that was not looked at, can't be told.
     Looks end where the release's own policy ended them; how often it looks at most is the release's plan's.
     """
-    analyses = tuple(policy.get(a.name, a) for a in shape.analyses)
+    untold = {a.name: _untold(a, policy[a.name]) for a in shape.analyses if a.name in policy}
+    tellable = {name: policy[name] for name, why in untold.items() if not why}
+    analyses = tuple(tellable.get(a.name, a) for a in shape.analyses)
     changed = shape.model_copy(update={"analyses": analyses})
-    for one in replayed_of(shape, events):
+    # Both have the same judges, so their watches are the same ones, in the same order.
+    for one, again in zip(replayed_of(shape, events), replayed_of(changed, events), strict=True):
         if not (one.recorded and one.looks and one.analysis in policy):
             continue
         told = (release_id, one.step, one.analysis, one.weight, one.looks, one.recorded)
-        if why := _untold(shape.analysis(one.analysis), policy[one.analysis]):
+        if why := untold[one.analysis]:
             yield Tried(*told, UNKNOWN, why)
-            continue
-        again = _again(changed, events, one)
-        yield Tried(*told, again.given or WENT_ON, again.reason)
+        else:
+            yield Tried(*told, again.given or WENT_ON, again.reason)
 
 
 def confusion(found: Sequence[Tried]) -> dict[str, dict[str, int]]:
@@ -70,10 +72,6 @@ def confusion(found: Sequence[Tried]) -> dict[str, dict[str, int]]:
         row = table.setdefault(one.recorded, {})
         row[one.given] = row.get(one.given, 0) + 1
     return table
-
-
-def _again(shape: Shape, events: Sequence[Event], before: Replay) -> Replay:
-    return next(one for one in replayed_of(shape, events) if one.watch == before.watch)
 
 
 def _untold(before: AnalysisPlan, after: AnalysisPlan) -> str:

@@ -3,7 +3,8 @@
 A look asks for bad requests and all requests of both versions *since the comparison began*; what is new since
 the look before goes to the judge. So nothing is counted twice, and a look that got no answer loses nothing:
 the next one has it. Looks are added one at a time with ``step``; ``again`` makes the state of recorded ones,
-so that a wait that is interrupted goes on where it was, and a record can be checked.
+so that a wait that is interrupted goes on where it was, and a record can be checked. The state has sums, not
+looks, so that the thousandth look costs what the first one does.
 
 * Harm that is certain in a metric (all metrics together are wrong with a chance of ``false_alarms`` at most,
   over all looks) fails at once.
@@ -28,9 +29,7 @@ from relman_plugins.domain.event import Event
 from relman_plugins.domain.status import Verdict
 from relman_plugins.judge import recorded
 from relman_plugins.judge.counting import Counted, Pair, counted, more, plausible
-from relman_plugins.judge.document import Document, MetricData
-from relman_plugins.judge.report import Finding, plural
-from relman_plugins.judge.series import NAN
+from relman_plugins.judge.report import plural
 from relman_plugins.judge.threshold import TOLERATED_ERRORS, LimitedLike
 
 __all__ = [
@@ -70,8 +69,14 @@ class Terms(NamedTuple):
 class Course(NamedTuple):
     """What is remembered of one metric."""
 
-    looks: tuple[tuple[Pair, Pair] | None, ...] = ()
-    """What each look added, of the old and of the new version; None for one that added nothing."""
+    evidence: Any = None
+    """What all looks together say: ``judge.stats.running.Running``; None before one had counts of both."""
+    had: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    """What they added, of the old and of the new version."""
+    added: tuple[Pair, Pair] | None = None
+    """What the last look added; None for nothing."""
+    fresh: tuple[int, int] = (0, 0)
+    """The last looks at which the old and the new version had new requests."""
     mark: tuple[Pair, Pair] = ((0, 0), (0, 0))
     """What is counted of what ``run`` has counted."""
     alone: Pair | None = None
@@ -89,6 +94,17 @@ class State(recorded.Watched):
     metrics: dict[str, Course] = Field(default_factory=dict)
     run: str = ""
     """Since when counts count: another try of a step begins at 0 again, and its looks go on."""
+
+
+class Evidence(NamedTuple):
+    """What all looks say of a metric."""
+
+    harm: bool = False
+    """Whether harm is certain."""
+    calm: bool = False
+    """Whether harm beyond the tolerance is ruled out."""
+    effect: float | None = None
+    interval: tuple[float | None, float | None] | None = None
 
 
 class Look(NamedTuple):
@@ -165,15 +181,11 @@ def _taken(
         plausible(by_name.get(name, Counted(name, error="was not measured")), course.mark)
         for name, course in before.items()
     ]
-    return answers, {one.name: _added(before[one.name], one) for one in answers}
+    return answers, {one.name: _added(before[one.name], one, terms, state.rounds + 1) for one in answers}
 
 
 def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
-    """Return the state after recorded looks; only the last of them is judged.
-
-    The evidence of all is in the last one; judging each takes a time that grows with the square of their
-    number.
-    """
+    """Return the state after recorded looks; only the last of them is judged: the evidence is in that."""
     return recorded.resumed(
         looks,
         State(),
@@ -183,7 +195,6 @@ def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
             run=run_of(event),
         ),
         lambda state, event: step(state, told_of(event), terms=terms, run=run_of(event)),
-        lambda state, missing: _skipped(state, missing, terms),
     )
 
 
@@ -197,7 +208,6 @@ def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judg
         looks,
         State(),
         lambda state, event: step(state, told_of(event), terms=terms, run=run_of(event)),
-        lambda state, missing: _skipped(state, missing, terms),
     )
 
 
@@ -218,80 +228,97 @@ def _told(data: Mapping[str, Any]) -> Counted:
     return Counted(data["name"], control, experiment)
 
 
-def _skipped(state: State, looks: int, terms: Terms) -> State:
-    """Leave a gap for looks that are not recorded."""
-    courses = {m.name: state.metrics.get(m.name, Course()) for m in terms.metrics}
-    gap = (None,) * looks
-    after = {name: course._replace(looks=course.looks + gap) for name, course in courses.items()}
-    return state.model_copy(update={"rounds": state.rounds + looks, "metrics": after})
-
-
-def _added(course: Course, came: Counted) -> Course:
-    mark, nothing = course.mark, (*course.looks, None)
+def _added(course: Course, came: Counted, terms: Terms, look: int) -> Course:
+    mark = course.mark
     if came.error is not None:
         times = course.errors_in_a_row + 1
-        return course._replace(looks=nothing, alone=None, errors_in_a_row=times, answered=False)
+        return course._replace(added=None, alone=None, errors_in_a_row=times, answered=False)
     if came.control is None or came.experiment is None:
         alone = more(came.experiment, mark[1]) if came.experiment else None
-        return course._replace(looks=nothing, alone=alone, errors_in_a_row=0, answered=False)
-    new = tuple(more(pair, at) for pair, at in zip((came.control, came.experiment), mark, strict=True))
-    now = tuple((at[0] + add[0], at[1] + add[1]) for at, add in zip(mark, new, strict=True))
-    return course._replace(
-        looks=(*course.looks, (new[0], new[1])),
-        mark=(now[0], now[1]),
-        alone=None,
-        errors_in_a_row=0,
+        return course._replace(added=None, alone=alone, errors_in_a_row=0, answered=False)
+    new = (more(came.control, mark[0]), more(came.experiment, mark[1]))
+    old, now = course.fresh
+    return Course(
+        evidence=_more(course.evidence, new, _limit(terms, came.name), terms),
+        had=_sum(course.had, new),
+        added=new,
+        fresh=(look if new[0][1] else old, look if new[1][1] else now),
+        mark=_sum(mark, new),
         answered=True,
     )
+
+
+def _sum(one: tuple[Pair, Pair], other: tuple[Pair, Pair]) -> tuple[Pair, Pair]:
+    old, new = ((a[0] + b[0], a[1] + b[1]) for a, b in zip(one, other, strict=True))
+    return old, new
+
+
+def _limit(terms: Terms, name: str) -> float | None:
+    return next(metric.max for metric in terms.metrics if metric.name == name)
+
+
+def _more(evidence: Any, look: tuple[Pair, Pair], limit: float | None, terms: Terms) -> Any:
+    from relman_plugins.judge.stats.running import added
+
+    tolerance, alpha = terms.comparison.tolerance, terms.false_alarms
+    return added(evidence, look, limit=limit, tolerance=tolerance, alpha=alpha)
 
 
 def _looks(
     terms: Terms, answers: Sequence[Counted], known: Mapping[str, Course], rounds: int
 ) -> Iterator[Look]:
-    from relman_plugins.judge.sequential import judged
-
-    document = Document(
-        method="sequential",
-        metrics=[_metric(metric, known[metric.name]) for metric in terms.metrics],
-        confidence=1 - terms.false_alarms,
-        tolerance=terms.comparison.tolerance,
-        horizon=terms.planned,
-        undecided="inconclusive",
-    )
-    findings = judged(document, early=False).metrics
-    for metric, came, finding in zip(terms.metrics, answers, findings, strict=True):
-        verdict, reason = _said(terms, metric, came, known[metric.name], finding, rounds)
+    judged = {metric.name: _with_alone(terms, metric, known[metric.name]) for metric in terms.metrics}
+    evidence = _evidence(terms, judged)
+    for metric, came in zip(terms.metrics, answers, strict=True):
+        found = evidence[metric.name]
+        verdict, reason = _said(terms, metric, came, judged[metric.name], found, rounds)
         if came.error is not None and verdict is not Verdict.FAIL:
             verdict, reason = Verdict.ERROR, came.error
-        yield Look(
-            metric.name, verdict, reason, came.control, came.experiment, finding.effect, finding.interval
-        )
+        yield Look(metric.name, verdict, reason, came.control, came.experiment, found.effect, found.interval)
 
 
-def _of(metric: LimitedLike, course: Course) -> tuple[tuple[Pair, Pair] | None, ...]:
-    """Return the looks that are judged: a limit also judges what could not be compared."""
+def _with_alone(terms: Terms, metric: LimitedLike, course: Course) -> Course:
+    """Return what a look is judged by: a limit also judges what could not be compared."""
     if metric.max is None or course.alone is None:
-        return course.looks
-    return (*course.looks[:-1], ((0, 0), course.alone))
+        return course
+    look = ((0, 0), course.alone)
+    evidence = _more(course.evidence, look, metric.max, terms)
+    return course._replace(evidence=evidence, had=_sum(course.had, look))
 
 
-def _metric(metric: LimitedLike, course: Course) -> MetricData:
-    arms = [[list(look[n]) if look else NAN for look in _of(metric, course)] for n in (0, 1)]
-    found = MetricData(
-        name=metric.name, kind="proportion", direction="increase", control=arms[0], experiment=arms[1]
-    )
-    return found.model_copy(update={"max": metric.max})
+def _evidence(terms: Terms, judged: Mapping[str, Course]) -> dict[str, Evidence]:
+    """Return what is certain of each metric, all of them taken together."""
+    from relman_plugins.judge.sequential import family
+    from relman_plugins.judge.stats.running import said
+
+    alpha, needed = terms.false_alarms, -math.log(terms.false_alarms)
+    limits = {metric.name: metric.max for metric in terms.metrics}
+    # Without requests nothing is said; without those of the old version, only by a limit.
+    told = {
+        name: said(course.evidence, limit=limits[name], alpha=alpha)
+        for name, course in judged.items()
+        if course.had[1][1] and (course.had[0][1] or limits[name] is not None)
+    }
+    adjusted = family([one.harm for one in told.values()], needed)
+    found = dict.fromkeys(judged, Evidence())
+    for (name, one), log in zip(told.items(), adjusted, strict=True):
+        (bad_before, before), (bad, _) = judged[name].had
+        harm = log >= needed
+        if harm or before:
+            effect = one.ratio if before and bad_before + bad else None
+            ends = None if one.interval == (None, None) else one.interval
+            found[name] = Evidence(harm, judged[name].evidence.calm, effect, ends)
+    return found
 
 
 def _said(
-    terms: Terms, metric: LimitedLike, came: Counted, course: Course, finding: Finding, rounds: int
+    terms: Terms, metric: LimitedLike, came: Counted, course: Course, found: Evidence, rounds: int
 ) -> tuple[Verdict, str]:
     """Return what is known of a metric after a look, in words."""
-    judged = [look for look in _of(metric, course) if look]
-    old, new = (tuple(sum(look[n][i] for look in judged) for i in (0, 1)) for n in (0, 1))
+    old, new = course.had
     shown = f"{_share(new)} bad, of the old version {_share(old)}"
-    low, high = finding.interval or (None, None)
-    if finding.classification in ("High", "Low"):
+    low, high = found.interval or (None, None)
+    if found.harm:
         times = f"; at least {low:.3g} times as often" if low is not None and low > 1 else ""
         limit = f"; at most {metric.max:g} is allowed" if not times and metric.max is not None else ""
         return Verdict.FAIL, f"harm is certain after {plural(rounds)}: {shown}{times}{limit}"
@@ -304,9 +331,9 @@ def _said(
         if total < metric.min_samples:
             needed = f"at least {metric.min_samples:g} are needed"
             return Verdict.NO_DATA, f"the {whose} version had {total:g} requests, {needed}: {shown}"
-    if rounds >= terms.planned and (still := _still(course, terms.planned)):
+    if rounds >= terms.planned and (still := _still(course, terms.planned, rounds)):
         return Verdict.INCONCLUSIVE, f"{still}: {shown}"
-    if finding.classification == "Pass":
+    if found.calm:
         return Verdict.PASS, f"harm beyond {terms.comparison.tolerance:.0%} is ruled out: {shown}"
     open_ = f"; up to {high:.3g} times as often can't be ruled out" if high is not None else ""
     if rounds < terms.planned:
@@ -316,13 +343,12 @@ def _said(
     return Verdict.INCONCLUSIVE, f"neither harm nor its absence is certain: {shown}{open_}"
 
 
-def _still(course: Course, planned: int) -> str:
+def _still(course: Course, planned: int, rounds: int) -> str:
     """Say which version had no new requests of late; empty when both had some."""
     late = max(3, math.ceil(planned / 3))
     for arm, whose in ((1, "new"), (0, "old")):
-        last = max((n for n, look in enumerate(course.looks, 1) if look and look[arm][1]), default=0)
-        if last <= len(course.looks) - late:
-            return f"no new requests of the {whose} version since look {last}"
+        if course.fresh[arm] <= rounds - late:
+            return f"no new requests of the {whose} version since look {course.fresh[arm]}"
     return ""
 
 
@@ -341,7 +367,7 @@ def _ended(
             names = ", ".join(look.name for look in unanswered)
             return Verdict.INCONCLUSIVE, f"{names}: the last look had no numbers"
         return worst, _reasons(looks, worst)
-    added = [known[look.name].looks[-1] for look in looks]
+    added = [known[look.name].added for look in looks]
     both = all(one and one[0][1] and one[1][1] for one in added)
     if terms.comparison.early_pass and worst is Verdict.PASS and both:
         return Verdict.PASS, _reasons(looks, Verdict.PASS)

@@ -137,8 +137,16 @@ def step(state: State, came: Iterable[Sample], *, terms: Terms) -> Judgement:
     answers, courses = _taken(state.metrics, came, terms)
     verdict, reason, findings = _judged(terms, answers, courses, rounds)
     looks = tuple(_look(one, findings.get(one.name), rounds, terms.planned) for one in answers)
-    after = State(rounds=rounds, metrics=courses, verdict=verdict, reason=reason if verdict else "")
+    after = _after(state, courses, verdict, reason if verdict else "")
     return recorded.looked(after, reason, looks)
+
+
+def _after(
+    state: State, courses: Mapping[str, Course], verdict: Verdict | None = None, reason: str = ""
+) -> State:
+    """Return the state with one look more, without a look at all the samples that are known already."""
+    more = {"rounds": state.rounds + 1, "metrics": courses, "verdict": verdict, "reason": reason}
+    return state.model_copy(update=more)
 
 
 def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
@@ -149,9 +157,7 @@ def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
     return recorded.resumed(
         looks,
         State(),
-        lambda state, event: State(
-            rounds=state.rounds + 1, metrics=_taken(state.metrics, _told_of(event), terms)[1]
-        ),
+        lambda state, event: _after(state, _taken(state.metrics, _told_of(event), terms)[1]),
         lambda state, event: step(state, _told_of(event), terms=terms),
     )
 

@@ -66,11 +66,8 @@ class _Followed:
         return int(there[0]) + 1 if there.size else None
 
 
-def judged(document: Document, *, early: bool = True) -> Report:
-    """Return what the document's looks say together, up to the one at which it is decided.
-
-    Without ``early`` only harm decides before the last look.
-    """
+def judged(document: Document) -> Report:
+    """Return what the document's looks say together, up to the one at which it is decided."""
     from relman_plugins.judge.stats.paths import path_of
 
     alpha = 1 - document.confidence
@@ -88,7 +85,7 @@ def judged(document: Document, *, early: bool = True) -> Report:
     stopped, guilty = _harm(deciding, needed, looks)
     if not guilty:
         all_known = all(m.muted or m.name in followed or m.classification == "Pass" for m in document.metrics)
-        stopped = _calm(deciding, needed, looks) if all_known and early else None
+        stopped = _calm(deciding, needed, looks) if all_known else None
     end = stopped or looks
     findings = [
         given(metric) if metric.classification is not None

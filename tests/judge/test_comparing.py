@@ -66,10 +66,9 @@ def test_nothing_is_counted_twice_and_no_more_is_bad_than_there_is(looks: list[A
     came = [[seen(*((min(p), max(p)) for p in pair))] if pair else [seen(None, None)] for pair in looks]
     course = followed(by, *came)[-1].state.metrics["errors"]
     for arm in (0, 1):
-        new = [look[arm] for look in course.looks if look]
         most = max((max(pair[arm]) for pair in looks if pair), default=0)
-        assert all(0 <= bad <= total for bad, total in new)
-        assert sum(total for _, total in new) <= most
+        bad, total = course.had[arm]
+        assert 0 <= bad <= total <= most
 
 
 @given(cumulative, some.lists(some.sampled_from(["try1", "try2"]), min_size=8, max_size=8), some.integers())
@@ -139,9 +138,11 @@ def test_another_try_begins_to_count_at_0_and_keeps_the_evidence() -> None:
     by = terms()
     first = step(State(), [seen((0, 100), (2, 100))], terms=by, run="try1")
     second = step(first.state, [seen((0, 50), (2, 50))], terms=by, run="try2")
-    assert second.state.metrics["errors"].looks == (((0, 100), (2, 100)), ((0, 50), (2, 50)))
+    assert second.state.metrics["errors"].added == ((0, 50), (2, 50))
     same = step(first.state, [seen((0, 150), (4, 150))], terms=by, run="try1")
-    assert same.state.metrics["errors"].looks == second.state.metrics["errors"].looks
+    for one in (second, same):
+        assert one.state.metrics["errors"].had == ((0, 150), (4, 150))
+    assert same.looks[0].interval == second.looks[0].interval
 
 
 def test_five_unanswered_looks_in_a_row_are_an_error_and_four_are_not() -> None:
@@ -283,7 +284,7 @@ def test_a_limit_needs_no_old_version(control: Any) -> None:
 def test_what_a_limit_saw_alone_is_compared_when_the_old_version_answers() -> None:
     by = terms(ERRORS.model_copy(update={"max": 0.5}))
     found = followed(by, [seen(None, (1, 100))], [seen((2, 300), (3, 200))])[-1].state
-    assert found.metrics["errors"].looks == (None, ((2, 300), (3, 200)))
+    assert found.metrics["errors"].had == ((2, 300), (3, 200))
 
 
 def test_a_record_is_judged_by_the_numbers_of_its_looks() -> None:
@@ -294,10 +295,8 @@ def test_a_record_is_judged_by_the_numbers_of_its_looks() -> None:
     late = [recorded[i].model_copy(update={"id": n}) for n, i in enumerate((2, 0, 3, 1), start=1)]
     assert [judgement for _, judgement in again(late, terms=by)] == found
     gap = [judgement.state for _, judgement in again([recorded[0], recorded[3]], terms=by)][-1]
-    assert (gap.rounds, gap.metrics["errors"].looks) == (
-        4,
-        (((1, 100), (1, 100)), None, None, ((3, 300), (3, 300))),
-    )
+    assert (gap.rounds, gap.metrics["errors"].had) == (4, ((4, 400), (4, 400)))
+    assert gap.metrics["errors"].added == ((3, 300), (3, 300))
     assert gap.verdict is found[-1].verdict
     other = recorded[0].model_copy(update={"id": 5, "key": "r:step:try2:look1"})
     assert [judgement.state for _, judgement in again([*recorded, other], terms=by)][-1] == found[-1].state

@@ -37,13 +37,16 @@ ODDS = np.array([1.25, 1.5, 2, 3, 5, 10, 30, 100, 1000])
 """By how much the odds of a slow request are raised, for latencies."""
 TAILS = np.array([0.5, 0.25, 0.1, 0.02])
 """Which share of a look counts as slow: half, a quarter, a tenth, a fiftieth."""
-_CALM = np.array([1.1, 1.0, 0.85, 0.6, 0.3])
-_CALM_WEIGHTS = np.log([0.15, 0.45, 0.2, 0.1, 0.1])
+CALM = np.array([1.1, 1.0, 0.85, 0.6, 0.3])
+CALM_WEIGHTS = np.log([0.15, 0.45, 0.2, 0.1, 0.1])
 """The bets against "harm beyond tolerance": on these ratios, and with which part of the stake."""
 _LARGEST = 200_000
 """Above so many requests in a look the binomial split is used: it needs no sum over all splits."""
-_EXACTLY = 5000
+EXACTLY = 5000
 """So many looks have the better bet; after that, either is."""
+_TRIED = np.exp(np.linspace(-np.log(1000), np.log(1000), 601))
+_RATIOS = np.concatenate((1 / RATIOS[::-1], [1.0], RATIOS, _TRIED))
+"""The ratios that an interval's mixture bets on, and then those that it may end at."""
 _OFTEN = 0.05
 """Share of bad requests below which the binomial split is as good."""
 
@@ -141,45 +144,75 @@ def harm(rates: Rates, allowed: float = 1.0, *, requests: bool = True) -> Array:
 
     One logarithm for each look. ``requests``: each counted thing is one of the total, at most once bad.
     """
+    return mixed(harm_gains(rates, allowed, EXACTLY if allowed == 1 and requests else 0)[0])
+
+
+def harm_gains(rates: Rates, allowed: float, exactly: int) -> tuple[Array, int]:
+    """Return what the bets on harm gain in each look, and in how many of them the better bet was made.
+
+    Args:
+        rates: The looks.
+        allowed: How many times the control's rate is no harm.
+        exactly: So many looks may have the better bet, which is against "no difference" alone.
+    """
     gains = rate_gains(rates, RATIOS * allowed, allowed)
-    if allowed == 1 and requests:
-        total = rates.control + rates.experiment
-        often = (
-            (rates.bad > _OFTEN * total) & (total <= _LARGEST) & (rates.control > 0) & (rates.experiment > 0)
-        )
-        whole = np.all([np.floor(part) == part for part in rates], axis=0)
-        for i in np.flatnonzero(often & whole)[:_EXACTLY]:
-            control, experiment = int(rates.control[i]), int(rates.experiment[i])
-            gains[i] = split_gains(
-                int(rates.experiment_bad[i]), int(rates.bad[i]), control, experiment, RATIOS
-            )
-    return mixed(gains)
+    better = np.flatnonzero(_often(rates))[:exactly] if exactly else ()
+    for i in better:
+        control, experiment = int(rates.control[i]), int(rates.experiment[i])
+        gains[i] = split_gains(int(rates.experiment_bad[i]), int(rates.bad[i]), control, experiment, RATIOS)
+    return gains, len(better)
+
+
+def _often(rates: Rates) -> NDArray[np.bool_]:
+    """Return in which looks so much is bad that the better bet gains more."""
+    total = rates.control + rates.experiment
+    often = (rates.bad > _OFTEN * total) & (total <= _LARGEST) & (rates.control > 0) & (rates.experiment > 0)
+    whole = np.all([np.floor(part) == part for part in rates], axis=0)
+    found: NDArray[np.bool_] = often & whole
+    return found
 
 
 def above(bad: Array, total: Array, limit: float) -> Array:
-    """Return the evidence that a bad share exceeds ``limit``, whatever the other arm does, after each look.
+    """Return the evidence of a bad share above ``limit``, whatever the other arm does, after each look."""
+    return mixed(above_gains(bad, total, limit))
+
+
+def above_gains(bad: Array, total: Array, limit: float) -> Array:
+    """Return what the bets on a bad share above ``limit`` gain in each look.
 
     The likelihood ratio of ``r * limit`` against ``limit``, or rather a form of it that only bad requests
     raise: ``b log r - n log(1 + limit (r - 1))``. Its expectation is at most 1 for every share up to the
     limit.
     """
-    gains = bad[..., None] * np.log(RATIOS) - total[..., None] * np.log1p(limit * (RATIOS - 1))
-    return mixed(gains)
+    gains: Array = bad[..., None] * np.log(RATIOS) - total[..., None] * np.log1p(limit * (RATIOS - 1))
+    return gains
 
 
 def calm(rates: Rates, allowed: float, tolerance: float) -> Array:
     """Return the evidence that the rate is below ``allowed`` times ``1 + tolerance`` that of the control."""
+    return mixed(calm_gains(rates, allowed, tolerance), CALM_WEIGHTS)
+
+
+def calm_gains(rates: Rates, allowed: float, tolerance: float) -> Array:
+    """Return what the bets against harm beyond the tolerance gain in each look."""
     bound = allowed * (1 + tolerance)
-    ratios = np.minimum(_CALM * allowed, 0.95 * bound)
-    return mixed(rate_gains(rates, ratios, bound), _CALM_WEIGHTS)
+    return rate_gains(rates, np.minimum(CALM * allowed, 0.95 * bound), bound)
 
 
 def ratio(rates: Rates) -> float:
     """Return the ratio of the rates, compared within looks (Mantel & Haenszel 1959)."""
+    return ratio_of(*compared(rates).sum(axis=0))
+
+
+def compared(rates: Rates) -> Array:
+    """Return the two terms that each look adds to the ratio of the rates."""
     share = rates.share
-    above = float((rates.experiment_bad * (1 - share)).sum())
-    below = float((rates.control_bad * share).sum())
-    return above / below if below > 0 else (1.0 if above == 0 else float("inf"))
+    return np.stack((rates.experiment_bad * (1 - share), rates.control_bad * share), axis=-1)
+
+
+def ratio_of(above: float, below: float) -> float:
+    """Return the ratio of the rates by the sums of its terms."""
+    return float(above / below) if below > 0 else (1.0 if above == 0 else float("inf"))
 
 
 def interval(rates: Rates, alpha: float) -> tuple[float | None, float | None]:
@@ -188,21 +221,25 @@ def interval(rates: Rates, alpha: float) -> tuple[float | None, float | None]:
     A confidence sequence by the method of mixtures (Robbins 1970): the ratios against which the mixture of
     all bets has not reached 1/alpha. None is an end beyond a thousandth or a thousand.
     """
-    bets = np.concatenate((1 / RATIOS[::-1], [1.0], RATIOS))
-    tried = np.exp(np.linspace(-np.log(1000), np.log(1000), 601))
     alike, which = np.unique(rates.share, return_inverse=True)  # looks with the same share are one
     whole = Rates(*(np.bincount(which, part, alike.size).astype(np.float64) for part in rates))
+    return between(likelihoods(whole).sum(axis=0), alpha)
 
-    def likelihood(ratios: Array) -> Array:
-        gained: Array = rate_gains(whole, ratios, 1.0).sum(axis=0)
-        return gained
 
-    mixture = log_sum(likelihood(bets) - np.log(bets.size))
-    kept = np.flatnonzero(mixture - likelihood(tried) < -np.log(alpha))
+def likelihoods(rates: Rates) -> Array:
+    """Return what each look adds to the likelihood of the ratios that ``interval`` bets on, and tries."""
+    return rate_gains(rates, _RATIOS, 1.0)
+
+
+def between(likelihood: Array, alpha: float) -> tuple[float | None, float | None]:
+    """Return the interval by the sums of ``likelihoods``."""
+    bets = 2 * RATIOS.size + 1
+    mixture = log_sum(likelihood[:bets] - np.log(bets))
+    kept = np.flatnonzero(mixture - likelihood[bets:] < -np.log(alpha))
     if kept.size == 0:
         return None, None
     first, last = int(kept[0]), int(kept[-1])
     return (
-        None if first == 0 else float(tried[first]),
-        None if last == tried.size - 1 else float(tried[last]),
+        None if first == 0 else float(_TRIED[first]),
+        None if last == _TRIED.size - 1 else float(_TRIED[last]),
     )

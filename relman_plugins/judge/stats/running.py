@@ -1,0 +1,94 @@
+"""The evidence of a share of requests, one look at a time: what ``paths.path_of`` says of all looks so far.
+
+All of it rests on sums over the looks, so a look costs the same however many there were before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from relman_plugins.judge.stats.evidence import (
+    CALM,
+    CALM_WEIGHTS,
+    EXACTLY,
+    RATIOS,
+    Array,
+    Rates,
+    above_gains,
+    between,
+    calm_gains,
+    compared,
+    harm_gains,
+    likelihoods,
+    log_sum,
+    ratio_of,
+)
+
+_ENDS = np.cumsum([RATIOS.size, RATIOS.size, CALM.size, 2])
+"""Where the sums of each kind end: bets on harm, on more than the limit, on calm, terms of the ratio."""
+
+
+class Running(NamedTuple):
+    """What the looks so far say of a metric whose increase is harm."""
+
+    sums: tuple[float, ...]
+    """What each bet has gained (on more than the limit 0 where there is none), the ratio's terms, and the
+    likelihoods."""
+    exact: int = 0
+    """In how many looks the better bet was made."""
+    calm: bool = False
+    """Whether harm beyond the tolerance was ruled out after any look."""
+
+
+class Said(NamedTuple):
+    """What a metric's looks say together."""
+
+    harm: float
+    """The logarithm of the evidence of harm."""
+    ratio: float
+    interval: tuple[float | None, float | None]
+
+
+def added(
+    before: Running | None,
+    look: Sequence[Sequence[int]],
+    *,
+    limit: float | None,
+    tolerance: float,
+    alpha: float,
+) -> Running:
+    """Return what the looks say with one more.
+
+    Args:
+        before: What ``added`` returned for the looks before; None for the first.
+        look: ``[bad, total]`` of the control and of the experiment.
+        limit: A bad share of the experiment above which it is harm by itself.
+        tolerance: Harm that is to be ruled out.
+        alpha: Chance of ruling it out wrongly.
+    """
+    rates = Rates(*(np.array([float(n)]) for arm in look for n in arm))
+    was = before or Running(())
+    harmful, exact = harm_gains(rates, 1.0, EXACTLY - was.exact)
+    over = above_gains(rates.experiment_bad, rates.experiment, limit) if limit is not None else harmful * 0
+    parts = (harmful, over, calm_gains(rates, 1.0, tolerance), compared(rates), likelihoods(rates))
+    gained = np.concatenate(parts, axis=1)[0]
+    sums = gained + was.sums if was.sums else gained
+    stake = log_sum(_part(sums, 2) + CALM_WEIGHTS)
+    calm = was.calm or bool(stake >= -np.log(alpha))
+    return Running(tuple(sums.tolist()), was.exact + exact, calm)
+
+
+def said(running: Running, *, limit: float | None, alpha: float) -> Said:
+    """Return what the looks say together; ``limit`` as for ``added``."""
+    sums = np.array(running.sums)
+    bets = [log_sum(_part(sums, kind) - np.log(RATIOS.size)) for kind in (0, 1)]
+    # With a limit half of the stake is on either kind of harm.
+    harm = bets[0] if limit is None else np.logaddexp(*bets) - np.log(2)
+    return Said(float(harm), ratio_of(*_part(sums, 3)), between(sums[_ENDS[-1] :], alpha))
+
+
+def _part(sums: Array, kind: int) -> Array:
+    return sums[_ENDS[kind - 1] if kind else 0 : _ENDS[kind]]
