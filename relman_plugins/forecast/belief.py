@@ -16,8 +16,15 @@ from dataclasses import dataclass
 from relman_plugins.plan import times
 from relman_plugins.plan.model import Shape, Step, StepKind
 
-KAPPA, ALPHA = 0.25, 1.5
-"""How much the prior counts for: of the mean as a quarter of one time, of the variance as three of them."""
+ALPHA = 2.5
+"""How much the prior of the variance counts for: as much as five times that were seen."""
+
+DOUBT = 0.9
+"""How far the median itself may be off, as a standard deviation of its logarithm: by a factor of 2.5."""
+
+FADES = 0.93
+"""What each release counts for beside the one after it: so about the last fourteen count, and what has
+become slower or faster is believed soon."""
 
 LEAST_S = 0.5
 """A step that took no longer than the plan's own wait took this much beside it: Airflow's turn at least."""
@@ -26,18 +33,19 @@ TRIES = 40
 """Draws after which a step that has lasted longer than any of them is taken for one of those that go on."""
 
 WORK = {
-    StepKind.BUILD: (120.0, 1.0),
-    StepKind.ASSESS: (20.0, 1.0),
-    StepKind.SUITE: (180.0, 1.0),
-    StepKind.CHECKLIST: (3600.0, 1.2),
-    StepKind.APPROVAL: (1800.0, 1.2),
-    StepKind.TICKET: (600.0, 1.2),
-    StepKind.PARITY: (30.0, 1.0),
-    StepKind.ROLL: (120.0, 1.0),
+    StepKind.BUILD: (120.0, 0.45),
+    StepKind.ASSESS: (20.0, 0.45),
+    StepKind.SUITE: (180.0, 0.45),
+    StepKind.CHECKLIST: (3600.0, 0.9),
+    StepKind.APPROVAL: (1800.0, 0.9),
+    StepKind.TICKET: (600.0, 0.9),
+    StepKind.PARITY: (30.0, 0.45),
+    StepKind.DEPLOY: (60.0, 0.45),
+    StepKind.ROLL: (120.0, 0.45),
 }
 """What is believed without any history, by kind: a median in seconds, and how far the logarithm spreads.
 Rough on purpose: half an hour for people, minutes for machines. The first releases replace it."""
-OTHERWISE = (20.0, 0.8)
+OTHERWISE = (20.0, 0.45)
 
 
 @dataclass(frozen=True)
@@ -65,18 +73,19 @@ def believe(shape: Shape, step: Step, seen: Sequence[float], minimum_s: float) -
     Args:
         shape: the plan.
         step: one of its steps.
-        seen: how long it took in earlier releases, seconds, in any order; may be empty.
+        seen: how long it took in earlier releases, seconds, the latest first; may be empty.
         minimum_s: the setting ``minimum_deferral``.
     """
     fixed_s = times.waits_of(shape, step, minimum_s)
     median_s, spread = WORK.get(step.kind, OTHERWISE)
     logs = [math.log(max(value - fixed_s, LEAST_S)) for value in seen]
-    n, prior = len(logs), math.log(median_s)
-    mean = sum(logs) / n if n else prior
-    squares = sum((value - mean) ** 2 for value in logs)
-    kappa, alpha = KAPPA + n, ALPHA + n / 2
-    centre = (KAPPA * prior + n * mean) / kappa
-    beta = (ALPHA - 1) * spread**2 + squares / 2 + KAPPA * n * (mean - prior) ** 2 / (2 * kappa)
+    weights, prior = [FADES**age for age in range(len(logs))], math.log(median_s)
+    n, doubt = sum(weights), (spread / DOUBT) ** 2
+    mean = sum(w * value for w, value in zip(weights, logs, strict=True)) / n if n else prior
+    squares = sum(w * (value - mean) ** 2 for w, value in zip(weights, logs, strict=True))
+    kappa, alpha = doubt + n, ALPHA + n / 2
+    centre = (doubt * prior + n * mean) / kappa
+    beta = (ALPHA - 1) * spread**2 + squares / 2 + doubt * n * (mean - prior) ** 2 / (2 * kappa)
     return Belief(fixed_s, 2 * alpha, centre, math.sqrt(beta * (kappa + 1) / (alpha * kappa)))
 
 
