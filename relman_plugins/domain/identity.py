@@ -102,7 +102,7 @@ class Actor(Frozen):
     id: str = "relman"
     name: str = ""
     via: str = ""
-    """The way in: ``airflow``, ``api``, ``cli``, ``slack``, ``schedule``."""
+    """The way in: ``airflow``, ``api``, ``cli``, ``page``, ``slack``, ``schedule``."""
     slack: str = ""
     """Slack member id, for mentions, where it is known."""
 

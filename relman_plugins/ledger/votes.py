@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection
 
 from relman_plugins.domain.approval import Rule
 from relman_plugins.domain.base import digest_of
@@ -16,7 +16,7 @@ from relman_plugins.domain.identity import Actor, Person
 from relman_plugins.domain.status import Decision
 from relman_plugins.errors import LedgerError, Superseded
 from relman_plugins.ledger import effect, escalating, reminding, settling, superseding, waiving
-from relman_plugins.ledger import tables as t
+from relman_plugins.ledger.asked import Gates
 from relman_plugins.ledger.ballots import (
     COMMENT_LIMIT,
     Code,
@@ -34,18 +34,14 @@ from relman_plugins.ledger.ballots import (
     withdraw_vote,
     withdrawal_refused,
 )
-from relman_plugins.ledger.database import Database
-from relman_plugins.ledger.gates import DEBT, GateState, OnTimeout, State, gate_state
+from relman_plugins.ledger.gates import GateState, OnTimeout, State, gate_state
 from relman_plugins.ledger.record import clean_json, clean_text, insert_event, release_name, select_events
 from relman_plugins.ledger.releases import find_release
 from relman_plugins.ledger.rules import recorded
 
 
-class Votes:
+class Votes(Gates):
     """Gates and votes of a ledger. Every call is one transaction, exclusive for its release."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def open_gate(
         self,
@@ -147,7 +143,8 @@ class Votes:
 
         ``airflow_user`` is whom the auth manager says the voter is, ``digest`` what was shown to them and
         ``round_`` the round they were asked in (None when the way in can't tell), ``via`` the way in:
-        ``airflow``, ``api``, ``cli``, ``slack``. One reject decides; approvals decide when all rules are met.
+        ``airflow`` (its Required Actions page), ``api``, ``cli``, ``page`` (relman's own) or ``slack``.
+        One reject decides; approvals decide when all rules are met.
         ``answers`` are those to the items of a checklist, by id
         (:func:`relman_plugins.domain.checklist.checked` says which are taken), or to the fields that the
         rules ask for. An approval of one's own release is refused unless a rule allows it. With
@@ -304,14 +301,6 @@ class Votes:
             raise Superseded(f"gate {gate} of {release_id} is not passed: {gone.data['reason']}")
         return found
 
-    def debts(self) -> list[GateState]:
-        """Return what was skipped in emergencies and nobody has approved since, oldest first.
-
-        Open, also when it is overdue, or rejected: until it is settled what was done about that.
-        """
-        with self._db.read() as conn:
-            return [gate for gate in _all_gates(conn, t.event.c.step.like(f"%.{DEBT}")) if gate.is_owed]
-
     def settle(
         self, release_id: str, gate: str, *, airflow_user: str, name: str = "", reason: str, via: str
     ) -> VoteResult:
@@ -341,36 +330,6 @@ class Votes:
             state = gate_state(conn, release_id, gate)
             return waiving.tell_overdue(conn, state, now or self._db.now()) if state else None
 
-    def gate(self, release_id: str, gate: str) -> GateState | None:
-        """Return a gate in its latest round; None when it was never opened."""
-        with self._db.read() as conn:
-            return gate_state(conn, release_id, gate)
-
-    def asked_by(self, release_id: str, step: str) -> GateState | None:
-        """Return the gate that a step's task asks about: the one it opened last; None when it asked nothing.
-
-        Mostly the gate has the step's own id. A step that waits since an approval has run out asks about that
-        approval's gate.
-        """
-        with self._db.read() as conn:
-            opened = select_events(conn, release_id, kinds=[Kind.GATE_OPENED])
-            mine = [e.step for e in opened if e.step and (e.data.get("asker") or e.step) == step]
-            return gate_state(conn, release_id, mine[-1]) if mine else None
-
-    def gates(self, release_id: str) -> list[GateState]:
-        """Return the gates of a release that were opened, in that order."""
-        with self._db.read() as conn:
-            return _all_gates(conn, t.event.c.release_id == release_id)
-
-    def open_gates(self) -> list[GateState]:
-        """Return every gate that a release waits at, of every release that is not closed, oldest first."""
-        closing = t.event.alias()
-        closed = exists().where(
-            closing.c.release_id == t.event.c.release_id, closing.c.kind == Kind.RELEASE_CLOSED.value
-        )
-        with self._db.read() as conn:
-            return [g for g in _all_gates(conn, ~closed) if g.state == "open" and not g.debt]
-
 
 def _check_rules(where: str, asked: dict[str, Any]) -> None:
     """Raise LedgerError for a gate that could not be met even if nobody's own release it were."""
@@ -388,12 +347,3 @@ def _is_stopped(conn: Connection, release_id: str) -> bool:
         events[-1].kind is Kind.RELEASE_HELD
         or any(e.kind in (Kind.RELEASE_CLOSED, Kind.ABORT_REQUESTED) for e in events)
     )
-
-
-def _all_gates(conn: Connection, condition: Any) -> list[GateState]:
-    query = select(t.event.c.release_id, t.event.c.step).where(
-        t.event.c.kind == Kind.GATE_OPENED.value, condition
-    )
-    # A dict keeps the order of opening and forgets the rounds.
-    names = dict.fromkeys((row.release_id, row.step) for row in conn.execute(query.order_by(t.event.c.id)))
-    return [require(conn, release_id, gate) for release_id, gate in names]

@@ -124,6 +124,11 @@ Writer = Annotated[Any, Depends(_guard)]
 
 
 def via_of(request: Request) -> str:
-    """Return the way in that the caller names in ``X-Relman-Via``: ``cli``, ``page``, or else ``api``."""
-    said = request.headers.get("x-relman-via", "")
-    return said if said in ("cli", "page") else "api"
+    """Return the way in: ``page``, or with a token of one's own ``cli`` where it says so, or ``api``.
+
+    A browser's session may change something only from a page of this server, so what comes with it comes
+    from a page. Whoever has a token may say what program they use, and no more.
+    """
+    if is_ambient(request, all_admins=False):
+        return "page"
+    return "cli" if request.headers.get("x-relman-via") == "cli" else "api"

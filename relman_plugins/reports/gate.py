@@ -50,6 +50,7 @@ def gate_page(
             asked=person is not None,
             early=gate.too_early(person) if person else "",
             ended=ended,
+            later="" if ended else _called_later(gate),
             voted=next((v for v in gate.votes if v.person == person), None),
             approve=Decision.APPROVE.value,
             votes_url=votes_url,
@@ -60,6 +61,16 @@ def gate_page(
         )
         + "\n"
     )
+
+
+def _called_later(gate: GateState) -> str:
+    """Return whom an escalation that is still to come calls; empty where none does."""
+    second, at = gate.escalate, gate.escalates_at
+    if second is None or at is None or gate.state != "open" or gate.escalated_at is not None:
+        return ""
+    if at >= gate.expires_at:
+        return ""
+    return ", ".join(p.name or p.id for p in gate.people if p.id in second.people)
 
 
 def told(subject: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:

@@ -35,7 +35,7 @@ def test_it_shows_what_is_asked_and_takes_the_answer_of_a_signed_in_browser(serv
     digest, to = (re.search(rf'data-{name}="([^"]+)"', shown.text)[1] for name in ("digest", "to"))
     assert digest == server.ledger.votes.gate(record.release_id, GATE).subject_digest
     vote = {"decision": "approve", "comment": "seen", "digest": digest, "answers": {"change": "7"}}
-    sent = {"X-Relman-Via": "page", "Sec-Fetch-Site": "same-origin"}
+    sent = {"Sec-Fetch-Site": "same-origin"}
     refused = server.ask("POST", to, "alice", cookie=True, json=vote, headers=sent)
     assert (refused.status_code, "matches CHG[0-9]{7}" in refused.json()["detail"]) == (409, True)
     vote["answers"] = {"change": "CHG0000042"}
@@ -44,6 +44,12 @@ def test_it_shows_what_is_asked_and_takes_the_answer_of_a_signed_in_browser(serv
     assert server.ask("POST", to, "alice", cookie=True, json=vote, headers=sent).status_code == 201
     (counted,) = server.ledger.votes.gate(record.release_id, GATE).votes
     assert (counted.person, counted.decision, counted.via) == ("alice", Decision.APPROVE, "page")
+    other = server.release("0.7.4")
+    vote["digest"] = server.ledger.votes.gate(other.release_id, GATE).subject_digest
+    path = to.replace(record.release_id, other.release_id)
+    # What a program says of itself is no page.
+    assert server.ask("POST", path, "bob", json=vote, headers={"X-Relman-Via": "page"}).status_code == 201
+    assert [v.via for v in server.ledger.votes.gate(other.release_id, GATE).votes] == ["api"]
     after = server.ask("GET", page, "alice", cookie=True, headers=BROWSER).text
     assert "approved</span> by Alice Example" in after
     assert "<form" not in after, "it is decided"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relman_plugins.domain.approval import Lacking, Rule
+from relman_plugins.domain.approval import Escalation, Lacking, Rule
 from relman_plugins.domain.field import Field
 from relman_plugins.domain.identity import Person
 from relman_plugins.domain.status import Decision
@@ -117,6 +117,20 @@ def test_who_reads_it_is_known_by_the_user_and_by_the_name_that_airflow_has_for_
     started = gate({}, own={"carol": "started it"})
     assert "your own release (started it)" in page(started, "7", "carol")
     assert "not among those" in page(gate({}), "mallory")
+
+
+def test_whom_an_escalation_calls_later_and_when_is_said_until_it_does() -> None:
+    lead = Person(id="lea", airflow="lea", name="Lea <Lead>")
+    second = Escalation(after_s=1800, group="leads", people=("lea", "al"))
+    more: dict[str, Any] = {"people": (ALICE, BOB, lead), "escalate": second}
+    shown = page(gate({}, **more))
+    assert "from 2026-11-26 12:30:00 UTC on, while nobody has decided, leads may answer too: Alice" in shown
+    assert "too: Alice Example, Lea <Lead></li>" in shown
+    over = {"escalated_at": NOW + timedelta(minutes=30)}
+    late = {"expires_at": NOW + timedelta(minutes=30)}
+    for other in (over, late, {"state": "approved"}, {"escalate": None}):
+        assert "may answer too" not in page(gate({}, **more | other))
+    assert "may answer too" not in page(gate({}, **more), ended="its time is over")
 
 
 def test_no_answer_is_offered_when_none_counts_and_choices_go_as_they_are() -> None:

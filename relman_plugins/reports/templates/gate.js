@@ -32,7 +32,7 @@ async function send(decision) {
   };
   const answer = await fetch(where.to, {
     method: decision === "withdraw" ? "DELETE" : "POST",
-    headers: { "Content-Type": "application/json", "X-Relman-Via": "page" },
+    headers: { "Content-Type": "application/json" },
     body: JSON.stringify(bodies[decision]()),
   });
   if (answer.ok) return location.reload();
