@@ -128,9 +128,11 @@ class Converging:
             self._write_all([*([part.record] if part.record else []), *part.objects.own])
         self._write_all(_shared([seen.lead] if seen.made else [], parts))
         self._write_all([part.deployment for part in parts.values()])
+        self.fence.renew()
         seen = self._until(lambda s: all(self._is_done(s, slot) for slot in parts), tuple(parts))
         seen = self._move(seen, target, versions, replace(roles, moved_at=seen.roles.moved_at))
         self._write_all(_shared([versions[traffic.leading(target, slots.candidate)]], parts))
+        self.fence.renew()
         self._clear(seen, parts, target, slots.candidate, drain_s=self.objects.workload.drain_s)
         self._prune(parts, {*served, *map(_key, parts.values())})
         done = self._until(lambda s: s.state().matches(desired), tuple(parts))
@@ -346,7 +348,7 @@ class Converging:
                 others = [t.text for t in found if not t.fatal]
                 raise PlatformRejected(f"{self.fence.what} does not start: {'; '.join([*fatal, *others])}")
             if not self.kube.left_s:
-                told = [t.text for t in found] or [*seen.state().messages]
+                told = [*seen.leaving, *(t.text for t in found)] or [*seen.state().messages]
                 said = "; ".join([*told, *([self._late] if self._late else [])])
                 raise PlatformUnavailable(
                     f"{self.fence.what} is not as desired in time: {said or 'no object says why'}. "

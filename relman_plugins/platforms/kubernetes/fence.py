@@ -9,6 +9,7 @@ was not there then and is not made by the newer caller, it may still make; the n
 from __future__ import annotations
 
 import contextlib
+import time
 import uuid
 from dataclasses import replace
 
@@ -17,9 +18,13 @@ from relman_plugins.errors import PlatformRejected, PlatformUnavailable, StaleTo
 from relman_plugins.platforms.kubernetes.api import Kube, Moved, Owned
 from relman_plugins.platforms.kubernetes.objects import Obj, Objects
 from relman_plugins.platforms.kubernetes.roles import Roles, roles_path
+from relman_plugins.platforms.kubernetes.troubles import is_leaving, leaving
 
 MARKER = "relman-fence"
 """The field manager of the label that a takeover writes: what `MANAGER` applies leaves it alone."""
+
+GONE_S = 0.5
+"""Seconds between two looks at an object that is being deleted."""
 
 TAKEN = "relman/taken"
 """That label: which call took over last. An annotation would raise the generation of a Deployment."""
@@ -40,6 +45,8 @@ class Fence:
         self.kube, self.objects, self.token, self.takes_over = kube, objects, token, takes_over
         self.taken: dict[str, None] = {}
         """What was taken from others, in words, in order."""
+        self._leaving: dict[tuple[str, str], Obj] = {}
+        """What was written on the way back though it is being deleted, by kind and name."""
         self.call = uuid.uuid4().hex
         """What tells this call from an earlier one with the same token."""
         self.what = f"{objects.service} in {objects.environment}"
@@ -53,6 +60,7 @@ class Fence:
                 raise PlatformRejected(roles.strange)
             if roles.token > self.token:
                 raise self._stale(roles.token)
+            live = self._there(roles_path(self.objects), live)
             try:
                 self._apply_roles(live, replace(roles, token=self.token, asked=self.call))
                 break
@@ -96,6 +104,7 @@ class Fence:
         while True:
             live = self.kube.get(roles_path(self.objects))
             self.check(Roles.of(live))
+            live = self._there(roles_path(self.objects), live)
             try:
                 self._apply_roles(live, roles)
                 return
@@ -118,24 +127,52 @@ class Fence:
             self.taken[f"taken over on the way back: {path} ({owned.fields})"] = None
 
     def write(self, kind: str, name: str, obj: Obj, *, dry_run: bool = False) -> None:
-        """Apply an object; raise PlatformRejected when it is somebody else's, and as `check` does."""
+        """Apply an object; raise PlatformRejected when it is somebody else's, and as `check` does.
+
+        One that is being deleted is waited for, and made anew. On the way back it is written at once, too,
+        since traffic may go by it, and `renew` makes it anew.
+        """
         path = self.objects.path(kind, name)
         while True:
             live = self.kube.get(path)
             self._not_anothers(path, live)
+            live = self._there(path, live)
             self._fence()
             try:
                 self._apply(path, obj, live, dry_run=dry_run)
-                return
+                break
             except Moved as moved:
                 self._again(path, moved)
+        if live is not None and is_leaving(live) and not dry_run:
+            self._leaving[kind, name] = obj
+
+    def renew(self) -> None:
+        """Make anew what was written while it was being deleted; raise as `write` does."""
+        while self._leaving:
+            (kind, name), obj = self._leaving.popitem()
+            path = self.objects.path(kind, name)
+            self._until_gone(path, self.kube.get(path))
+            self.write(kind, name, obj)
+
+    def _there(self, path: str, live: Obj | None) -> Obj | None:
+        """Return what is to be written over; None when that is gone, as which one being deleted ends."""
+        return live if self.takes_over else self._until_gone(path, live)
+
+    def _until_gone(self, path: str, live: Obj | None) -> Obj | None:
+        """Wait for the end of an object that is being deleted; return the one that is there then."""
+        while live is not None and is_leaving(live):
+            if self.kube.left_s <= GONE_S:
+                raise PlatformUnavailable(f"{leaving(path, live)}; relman makes it anew with the next try")
+            time.sleep(GONE_S)
+            live = self.kube.get(path)
+        return live
 
     def delete(self, kind: str, obj: Obj) -> None:
         """Delete an object, if it is still the one that was seen; raise as `check` does."""
         path = self.objects.path(kind, obj["metadata"]["name"])
         while True:
             live = self.kube.get(path)
-            if live is None or not self.objects.is_ours(live):
+            if live is None or not self.objects.is_ours(live) or is_leaving(live):
                 return
             self._fence()
             if live["metadata"]["uid"] != obj["metadata"]["uid"]:

@@ -23,7 +23,7 @@ from relman_plugins.platforms.kubernetes.objects import (
 )
 from relman_plugins.platforms.kubernetes.records import Records
 from relman_plugins.platforms.kubernetes.roles import Roles, roles_path
-from relman_plugins.platforms.kubernetes.troubles import Trouble, is_ready, troubles
+from relman_plugins.platforms.kubernetes.troubles import Trouble, is_leaving, is_ready, leaving, troubles
 
 RELMANS_OWN = ("RELMAN_VERSION", "RELMAN_DIGEST")
 
@@ -84,6 +84,13 @@ class Seen:
             found, _ = kube.list(f"/api/v1/namespaces/{objects.workload.namespace}/events", "")
             seen.events.extend(e for e in found if e.get("type") == "Warning" and e.get("involvedObject"))
         return seen
+
+    @property
+    def leaving(self) -> list[str]:
+        """Return what is being deleted, and what holds it, in words."""
+        there = [(ROUTE, r) for r in self.routes.values()] + [("Service", s) for s in self.services.values()]
+        there += [(d["kind"], d) for d in self.deployments.values()]
+        return [leaving(f"{kind} {o['metadata']['name']}", o) for kind, o in there if is_leaving(o)]
 
     @property
     def lead(self) -> Objects:

@@ -45,10 +45,25 @@ def _short(text: str) -> str:
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
+def is_leaving(obj: Obj) -> bool:
+    """Say whether an object is being deleted: it is there until its finalizers have let it go."""
+    return "deletionTimestamp" in obj["metadata"]
+
+
+def leaving(what: str, obj: Obj) -> str:
+    """Return what an object that is being deleted waits for, in words, and who can end that."""
+    meta = obj["metadata"]
+    held = ", ".join(meta.get("finalizers") or []) or "none any more"
+    return (
+        f"{what} is being deleted since {meta['deletionTimestamp']}, and goes when its finalizers are gone: "
+        f"{held}. Whoever has put them there must do their part"
+    )
+
+
 def is_ready(pod: Obj) -> bool:
     """Say whether a pod gets requests."""
     conditions = pod.get("status", {}).get("conditions") or []
-    return "deletionTimestamp" not in pod["metadata"] and any(
+    return not is_leaving(pod) and any(
         c.get("type") == "Ready" and c.get("status") == "True" for c in conditions
     )
 

@@ -116,6 +116,8 @@ class Store:
             self._keep(where, new, live)
             if resource.kind == "Namespace":
                 new.setdefault("status", {"phase": "Active"})
+            if "deletionTimestamp" in new["metadata"] and not new["metadata"].get("finalizers"):
+                return self.remove(resource, namespace, name), False
             return copy.deepcopy(new), live is None
 
     def remove(
@@ -127,7 +129,10 @@ class Store:
         uid: str | None = None,
         version: str | None = None,
     ) -> Obj:
-        """Delete an object with what it owns; return it as it was. Raise ApiError 404, 409 for another."""
+        """Delete an object with what it owns; return it as it was. Raise ApiError 404, 409 for another.
+
+        One that has finalizers is only marked, and goes when the last of them does.
+        """
         with self.changed:
             where = (resource, namespace, name)
             live = self.objects.get(where)
@@ -140,6 +145,12 @@ class Store:
                     "Conflict",
                     f'Precondition failed: the {resource.kind} "{name}" is another one by now',
                 )
+            if meta.get("finalizers"):
+                if "deletionTimestamp" not in meta:
+                    marked = copy.deepcopy(live)
+                    marked["metadata"]["deletionTimestamp"] = now()
+                    self._keep(where, marked, live)
+                return copy.deepcopy(self.objects[where])
             del self.objects[where]
             self.version += 1
             gone = copy.deepcopy(live)
@@ -178,7 +189,7 @@ class Store:
         meta = new["metadata"]
         if live is not None:
             before = live["metadata"]
-            for name in ("uid", "creationTimestamp", "resourceVersion", "generation"):
+            for name in ("uid", "creationTimestamp", "deletionTimestamp", "resourceVersion", "generation"):
                 if name in before:
                     meta[name] = before[name]
         else:
