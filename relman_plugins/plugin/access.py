@@ -129,6 +129,6 @@ def via_of(request: Request) -> str:
     A browser's session may change something only from a page of this server, so what comes with it comes
     from a page. Whoever has a token may say what program they use, and no more.
     """
-    if is_ambient(request, all_admins=False):
+    if is_ambient(request, all_admins=False) and request.cookies:
         return "page"
     return "cli" if request.headers.get("x-relman-via") == "cli" else "api"
