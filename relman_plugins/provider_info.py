@@ -75,6 +75,11 @@ def get_provider_info() -> dict[str, Any]:
                         "60",
                         "300",
                     ),
+                    "rehearsal_clock": _option(
+                        "For rehearsals only: a file with the seconds by which the ledger's clock is ahead.",
+                        "",
+                        "/var/lib/relman/clock",
+                    ),
                 },
             }
         },

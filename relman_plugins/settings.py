@@ -19,6 +19,8 @@
 ``minimum_deferral``      Seconds between the deferral of a task and the earliest event of its trigger:
                           Airflow 3.3.2 can fail a task that is resumed sooner. Default 8.
 ``window_spread``         Seconds over which the releases are spread that wait for one opening. Default 60.
+``rehearsal_clock``       For rehearsals only: a file with the seconds by which the ledger's clock is ahead of
+                          this machine's. None by default.
 ========================= ==============================================================================
 """
 
@@ -83,6 +85,12 @@ def minimum_deferral() -> float:
 def window_spread() -> float:
     """Return over how many seconds the releases are spread that wait for one opening of a window."""
     return float(_get("window_spread", "60"))
+
+
+def rehearsal_clock() -> Path | None:
+    """Return the file that says by how many seconds the ledger's clock is ahead; None outside rehearsals."""
+    file = _get("rehearsal_clock")
+    return Path(file).expanduser() if file else None
 
 
 def base_url() -> str:

@@ -137,6 +137,12 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
         yield Check("numbers", "ok" if source["ok"] else "warn", f"{name}: {source['message']}{hint}")
     if "slack" in health:
         yield _slack(health["slack"])
+    if file := health.get("rehearsal_clock"):
+        yield Check(
+            "clock",
+            "warn",
+            f"[relman] rehearsal_clock is set, for rehearsals: whoever can write {file} opens every window",
+        )
     if health["all_admins"]:
         yield Check(
             "all admins",

@@ -97,8 +97,10 @@ async def async_ledger_source() -> LedgerSource:
 
 def _open(url: str) -> Ledger:
     from relman_plugins.ledger.api import open_ledger
+    from relman_plugins.ledger.rehearsal_clock import ahead_by
 
-    return open_ledger(url)
+    file = settings.rehearsal_clock()
+    return open_ledger(url, clock=ahead_by(file) if file is not None else None)
 
 
 class Flags(Frozen):

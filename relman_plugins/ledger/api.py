@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 from relman_plugins.ledger.ballots import VoteResult, still
 from relman_plugins.ledger.dossier import Dossier, moment_of
 from relman_plugins.ledger.engine import Ledger
@@ -84,14 +87,16 @@ _open: dict[str, Ledger] = {}
 _migrated: set[str] = set()
 
 
-def open_ledger(url: str, migrate: bool = True) -> Ledger:
+def open_ledger(url: str, migrate: bool = True, clock: Callable[[], datetime] | None = None) -> Ledger:
     """Return the ledger at ``url``: one per process, connected to lazily, safe after ``fork``.
+
+    ``clock`` is the first caller's; None: the database's own.
 
     With ``migrate`` the schema is brought up to date at the first call in this process; raises
     LedgerUnavailable when that can't be done.
     """
     # setdefault is atomic; a mutex could be held by another thread at the moment of a fork.
-    ledger = _open.setdefault(url, Ledger(url))
+    ledger = _open.setdefault(url, Ledger(url, clock=clock))
     if migrate and url not in _migrated:
         ledger.migrate()
         _migrated.add(url)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from fastapi import HTTPException, Request
 
-from relman_plugins.hooks.ledger import ledger_url
-from relman_plugins.ledger.api import open_ledger
+from relman_plugins.hooks import ledger as hooks
 from relman_plugins.plugin import access
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def ledger() -> Ledger:
     Raises:
         LedgerUnavailable: no connection, or a schema this version can't use.
     """
-    return open_ledger(ledger_url())
+    return hooks.ledger()
 
 
 def release_or_404(

@@ -47,6 +47,7 @@ def health(request: Request, user: access.Reader) -> dict[str, Any]:
         "middleware": {"active": bool(getattr(request.state, MARK, False))},
         "slack": _slack(),
         **_ledger(),
+        "rehearsal_clock": str(settings.rehearsal_clock() or ""),
         "extras": _extras(),
         "spec_cache": _spec_cache(),
         "waits": waits(),

@@ -107,7 +107,7 @@ class Housekeeper:
     def keep_locks(self) -> list[str]:
         """Renew the locks of releases whose run goes on, however long: only what is dead loses its lock."""
         kept = []
-        soon = datetime.now(UTC) + timedelta(seconds=STEP_LOCK_TTL_S / 2)
+        soon = self.ledger.now() + timedelta(seconds=STEP_LOCK_TTL_S / 2)
         for lock in self.ledger.locks.held():
             release = self.ledger.release(lock.release_id)
             if lock.expires_at > soon or release is None or self._has_ended(release):

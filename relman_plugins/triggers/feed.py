@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger
 
 POLL_S = 1.0
+LEAP_S = 2.0
+"""By how much the ledger's clock must have been set for its waiters to hear of it."""
 RETRY_S = 3.0
 
 log = logging.getLogger(__name__)
@@ -23,7 +27,7 @@ T = TypeVar("T")
 
 
 class LedgerFeed:
-    """Tells its waiters when the ledger has grown.
+    """Tells its waiters when the ledger has grown, or its clock was set.
 
     However many releases wait, the database is asked one question a second: the id of the newest event.
     Nobody asks while nobody waits. A ledger that does not answer is asked again; those who wait go on
@@ -34,11 +38,12 @@ class LedgerFeed:
         self.source = source
         self._grown = asyncio.Condition()
         self._last = -1
+        self._leaps, self._offset = 0, math.nan
         self._waiters = 0
         self._poller: asyncio.Task[None] | None = None
 
     async def until(self, question: Callable[[Ledger], T | None], at_most_s: float | None = None) -> T | None:
-        """Ask ``question`` now and whenever the ledger has grown, until it answers something.
+        """Ask ``question`` now, and whenever the ledger has grown or its clock leapt, until it answers.
 
         Returns None when ``at_most_s`` seconds have passed first. The question runs in a thread.
         """
@@ -48,7 +53,7 @@ class LedgerFeed:
         try:
             self._start_polling()
             while True:
-                seen = self._last
+                seen = self._state
                 answer, failed = await self._ask(question)
                 if answer is not None:
                     return answer
@@ -65,7 +70,7 @@ class LedgerFeed:
         self._waiters += 1
         try:
             self._start_polling()
-            await self._wait(self._last, at_most_s)
+            await self._wait(self._state, at_most_s)
         finally:
             self._waiters -= 1
 
@@ -80,10 +85,14 @@ class LedgerFeed:
             log.warning("the ledger does not answer, waiting for it: %s", error)
             return None, True
 
-    async def _wait(self, seen: int, patience: float | None) -> None:
+    @property
+    def _state(self) -> tuple[int, int]:
+        return self._last, self._leaps
+
+    async def _wait(self, seen: tuple[int, int], patience: float | None) -> None:
         async def grown() -> None:
             async with self._grown:
-                await self._grown.wait_for(lambda: self._last != seen)
+                await self._grown.wait_for(lambda: self._state != seen)
 
         try:
             await asyncio.wait_for(grown(), patience)
@@ -93,19 +102,26 @@ class LedgerFeed:
     async def _poll(self) -> None:
         while self._waiters:
             try:
-                last = await in_ledger_thread(lambda: self.source().last_event_id())
+                last, offset = await in_ledger_thread(self._look)
+                leapt = abs(offset - self._offset) > LEAP_S
+                self._offset = offset
             except Exception as error:
                 # Whatever it is: without the poll those who wait without a limit would wait for ever.
-                last = self._last
+                last, leapt = self._last, False
                 if not isinstance(error, LedgerError):
                     log.exception("the ledger can't be polled; trying again")
                 # The connection may have been unreadable, or be another one by now.
                 self.source = await async_ledger_source()
-            if last != self._last:
+            if last != self._last or leapt:
                 async with self._grown:
-                    self._last = last
+                    self._last, self._leaps = last, self._leaps + leapt
                     self._grown.notify_all()
             await asyncio.sleep(POLL_S)
+
+    def _look(self) -> tuple[int, float]:
+        """Return the id of the newest event, and how far the ledger's clock is ahead of the steady one."""
+        ledger = self.source()
+        return ledger.last_event_id(), ledger.now().timestamp() - time.monotonic()
 
 
 _feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, LedgerFeed] = WeakKeyDictionary()

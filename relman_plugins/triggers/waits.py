@@ -15,7 +15,7 @@ from relman_plugins import telemetry
 from relman_plugins.domain.event import Kind
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.triggers.base import ReleaseTrigger
-from relman_plugins.triggers.feed import ledger_feed
+from relman_plugins.triggers.feed import LedgerFeed, ledger_feed
 
 if TYPE_CHECKING:
     from relman_plugins.calendars.model import StartedBy
@@ -128,7 +128,7 @@ class WindowTrigger(ReleaseTrigger):
                 turn = self.turn(said, now)
                 if turn <= now:
                     return "open"
-                if seen := await feed.until(self._seen, (turn - now).total_seconds()):
+                if seen := await self._sleep(feed, turn, (turn - now).total_seconds()):
                     return seen
                 continue
             if not {one.id for one in look.asks} <= set(self.asked):
@@ -137,8 +137,20 @@ class WindowTrigger(ReleaseTrigger):
                 return await feed.until(self._ended) or "expired"
             wake = min(said.next_open or expires_at, look.asks_at or expires_at, expires_at)
             left = min((wake - now).total_seconds(), LONGEST_SLEEP_S)
-            if seen := await feed.until(self._seen, left):
+            if seen := await self._sleep(feed, wake, left):
                 return seen
+
+    async def _sleep(self, feed: LedgerFeed, wake: datetime, at_most_s: float) -> str | None:
+        """Wait until it is ``wake`` by the ledger's clock, which may be set, or return what was seen before.
+
+        At most ``at_most_s`` seconds by this machine's clock.
+        """
+
+        def question(ledger: Ledger) -> str | None:
+            seen = self._seen(ledger)
+            return seen if seen or ledger.now() < wake else ""
+
+        return await feed.until(question, at_most_s) or None
 
     def turn(self, said: Answer, now: datetime) -> datetime:
         """Return when this release's turn is of those that wait for the opening: not before, and soon after.

@@ -91,6 +91,7 @@ def test_the_doctor_names_a_wrong_password_and_a_missing_ledger(server: Server) 
     extra = {
         "AIRFLOW__RELMAN__LEDGER_CONN_ID": "no_such_connection",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__RELMAN__REHEARSAL_CLOCK": "/nowhere/clock",
     }
     broken = Server(server.home, extra)
     broken.start()
@@ -99,6 +100,7 @@ def test_the_doctor_names_a_wrong_password_and_a_missing_ledger(server: Server) 
         assert found.returncode == 1
         assert "fail  ledger" in found.stdout
         assert "fail  all admins" in found.stdout
+        assert "whoever can write /nowhere/clock opens every window" in " ".join(found.stdout.split())
         assert relman("status", RELMAN_URL=broken.url).returncode == 3
     finally:
         broken.stop()

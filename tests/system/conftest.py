@@ -249,7 +249,7 @@ def world(
 ) -> Iterator[World]:
     repo = tmp_path_factory.mktemp("repo")
     shutil.copytree(SPECS, repo / "release_specs")
-    _freeze(repo / "release_specs" / "calendars" / "company.yaml")
+    _calendars(repo / "release_specs" / "calendars")
     ledger, extra = bases
     with running(repo, extra | airflow_settings, ledger) as found:
         yield found
@@ -323,15 +323,17 @@ def metadata_at(database: str) -> dict[str, str]:
     }
 
 
-def _freeze(file: Path) -> None:
-    """Write a calendar whose freeze ends while the tests run."""
-    end = f"{datetime.now(UTC) + timedelta(minutes=2):%Y-%m-%dT%H:%M:%S}"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(
-        "apiVersion: relman/v1\n"
-        "kind: Calendar\n"
-        "metadata: {name: company, owner: tests}\n"
-        "zone: UTC\n"
-        "windows:\n"
-        f'  - {{name: start-up, effect: deny, once: {{from: 2026-01-01, until: "{end}"}}}}\n'
-    )
+def _calendars(folder: Path) -> None:
+    """Write a freeze that ends while the tests run, and two windows that open hours later."""
+
+    def write(name: str, *windows: str) -> None:
+        lines = ["kind: Calendar", f"metadata: {{name: {name}, owner: tests}}", "zone: UTC", "windows:"]
+        (folder / f"{name}.yaml").write_text("\n".join(["apiVersion: relman/v1", *lines, *windows, ""]))
+
+    def once(name: str, effect: str, begins: timedelta, ends: timedelta) -> str:
+        at = [f'"{datetime.now(UTC) + d:%Y-%m-%dT%H:%M:%S}"' for d in (begins, ends)]
+        return f"  - {{name: {name}, effect: {effect}, once: {{from: {at[0]}, until: {at[1]}}}}}"
+
+    hours = [timedelta(hours=n) for n in range(2, 6)]
+    write("company", once("start-up", "deny", timedelta(days=-1), timedelta(minutes=2)))
+    write("shifts", once("early", "allow", *hours[:2]), once("late", "allow", *hours[2:]))

@@ -25,6 +25,24 @@ from tests.waiting import eventually
 GATE, LIST, FOLLOW_UP = "live.approval", "live.hands", "follow_up"
 
 
+@pytest.fixture(scope="module")
+def ahead(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that says by how much the ledger's clock is ahead; the last test but one writes it."""
+    return tmp_path_factory.mktemp("clock") / "ahead"
+
+
+@pytest.fixture(scope="module")
+def airflow_settings(ahead: Path) -> dict[str, str]:
+    return {"AIRFLOW__RELMAN__REHEARSAL_CLOCK": str(ahead)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shifted(world: World) -> Run:
+    """A release that comes to its window, hours too early, while other tests are at work."""
+    world.found("shifts", "shifts")
+    return world.start("shifts")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def train(world: World) -> None:
     """Give a pipeline a schedule that comes round while other tests are at work, now that Airflow is up."""
@@ -295,6 +313,37 @@ def test_a_release_that_waits_goes_on_by_the_calendar_that_was_edited(world: Wor
     (changed,) = run.events("calendar.changed")
     assert (changed.step, changed.environment) == ("closed.window", "closed")
     assert not run.events("step.refused")
+
+
+def test_windows_open_and_close_by_a_clock_that_is_moved(world: World, shifted: Run, ahead: Path) -> None:
+    """Nobody waits for hours: the clock is set, and those who wait are woken by that."""
+    early = _opening(shifted.until("window.waited", "shifts.window"))
+
+    def move(to: datetime) -> None:
+        said = ahead.with_suffix(".new")
+        said.write_text(f"{(to - datetime.now(UTC)).total_seconds()}")
+        said.replace(ahead)
+
+    move(early - timedelta(minutes=1))
+    forecast = world.call("admin", "GET", f"/relman/api/v1/releases/{shifted.release_id}/forecast")[1]
+    assert datetime.fromisoformat(forecast["forecast"]["at"]) > early - timedelta(minutes=2)
+    assert datetime.fromisoformat(forecast["forecast"]["p50"]) >= early
+    assert "change.started" not in shifted.kinds()
+    # Those who wait for one opening are spread over a minute.
+    move(early + timedelta(minutes=1))
+    shifted.until("change.finished", "shifts.canary_50")
+    move(early + timedelta(hours=1))
+    late = _opening(shifted.until("window.waited", "shifts.canary_100"))
+    assert late - early == timedelta(hours=2)
+    assert world.seen("shifts", "shifts").candidate.weight == 50
+    move(late + timedelta(minutes=1))
+    assert shifted.outcome() == "succeeded"
+    waited = [e.step for e in shifted.events("window.waited")]
+    assert waited == ["shifts.window", "shifts.canary_100"]
+
+
+def _opening(waited: Any) -> datetime:
+    return datetime.fromisoformat(waited.data["next_open"])
 
 
 def test_no_secret_leaves_its_connection(world: World) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
 
 from relman_plugins.errors import LedgerUnavailable
 from relman_plugins.ledger.api import Ledger
+from relman_plugins.ledger.rehearsal_clock import ahead_by
 from relman_plugins.triggers.feed import LedgerFeed
 from tests.steps.world import World
 
@@ -18,6 +23,31 @@ def test_a_connection_that_was_unreadable_once_is_read_again(world: World) -> No
         return await LedgerFeed(unreadable).until(lambda ledger: repr(ledger), 30)
 
     assert "ledger.db" in (asyncio.run(asked()) or "")
+
+
+def test_a_clock_that_is_set_wakes_those_who_wait_for_a_time(world: World, tmp_path: Path) -> None:
+    ahead = tmp_path / "ahead"
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", clock=ahead_by(ahead))
+    ledger.migrate()
+    due, asked = ledger.now() + timedelta(hours=2), asyncio.Event()
+
+    async def waited() -> str | None:
+        loop = asyncio.get_running_loop()
+
+        def question(asked_of: Ledger) -> str | None:
+            loop.call_soon_threadsafe(asked.set)
+            return "due" if asked_of.now() >= due else None
+
+        waiting = asyncio.create_task(LedgerFeed(lambda: ledger).until(question, 3600))
+        await asked.wait()
+        ahead.write_text("7300")
+        return await asyncio.wait_for(waiting, 60)
+
+    assert asyncio.run(waited()) == "due"
+    ahead.write_text("tomorrow")
+    with pytest.raises(LedgerUnavailable, match="says no number of seconds"):
+        ledger.now()
+    ledger.close()
 
 
 def test_an_error_of_another_kind_does_not_end_the_poll_that_everybody_waits_for(world: World) -> None:
