@@ -9,7 +9,6 @@ from typing import NamedTuple
 from relman_plugins.plan import words
 from relman_plugins.plan.ends import BESIDES
 from relman_plugins.plan.model import Shape, Step
-from relman_plugins.plan.text import timing
 
 
 class Docs(NamedTuple):
@@ -83,6 +82,8 @@ def _dag(
         stage = step.stage
         yield f"| `{words.short_id(step)}` | {_cell(does[step.id])} |"
     yield ""
+    from relman_plugins.plan.text import timing  # what was documented before needs none of it
+
     for label, sentence in timing(shape):
         yield f"- {_sentence(label).rstrip('.')}: {sentence}"
     yield from ("", "### Spec")

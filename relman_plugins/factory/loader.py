@@ -19,11 +19,10 @@ from airflow.sdk import DAG, get_parsing_context
 from relman_plugins import settings
 from relman_plugins.domain.identity import ROLLBACK_DAG_ID, dag_id_of, train_dag_id_of
 from relman_plugins.errors import SpecError
-from relman_plugins.factory import maintenance, rollback, train
+from relman_plugins.factory import maintenance, rollback
 from relman_plugins.factory.builder import build_dag
 from relman_plugins.factory.cache import Cache, Compiled
 from relman_plugins.factory.catalog import DEPART, MAINTENANCE, OPERATORS, ROLLBACK, Catalog, OperatorType
-from relman_plugins.factory.sentinel import build_sentinel, sentinel_id, storable
 from relman_plugins.plan.remembered import pipelines, recall
 from relman_plugins.spec.files import pipeline_files
 
@@ -119,7 +118,9 @@ def _from_file(
     if wanted is None or not _is_train(wanted):
         yield _guarded(file.stem, lambda: _built(only(), catalog))
     if _is_train(wanted) if wanted is not None else kept and kept[0].shape.schedule is not None:
-        yield _guarded(file.stem, lambda: train.build_train(only().shape, train_operator))
+        from relman_plugins.factory.train import build_train  # most pipelines start by hand
+
+        yield _guarded(file.stem, lambda: build_train(only().shape, train_operator))
 
 
 def _is_train(dag_id: str) -> bool:
@@ -181,6 +182,8 @@ def _files(folder: Path, wanted: str | None) -> list[Path]:
         if wanted.startswith(prefix):
             file = folder / f"{wanted.removeprefix(prefix)}.yaml"
             return [file] if file.parent == folder and file.is_file() else []
+    from relman_plugins.factory.sentinel import sentinel_id
+
     return [f for f in pipeline_files(folder) if sentinel_id(f.stem) == wanted]
 
 
@@ -208,11 +211,20 @@ def _without_collection(*, for_good: bool) -> Iterator[None]:
 def _guarded(stem: str, build: Callable[[], DAG]) -> tuple[DAG, bool]:
     try:
         return build(), True
-    except SpecError as error:
-        log.error("relman: %s.yaml is not valid:\n%s", storable(stem), storable(str(error)))
-        return build_sentinel(stem, str(error)), False
     except Exception as error:
-        # Whatever goes wrong with one spec, an exception here would take its siblings' DAGs away.
-        log.exception("relman: %s could not be built", storable(stem))
-        what = f"{stem}: relman itself failed: {type(error).__name__}: {error}"
-        return build_sentinel(stem, f"{what}\nThe log of the DAG processor has more."), False
+        return _instead(stem, error), False
+
+
+def _instead(stem: str, error: Exception) -> DAG:
+    """Return the sentinel of a spec; called while ``error`` is handled.
+
+    Whatever goes wrong with one spec, an exception would take its siblings' DAGs away.
+    """
+    from relman_plugins.factory.sentinel import build_sentinel, storable
+
+    if isinstance(error, SpecError):
+        log.error("relman: %s.yaml is not valid:\n%s", storable(stem), storable(str(error)))
+        return build_sentinel(stem, str(error))
+    log.exception("relman: %s could not be built", storable(stem))
+    what = f"{stem}: relman itself failed: {type(error).__name__}: {error}"
+    return build_sentinel(stem, f"{what}\nThe log of the DAG processor has more.")

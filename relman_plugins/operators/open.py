@@ -13,7 +13,6 @@ from relman_plugins.domain.identity import Actor, departure_of
 from relman_plugins.domain.parameter import FORM_FIELDS
 from relman_plugins.errors import PlanError, Refused
 from relman_plugins.plan.model import INVALID_TAG, Options
-from relman_plugins.plan.options import options_of, plan_release
 from relman_plugins.plan.remembered import remember
 from relman_plugins.plan.words import duration
 from relman_plugins.steps.base import ReleaseStepOperator
@@ -55,6 +54,8 @@ class OpenReleaseOperator(ReleaseStepOperator):
                 if user
                 else _starter(departed)
             )
+            from relman_plugins.plan.options import plan_release  # once in a release, and not in its parses
+
             fields = (*FORM_FIELDS, *(p.name for p in self.shape.parameters))
             conf = {name: context["params"].get(name) for name in fields}
             if departed is not None and conf["version"] != departed.version:
@@ -93,6 +94,8 @@ class OpenReleaseOperator(ReleaseStepOperator):
         return found.content if found is not None and found.digest == self.shape.spec_digest else None
 
     def _options(self, conf: dict[str, Any]) -> Options:
+        from relman_plugins.plan.options import options_of
+
         try:
             return options_of(self.shape, conf)
         except PlanError as error:
