@@ -93,7 +93,8 @@ class State(recorded.Watched):
 
     metrics: dict[str, Course] = Field(default_factory=dict)
     run: str = ""
-    """Since when counts count: another try of a step begins at 0 again, and its looks go on."""
+    """Since when counts count. In what an older relman recorded, another try of a step begins at 0 again, and
+    its looks go on."""
 
 
 class Evidence(NamedTuple):

@@ -51,13 +51,14 @@ class JudgingOperator(ChangingOperator):
         from relman_plugins.triggers.watch import Watch
 
         args, environment = run.step.args, run.environment
+        analysis = run.shape.analysis(args["analysis"])
         watch = Watch(
             release_id=run.release_id,
             step=run.step.id,
             attempt=run.attempt,
             environment=environment,
             service=run.service,
-            analysis=run.shape.analysis(args["analysis"]),
+            analysis=analysis,
             candidate=run.artifact,
             stable=previous,
             weight=weight,
@@ -66,7 +67,8 @@ class JudgingOperator(ChangingOperator):
             count=count,
             false_alarms=run.shape.false_alarms(run.step),
             ago_s=_ago(run, count),
-            started_at=time.time(),
+            started_at=_began(run) if analysis.compares else time.time(),
+            shared=analysis.compares,
             withdraw=withdrawn(previous, environment.replicas, environment.config),
             token=lock.token,
             before=seen_at_first(run),
@@ -161,6 +163,12 @@ class JudgingOperator(ChangingOperator):
             body=body,
         )
         return self.settle(context, run, gate)
+
+
+def _began(run: StepRun) -> float:
+    """Return since when a comparison counts, in seconds since the epoch: the step's first try began then."""
+    changed = run.mine(Kind.CHANGE_FINISHED)
+    return changed[0].at.timestamp() if changed else time.time()
 
 
 def _ago(run: StepRun, count: int) -> float:

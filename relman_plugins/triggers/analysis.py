@@ -38,8 +38,8 @@ class AnalysisTrigger(ReleaseTrigger):
     On ``fail``, and when a person aborts, the process that sees it converges to the state without the
     candidate before it does anything else. A look is recorded with the judge's state, so that another
     triggerer goes on where this one was killed. Two that have the same watch at once agree on what the
-    ledger took first, and one that outlived its watch does nothing. While a person holds the release, a good
-    end waits for the resumption; a bad one does not.
+    ledger took first, as do two tries of one comparison, and one that outlived its watch does nothing. While
+    a person holds the release, a good end waits for the resumption; a bad one does not.
 
     The event is ``{"verdict", "reason", "aborted": bool, "stuck"}``; ``stuck`` says why the traffic could not
     be taken back, if so. It is yielded when the ledger has everything: a step that could not see there that
@@ -218,24 +218,20 @@ class AnalysisTrigger(ReleaseTrigger):
         """Record a look; return False when one of that number is recorded already."""
         if not judgement.looks:
             return True
-        return self._say(
-            recorder,
-            Kind.ANALYSIS_MEASURED,
-            f"look{judgement.state.rounds}",
-            self._looking.data(judgement),
-        )
+        key = f"{self.watch.course}:look{judgement.state.rounds}"
+        return self._say(recorder, Kind.ANALYSIS_MEASURED, key, self._looking.data(judgement))
 
     def _record_end(self, recorder: Recorder, state: State) -> None:
         verdict = state.verdict.value if state.verdict else None
         ended = {"verdict": verdict, "reason": state.reason, "looks": state.rounds}
-        self._say(recorder, Kind.ANALYSIS_FINISHED, "finished", ended)
+        self._say(recorder, Kind.ANALYSIS_FINISHED, f"{self.watch.prefix}:finished", ended)
 
-    def _say(self, recorder: Recorder, kind: Kind, suffix: str, data: dict[str, Any]) -> bool:
+    def _say(self, recorder: Recorder, kind: Kind, key: str, data: dict[str, Any]) -> bool:
         watch = self.watch
         return recorder.record(
             NewEvent(
                 kind=kind,
-                key=f"{watch.prefix}:{suffix}",
+                key=key,
                 step=watch.step,
                 environment=watch.environment.name,
                 data={"analysis": watch.analysis.name, "weight": watch.weight} | data,

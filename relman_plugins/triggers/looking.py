@@ -150,7 +150,7 @@ class Comparing:
 
     def judge(self, state: comparing.State, came: list[comparing.Counted]) -> comparing.Judgement:
         """Weigh the evidence of all looks so far."""
-        return comparing.step(state, came, terms=self._terms, run=self._watch.prefix)
+        return comparing.step(state, came, terms=self._terms, run=self._watch.course)
 
     def note(self, came: list[comparing.Counted]) -> dict[str, Any]:
         """Return the counts, and what went wrong."""

@@ -38,6 +38,9 @@ class Watch(Frozen):
     """Where it is compared with the time before the change: how long ago that is, the same at each look."""
     started_at: float
     """When the candidate got this weight, in seconds since the epoch."""
+    shared: bool = False
+    """Whether all tries of the step are one watch: they count from the same moment, and number their looks
+    together, so that of two at once each look counts once. What an older relman stored is a try's own."""
     withdraw: DesiredState
     """Where to converge when the numbers are bad: the candidate at 0 %."""
     token: int
@@ -48,6 +51,11 @@ class Watch(Frozen):
     def prefix(self) -> str:
         """Return the start of the idempotency keys of this watch's events."""
         return f"{self.release_id}:{self.step}:{self.attempt}"
+
+    @property
+    def course(self) -> str:
+        """Return the start of the keys of its looks."""
+        return f"{self.release_id}:{self.step}" if self.shared else self.prefix
 
 
 class Known(Frozen):

@@ -214,7 +214,7 @@ def test_harm_that_another_process_was_too_early_to_see_fits_into_the_record(
     assert comparison is not None
     terms = comparing.Terms(comparison, shape.false_alarms(shape.step(FIRST)), 3)
     other = comparing.step(
-        comparing.State(), [comparing.Counted("errors", (0, 100), (0, 100))], terms=terms, run=watch.prefix
+        comparing.State(), [comparing.Counted("errors", (0, 100), (0, 100))], terms=terms, run=watch.course
     )
 
     def meanwhile() -> None:
@@ -225,7 +225,7 @@ def test_harm_that_another_process_was_too_early_to_see_fits_into_the_record(
             "look": 1,
             "metrics": [one.data() for one in other.looks],
         }
-        release.says(Kind.ANALYSIS_MEASURED, FIRST, f"{watch.prefix}:look1", **told)
+        release.says(Kind.ANALYSIS_MEASURED, FIRST, f"{watch.course}:look1", **told)
 
     numbers.count((0, 200), (150, 200))
     numbers.asked = meanwhile
@@ -248,9 +248,9 @@ def test_a_look_that_is_not_recorded_leaves_its_number_free(release: Release, nu
     assert comparison is not None
     terms = comparing.Terms(comparison, shape.false_alarms(shape.step(FIRST)), 3)
     came = [comparing.Counted("errors", (0, 100), (0, 100))]
-    state = comparing.step(comparing.State(rounds=1), came, terms=terms, run=watch.prefix)
+    state = comparing.step(comparing.State(rounds=1), came, terms=terms, run=watch.course)
     told = {"analysis": "numbers", "weight": 50, "look": 2, "metrics": [one.data() for one in state.looks]}
-    release.says(Kind.ANALYSIS_MEASURED, FIRST, f"{watch.prefix}:look2", **told)
+    release.says(Kind.ANALYSIS_MEASURED, FIRST, f"{watch.course}:look2", **told)
     assert ended(waiting)["verdict"] == "inconclusive"
     assert [e.data["look"] for e in looks(release)] == [2, 3]
 
@@ -261,7 +261,7 @@ def test_a_watch_never_goes_back_behind_what_it_has_seen(release: Release, numbe
     waiting = release.run(FIRST)
     watch = stored(waiting).watch
     elsewhere = {"analysis": "numbers", "weight": 100, "look": 1, "metrics": []}
-    release.says(Kind.ANALYSIS_MEASURED, LAST, f"{watch.prefix}:look1", **elsewhere)
+    release.says(Kind.ANALYSIS_MEASURED, LAST, f"{watch.course}:look1", **elsewhere)
     assert ended(waiting)["verdict"] == "inconclusive"
     assert [e.data["look"] for e in looks(release)] == [1, 2, 3]
 
@@ -284,7 +284,8 @@ def test_another_try_of_the_step_goes_on_with_the_evidence_there_is(
     numbers.count((0, 100), (4, 100))
     waiting = release.run(FIRST)
     killed_after_a_look(release, waiting)
-    # The next try begins to count at 0: these are other requests.
+    # The next try counts from where the first one began.
+    numbers.count((0, 200), (8, 200))
     event = ended(release.run(FIRST, try_number=2))
     assert event["verdict"] == "fail"
     assert "harm is certain after 2 looks: 8 of 200 (4 %) bad, of the old version 0 of 200" in event["reason"]
