@@ -64,11 +64,13 @@ def _gate_reminded(event: Event, data: dict[str, Any], about: About) -> Written:
 
 
 def _gate_warned(event: Event, data: dict[str, Any], about: About) -> Written:
+    by_hand = bool(data.get("checklist"))
+    what = "checklist" if by_hand else "approval"
     text = _stands(event, data, about) or (
-        f"⏳ {_where(event)}: at this pace the approval will miss the closing {moment(data['closes_at'])}; "
-        f"please answer now: {_answerers(data, about)}"
+        f"⏳ {_where(event)}: at this pace the {what} will miss the closing "
+        f"{moment(data['closes_at'])}; please answer now: {_answerers(data, about)}"
     )
-    return (text, *_how_to_answer(event, data, about))
+    return (text, *_how_to_answer(event, data, about, " --passed all" if by_hand else ""))
 
 
 def aloud(event: Event, about: About) -> str:

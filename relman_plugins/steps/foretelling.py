@@ -62,11 +62,8 @@ def tell(ledger: Ledger) -> list[str]:
 
 
 def _is_another(made: Expected, last: Event | None, now: datetime) -> bool:
-    before = (
-        [datetime.fromisoformat(last.data[key]) for key in ("p50", "p90") if last.data.get(key)]
-        if last
-        else []
-    )
+    said = last.data if last is not None else {}
+    before = [datetime.fromisoformat(said[key]) for key in ("p50", "p90") if said.get(key)]
     if made.forecast is None:
         return bool(before)
     found = [made.forecast.p50, made.forecast.p90]
@@ -110,6 +107,7 @@ def _warnings(ledger: Ledger, release: ReleaseRecord, made: Expected) -> list[Ne
                 "chance": late.chance,
                 "people": [p.model_dump(mode="json") for p in gate.awaited],
                 "round": gate.round,
+                "checklist": bool(gate.subject.get("checklist")),
                 "asker": gate.asker,
             },
         )

@@ -63,6 +63,19 @@ STOPPED_LINE: list[tuple[Kind, dict[str, Any], list[str]]] = [
         ["• production: nobody need decide any more, it is open again"],
     ),
     (
+        Kind.GATE_WARNED,
+        {
+            "people": [{"id": "alice", "name": "<Alice>"}],
+            "closes_at": "2026-03-09T18:00:00+00:00",
+            "checklist": True,
+        },
+        [
+            "⏳ production: at this pace the checklist will miss the closing 2026-03-09 18:00 UTC",
+            "<Alice>",
+            "relman approve checkout-1.1.0-1 --passed all",
+        ],
+    ),
+    (
         Kind.RELEASE_OVERDUE,
         {"stage": "production", "message": "stage production is late", "due_at": "2026-03-09T12:00:00+00:00"},
         ["⏰ Overdue: stage production is late", "It was due "],
