@@ -242,16 +242,26 @@ def airflow_settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
+def reparse_s() -> int:
+    """After how many seconds a module's Airflow reads the specs again; one that edits them says fewer.
+
+    Every two seconds it takes a tenth of a core, as much as the scheduler.
+    """
+    return 30
+
+
+@pytest.fixture(scope="module")
 def world(
     tmp_path_factory: pytest.TempPathFactory,
     bases: tuple[str, dict[str, str]],
     airflow_settings: dict[str, str],
+    reparse_s: int,
 ) -> Iterator[World]:
     repo = tmp_path_factory.mktemp("repo")
     shutil.copytree(SPECS, repo / "release_specs")
     _calendars(repo / "release_specs" / "calendars")
     ledger, extra = bases
-    with running(repo, extra | airflow_settings, ledger) as found:
+    with running(repo, extra | airflow_settings, ledger, reparse_s=reparse_s) as found:
         yield found
 
 
@@ -262,6 +272,7 @@ def running(
     ledger_url: str = "",
     users: Mapping[str, str] = USERS,
     sign_up: Callable[[Stack], None] = lambda _stack: None,
+    reparse_s: int = 30,
 ) -> Iterator[World]:
     """Start an Airflow on the specs in ``repo``; without ``ledger_url`` the ledger is the embedded one.
 
@@ -273,7 +284,7 @@ def running(
     stack = Stack(
         repo / "state",
         repo,
-        reparse_s=2,
+        reparse_s=reparse_s,
         extra=extra,
         users=users,
         grace_s=0.5,

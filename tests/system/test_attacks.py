@@ -21,6 +21,11 @@ PASSED = f"gate {GATE} was passed in Airflow without a decision in the ledger"
 
 
 @pytest.fixture(scope="module")
+def reparse_s() -> int:
+    return 2
+
+
+@pytest.fixture(scope="module")
 def runs(world: World) -> Iterator[Run]:
     """Releases that wait at their gate: gates come before the lock, so they all wait at once.
 

@@ -14,6 +14,11 @@ from tests.waiting import eventually
 GATE, DEPLOY = "live.approval", "live.deploy"
 
 
+@pytest.fixture(scope="module")
+def reparse_s() -> int:
+    return 2
+
+
 @pytest.fixture
 def run(world: World) -> Run:
     """A release that waits at its gate."""

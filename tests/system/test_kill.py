@@ -27,6 +27,11 @@ RECOVERY_S = 240.0
 
 
 @pytest.fixture(scope="module")
+def reparse_s() -> int:
+    return 2
+
+
+@pytest.fixture(scope="module")
 def airflow_settings() -> dict[str, str]:
     """Airflow notices sooner than elsewhere that somebody is gone: waiting for that proves nothing."""
     return {

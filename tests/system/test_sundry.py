@@ -26,6 +26,11 @@ GATE, LIST, FOLLOW_UP = "live.approval", "live.hands", "follow_up"
 
 
 @pytest.fixture(scope="module")
+def reparse_s() -> int:
+    return 2
+
+
+@pytest.fixture(scope="module")
 def ahead(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file that says by how much the ledger's clock is ahead; the last test but one writes it."""
     return tmp_path_factory.mktemp("clock") / "ahead"
