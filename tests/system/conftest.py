@@ -112,11 +112,11 @@ class World:
     def users(self, environment: str, service: str, rate: int = 30) -> None:
         """Send traffic to an environment until the stack stops."""
         self.stack.relman(
-            f"traffic-{service}",
+            f"traffic-{environment}-{service}",
             "relman_plugins.testing.traffic",
             *("--url", f"{self.stack.addresses.front}/{environment}/{service}/checkout"),
             *("--body", '{"items": [{"article": "mug"}]}', "--rate", str(rate)),
-            *("--report", str(self.stack.folders.home / f"traffic-{service}.json")),
+            *("--report", str(self.stack.folders.home / f"traffic-{environment}-{service}.json")),
         )
 
     def start(self, pipeline: str, version: str = "1.1.0", **conf: Any) -> Run:

@@ -91,11 +91,19 @@ def test_without_the_ledger_a_bad_version_is_still_taken_back_and_recorded_later
 
 
 def test_slack_down_delays_nothing_and_is_told_everything_once_later(world: World) -> None:
+    """By way of the judges that no other release here has: each has numbers of real traffic."""
+    for environment in ("canary", "blind"):
+        world.found(environment, "judged")
+        world.users(environment, "judged")
     with client(world.stack.addresses.slack) as http:
         # Each may hit the same message, whose pauses double: three take half a minute, six five.
         assert http.post("/_fault", json={"kind": "server_error", "count": 3}).status_code < 300
-    run = world.start("canary", "1.1.0")
+    run = world.start("judged", "1.1.0")
     assert run.outcome() == "succeeded"
+    judged = [(e.data["analysis"], e.data["verdict"]) for e in run.events("analysis.finished")]
+    assert judged == [("beside", "pass"), ("budget", "pass"), ("samples", "pass")]
+    beside = [e.data["desired"].get("baseline", False) for e in run.events("change.finished")]
+    assert beside == [True, False, False, False, False, False]
     eventually(lambda: world.ledger.outbox.pending() == 0, "an empty outbox", 240)
     keys = [
         m["metadata"]["event_payload"]["key"]
