@@ -65,6 +65,13 @@ def postgres_bin() -> Path | None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A private PostgreSQL server, started once."""
+    with postgres_server() as server:
+        yield server
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    """Start a private PostgreSQL server, and remove it with all that is in it."""
     binaries = postgres_bin()
     if binaries is None:
         missing("PostgreSQL", "apt-get install -y postgresql")

@@ -175,6 +175,20 @@ class Ledger:
         with self._db.read() as conn:
             return releases.list_releases(conn, pipeline, limit, active, dags)
 
+    def in_flight(self, most: int) -> list[ReleaseRecord]:
+        """Return releases without an outcome, at most so many, oldest first: in each minute the next ones.
+
+        Whoever asks once a minute has seen all of them in the end, however many there are.
+        """
+        turn = int(self.now().timestamp() // 60)
+        with self._db.read() as conn:
+            return releases.in_flight(conn, most, turn)
+
+    def pipelines_in_flight(self) -> set[str]:
+        """Return the pipelines that have a release without an outcome."""
+        with self._db.read() as conn:
+            return releases.pipelines_in_flight(conn)
+
     def dags(self) -> list[str]:
         """Return the ids of all DAGs that ever had a release, sorted."""
         with self._db.read() as conn:
@@ -281,6 +295,12 @@ class Ledger:
         """
         with self._db.read() as conn:
             return int(conn.execute(select(func.max(t.event.c.id))).scalar() or 0)
+
+    def recorded_since(self, after: int) -> set[str]:
+        """Return the releases with an event beyond an id that ``last_event_id`` gave."""
+        with self._db.read() as conn:
+            found = select(t.event.c.release_id).where(t.event.c.id > after).distinct()
+            return set(conn.execute(found).scalars())
 
     def status(self, release_id: str) -> Status:
         """Return where a release is; raise LedgerError when there is no such release."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Exists, RowMapping, Select, exists, func, insert, select
 
 from relman_plugins.domain.base import Frozen, digest_of
 from relman_plugins.domain.chain import row_digest
@@ -188,12 +189,28 @@ def list_releases(
     if pipeline is not None:
         query = query.where(t.release.c.pipeline == pipeline)
     if active is not None:
-        closed = exists().where(
-            t.event.c.release_id == t.release.c.release_id, t.event.c.kind == Kind.RELEASE_CLOSED.value
-        )
-        query = query.where(~closed if active else closed)
+        query = query.where(~_closed() if active else _closed())
     query = query.order_by(t.release.c.opened_at.desc(), t.release.c.release_id.desc()).limit(limit)
     return [record_of(row) for row in conn.execute(query).mappings()]
+
+
+def in_flight(conn: Connection, most: int, turn: int) -> list[ReleaseRecord]:
+    """Return at most so many releases without an outcome, oldest first; each turn the next ones."""
+    there = conn.execute(select(func.count()).select_from(t.release).where(~_closed())).scalar() or 0
+    part = turn % max(1, math.ceil(there / most))
+    query = select_releases().where(~_closed()).order_by(t.release.c.opened_at, t.release.c.release_id)
+    return [record_of(row) for row in conn.execute(query.offset(part * most).limit(most)).mappings()]
+
+
+def pipelines_in_flight(conn: Connection) -> set[str]:
+    """Return the pipelines that have a release without an outcome."""
+    return set(conn.execute(select(t.release.c.pipeline).where(~_closed()).distinct()).scalars())
+
+
+def _closed() -> Exists:
+    return exists().where(
+        t.event.c.release_id == t.release.c.release_id, t.event.c.kind == Kind.RELEASE_CLOSED.value
+    )
 
 
 def versions(conn: Connection, pipeline: str) -> list[str]:

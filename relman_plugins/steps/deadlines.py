@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger, ReleaseRecord
 
 MOST = 1000
-"""Releases under way that are looked at in one round, the newest first."""
+"""Releases under way that are looked at in one round; of more, the next ones in the next round."""
 
 
 def tell_overdue(ledger: Ledger) -> list[str]:
     """Record each deadline that a release under way has missed, once; return what was recorded, in words."""
     now, told = ledger.now(), []
-    for release in ledger.releases(active=True, limit=MOST):
+    for release in ledger.in_flight(MOST):
         if not release.plan.shape.deadlines or release.plan.options.dry_run:
             continue
         events = ledger.events(release.release_id, kinds=[*ENDS, Kind.RELEASE_OVERDUE])

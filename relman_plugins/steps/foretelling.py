@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger, ReleaseRecord
 
 MOST = 100
-"""Releases under way that are looked at in one round, the newest first."""
+"""Releases under way that are looked at in one round; of more, the next ones in the next round."""
 
 PAUSE = timedelta(minutes=5)
 """How long a forecast stands while nothing happens."""
@@ -42,7 +42,7 @@ def tell(ledger: Ledger) -> list[str]:
         LedgerUnavailable: The ledger does not answer.
     """
     now, told = ledger.now(), []
-    for release in ledger.releases(active=True, limit=MOST):
+    for release in ledger.in_flight(MOST):
         if not any(route.channel == SLACK for route in release.plan.shape.all_routes):
             continue  # nobody would read it
         events = ledger.events(release.release_id, kinds=[*_MOVES, Kind.RELEASE_FORECAST])

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from relman_plugins.ledger.api import Asked, Ephemeral, Ledger, ReleaseRecord
 
 STEP = "maintenance"
+MOST = 200
+"""Releases under way that are looked at in one round; of more, the next ones in the next round."""
+
 GRACE = timedelta(seconds=30)
 """How long after its opening a release is left alone: its run may not be visible yet."""
 
@@ -146,7 +149,7 @@ class Housekeeper:
     def end_orphans(self) -> list[str]:
         """End releases whose run was deleted, marked or timed out; take their candidates back first."""
         done = []
-        for release in self.ledger.releases(active=True, limit=200):
+        for release in self.ledger.in_flight(MOST):
             if release.opened_at > datetime.now(UTC) - GRACE:
                 continue
             gone = not self.runs.exists(release.dag_id, release.run_id)
@@ -203,7 +206,7 @@ class Housekeeper:
         from relman_plugins.ledger.api import RELIEF, unasked
 
         done = []
-        for release in self.ledger.releases(active=True, limit=200):
+        for release in self.ledger.in_flight(MOST):
             if release.plan.options.dry_run:
                 continue
             asked = {g.gate: g for g in self.ledger.votes.gates(release.release_id)}
@@ -299,7 +302,7 @@ class Housekeeper:
         folder = settings.shapes_folder()
         # In this order: a release that opens meanwhile is in the ledger before its shape is in the folder.
         known = remembered.pipelines(folder)
-        active = {r.pipeline for r in self.ledger.releases(active=True, limit=1000)}
+        active = self.ledger.pipelines_in_flight()
         gone = [p for p in known if p not in active]
         for pipeline in gone:
             remembered.forget(folder, pipeline)

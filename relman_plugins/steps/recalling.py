@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relman_plugins.plan.model import Shape
 
 MOST = 1000
-"""Releases under way that are looked at in one round, the newest first."""
+"""Releases under way that are looked at in one round; of more, the next ones in the next round."""
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def tell_edited(ledger: Ledger, specs: Path) -> list[str]:
     """
     now: dict[str, Shape | None] = {}
     told = []
-    for release in ledger.releases(active=True, limit=MOST):
+    for release in ledger.in_flight(MOST):
         if all(step.kind is not StepKind.WINDOW for step in release.plan.shape.steps):
             continue
         if release.pipeline not in now:

@@ -60,7 +60,7 @@ class ApprovalTrigger(ReleaseTrigger):
                 left = (datetime.fromisoformat(self.expires_at) - datetime.now(UTC)).total_seconds()
                 # Late already: the ledger does not answer, or has no such gate; no reason to ask in a spin.
                 pause = left + 0.1 if left > 0 else LATE_PAUSE_S
-                state = await feed.until(self._decided, min(PAUSE_S, pause))
+                state = await feed.until(self._decided, min(PAUSE_S, pause), of=self.release_id)
             telemetry.note(state=state)
         await self._close_required_action(state)
         yield await self.event({"state": state})

@@ -29,23 +29,28 @@ T = TypeVar("T")
 class LedgerFeed:
     """Tells its waiters when the ledger has grown, or its clock was set.
 
-    However many releases wait, the database is asked one question a second: the id of the newest event.
-    Nobody asks while nobody waits. A ledger that does not answer is asked again; those who wait go on
-    waiting.
+    However many releases wait, the database is asked one question a second: the id of the newest event; and
+    when it is a newer one, of which releases there are such. Nobody asks while nobody waits. A ledger that
+    does not answer is asked again; those who wait go on waiting.
     """
 
     def __init__(self, source: LedgerSource) -> None:
         self.source = source
         self._grown = asyncio.Condition()
         self._last = -1
+        self._touched: dict[str, int] = {}
+        """The newest event that this feed knows of each release; ``""`` is all of them."""
         self._leaps, self._offset = 0, math.nan
         self._waiters = 0
         self._poller: asyncio.Task[None] | None = None
 
-    async def until(self, question: Callable[[Ledger], T | None], at_most_s: float | None = None) -> T | None:
+    async def until(
+        self, question: Callable[[Ledger], T | None], at_most_s: float | None = None, of: str = ""
+    ) -> T | None:
         """Ask ``question`` now, and whenever the ledger has grown or its clock leapt, until it answers.
 
-        Returns None when ``at_most_s`` seconds have passed first. The question runs in a thread.
+        ``of`` is a release, if only its own events change the answer; otherwise those of any release make it
+        ask. Returns None when ``at_most_s`` seconds have passed first. The question runs in a thread.
         """
         loop = asyncio.get_running_loop()
         deadline = None if at_most_s is None else loop.time() + at_most_s
@@ -61,7 +66,7 @@ class LedgerFeed:
                 if left is not None and left <= 0:
                     return None
                 patience = RETRY_S if failed else left
-                await self._wait(seen, patience if left is None else min(left, patience or left))
+                await self._wait(seen, patience if left is None else min(left, patience or left), of)
         finally:
             self._waiters -= 1
 
@@ -89,10 +94,16 @@ class LedgerFeed:
     def _state(self) -> tuple[int, int]:
         return self._last, self._leaps
 
-    async def _wait(self, seen: tuple[int, int], patience: float | None) -> None:
+    async def _wait(self, seen: tuple[int, int], patience: float | None, of: str = "") -> None:
+        def news() -> bool:
+            last, leaps = seen
+            if not of or leaps != self._leaps:
+                return self._state != seen
+            return max(self._touched.get(of, -1), self._touched.get("", -1)) > last
+
         async def grown() -> None:
             async with self._grown:
-                await self._grown.wait_for(lambda: self._state != seen)
+                await self._grown.wait_for(news)
 
         try:
             await asyncio.wait_for(grown(), patience)
@@ -101,8 +112,9 @@ class LedgerFeed:
 
     async def _poll(self) -> None:
         while self._waiters:
+            touched: set[str] = set()
             try:
-                last, offset = await in_ledger_thread(self._look)
+                last, offset, touched = await in_ledger_thread(self._look)
                 leapt = abs(offset - self._offset) > LEAP_S
                 self._offset = offset
             except Exception as error:
@@ -115,13 +127,20 @@ class LedgerFeed:
             if last != self._last or leapt:
                 async with self._grown:
                     self._last, self._leaps = last, self._leaps + leapt
+                    self._touched |= dict.fromkeys(touched, last)
                     self._grown.notify_all()
             await asyncio.sleep(POLL_S)
 
-    def _look(self) -> tuple[int, float]:
-        """Return the id of the newest event, and how far the ledger's clock is ahead of the steady one."""
-        ledger = self.source()
-        return ledger.last_event_id(), ledger.now().timestamp() - time.monotonic()
+    def _look(self) -> tuple[int, float, set[str]]:
+        """Return the newest event's id, how far the ledger's clock is ahead of the steady one, and the news.
+
+        That is the releases with newer events: all of them at first, or when the ledger is another one.
+        """
+        ledger, before = self.source(), self._last
+        last, offset = ledger.last_event_id(), ledger.now().timestamp() - time.monotonic()
+        if last == before:
+            return last, offset, set()
+        return last, offset, ledger.recorded_since(before) if 0 <= before < last else {""}
 
 
 _feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, LedgerFeed] = WeakKeyDictionary()

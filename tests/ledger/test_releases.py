@@ -73,6 +73,27 @@ def test_releases_are_listed_newest_first(ledger: Ledger, open_release: Open, cl
     assert ledger.release_of_run("nothing", "run-1") is None
 
 
+def test_of_many_releases_in_flight_each_has_its_turn(
+    ledger: Ledger, open_release: Open, clock: Clock
+) -> None:
+    ids = []
+    for i in range(6):
+        ids.append(open_release(f"run-{i}").release_id)
+        clock.forward(1)
+    other = open_release("run-x", shape=make_shape("other")).release_id
+    ledger.record(ids[0], closed("c"))
+    assert [r.release_id for r in ledger.in_flight(10)] == [*ids[1:], other]
+    assert ledger.pipelines_in_flight() == {"checkout", "other"}
+    turns = []
+    for _ in range(3):
+        turns.append([r.release_id for r in ledger.in_flight(2)])
+        clock.forward(60)
+    assert sorted(r for turn in turns for r in turn) == sorted([*ids[1:], other])
+    assert max(map(len, turns)) == 2
+    ledger.record(other, closed("o"))
+    assert ledger.pipelines_in_flight() == {"checkout"}
+
+
 def test_an_event_is_recorded_once_whatever_comes_second(ledger: Ledger, release: ReleaseRecord) -> None:
     new = NewEvent(kind=Kind.STEP_FAILED, key="k", step="build", data={"message": "first"})
     recorded = ledger.record(release.release_id, new)
