@@ -15,7 +15,6 @@ from relman_plugins.judge.stats.evidence import (
     CALM_WEIGHTS,
     EXACTLY,
     RATIOS,
-    Array,
     Rates,
     above_gains,
     between,
@@ -28,7 +27,10 @@ from relman_plugins.judge.stats.evidence import (
 )
 
 _ENDS = np.cumsum([RATIOS.size, RATIOS.size, CALM.size, 2])
-"""Where the sums of each kind end: bets on harm, on more than the limit, on calm, terms of the ratio."""
+"""Where the sums of each kind end: bets on harm, on more than the limit, on calm, terms of the ratio.
+
+The rest are likelihoods.
+"""
 
 
 class Running(NamedTuple):
@@ -76,19 +78,15 @@ def added(
     parts = (harmful, over, calm_gains(rates, 1.0, tolerance), compared(rates), likelihoods(rates))
     gained = np.concatenate(parts, axis=1)[0]
     sums = gained + was.sums if was.sums else gained
-    stake = log_sum(_part(sums, 2) + CALM_WEIGHTS)
-    calm = was.calm or bool(stake >= -np.log(alpha))
+    _, _, bets, *_ = np.split(sums, _ENDS)
+    calm = was.calm or bool(log_sum(bets + CALM_WEIGHTS) >= -np.log(alpha))
     return Running(tuple(sums.tolist()), was.exact + exact, calm)
 
 
 def said(running: Running, *, limit: float | None, alpha: float) -> Said:
     """Return what the looks say together; ``limit`` as for ``added``."""
-    sums = np.array(running.sums)
-    bets = [log_sum(_part(sums, kind) - np.log(RATIOS.size)) for kind in (0, 1)]
-    # With a limit half of the stake is on either kind of harm.
-    harm = bets[0] if limit is None else np.logaddexp(*bets) - np.log(2)
-    return Said(float(harm), ratio_of(*_part(sums, 3)), between(sums[_ENDS[-1] :], alpha))
-
-
-def _part(sums: Array, kind: int) -> Array:
-    return sums[_ENDS[kind - 1] if kind else 0 : _ENDS[kind]]
+    worse, over, _, terms, likelihood = np.split(np.array(running.sums), _ENDS)
+    harm, beyond = (log_sum(bets - np.log(RATIOS.size)) for bets in (worse, over))
+    if limit is not None:  # half of the stake is on either kind of harm
+        harm = np.logaddexp(harm, beyond) - np.log(2)
+    return Said(float(harm), ratio_of(*terms), between(likelihood, alpha))

@@ -18,8 +18,8 @@ _EXPIRES = Environment.model_fields["expires"].default
 def waits(bundle: Bundle) -> Iterator[Diagnostic]:
     """What a stage waits for in any case ends before its environment does, with its lock and its version."""
     for path, stage, lives in _ephemeral(bundle):
-        watched = stage.child("soak", "for") is not None
-        soak = _seconds(*((stage.child("soak"), "for") if watched else (stage, "soak")), Duration(0)) or 0
+        watched = stage.child("soak") if stage.child("soak", "for") is not None else None
+        soak = _seconds(watched or stage, "for" if watched else "soak", Duration(0)) or 0
         monitor = _seconds(stage.child("monitor"), "for", Duration(0)) or 0
         if soak + monitor < lives:
             continue

@@ -236,8 +236,10 @@ def test_values_are_filled_in(serving: Serving) -> None:
     }.items():
         number(url, values._replace(query=query))
         assert seen.pop() == sent
-    number(url, Question("[$stable]", version="1"))
+    number(url, Question("[$stable$track]", version="1"))
     assert seen.pop() == "[]"
+    number(url, Question("[$track]", version="1", track="baseline"))
+    assert seen.pop() == "[baseline]"
     with pytest.raises(ClientRejected, match=r"names \$zone; expected one of \$service"):
         number(url, "$zone")
 

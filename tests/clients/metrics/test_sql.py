@@ -75,6 +75,8 @@ def numbers_of_both() -> None:
     assert ask("SELECT count(*) FROM orders WHERE status LIKE '%00%%'").value == 1
     assert ask("SELECT max(seconds) FROM orders WHERE version = $version").value == 3
     assert ask("SELECT $window * 2").value == 74.5
+    assert ask(f"{count} AND '' = $track").value == 2
+    assert ask(f"{count} AND 'baseline' = $track", track="baseline").value == 2
     assert ask("WITH a AS (SELECT 1.5 AS x) SELECT x FROM a;").value == 1.5
     assert ask("SELECT seconds FROM orders WHERE version = 'nobody'").nothing == "the query gave no row"
     assert ask("SELECT seconds FROM orders WHERE status = '100%'").nothing == "the query gave NULL"
