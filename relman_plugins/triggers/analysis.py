@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
@@ -19,10 +19,14 @@ from relman_plugins.hooks.ledger import LedgerSource, async_ledger_source
 from relman_plugins.hooks.platform import async_platform_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread, in_platform_thread
+from relman_plugins.triggers.feed import ledger_feed
 from relman_plugins.triggers.looking import Judgement, State, looking_of
 from relman_plugins.triggers.numbers import Poller, numbers
 from relman_plugins.triggers.watch import Known, Watch, known
 from relman_plugins.triggers.withdrawal import Withdrawal
+
+if TYPE_CHECKING:
+    from relman_plugins.ledger.api import Ledger
 
 __all__ = ["AnalysisTrigger", "Watch"]
 
@@ -36,10 +40,11 @@ class AnalysisTrigger(ReleaseTrigger):
     """Look at a candidate's metrics ``count`` times, one ``interval_s`` apart, and yield the verdict.
 
     On ``fail``, and when a person aborts, the process that sees it converges to the state without the
-    candidate before it does anything else. A look is recorded with the judge's state, so that another
-    triggerer goes on where this one was killed. Two that have the same watch at once agree on what the
-    ledger took first, as do two tries of one comparison, and one that outlived its watch does nothing. While
-    a person holds the release, a good end waits for the resumption; a bad one does not.
+    candidate before it does anything else; an abort does not wait for the next look. A look is recorded with
+    the judge's state, so that another triggerer goes on where this one was killed. Two that have the same
+    watch at once agree on what the ledger took first, as do two tries of one comparison, and one that
+    outlived its watch does nothing. While a person holds the release, a good end waits for the resumption; a
+    bad one does not.
 
     The event is ``{"verdict", "reason", "aborted": bool, "stuck"}``; ``stuck`` says why the traffic could not
     be taken back, if so. It is yielded when the ledger has everything: a step that could not see there that
@@ -96,11 +101,12 @@ class AnalysisTrigger(ReleaseTrigger):
             return await self._failed(recorder, state, state.reason)
         next_look = self.watch.started_at + self.watch.interval_s
         while state.verdict is None:
-            await asyncio.sleep(max(0.0, next_look - time.time()))
-            next_look = time.time() + self.watch.interval_s
-            with telemetry.span("look", release_id=self.watch.release_id, look=state.rounds + 1):
-                now, came = await asyncio.gather(self._known(recorder), self._looking.ask(self._numbers))
-                telemetry.note(**self._looking.note(came))
+            now, came = await self._stopped_before(next_look), []
+            if now is None:
+                next_look = time.time() + self.watch.interval_s
+                with telemetry.span("look", release_id=self.watch.release_id, look=state.rounds + 1):
+                    now, came = await asyncio.gather(self._known(recorder), self._looking.ask(self._numbers))
+                    telemetry.note(**self._looking.note(came))
             if now.over:
                 return _event(None, now.over)
             if now.flags.aborted_by:
@@ -185,6 +191,21 @@ class AnalysisTrigger(ReleaseTrigger):
             self.log.warning("can't see whether the candidate still has its traffic: %s", error)
             return False
         return not serves(seen, watch.candidate)
+
+    async def _stopped_before(self, next_look: float) -> Known | None:
+        """Wait for the next look; return what people record that ends the watch before it, at once."""
+        feed, watch = await ledger_feed(), self.watch
+
+        def stopped(ledger: Ledger) -> Known | None:
+            now = known(ledger, watch)
+            return now if now.over or now.flags.aborted_by else None
+
+        try:
+            # A ledger that hangs must not keep the look from coming.
+            async with asyncio.timeout(max(0.0, next_look - time.time())):
+                return await feed.until(stopped, of=watch.release_id)
+        except TimeoutError:
+            return None
 
     async def _known(self, recorder: Recorder) -> Known:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
@@ -10,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from relman_plugins.domain.event import Kind
 from relman_plugins.evidence.verdicts import replayed_of
 from relman_plugins.operators.soak import SoakOperator
+from relman_plugins.triggers.feed import ledger_feed
 from tests.steps.rewriting import rewrite
 from tests.steps.world import Numbers, Release, World, payload, told
 
@@ -77,8 +79,16 @@ def test_no_numbers_ask_people(release: Release, numbers: Numbers) -> None:
     assert "accepted by Alice" in release.resume(SOAK, asked, {"state": "approved"})["message"]
 
 
-def test_an_abort_brings_the_old_version_back(release: Release) -> None:
-    waiting = release.run(SOAK)
-    release.person(Kind.ABORT_REQUESTED)
-    assert asyncio.run(payload(waiting.trigger))["aborted"]
+def test_an_abort_brings_the_old_version_back_long_before_the_next_look(release: Release) -> None:
+    watching = release.run(SOAK).trigger
+    watching.watch = watching.watch.model_copy(update={"interval_s": 3600.0})
+
+    async def aborted() -> Any:
+        waiting = asyncio.create_task(payload(watching))
+        await (await ledger_feed()).grown(30)  # it waits, and so the ledger is polled
+        release.person(Kind.ABORT_REQUESTED)
+        return await asyncio.wait_for(waiting, 10)
+
+    assert asyncio.run(aborted())["aborted"]
     assert release.world.weights() == {"1.0.0": 100}
+    assert release.events(Kind.ANALYSIS_MEASURED) == []
