@@ -59,7 +59,7 @@ CODES: dict[str, str] = {
     "RM322": "a report that names no file, or several",
     "RM323": "a limit that nothing can be held against (warning)",
     "RM324": "a duration that a suite can never take (warning)",
-    "RM325": "a fresh baseline that can't be run there, that has no room, or that nothing is compared with",
+    "RM325": "a fresh baseline that can't be run there, has no room, or lacks a comparison or its limits",
     "RM401": "an unknown time zone",
     "RM402": "a window that is never open",
     "RM403": "a day named twice (warning)",

@@ -23,7 +23,10 @@ COMPARED = """\
     undecided: pass
     connection: relman_metrics
     metrics:
-      - {name: errors, bad: 'bad{v="$version$track"}[$window]', total: 'total{v="$version$track"}[$window]'}
+      - name: errors
+        bad: 'bad{v="$version$track"}[$window]'
+        total: 'total{v="$version$track"}[$window]'
+        max: 0.4
 """
 
 
@@ -82,6 +85,16 @@ def test_harm_takes_the_baseline_away_with_the_traffic(release: Release, numbers
     counts(numbers, baseline=1, new=90)
     waiting = release.run(FIRST)
     assert told(waiting)["verdict"] == "fail"
+    assert arms(release) == [("1.0.0", 1, 100), None, None]
+
+
+def test_what_makes_the_baseline_as_sick_as_the_new_version_does_not_pass(
+    release: Release, numbers: Numbers
+) -> None:
+    counts(numbers, baseline=190, new=150)
+    event = told(release.run(FIRST))
+    assert event["verdict"] == "fail"
+    assert event["reason"].endswith("at most 0.4 is allowed")
     assert arms(release) == [("1.0.0", 1, 100), None, None]
 
 

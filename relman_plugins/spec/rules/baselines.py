@@ -1,10 +1,10 @@
-"""Fresh baselines: a platform that runs one, room for it, and an analysis that asks for its numbers."""
+"""Fresh baselines: a platform that runs one, room for it, and an analysis of its numbers that has limits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relman_plugins.spec.bundle import Bundle, Path_, compares, entries, number_at, text_at
+from relman_plugins.spec.bundle import Bundle, Path_, compares, entries, judge_of, number_at, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.position import Node
 from relman_plugins.spec.rules.kubernetes import PLATFORM
@@ -34,7 +34,7 @@ def runs(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def used(bundle: Bundle) -> Iterator[Diagnostic]:
-    """A fresh baseline is what the new version is compared with, and can be told from the old one."""
+    """A fresh baseline is what the new version is compared with, told from the old one, and not alone."""
     named: set[str] = set()
     for path, stage in _fresh(bundle):
         name = text_at(stage, "strategy", "canary", "analysis") or ""
@@ -46,6 +46,11 @@ def used(bundle: Bundle) -> Iterator[Diagnostic]:
             hint = "name an analysis with judge: sequential or mann_whitney, or remove baseline:"
             place = (*path, "strategy", "canary", "baseline")
             yield finding(bundle.pipeline, place, CODE, message, hint=hint)
+    yield from _told_apart(bundle, named)
+    yield from _limited(bundle, named)
+
+
+def _told_apart(bundle: Bundle, named: set[str]) -> Iterator[Diagnostic]:
     for name in sorted(named):
         for path, metric in entries(bundle.pipeline, "analyses", name, "metrics"):
             for key in ("bad", "total", "query"):
@@ -57,6 +62,22 @@ def used(bundle: Bundle) -> Iterator[Diagnostic]:
                     )
                     hint = 'for example requests_total{version="$version",track="$track"}'
                     yield finding(bundle.pipeline, (*path, key), CODE, message, hint=hint)
+
+
+def _limited(bundle: Bundle, named: set[str]) -> Iterator[Diagnostic]:
+    """What is compared with a baseline has a limit too: what harms every new process harms both of them."""
+    for name in sorted(named):
+        analysis = bundle.pipeline.root.child("analyses", name)
+        if analysis is None or judge_of(analysis) != "sequential":
+            continue
+        for path, metric in entries(bundle.pipeline, "analyses", name, "metrics"):
+            if number_at(metric, "max") is None:
+                message = (
+                    f"{holder(bundle.pipeline, path)} has no max: what harms every new process harms the "
+                    "fresh baseline as much, so that comparing with it shows nothing"
+                )
+                hint = "add max:, the share of bad requests that is too much in any case"
+                yield finding(bundle.pipeline, path, CODE, message, hint=hint)
 
 
 def _fresh(bundle: Bundle) -> Iterator[tuple[Path_, Node]]:
