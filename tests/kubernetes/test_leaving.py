@@ -15,6 +15,8 @@ from tests.platforms.places import NAMESPACE
 from tests.waiting import eventually
 
 GUARD = "example.com/guard"
+ROLES = "relman-production-checkout"
+"""What relman remembers of the service."""
 
 
 def finalizers(shop: Shop, kind: str, name: str, *held: str) -> Any:
@@ -33,6 +35,10 @@ def deleted(shop: Shop, kind: str, name: str) -> str:
     return uid
 
 
+def config_maps(shop: Shop) -> list[str]:
+    return [c["metadata"]["name"] for c in shop.cluster.store.all("ConfigMap", NAMESPACE)]
+
+
 def asked(cluster: Cluster, plural: str) -> int:
     return cluster.asked.count(("get", plural))
 
@@ -42,7 +48,7 @@ def asked(cluster: Cluster, plural: str) -> int:
     [
         ("Service", "checkout", "services"),
         ("Deployment", "checkout-blue", "deployments.apps"),
-        ("ConfigMap", "relman-production-checkout", "configmaps"),
+        ("ConfigMap", ROLES, "configmaps"),
     ],
 )
 def test_what_is_being_deleted_is_waited_for_and_made_anew(
@@ -90,6 +96,26 @@ def test_the_way_back_moves_the_traffic_at_once_and_waits_then(shop: Shop) -> No
         seen = going.result(60)
     assert (seen.stable.weight, seen.candidate) == (100, None)
     assert shop.live("Service", "checkout")["metadata"]["uid"] != uid
+
+
+def test_the_way_back_to_pods_that_are_made_anew_waits_for_them_alone(shop: Shop) -> None:
+    shop.stable()
+    record = next(name for name in config_maps(shop) if name != ROLES)
+    shop.converge(stable=OLD, stable_replicas=2, candidate=NEW, candidate_replicas=2, candidate_weight=100)
+    assert shop.live("Service", "checkout")["spec"]["selector"]["relman/slot"] == "green"
+    shop.cluster.store.remove(BY_KIND["Deployment"], NAMESPACE, "checkout-blue")
+    uid = deleted(shop, "ConfigMap", record)
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(shop.back)
+        eventually(
+            lambda: shop.live("Service", "checkout")["spec"]["selector"]["relman/slot"] == "blue",
+            "the traffic",
+        )
+        assert shop.live("ConfigMap", record)["metadata"]["uid"] == uid
+        finalizers(shop, "ConfigMap", record)
+        seen = going.result(60)
+    assert (seen.stable.revision, seen.stable.weight, seen.candidate) == (OLD, 100, None)
+    assert shop.live("ConfigMap", record)["metadata"]["uid"] != uid
 
 
 def test_an_end_that_finalizers_hold_up_is_no_end_and_is_said(shop: Shop) -> None:

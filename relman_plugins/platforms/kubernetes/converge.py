@@ -12,7 +12,7 @@ from threading import Event
 from typing import NamedTuple
 
 from relman_plugins.domain.state import DesiredState, ObservedState
-from relman_plugins.domain.workload import EXTRAS, ROUTE
+from relman_plugins.domain.workload import EXTRAS, ROUTE, SETS
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable
 from relman_plugins.platforms.kubernetes import traffic
 from relman_plugins.platforms.kubernetes.api import Kube
@@ -128,7 +128,8 @@ class Converging:
             self._write_all([*([part.record] if part.record else []), *part.objects.own])
         self._write_all(_shared([seen.lead] if seen.made else [], parts))
         self._write_all([part.deployment for part in parts.values()])
-        self.fence.renew()
+        # Only what makes the pods: they find the rest as it goes, and traffic waits for nothing else.
+        self.fence.renew(SETS)
         seen = self._until(lambda s: all(self._is_done(s, slot) for slot in parts), tuple(parts))
         seen = self._move(seen, target, versions, replace(roles, moved_at=seen.roles.moved_at))
         self._write_all(_shared([versions[traffic.leading(target, slots.candidate)]], parts))

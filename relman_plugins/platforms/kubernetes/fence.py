@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import replace
 
 from relman_plugins.domain.workload import EXTRAS, KINDS, ROUTE, SETS
@@ -146,13 +147,13 @@ class Fence:
         if live is not None and is_leaving(live) and not dry_run:
             self._leaving[kind, name] = obj
 
-    def renew(self) -> None:
-        """Make anew what was written while it was being deleted; raise as `write` does."""
-        while self._leaving:
-            (kind, name), obj = self._leaving.popitem()
+    def renew(self, kinds: Collection[str] = tuple(KINDS)) -> None:
+        """Make anew what was written while it was being deleted, of some kinds; raise as `write` does."""
+        while found := [place for place in self._leaving if place[0] in kinds]:
+            kind, name = found[-1]
             path = self.objects.path(kind, name)
             self._until_gone(path, self.kube.get(path))
-            self.write(kind, name, obj)
+            self.write(kind, name, self._leaving.pop(found[-1]))
 
     def _there(self, path: str, live: Obj | None) -> Obj | None:
         """Return what is to be written over; None when that is gone, as which one being deleted ends."""
