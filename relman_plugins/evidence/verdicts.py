@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.look import control
 from relman_plugins.domain.status import TAKEN_BACK, Verdict
 from relman_plugins.evidence.record import Evidence
 from relman_plugins.judge import burning, comparing, sampled
@@ -133,12 +134,12 @@ def _given(
     shape: Shape, planned: Step, analysis: AnalysisPlan, looks: Sequence[Event]
 ) -> Iterator[tuple[Event, Any]] | None:
     """Return what a judge says of each look that gives its state again from looks alone; None for limits."""
-    rounds = _rounds(planned)
+    rounds, beside = _rounds(planned), control(baseline=bool(planned.args.get("baseline")))
     if analysis.comparison is not None:
-        terms = comparing.Terms(analysis.comparison, shape.false_alarms(planned), rounds)
+        terms = comparing.Terms(analysis.comparison, shape.false_alarms(planned), rounds, beside)
         return comparing.again(looks, terms=terms)
     if analysis.sampled is not None:
-        return sampled.again(looks, terms=sampled.Terms(analysis.sampled, rounds))
+        return sampled.again(looks, terms=sampled.Terms(analysis.sampled, rounds, beside))
     if analysis.budget is not None:
         budget = analysis.budget
         return burning.again(looks, terms=burning.Terms(budget.metrics, budget.windows, rounds))

@@ -26,6 +26,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from pydantic import Field
 
 from relman_plugins.domain.event import Event
+from relman_plugins.domain.look import NEW, OLD, against, neither
 from relman_plugins.domain.status import Verdict
 from relman_plugins.judge import recorded
 from relman_plugins.judge.counting import Counted, Pair, counted, more, plausible
@@ -59,6 +60,8 @@ class Terms(NamedTuple):
     """Chance of failing a version that is no worse, over all looks and metrics of this comparison."""
     planned: int
     """Looks after which the comparison ends."""
+    control: str = OLD
+    """What the new version is compared with, in words."""
 
     @property
     def metrics(self) -> Sequence[LimitedLike]:
@@ -120,12 +123,13 @@ class Look(NamedTuple):
     """Ratio of the bad shares, new to old."""
     interval: tuple[float | None, float | None] | None = None
     """Where that ratio lies, with the confidence of the whole comparison."""
+    against: str = OLD
 
     def data(self) -> dict[str, Any]:
         """Return the look as an event's JSON; ``value`` is the bad share of the new version."""
         bad, total = self.experiment or (0, 0)
         ends = None if self.interval is None else [_rounded(end) for end in self.interval]
-        return {
+        return against(self.against) | {
             "name": self.name,
             "value": _rounded(bad / total) if total else None,
             "samples": total if self.experiment else None,
@@ -179,7 +183,7 @@ def _taken(
     if run != state.run:
         before = {name: course._replace(mark=Course().mark) for name, course in before.items()}
     answers = [
-        plausible(by_name.get(name, Counted(name, error="was not measured")), course.mark)
+        plausible(by_name.get(name, Counted(name, error="was not measured")), course.mark, terms.control)
         for name, course in before.items()
     ]
     return answers, {one.name: _added(before[one.name], one, terms, state.rounds + 1) for one in answers}
@@ -275,7 +279,8 @@ def _looks(
         verdict, reason = _said(terms, metric, came, judged[metric.name], found, rounds)
         if came.error is not None and verdict is not Verdict.FAIL:
             verdict, reason = Verdict.ERROR, came.error
-        yield Look(metric.name, verdict, reason, came.control, came.experiment, found.effect, found.interval)
+        arms = (came.control, came.experiment)
+        yield Look(metric.name, verdict, reason, *arms, found.effect, found.interval, terms.control)
 
 
 def _with_alone(terms: Terms, metric: LimitedLike, course: Course) -> Course:
@@ -317,7 +322,7 @@ def _said(
 ) -> tuple[Verdict, str]:
     """Return what is known of a metric after a look, in words."""
     old, new = course.had
-    shown = f"{_share(new)} bad, of the old version {_share(old)}"
+    shown = f"{_share(new)} bad, of the {terms.control} {_share(old)}"
     low, high = found.interval or (None, None)
     if found.harm:
         times = f"; at least {low:.3g} times as often" if low is not None and low > 1 else ""
@@ -325,14 +330,14 @@ def _said(
         return Verdict.FAIL, f"harm is certain after {plural(rounds)}: {shown}{times}{limit}"
     if not (new[1] and old[1]):
         # A look in which either has nothing adds nothing of the other.
-        arms = (("new", came.experiment), ("old", came.control))
-        without = " and ".join(whose for whose, pair in arms if not (pair and pair[1])) or "new"
-        return Verdict.NO_DATA, f"no requests of the {without} version were counted"
-    for whose, (_, total) in (("new", new), ("old", old)):
+        arms = ((NEW, came.experiment), (terms.control, came.control))
+        without = neither(whose for whose, pair in arms if not (pair and pair[1])) or NEW
+        return Verdict.NO_DATA, f"no requests of the {without} were counted"
+    for whose, (_, total) in ((NEW, new), (terms.control, old)):
         if total < metric.min_samples:
             needed = f"at least {metric.min_samples:g} are needed"
-            return Verdict.NO_DATA, f"the {whose} version had {total:g} requests, {needed}: {shown}"
-    if rounds >= terms.planned and (still := _still(course, terms.planned, rounds)):
+            return Verdict.NO_DATA, f"the {whose} had {total:g} requests, {needed}: {shown}"
+    if rounds >= terms.planned and (still := _still(course, terms, rounds)):
         return Verdict.INCONCLUSIVE, f"{still}: {shown}"
     if found.calm:
         return Verdict.PASS, f"harm beyond {terms.comparison.tolerance:.0%} is ruled out: {shown}"
@@ -344,12 +349,12 @@ def _said(
     return Verdict.INCONCLUSIVE, f"neither harm nor its absence is certain: {shown}{open_}"
 
 
-def _still(course: Course, planned: int, rounds: int) -> str:
+def _still(course: Course, terms: Terms, rounds: int) -> str:
     """Say which version had no new requests of late; empty when both had some."""
-    late = max(3, math.ceil(planned / 3))
-    for arm, whose in ((1, "new"), (0, "old")):
+    late = max(3, math.ceil(terms.planned / 3))
+    for arm, whose in ((1, NEW), (0, terms.control)):
         if course.fresh[arm] <= rounds - late:
-            return f"no new requests of the {whose} version since look {course.fresh[arm]}"
+            return f"no new requests of the {whose} since look {course.fresh[arm]}"
     return ""
 
 

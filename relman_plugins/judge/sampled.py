@@ -25,6 +25,7 @@ from pydantic import Field
 
 from relman_plugins.domain.confidence import EARLY_SHARE, SUREST
 from relman_plugins.domain.event import Event
+from relman_plugins.domain.look import NEW, OLD, against, neither
 from relman_plugins.domain.status import Verdict
 from relman_plugins.judge import recorded
 from relman_plugins.judge.document import Document, MetricData
@@ -63,6 +64,8 @@ class Terms(NamedTuple):
     sampled: SampledLike
     planned: int
     """Looks after which it is judged."""
+    control: str = OLD
+    """What the new version is compared with, in words."""
 
 
 class Sample(NamedTuple):
@@ -101,11 +104,12 @@ class Look(NamedTuple):
     effect: float | None = None
     interval: tuple[float | None, float | None] | None = None
     """Where the shift of the new version's values lies."""
+    against: str = OLD
 
     def data(self) -> dict[str, Any]:
         """Return the look as an event's JSON; ``value`` is the new version's."""
         ends = None if self.interval is None else [_finite(end) for end in self.interval]
-        beyond = {"infinite": True} if self.came.infinite else {}
+        beyond = against(self.against) | ({"infinite": True} if self.came.infinite else {})
         return beyond | {
             "name": self.came.name,
             "value": self.came.experiment,
@@ -136,7 +140,9 @@ def step(state: State, came: Iterable[Sample], *, terms: Terms) -> Judgement:
     rounds = state.rounds + 1
     answers, courses = _taken(state.metrics, came, terms)
     verdict, reason, findings = _judged(terms, answers, courses, rounds)
-    looks = tuple(_look(one, findings.get(one.name), rounds, terms.planned) for one in answers)
+    looks = tuple(
+        _look(one, findings.get(one.name), rounds, terms)._replace(against=terms.control) for one in answers
+    )
     after = _after(state, courses, verdict, reason if verdict else "")
     return recorded.looked(after, reason, looks)
 
@@ -187,11 +193,11 @@ def _taken(
     """Return one answer for each metric, and the courses with them."""
     by_name = {one.name: one for one in came}
     missing = (Sample(metric.name, error="was not measured") for metric in terms.sampled.metrics)
-    answers = [_whole(by_name.get(one.name, one)) for one in missing]
+    answers = [_whole(by_name.get(one.name, one), terms.control) for one in missing]
     return answers, {one.name: _added(courses.get(one.name, Course()), one) for one in answers}
 
 
-def _whole(came: Sample) -> Sample:
+def _whole(came: Sample, control_is: str) -> Sample:
     """Return a sample as it is recorded: NaN is no value, and an infinity is an error."""
     if came.error is not None:
         return Sample(came.name, error=came.error, infinite=came.infinite)
@@ -199,9 +205,9 @@ def _whole(came: Sample) -> Sample:
         None if value is None or math.isnan(value) else float(value)
         for value in (came.control, came.experiment)
     )
-    for whose, value in (("new", experiment), ("old", control)):
+    for whose, value in ((NEW, experiment), (control_is, control)):
         if value is not None and not -LARGEST <= value <= LARGEST:
-            error = f"{value:g} can't be compared (of the {whose} version)"
+            error = f"{value:g} can't be compared (of the {whose})"
             return Sample(came.name, error=error, infinite=True)
     return Sample(came.name, control, experiment)
 
@@ -241,7 +247,7 @@ def _judged(
         for one in (one for one in answers if one.name not in muted):
             if why := _unseen(one, courses[one.name], rounds):
                 return Verdict.INCONCLUSIVE, f"{one.name}: {why}", findings
-            if one.name not in zeros and (gone := _gone(courses[one.name], terms.planned)):
+            if one.name not in zeros and (gone := _gone(courses[one.name], terms)):
                 return Verdict.INCONCLUSIVE, f"{one.name}: {gone}", findings
     return report.verdict, _why(report, terms), findings
 
@@ -256,12 +262,12 @@ def _unseen(last: Sample, course: Course, rounds: int) -> str:
     return f"only {answered} of {plural(rounds)} were answered" if 2 * answered < rounds else ""
 
 
-def _gone(course: Course, planned: int) -> str:
+def _gone(course: Course, terms: Terms) -> str:
     """Say which version has had no value of late; empty when neither."""
-    late = max(3, math.ceil(planned / 3))
-    for whose, values in (("new", course.experiment), ("old", course.control)):
+    late = max(3, math.ceil(terms.planned / 3))
+    for whose, values in ((NEW, course.experiment), (terms.control, course.control)):
         if all(v is None for v in values[-late:]):
-            return f"no value of the {whose} version in the last {late} looks that were answered"
+            return f"no value of the {whose} in the last {late} looks that were answered"
     return ""
 
 
@@ -295,16 +301,16 @@ def _why(report: Report, terms: Terms) -> str:
     return weaker + "; ".join([report.reason, *parts])
 
 
-def _look(came: Sample, finding: Finding | None, rounds: int, planned: int) -> Look:
+def _look(came: Sample, finding: Finding | None, rounds: int, terms: Terms) -> Look:
     if came.error is not None:
         return Look(came, Verdict.ERROR, came.error)
     if finding is not None:
         return Look(came, finding.verdict, finding.reason, finding.effect, finding.interval)
-    arms = (("new", came.experiment), ("old", came.control))
-    if without := " and ".join(whose for whose, value in arms if value is None):
-        return Look(came, Verdict.NO_DATA, f"no value of the {without} version")
-    told = f"{came.experiment:.4g}, of the old version {came.control:.4g}"
-    return Look(came, Verdict.INCONCLUSIVE, f"{told}; look {rounds} of {planned}")
+    arms = ((NEW, came.experiment), (terms.control, came.control))
+    if without := neither(whose for whose, value in arms if value is None):
+        return Look(came, Verdict.NO_DATA, f"no value of the {without}")
+    told = f"{came.experiment:.4g}, of the {terms.control} {came.control:.4g}"
+    return Look(came, Verdict.INCONCLUSIVE, f"{told}; look {rounds} of {terms.planned}")
 
 
 def _finite(value: float | None) -> float | None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from relman_plugins.domain.look import NEW
 from relman_plugins.errors import ClientError
 from relman_plugins.judge import burning
 from relman_plugins.judge.counting import pair_of
@@ -80,4 +81,4 @@ class Budgets:
                 for query in (metric.bad, metric.total)
             )
         )
-        return pair_of("new", [bad.value, total.value])
+        return pair_of(NEW, [bad.value, total.value])

@@ -135,7 +135,7 @@ class Comparing:
         comparison = watch.analysis.comparison
         assert comparison is not None  # noqa: S101 - for the type checker; looking_of asked
         self._watch, self._metrics = watch, comparison.metrics
-        self._terms = comparing.Terms(comparison, watch.false_alarms, watch.count)
+        self._terms = comparing.Terms(comparison, watch.false_alarms, watch.count, watch.control)
 
     def resumed(self, looks: Sequence[Event]) -> comparing.State:
         """Return what all recorded looks of this step say, also those of an earlier try that was lost."""
@@ -182,7 +182,7 @@ class Comparing:
             if isinstance(answer, BaseException):
                 raise answer
             numbers.append(answer.value)
-        return comparing.counted(metric.name, numbers[:2], numbers[2:])
+        return comparing.counted(metric.name, numbers[:2], numbers[2:], watch.control)
 
 
 def question(watch: Watch, query: str, version: Revision, window_s: float | None = None) -> Question:

@@ -36,7 +36,7 @@ class Sampling:
         plan = watch.analysis.sampled
         assert plan is not None  # noqa: S101 - for the type checker; looking_of asked
         self._watch, self._metrics = watch, plan.metrics
-        self._terms = sampled.Terms(plan, watch.count)
+        self._terms = sampled.Terms(plan, watch.count, watch.control)
         self._looks_back = plan.against == "before"
 
     def resumed(self, looks: Sequence[Event]) -> sampled.State:

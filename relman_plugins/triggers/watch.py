@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.look import control
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.domain.status import Verdict
 from relman_plugins.hooks.ledger import FLAG_KINDS, Flags, flags
@@ -46,6 +47,11 @@ class Watch(Frozen):
     token: int
     before: ObservedState
     """What the platform saw when the candidate came: what was served since then is the release's cost."""
+
+    @property
+    def control(self) -> str:
+        """Return what the candidate is compared with, in words."""
+        return control(baseline=self.baseline)
 
     @property
     def prefix(self) -> str:

@@ -7,7 +7,9 @@ import asyncio
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from relman_plugins.domain import look
 from relman_plugins.domain.event import Kind
+from relman_plugins.evidence.verdicts import replayed_of
 from relman_plugins.platforms.sandbox.driver import SandboxPlatform
 from relman_plugins.strategies import promoted
 from tests.steps.rewriting import rewrite
@@ -76,6 +78,10 @@ def test_the_new_version_is_compared_with_the_baseline_and_not_with_the_old_flee
     assert event["verdict"] == "pass", event
     (metric,) = release.events(Kind.ANALYSIS_MEASURED)[-1].data["metrics"]
     assert (metric["control"], metric["experiment"]) == ([40, 200], [40, 200])
+    assert "40 of 200 (20 %) bad, of the fresh baseline 40 of 200 (20 %)" in metric["reason"]
+    assert look.counts(metric) == "40/200 bad, fresh baseline 40/200"
+    (replayed,) = replayed_of(release.world.shape, release.events())
+    assert (replayed.given, replayed.problems) == ("pass", ())
     release.resume(FIRST, waiting, event)
     release.run(LAST)
     assert arms(release) == [("1.0.0", 1, 0), ("1.1.0", 1, 100), None]
