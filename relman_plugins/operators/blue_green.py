@@ -92,7 +92,10 @@ class KeepOperator(ChangingOperator):
 
 
 def _switched_at(run: StepRun) -> float:
-    """Return when the stage first gave the new version all the traffic, in seconds since the epoch."""
+    """Return when the stage first gave the new version all the traffic, in seconds since the epoch.
+
+    By the machine that did it, not by the ledger's clock: so the end of a change is recorded.
+    """
     stage = {s.id for s in run.shape.steps if s.stage == run.step.stage}
     done = [e for e in run.events(Kind.CHANGE_FINISHED) if e.step in stage]
     return next(e.at.timestamp() for e in done if e.data["desired"]["candidate_weight"] == 100)

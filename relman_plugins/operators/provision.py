@@ -29,7 +29,8 @@ class ProvisionOperator(ChangingOperator):
         self.wait_for_window(run)
         lock = self.take_lock(run)
         platform = platform_of(run.environment)
-        expires_at = datetime.now(UTC) + timedelta(seconds=run.step.args["expires_s"])
+        # Housekeeping goes by that clock.
+        expires_at = run.ledger.now() + timedelta(seconds=run.step.args["expires_s"])
         # Recorded first: an environment that exists and is not in the ledger would never be removed.
         run.record(
             Kind.ENVIRONMENT_PROVISIONED, f"{run.attempt}:provisioned", {"expires_at": expires_at.isoformat()}

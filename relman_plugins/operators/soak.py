@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from relman_plugins import settings
@@ -32,7 +32,7 @@ class SoakOperator(MonitorOperator):
             return super().act(context, run)
         length = float(run.step.args["for_s"])
         until = run.mine(Kind.STEP_STARTED)[0].at + timedelta(seconds=length)
-        if datetime.now(UTC) >= until:
+        if run.ledger.now() >= until:
             return f"stayed in {run.step.environment} for {duration(length)}"
         self.log.info("waiting until %s", until.isoformat(timespec="seconds"))
         return self.defer(

@@ -148,9 +148,9 @@ class Housekeeper:
 
     def end_orphans(self) -> list[str]:
         """End releases whose run was deleted, marked or timed out; take their candidates back first."""
-        done = []
+        now, done = self.ledger.now(), []
         for release in self.ledger.in_flight(MOST):
-            if release.opened_at > datetime.now(UTC) - GRACE:
+            if release.opened_at > now - GRACE:
                 continue
             gone = not self.runs.exists(release.dag_id, release.run_id)
             if not gone and not self.runs.ended(release.dag_id, release.run_id):
@@ -167,7 +167,7 @@ class Housekeeper:
 
         Its DAG may be paused, or gone, or the run deleted, or its worker lost before it could begin.
         """
-        now, done = datetime.now(UTC), []
+        now, done = self.ledger.now(), []
         for asked in self.ledger.rollbacks_asked(now - ROLLBACK_FORGOTTEN):
             try:
                 if asked.at <= now - ROLLBACK_GRACE and (said := self._finish_rollback(asked, now)):

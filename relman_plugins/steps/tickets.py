@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from relman_plugins import settings
@@ -114,7 +114,7 @@ def wait_for_ticket(
     more, number = deferral(settings.minimum_deferral()), number_of(run, gate)
     if not number:
         # Nothing to look at yet: the step tries again to create it.
-        again = datetime.now(UTC) + timedelta(seconds=pause)
+        again = run.ledger.now() + timedelta(seconds=pause)
         task.defer(
             trigger=SoakTrigger(release_id=run.release_id, until=again.isoformat(), **more),
             method_name="resume",

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,7 @@ POLL_S = 1.0
 LEAP_S = 2.0
 """By how much the ledger's clock must have been set for its waiters to hear of it."""
 RETRY_S = 3.0
+LONGEST_SLEEP_S = 3600.0
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -69,6 +71,25 @@ class LedgerFeed:
                 await self._wait(seen, patience if left is None else min(left, patience or left), of)
         finally:
             self._waiters -= 1
+
+    async def before(self, until: datetime, question: Callable[[Ledger], T | None]) -> T | None:
+        """Ask ``question`` likewise; None once it is ``until`` by the ledger's clock, which may be set."""
+
+        def look(ledger: Ledger) -> tuple[T | None, float]:
+            # The question first: a clock that can't be read must not keep an abort from being seen.
+            answer = question(ledger)
+            left = 0.0 if answer is not None else (until - ledger.now()).total_seconds()
+            return answer, left
+
+        def news(ledger: Ledger) -> bool | None:
+            return True if look(ledger)[1] <= 0 else None
+
+        while True:
+            seen = await self.until(look)
+            assert seen is not None  # noqa: S101 - for the type checker: it waits for an answer
+            if seen[1] <= 0:
+                return seen[0]
+            await self.until(news, min(seen[1], LONGEST_SLEEP_S))
 
     async def grown(self, at_most_s: float) -> None:
         """Wait until the ledger grows, at most so many seconds."""

@@ -12,8 +12,7 @@ from relman_plugins import settings, telemetry
 from relman_plugins.hooks.ledger import async_ledger_source, flags_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.triggers.base import ReleaseTrigger
-from relman_plugins.triggers.feed import ledger_feed
-from relman_plugins.triggers.waits import LONGEST_SLEEP_S
+from relman_plugins.triggers.feed import LONGEST_SLEEP_S, ledger_feed
 from relman_plugins.triggers.watch import Watch
 from relman_plugins.triggers.withdrawal import Withdrawal
 
@@ -27,7 +26,7 @@ class KeepTrigger(ReleaseTrigger):
     The event is ``{"state": "over" | "aborted" | "closed"}``; the task asks the ledger what it means.
 
     :param watch: the change that may be taken back, as JSON.
-    :param until: seconds since the epoch.
+    :param until: seconds since the epoch, by the machines' clock, as the end of a change has them.
     """
 
     def __init__(self, *, watch: dict[str, Any], until: float, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins.triggers.base import ReleaseTrigger
-from relman_plugins.triggers.waits import LONGEST_SLEEP_S
+from relman_plugins.triggers.feed import LONGEST_SLEEP_S
 
 
 class UntilTrigger(ReleaseTrigger):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,14 +15,12 @@ from relman_plugins import telemetry
 from relman_plugins.domain.event import Kind
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.triggers.base import ReleaseTrigger
-from relman_plugins.triggers.feed import LedgerFeed, ledger_feed
+from relman_plugins.triggers.feed import LONGEST_SLEEP_S, LedgerFeed, ledger_feed
 
 if TYPE_CHECKING:
     from relman_plugins.calendars.model import StartedBy
     from relman_plugins.calendars.weekly import Answer
     from relman_plugins.ledger.api import Ledger
-
-LONGEST_SLEEP_S = 3600.0
 
 
 class WindowTrigger(ReleaseTrigger):
@@ -190,7 +188,7 @@ class WindowTrigger(ReleaseTrigger):
 class SoakTrigger(ReleaseTrigger):
     """Wait for a time, or until somebody aborts the release. The event is ``{"state": "over" | "aborted"}``.
 
-    :param until: the end of the wait, ISO 8601.
+    :param until: the end of the wait by the ledger's clock, ISO 8601.
     """
 
     def __init__(self, *, release_id: str, until: str, **kwargs: Any) -> None:
@@ -204,13 +202,9 @@ class SoakTrigger(ReleaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep to the end."""
-        until = datetime.fromisoformat(self.until)
         feed = await ledger_feed()
-        while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
-            if await feed.until(self._aborted, min(left, LONGEST_SLEEP_S)):
-                yield await self.event({"state": "aborted"})
-                return
-        yield await self.event({"state": "over"})
+        aborted = await feed.before(datetime.fromisoformat(self.until), self._aborted)
+        yield await self.event({"state": "aborted" if aborted else "over"})
 
     def _aborted(self, ledger: Ledger) -> bool | None:
         flags = flags_of(ledger, self.release_id)

@@ -32,6 +32,7 @@ from relman_plugins.domain.severity import Severity, severity_of
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.domain.status import Decision
 from relman_plugins.factory.builder import build_dag
+from relman_plugins.hooks.ledger import ledger as configured_ledger
 from relman_plugins.ledger.api import Ledger, ReleaseRecord, open_ledger
 from relman_plugins.plan.compile import compile_shape
 from relman_plugins.plan.model import Options, ReleasePlan, Shape
@@ -373,7 +374,7 @@ def make_world(home: Path, platform: Any, revisions: dict[str, Revision]) -> Wor
     """Make a world in ``home``, the folder that ``[relman] home`` names."""
     shape = shape_in(home / "specs" / "release_specs")
     (home / "ledger.db").write_bytes(_empty_ledger())
-    ledger = open_ledger(f"sqlite:///{home / 'ledger.db'}")
+    ledger = configured_ledger()
     made = World(home, ledger, shape, build_dag(shape, {}), platform, revisions)
     with sqlite3.connect(home / "ledger.db") as database:
         # The daemon outlives the test's ledger and never forgets a token.
