@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from relman_plugins.errors import PlatformUnavailable
+from relman_plugins.domain.state import ObservedState, Revision
+from relman_plugins.errors import PlatformUnavailable, StaleToken
+from relman_plugins.strategies.base import withdrawn
 from relman_plugins.testing.kube import Cluster
 from relman_plugins.testing.kube.resources import BY_KIND
 from tests.kubernetes.conftest import NEW, OLD, Shop
@@ -116,6 +118,28 @@ def test_the_way_back_to_pods_that_are_made_anew_waits_for_them_alone(shop: Shop
         seen = going.result(60)
     assert (seen.stable.revision, seen.stable.weight, seen.candidate) == (OLD, 100, None)
     assert shop.live("ConfigMap", record)["metadata"]["uid"] != uid
+
+
+@pytest.mark.parametrize("to", [OLD, None])
+def test_after_a_way_back_the_token_is_kept_though_what_remembers_it_was_deleted(
+    shop: Shop, to: Revision | None
+) -> None:
+    shop.stable()
+    uid = deleted(shop, "ConfigMap", ROLES)
+    wanted = withdrawn(to, 2, None)
+
+    def back() -> ObservedState:
+        return shop.driver.converge("production", "checkout", wanted, token=7, timeout_s=20)
+
+    looks = [("get", "configmaps")] * 4
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(back)
+        eventually(lambda: going.done() or list(shop.cluster.asked)[-4:] == looks, "nothing else is left")
+        finalizers(shop, "ConfigMap", ROLES)
+        assert going.result(60).token == 7
+    assert shop.live("ConfigMap", ROLES)["metadata"]["uid"] != uid
+    with pytest.raises(StaleToken):
+        shop.converge(token=6, stable=NEW, stable_replicas=2)
 
 
 def test_an_end_that_finalizers_hold_up_is_no_end_and_is_said(shop: Shop) -> None:

@@ -136,6 +136,7 @@ class Converging:
         self.fence.renew()
         self._clear(seen, parts, target, slots.candidate, drain_s=self.objects.workload.drain_s)
         self._prune(parts, {*served, *map(_key, parts.values())})
+        self.fence.renew_roles()
         done = self._until(lambda s: s.state().matches(desired), tuple(parts))
         return done.state()
 
@@ -334,6 +335,7 @@ class Converging:
         ):
             self.fence.delete(kind, obj)
         self._prune({}, set())
+        self.fence.renew_roles()
         done = self._until(lambda s: not s.state().exists, ())
         return done.state()
 

@@ -48,6 +48,8 @@ class Fence:
         """What was taken from others, in words, in order."""
         self._leaving: dict[tuple[str, str], Obj] = {}
         """What was written on the way back though it is being deleted, by kind and name."""
+        self._going: Roles | None = None
+        """The roles as they were written last, when what remembers them is being deleted."""
         self.call = uuid.uuid4().hex
         """What tells this call from an earlier one with the same token."""
         self.what = f"{objects.service} in {objects.environment}"
@@ -117,6 +119,7 @@ class Fence:
         made = self.objects.memory(path.rpartition("/")[2], roles.data())
         self._not_anothers(path, live)
         self._apply(path, made, live)
+        self._going = roles if live is not None and is_leaving(live) else None
 
     def _apply(self, path: str, obj: Obj, live: Obj | None, *, dry_run: bool = False) -> None:
         try:
@@ -155,6 +158,22 @@ class Fence:
             self._until_gone(path, self.kube.get(path))
             self.write(kind, name, self._leaving.pop(found[-1]))
 
+    def renew_roles(self) -> None:
+        """Make anew what remembers roles and token, if it is being deleted; raise as `check` does."""
+        path = roles_path(self.objects)
+        while self._going is not None:
+            live = self.kube.get(path)
+            if live is not None:
+                # Who has taken over meanwhile makes it anew with their own token.
+                self.check(Roles.of(live))
+                if is_leaving(live):
+                    self._wait_for_end(path, live)
+                    continue
+            try:
+                self._apply_roles(live, self._going)
+            except Moved as moved:
+                self._again(path, moved)
+
     def _there(self, path: str, live: Obj | None) -> Obj | None:
         """Return what is to be written over; None when that is gone, as which one being deleted ends."""
         return live if self.takes_over else self._until_gone(path, live)
@@ -162,11 +181,14 @@ class Fence:
     def _until_gone(self, path: str, live: Obj | None) -> Obj | None:
         """Wait for the end of an object that is being deleted; return the one that is there then."""
         while live is not None and is_leaving(live):
-            if self.kube.left_s <= GONE_S:
-                raise PlatformUnavailable(f"{leaving(path, live)}; relman makes it anew with the next try")
-            time.sleep(GONE_S)
+            self._wait_for_end(path, live)
             live = self.kube.get(path)
         return live
+
+    def _wait_for_end(self, path: str, live: Obj) -> None:
+        if self.kube.left_s <= GONE_S:
+            raise PlatformUnavailable(f"{leaving(path, live)}; relman makes it anew with the next try")
+        time.sleep(GONE_S)
 
     def delete(self, kind: str, obj: Obj) -> None:
         """Delete an object, if it is still the one that was seen; raise as `check` does."""
