@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.look import control
@@ -14,6 +16,11 @@ from relman_plugins.plan.model import AnalysisPlan, EnvironmentPlan
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger
+
+
+def _is_false(value: object) -> bool:
+    # Left out then: a triggerer that is not upgraded yet refuses a field that it does not know.
+    return value is False
 
 
 class Watch(Frozen):
@@ -29,7 +36,7 @@ class Watch(Frozen):
     stable: Revision | None
     """What has the rest of the traffic, and gets all of it back; None on a first deploy."""
     weight: int
-    baseline: bool = False
+    baseline: bool = Field(default=False, exclude_if=_is_false)
     """Whether a fresh baseline of ``stable`` is what the candidate is compared with, and not all of it."""
     interval_s: float
     count: int
@@ -39,7 +46,7 @@ class Watch(Frozen):
     """Where it is compared with the time before the change: how long ago that is, the same at each look."""
     started_at: float
     """When the candidate got this weight, in seconds since the epoch."""
-    shared: bool = False
+    shared: bool = Field(default=False, exclude_if=_is_false)
     """Whether all tries of the step are one watch: they count from the same moment, and number their looks
     together, so that of two at once each look counts once. What an older relman stored is a try's own."""
     withdraw: DesiredState

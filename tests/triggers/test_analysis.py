@@ -37,6 +37,13 @@ def copy_of(trigger: AnalysisTrigger) -> AnalysisTrigger:
     return type(trigger)(**trigger.serialize()[1])
 
 
+def test_a_triggerer_of_the_relman_before_knows_all_that_is_stored_of_a_watch_by_limits(
+    release: Release,
+) -> None:
+    stored = release.run(STEP).trigger.serialize()[1]["watch"]
+    assert not {"baseline", "shared"} & set(stored)
+
+
 def test_bad_numbers_take_the_traffic_back_and_are_on_record_before_the_event(
     release: Release, numbers: Numbers
 ) -> None:
