@@ -39,6 +39,14 @@ def backends(shop: Shop) -> list[list[tuple[str, int]]]:
     return [[(b["name"], b["weight"]) for b in rule["backendRefs"]] for rule in rules]
 
 
+def test_a_fresh_baseline_is_refused_and_moves_nothing(shop):
+    shop.stable()
+    beside = {"candidate": NEW, "candidate_weight": 10, "candidate_replicas": 1}
+    with pytest.raises(PlatformRejected, match="no fresh baseline on Kubernetes; write baseline: stable"):
+        shop.converge(stable=OLD, stable_replicas=2, **beside, baseline=True)
+    assert shop.live("Deployment", "checkout-green") is None
+
+
 def test_a_version_is_a_deployment_with_its_image_by_digest_and_the_environments_variables(shop):
     shop.converge(stable=OLD, stable_replicas=2, config={"COLOUR": "blue", "WRITTEN": "over"})
     made = shop.live("Deployment", "checkout-blue")

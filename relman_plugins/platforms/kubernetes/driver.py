@@ -86,7 +86,11 @@ def _named(workload: Workload) -> None:
 
 
 def _check(desired: DesiredState) -> None:
-    """Raise PlatformRejected for what makes no sense."""
+    """Raise PlatformRejected for what makes no sense, and for what can't be run here."""
+    if desired.baseline:
+        raise PlatformRejected(
+            "relman runs no fresh baseline on Kubernetes; write baseline: stable in the canary"
+        )
     sides = (
         ("stable", desired.stable, desired.stable_replicas, 100 - desired.candidate_weight),
         ("candidate", desired.candidate, desired.candidate_replicas, desired.candidate_weight),
