@@ -72,6 +72,19 @@ def test_no_secret_has_a_value_and_the_example_lists_all_of_them(services: dict[
     assert set(services["sandbox"]["environment"]) == {"RELMAN_SANDBOX_TOKEN"}
 
 
+def test_nobody_but_the_api_server_has_people_s_passwords(services: dict[str, Any]) -> None:
+    """Pipelines' commands are processes of the worker's own user: one could approve in another's name."""
+    file = Path(services["api-server"]["environment"]["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+    mounts = {
+        n: {v.split(":")[0]: v.split(":")[1] for v in s.get("volumes", [])} for n, s in services.items()
+    }
+    assert mounts["api-server"]["auth"] == str(file.parent)
+    assert [name for name in mounts if "auth" in mounts[name]] == ["api-server"]
+    for name in AIRFLOW - {"api-server"}:
+        assert not any(file.is_relative_to(target) for target in mounts[name].values()), name
+        assert {**mounts[name], "auth": str(file.parent)} == mounts["api-server"], name
+
+
 def test_the_image_is_made_of_the_airflow_of_the_constraints(services: dict[str, Any]) -> None:
     pinned = re.search(r"^apache-airflow==(.+)$", (tree.ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert pinned
