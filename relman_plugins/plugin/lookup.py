@@ -24,6 +24,10 @@ UNSAID = "Airflow can't say at this moment what you may do; try again in a momen
 _log = logging.getLogger(__name__)
 
 
+class NoSuchUser(Refused):
+    """Airflow has no such active user; anything else that is refused here may be otherwise in a moment."""
+
+
 def can_look_up() -> bool:
     """Say whether the auth manager knows people who are not there."""
     manager = get_auth_manager()
@@ -68,7 +72,8 @@ def user_of(user_id: str) -> Any:
     """Return a user as Airflow knows that person at this moment.
 
     Raises:
-        Refused: There is no such active user, or nobody can say; the message is for people.
+        NoSuchUser: There is no such active user.
+        Refused: Nobody can say. Both messages are for people.
     """
     if not can_look_up():
         raise Refused(
@@ -80,7 +85,7 @@ def user_of(user_id: str) -> Any:
         _log.exception("the auth manager can't say who %s is", user_id)
         raise Refused(UNSAID) from None
     if user is None:
-        raise Refused(f"Airflow has no active user {user_id!r} any more")
+        raise NoSuchUser(f"Airflow has no active user {user_id!r} any more")
     return user
 
 

@@ -18,7 +18,7 @@ from relman_plugins.notifications.blocks import Message, message, section
 from relman_plugins.notifications.text import plain
 from relman_plugins.plan.model import Shape
 from relman_plugins.plugin import access, freezes, lookup
-from relman_plugins.plugin.models import ThawBody
+from relman_plugins.plugin.models import FreezeBody, ThawBody
 from relman_plugins.plugin.slack_command import USAGE, Command, Misspelt, Wish, wish_of
 from relman_plugins.plugin.slack_votes import REMEMBERED_S
 
@@ -49,7 +49,7 @@ def obey(store: Ledger, command: Command) -> Message | None:
 def _done(store: Ledger, command: Command, wish: Wish) -> list[str]:
     shapes = [record.plan.shape for record in store.newest()]
     asked = wish.freeze or wish.thaw
-    concerned = [s for s in shapes if asked is None or asked.pipeline in ("", s.pipeline)]
+    concerned = [s for s in shapes if asked is None or _is_about(asked, s)]
     person, user = _who(concerned, command.user_id)
     actor = access.actor(user, "slack").model_copy(update={"slack": person.slack})
     if wish.freeze is not None:
@@ -60,26 +60,52 @@ def _done(store: Ledger, command: Command, wish: Wish) -> list[str]:
     return [str(freeze) for freeze in freezes.visible(store, user)] or ["nothing is frozen"]
 
 
+def _is_about(asked: FreezeBody | ThawBody, shape: Shape) -> bool:
+    return asked.pipeline in ("", shape.pipeline) and (
+        not asked.environment or asked.environment in {e.name for e in shape.environments}
+    )
+
+
 def _who(shapes: Iterable[Shape], slack: str) -> tuple[Person, Any]:
     """Return the one person whom the plans know by a Slack id, and Airflow's user.
+
+    Each plan is its pipeline's word, and one pipeline must not say who acts for the others: where they
+    disagree about a user's Slack id, it names nobody. Users that Airflow has no more are nobody either.
 
     Raises:
         Refused: There is none, or there are several, or Airflow can't be asked.
     """
     if access.all_admins():
         raise Refused(access.ALL_ADMINS)
-    found = {p.airflow: p for shape in shapes for p in _called_on(shape) if p.slack == slack}
+    people = [p for shape in shapes for p in _called_on(shape)]
+    found = {p.airflow: p for p in people if p.slack == slack}
     if not found:
         raise Refused(
-            f"nobody whom the newest releases of these pipelines call on has your Slack id {slack}; have it "
-            "put into people.yaml, or use the command line: relman freeze, relman thaw"
+            f"nobody whom the newest releases of these pipelines call on there has your Slack id {slack}; "
+            "see that the names are right, have it put into people.yaml, or use the command line: "
+            "relman freeze, relman thaw"
         )
-    if len(found) > 1:
+    known: dict[str, Any] = {}
+    gone: list[Refused] = []
+    for airflow in found:
+        try:
+            known[airflow] = lookup.user_of(airflow)
+        except lookup.NoSuchUser as error:
+            gone.append(error)
+    if not known:
+        raise gone[0]
+    if len(known) > 1:
         raise Refused(
             f"several people have your Slack id {slack}, so it names nobody; have it corrected in people.yaml"
         )
-    (person,) = found.values()
-    return person, lookup.user_of(person.airflow)
+    ((airflow, user),) = known.items()
+    if any(p.slack not in ("", slack) for p in people if p.airflow == airflow):
+        raise Refused(
+            f"your Slack id {slack} stands for Airflow's user {airflow}, who has another one as well, so it "
+            "names nobody; have it corrected in people.yaml, or use the command line: relman freeze, "
+            "relman thaw"
+        )
+    return found[airflow], user
 
 
 def _called_on(shape: Shape) -> Iterator[Person]:

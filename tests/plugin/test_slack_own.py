@@ -191,6 +191,7 @@ def test_who_is_two_people_or_is_gone_stops_no_line(ledger: Ledger, manager: Any
     asked(ledger, "alice")
     manager.names = {7: "alice"}
     assert "no active user '8'" in told(ledger, "freeze --reason x")
+    manager.names = FabAuthManager.names
     twin = Person(id="ben", airflow="7", name="Ben Example", slack="U02BOB")
     ledger.open_release(
         plan=ReleasePlan(shape=make_shape(people=(*PEOPLE, twin)), options=Options(version="1.2.0")),
@@ -201,6 +202,48 @@ def test_who_is_two_people_or_is_gone_stops_no_line(ledger: Ledger, manager: Any
     )
     assert "several people have your Slack id U02BOB" in told(ledger, "freeze --reason y")
     assert ledger.freezes.on() == []
+
+
+def opened(ledger: Ledger, pipeline: str, *people: Person, environment: str = "", votes: str = "") -> None:
+    """Let the newest release of a pipeline know people, in an environment of its own if it is named."""
+    shape = make_shape(people=people)
+    named = {"name": environment} if environment else {}
+    named |= {"slack_votes": votes} if votes else {}
+    there = tuple(e.model_copy(update=named) for e in shape.environments)
+    plan = shape.model_copy(update={"pipeline": pipeline, "environments": there})
+    ledger.open_release(
+        plan=ReleasePlan(shape=plan, options=Options(version="1.0.0")),
+        dag_id=f"release__{pipeline}",
+        run_id=pipeline,
+        started_by=Actor(),
+        conf={},
+    )
+
+
+@pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
+def test_one_pipeline_does_not_say_who_acts_for_the_others(ledger: Ledger, manager: Any) -> None:
+    opened(ledger, "checkout", PEOPLE[0])
+    opened(ledger, "toy", Person(id="alice", airflow="7", name="Alice Example", slack="U02BOB"))
+    for scope in ("--environment production", ""):
+        assert "who has another one as well" in told(ledger, f"freeze {scope} --reason x")
+    assert "nobody whom the newest releases" in told(ledger, "freeze --pipeline checkout --reason x")
+    assert ledger.freezes.on() == []
+
+
+@pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
+def test_only_plans_that_have_the_environment_say_who_acts_there(ledger: Ledger, manager: Any) -> None:
+    opened(ledger, "checkout", *PEOPLE)
+    opened(ledger, "toy", Person(id="mallory", airflow="7", name="M", slack="U02BOB"), environment="toys")
+    assert "several people" in told(ledger, "freeze --reason x")
+    assert told(ledger, "freeze --environment production --reason x").endswith("frozen by bob: x")
+    assert "see that the names are right" in told(ledger, "freeze --environment prodution --reason x")
+
+
+@pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
+def test_whom_airflow_has_no_more_is_in_nobodys_way(ledger: Ledger, manager: Any) -> None:
+    opened(ledger, "abandoned", Person(id="bob", airflow="bob", name="Bob", slack="U02BOB"))
+    opened(ledger, "checkout", *PEOPLE)
+    assert told(ledger, "freeze --environment production --reason x").endswith("frozen by bob: x")
 
 
 @pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
