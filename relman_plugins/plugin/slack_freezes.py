@@ -6,7 +6,7 @@ may do; where it can't be asked about people without their token, nobody stops t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fastapi import HTTPException
@@ -55,7 +55,7 @@ def _done(store: Ledger, command: Command, wish: Wish) -> list[str]:
     if wish.freeze is not None:
         return [freezes.stop(store, user, wish.freeze, actor)["message"]]
     if wish.thaw is not None:
-        _may_be_thawed_here(concerned, wish.thaw)
+        _may_be_thawed_here(shapes, wish.thaw)
         return [freezes.start(store, user, wish.thaw, actor)["message"]]
     return [str(freeze) for freeze in freezes.visible(store, user)] or ["nothing is frozen"]
 
@@ -118,10 +118,16 @@ def _called_on(shape: Shape) -> Iterator[Person]:
             yield from (*environment.break_glass.people, *environment.break_glass.reviewers)
 
 
-def _may_be_thawed_here(shapes: Iterable[Shape], body: ThawBody) -> None:
-    """Raise Refused where the owner of an environment that would be thawed wants people to have signed in."""
-    places = {e.name for shape in shapes for e in shape.environments if e.slack_votes == "link"}
-    strict = sorted(name for name in places if body.environment in ("", name))
+def _may_be_thawed_here(shapes: Sequence[Shape], body: ThawBody) -> None:
+    """Raise Refused where the owner of an environment that would be thawed wants people to have signed in.
+
+    The owner's word is in each plan that has the environment; the pipeline's own may be an older one.
+    """
+    places = {e.name for s in shapes if body.pipeline in ("", s.pipeline) for e in s.environments}
+    there = {body.environment} if body.environment else places
+    strict = sorted(
+        there & {e.name for shape in shapes for e in shape.environments if e.slack_votes == "link"}
+    )
     if strict:
         raise Refused(
             f"{', '.join(strict)} has slack_votes: link, so nobody thaws it without signing in; use the "

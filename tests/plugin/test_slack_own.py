@@ -247,6 +247,20 @@ def test_whom_airflow_has_no_more_is_in_nobodys_way(ledger: Ledger, manager: Any
 
 
 @pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
+def test_what_one_plan_says_of_an_environment_holds_for_all_that_have_it(
+    ledger: Ledger, manager: Any
+) -> None:
+    opened(ledger, "checkout", *PEOPLE, votes="link")
+    opened(ledger, "toy", *PEOPLE)
+    opened(ledger, "apart", *PEOPLE, environment="toys")
+    for scope in ("--pipeline toy --environment production", "--pipeline toy"):
+        assert "is frozen" in told(ledger, f"freeze {scope} --reason x")
+        assert "production has slack_votes: link" in told(ledger, f"thaw {scope} --reason x")
+    assert "is frozen" in told(ledger, "freeze --pipeline apart --reason x")
+    assert told(ledger, "thaw --pipeline apart --reason x").startswith("thawed: apart")
+
+
+@pytest.mark.parametrize("manager", [FabAuthManager], indirect=True)
 @pytest.mark.parametrize("user_id", ["07", "٧", "+7", " 7", "7.0", "seven", "", "9"])
 def test_a_user_has_one_id_and_one_only(manager: Any, user_id: str) -> None:
     assert lookup.name_of(user_id) is None
