@@ -87,13 +87,13 @@ def wish_of(text: str, now: datetime) -> Wish:
             f"expected freeze, thaw or freezes, got {verb[:40]!r}" if verb else "what is to be done?"
         )
     parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--environment", default="")
-    parser.add_argument("--pipeline", default="")
+    parser.add_argument("--environment", default="", action=_Once)
+    parser.add_argument("--pipeline", default="", action=_Once)
     parser.add_argument("--label", action="append", default=[])
     # Without quotes too: it goes on to the next option.
-    parser.add_argument("--reason", nargs="+", required=True)
+    parser.add_argument("--reason", nargs="+", required=True, action=_Once)
     if verb == "freeze":
-        parser.add_argument("--until")
+        parser.add_argument("--until", action=_Once)
         parser.add_argument("--unless-approved", action="store_const", const="approved", dest="unless")
     given = {key: value for key, value in vars(parser.parse_args(words)).items() if value is not None}
     given |= {"labels": _labels(given.pop("label")), "reason": " ".join(given["reason"])}
@@ -112,6 +112,20 @@ def wish_of(text: str, now: datetime) -> Wish:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise Misspelt(message)
+
+
+class _Once(argparse.Action):
+    """Stores what an option is given, and refuses a second time: which of the two was meant?"""
+
+    given = False
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: Any = None
+    ) -> None:
+        if self.given:
+            parser.error(f"{self.option_strings[0]} is there twice; type one command for each")
+        self.given = True
+        setattr(namespace, self.dest, values)
 
 
 def _words(text: str) -> list[str]:
