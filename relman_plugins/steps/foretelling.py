@@ -23,7 +23,7 @@ MOST = 100
 """Releases under way that are looked at in one round; of more, the next ones in the next round."""
 
 PAUSE = timedelta(minutes=5)
-"""How long a forecast stands while nothing happens."""
+"""How long a look at a release stands while nothing happens, whether or not it told anything new."""
 
 LEAST = timedelta(minutes=5)
 """A release that is done sooner needs no forecast, and one that is off by less is no other."""
@@ -47,7 +47,8 @@ def tell(ledger: Ledger) -> list[str]:
             continue  # nobody would read it
         events = ledger.events(release.release_id, kinds=[*_MOVES, Kind.RELEASE_FORECAST])
         last = next((e for e in reversed(events) if e.kind is Kind.RELEASE_FORECAST), None)
-        if last is not None and events[-1] is last and now - last.at < PAUSE:
+        moved = max((e.id for e in events if e.kind in _MOVES), default=0)
+        if not ledger.is_first(f"forecast:{release.release_id}:{moved}", PAUSE.total_seconds()):
             continue
         made = expected(ledger, release, settings.minimum_deferral())
         new = _warnings(ledger, release, made)

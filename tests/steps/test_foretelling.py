@@ -15,6 +15,8 @@ from relman_plugins.ledger.api import Ledger, ReleaseRecord
 from relman_plugins.notifications.outbox import drain
 from relman_plugins.notifications.slack import Slack
 from relman_plugins.plan.model import Shape
+from relman_plugins.reports.expected import Expected, expected
+from relman_plugins.steps import foretelling
 from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.testing.slack import TOKEN, SlackServer, plain
 from tests.ledger.make import Clock
@@ -147,6 +149,30 @@ def test_who_answered_before_it_was_told_is_not_called(
     Housekeeper(ledger, Runs()).tell_expected()
     ledger.votes.cast(record.release_id, GATE, airflow_user="alice", decision=Decision.APPROVE, via="cli")
     assert [text for text in said() if "⏳" in text] == []
+
+
+def test_a_release_is_played_again_after_five_minutes_or_when_something_happened(
+    ledger: Ledger, clock: Clock, shape: Shape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plays: list[str] = []
+
+    def counted(store: Ledger, release: ReleaseRecord, least: float) -> Expected:
+        plays.append(release.release_id)
+        return expected(store, release, least)
+
+    monkeypatch.setattr(foretelling, "expected", counted)
+    history(ledger, clock, shape)
+    record = before_the_gate(ledger, clock, shape, NOON + DAYS)
+    ask(ledger, record)
+    for _ in range(21):
+        Housekeeper(ledger, Runs()).tell_expected()
+        clock.forward(60)
+    assert len(plays) == 5, "at 0, 5, 10, 15 and 20 minutes"
+    assert forecasts(ledger, record) == 1
+    tell(ledger, record, Kind.RELEASE_HELD, None, reason="lunch")
+    for _ in range(2):
+        Housekeeper(ledger, Runs()).tell_expected()
+    assert len(plays) == 6
 
 
 @pytest.mark.parametrize("shape", [""], indirect=True)
