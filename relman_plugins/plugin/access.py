@@ -126,8 +126,9 @@ Writer = Annotated[Any, Depends(_guard)]
 def via_of(request: Request) -> str:
     """Return the way in: ``page``, or with a token of one's own ``cli`` where it says so, or ``api``.
 
-    A browser's session may change something only from a page of this server, so what comes with it comes
-    from a page. Whoever has a token may say what program they use, and no more.
+    A browser's session may change something only from a page of this server, so what a browser sends with it
+    comes from one. A program that sends a session's token as its cookie can't be told from it: this says the
+    way, and proves nothing. Whoever has a token may say what program they use, and no more.
     """
     if is_ambient(request, all_admins=False) and request.cookies:
         return "page"
