@@ -48,7 +48,8 @@ def backtest(
     over = api.relman(
         "GET", "/releases", params={"pipeline": pipeline, "active": "false", "limit": str(limit)}
     )
-    kinds = [("kind", kind.value) for kind in (Kind.ANALYSIS_MEASURED, Kind.ANALYSIS_FINISHED)]
+    asked = (Kind.STEP_STARTED, Kind.ANALYSIS_MEASURED, Kind.ANALYSIS_FINISHED)
+    kinds = [("kind", kind.value) for kind in asked]
     found: list[Tried] = []
     unread: dict[str, str] = {}
     releases = [str(one["release_id"]) for one in over["releases"]]

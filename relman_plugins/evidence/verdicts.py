@@ -12,6 +12,7 @@ from relman_plugins.domain.status import TAKEN_BACK, Verdict
 from relman_plugins.evidence.record import Evidence
 from relman_plugins.judge import burning, comparing, sampled
 from relman_plugins.judge.threshold import Measurement, State, look, step
+from relman_plugins.plan.looks import age_at, looks_of
 from relman_plugins.plan.model import AnalysisPlan, MetricPlan, Shape, Step
 
 AnyState = State | comparing.State | sampled.State | burning.State
@@ -54,11 +55,15 @@ def verdicts(evidence: Evidence) -> Iterator[str]:
 
 def replayed(evidence: Evidence) -> Iterator[Replay]:
     """Judge each analysis again, look by look."""
-    return replayed_of(evidence.record.plan.shape, list(evidence.of(*_KINDS)))
+    return replayed_of(evidence.record.plan.shape, list(evidence.of(Kind.STEP_STARTED, *_KINDS)))
 
 
 def replayed_of(shape: Shape, events: Iterable[Event]) -> Iterator[Replay]:
-    """Judge each analysis of a release again by the plan ``shape``, from events in the ledger's order."""
+    """Judge each analysis of a release again by the plan ``shape``, from events in the ledger's order.
+
+    They are those of analyses, and the starts of steps: another try of a soak looks for what is left of it.
+    """
+    events = list(events)
     compared = {a.name for a in shape.analyses if a.compares}
     steps = {s.id for s in shape.steps if s.args.get("analysis") in compared}
 
@@ -70,7 +75,8 @@ def replayed_of(shape: Shape, events: Iterable[Event]) -> Iterator[Replay]:
     for event in (e for e in events if e.kind in _KINDS):
         watches.setdefault(watch_of(event), []).append(event)
     for watch, own in watches.items():
-        yield _replay(shape, watch, own)
+        planned = shape.step(own[0].step or "")
+        yield _replay(shape, planned, age_at(events, planned, watch), watch, own)
 
 
 def count_of(evidence: Evidence) -> int:
@@ -83,8 +89,7 @@ def _watch(event: Event) -> str:
     return event.key.rpartition(":")[0]
 
 
-def _replay(shape: Shape, watch: str, events: Sequence[Event]) -> Replay:
-    planned = shape.step(events[0].step or "")
+def _replay(shape: Shape, planned: Step, age_s: float, watch: str, events: Sequence[Event]) -> Replay:
     name = str(events[0].data["analysis"])
     # A spool delivers late, so the ledger's order may be another than that of the looks.
     measured = (e for e in events if e.kind is Kind.ANALYSIS_MEASURED)
@@ -100,10 +105,11 @@ def _replay(shape: Shape, watch: str, events: Sequence[Event]) -> Replay:
     else:
         analysis = shape.analysis(name)
         judge = analysis.judge
-        if (given := _given(shape, planned, analysis, looks)) is not None:
+        rounds = looks_of(planned, analysis, age_s)
+        if (given := _given(shape, planned, analysis, rounds, looks)) is not None:
             state = _folded(given, problems)
         else:
-            state = _limited(analysis.metrics, _rounds(planned), looks, problems)
+            state = _limited(analysis.metrics, rounds, looks, problems)
         problems += _end(ended, state, compared=analysis.compares)
     last = ended[-1].data if ended else {}
     return Replay(
@@ -131,10 +137,10 @@ def _limited(rules: Sequence[MetricPlan], count: int, looks: Sequence[Event], pr
 
 
 def _given(
-    shape: Shape, planned: Step, analysis: AnalysisPlan, looks: Sequence[Event]
+    shape: Shape, planned: Step, analysis: AnalysisPlan, rounds: int, looks: Sequence[Event]
 ) -> Iterator[tuple[Event, Any]] | None:
     """Return what a judge says of each look that gives its state again from looks alone; None for limits."""
-    rounds, beside = _rounds(planned), control(baseline=bool(planned.args.get("baseline")))
+    beside = control(baseline=bool(planned.args.get("baseline")))
     if analysis.comparison is not None:
         terms = comparing.Terms(analysis.comparison, shape.false_alarms(planned), rounds, beside)
         return comparing.again(looks, terms=terms)
@@ -196,14 +202,6 @@ def _end(ended: Sequence[Event], state: AnyState, *, compared: bool) -> Iterator
 
 def _told(verdict: str | None, reason: str, looks: int) -> str:
     return f"{verdict or 'no verdict'} after {looks} looks{f' ({reason})' if reason else ''}"
-
-
-def _rounds(planned: Step) -> int:
-    """Return after how many looks the plan ends an analysis: as the operators count."""
-    args = planned.args
-    if "count" in args:
-        return int(args["count"])
-    return max(1, math.ceil(float(args["for_s"]) / float(args["interval_s"])))
 
 
 def _measurement(rule: MetricPlan | None, told: dict[str, Any]) -> Measurement:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import TYPE_CHECKING
 
+from relman_plugins.domain.event import Kind
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.operators.changing import previous_of
 from relman_plugins.operators.judging import JudgingOperator, nothing_to_compare
+from relman_plugins.plan.looks import age_at, looks_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,12 +29,12 @@ class MonitorOperator(JudgingOperator):
         done = self.settled(context, run)
         if done is not None:
             return done
-        args = run.step.args
         lock = self.take_lock(run)
         previous = previous_of(run, platform_of(run.environment))
         if why := nothing_to_compare(run, previous):
             return self.uncompared(context, run, why)
-        count = max(1, ceil(args["for_s"] / args["interval_s"]))
+        age_s = age_at(run.mine(Kind.STEP_STARTED), run.step, f"{run.release_id}:{run.step.id}:{run.attempt}")
+        count = looks_of(run.step, run.shape.analysis(run.step.args["analysis"]), age_s)
         self.watch(run, lock, previous, weight=100, count=count)
         raise AssertionError("watch defers")
 

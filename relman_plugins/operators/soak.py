@@ -22,6 +22,7 @@ class SoakOperator(MonitorOperator):
 
     A retry or a clear does not begin anew, and time in which the release is held counts. An abort is seen at
     once. With an analysis it is a monitor, after the old version was let go: going back starts that again.
+    Another try of it looks for what is left of the time.
     """
 
     ui_color = "#cfe3f5"

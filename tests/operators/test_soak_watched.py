@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from relman_plugins.domain.event import Kind
+from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.evidence.verdicts import replayed_of
 from relman_plugins.operators.soak import SoakOperator
 from relman_plugins.triggers.feed import ledger_feed
@@ -65,6 +66,18 @@ def test_bad_numbers_bring_the_old_version_back_before_any_task_runs(
         release.resume(SOAK, waiting, event)
     assert release.run(ROLLBACK)["message"].startswith("rolled back: 1.0.0 has all the traffic")
     assert release.world.ledger.locks.held(release.id) == []
+
+
+def test_another_try_looks_for_what_is_left_of_the_time(release: Release) -> None:
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    begun = NewEvent(
+        kind=Kind.STEP_STARTED, key=f"{release.id}:{SOAK}:lost:started", step=SOAK, at=an_hour_ago
+    )
+    release.world.ledger.record(release.id, begun)
+    assert told(release.run(SOAK))["verdict"] == "pass"
+    assert [e.data["look"] for e in release.events(Kind.ANALYSIS_MEASURED)] == [1]
+    (again,) = replayed_of(release.world.shape, release.events())
+    assert (again.given, again.problems) == ("pass", ())
 
 
 def test_no_numbers_ask_people(release: Release, numbers: Numbers) -> None:
