@@ -104,7 +104,7 @@ class Composed:
         self.processes.running.remove(managed)
 
     def _first_start(self) -> dict[str, str]:
-        """Have `make stack` make up the passwords; there is no engine on its path."""
+        """Have `make stack` make up the passwords; there is nothing beside it that an engine could start."""
         for file in ("scripts/stack", "deploy/env.example"):
             (self.home / "checkout" / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, self.home / "checkout" / file)
