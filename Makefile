@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 TESTS := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up stack test quick hammer bench canaries lint types arch docs check constraints format clean
+.PHONY: help setup demo up stack test quick hammer bench scale canaries lint types arch docs check constraints format clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ hammer: $(READY)  ## Thirty answers at each moment after a gate opened, on SQLit
 
 bench: $(READY)  ## What relman costs beside a hand-written DAG, as a table; ARGS=--quick for a try
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+scale: $(READY)  ## What waiting releases cost beside plain DAGs that wait, table into docs; ARGS="--sizes 10"
+	@$(PYTHON) -m benchmarks.scale $(ARGS)
 
 canaries: $(READY)  ## Judges compared on simulated canaries, tables and plots into docs; ARGS="--runs 100" for a try
 	@$(PYTHON) -m benchmarks.canaries $(ARGS)
