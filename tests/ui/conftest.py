@@ -82,13 +82,13 @@ class Site:
             try:
                 with page.expect_response(lambda r: "structure_data" in r.url, timeout=60_000) as answer:
                     page.goto(f"{self.url}/dags/{dag_id}/runs/{run_id}")
+                button.wait_for(timeout=30_000)
             except NotYet:
                 return False
             return answer.value.ok
 
-        eventually(has_structure, "the structure of the DAG")
         button = page.get_by_role("button", name="Expand all task groups", exact=True)
-        button.wait_for()
+        eventually(has_structure, "the structure of the DAG")
         if button.is_enabled():
             button.click()
 
