@@ -37,6 +37,9 @@ def is_ticket_link(text: str) -> bool:
     return len(text) <= TICKET_LIMIT and re.fullmatch(TICKET_PATTERN, text) is not None
 
 
+MAINTENANCE_DAG_ID = "relman_maintenance"
+"""The DAG that keeps house, once a minute."""
+
 ROLLBACK_DAG_ID = "relman_rollback"
 """The DAG that rolls back releases that have ended."""
 

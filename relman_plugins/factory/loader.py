@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 from airflow.sdk import DAG, get_parsing_context
 
 from relman_plugins import settings
-from relman_plugins.domain.identity import ROLLBACK_DAG_ID, dag_id_of, train_dag_id_of
+from relman_plugins.domain.identity import MAINTENANCE_DAG_ID, ROLLBACK_DAG_ID, dag_id_of, train_dag_id_of
 from relman_plugins.errors import SpecError
-from relman_plugins.factory import maintenance, rollback
 from relman_plugins.factory.builder import build_dag
 from relman_plugins.factory.cache import Cache, Compiled
 from relman_plugins.factory.catalog import DEPART, MAINTENANCE, OPERATORS, ROLLBACK, Catalog, OperatorType
@@ -76,13 +75,16 @@ def load_dags(
                 (valid if ok else invalid).append(dag.dag_id)
         for dag in _in_flight(wanted, namespace, catalog):
             namespace[dag.dag_id] = dag
-    own: dict[str, Callable[[], DAG]] = {
-        maintenance.DAG_ID: lambda: maintenance.build_maintenance(folder, maintenance_operator),
-        ROLLBACK_DAG_ID: lambda: rollback.build_rollback(rollback_operator),
-    }
-    for dag_id, build in own.items():
-        if wanted in (None, dag_id):
-            dag, _ = _guarded(dag_id, build)
+    if wanted in (None, MAINTENANCE_DAG_ID, ROLLBACK_DAG_ID):
+        from relman_plugins.factory.maintenance import build_maintenance
+        from relman_plugins.factory.rollback import build_rollback
+
+        own: dict[str, Callable[[], DAG]] = {
+            MAINTENANCE_DAG_ID: lambda: build_maintenance(folder, maintenance_operator),
+            ROLLBACK_DAG_ID: lambda: build_rollback(rollback_operator),
+        }
+        for dag_id in own if wanted is None else (wanted,):
+            dag, _ = _guarded(dag_id, own[dag_id])
             namespace[dag.dag_id] = dag
     milliseconds = (time.perf_counter() - began) * 1000
     specs = len(valid) + len(invalid)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
+from relman_plugins.domain.identity import MAINTENANCE_DAG_ID
 from relman_plugins.factory.catalog import MAINTENANCE, OperatorType, operator_type
-
-DAG_ID = "relman_maintenance"
 
 _DOCS = """\
 Keeps house for every release, once a minute:
@@ -31,7 +30,7 @@ def build_maintenance(specs: Path, operator: str | OperatorType = MAINTENANCE) -
         ImportError: The operator cannot be imported.
     """
     dag = DAG(
-        DAG_ID,
+        MAINTENANCE_DAG_ID,
         description="Keeps house for every release",
         schedule=CronTriggerTimetable("* * * * *", timezone="UTC"),
         catchup=False,

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 MODULES = (
     "relman_plugins.calendars.gate",
     "relman_plugins.factory.loader",
+    "relman_plugins.factory.maintenance",
     "relman_plugins.factory.pipeline",
+    "relman_plugins.factory.rollback",
     "relman_plugins.factory.sentinel",
     "relman_plugins.factory.timetable",
     "relman_plugins.factory.train",
