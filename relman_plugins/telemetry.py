@@ -47,7 +47,7 @@ def span(name: str, ignored: tuple[type[Exception], ...] = (), /, **attributes: 
         )
         current = manager.__enter__()
     except Exception:
-        log.debug("no span %s", name, exc_info=True)
+        log.warning("no span %s: the trace lacks it", name, exc_info=True)
     try:
         yield
     except ignored:
@@ -122,4 +122,4 @@ def _quietly(call: Callable[..., Any], *args: Any) -> None:
     try:
         call(*args)
     except Exception:
-        log.debug("tracing", exc_info=True)
+        log.warning("tracing: something is missing in the trace", exc_info=True)

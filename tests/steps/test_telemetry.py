@@ -89,8 +89,11 @@ def test_spans_are_children_of_each_other_and_programs_can_join() -> None:
     assert not step.failed
 
 
-def test_broken_tracing_does_not_break_what_is_traced() -> None:
-    assert traced("http://127.0.0.1:1", "broken").splitlines()[-1] == "code 3"
+def test_broken_tracing_does_not_break_what_is_traced_and_is_said() -> None:
+    said = traced("http://127.0.0.1:1", "broken")
+    assert "code 3" in said.splitlines()
+    assert "no span skipped: the trace lacks it" in said
+    assert "RuntimeError: broken" in said
 
 
 def test_without_tracing_there_is_nothing(tmp_path: Path) -> None:
