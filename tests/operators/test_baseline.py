@@ -44,12 +44,6 @@ def specs(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.fixture
-def release(world: World) -> Release:
-    world.live("1.0.0")
-    return world.open().approved()
-
-
 def counts(numbers: Numbers, **bad: int) -> None:
     """Let the old version have no fault in 500 requests, and the other two so many bad ones of 200."""
     for name, old in (("bad", 0), ("total", 500)):

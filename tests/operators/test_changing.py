@@ -21,12 +21,6 @@ FIRST, LAST, MONITOR, ROLLBACK = (
 PERSON = Actor(kind="person", id="bob", name="Bob", via="cli")
 
 
-@pytest.fixture
-def release(world: World) -> Release:
-    world.live("1.0.0")
-    return world.open().approved()
-
-
 def judged(release: Release, step: str, verdict: str, attempt: str = "try1") -> None:
     """Record a verdict as the trigger would."""
     release.says(

@@ -64,12 +64,6 @@ def specs(monkeypatch: pytest.MonkeyPatch, terms: str) -> None:
     )
 
 
-@pytest.fixture
-def release(world: World) -> Release:
-    world.live("1.0.0")
-    return world.open().approved()
-
-
 def stored(deferred: TaskDeferred) -> AnalysisTrigger:
     """Make the trigger of what Airflow keeps of it."""
     trigger = type(deferred.trigger)(**deferred.trigger.serialize()[1])

@@ -21,7 +21,7 @@ from tests.operators.test_exceptions import PEOPLE, goes
 from tests.operators.test_window_exceptions import PAST, WINDOW, both, waits
 from tests.steps import world as worlds
 from tests.steps.test_housekeeping import Runs
-from tests.steps.world import Release, World, told
+from tests.steps.world import Release, told
 
 NOW = datetime.now(UTC).replace(microsecond=0, second=0)
 
@@ -50,12 +50,6 @@ def specs(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
     monkeypatch.setitem(worlds.SPECS, "people.yaml", PEOPLE)
     monkeypatch.setitem(worlds.SPECS, "calendars/company.yaml", getattr(request, "param", calendar(-1, 8)))
     monkeypatch.setattr(housekeeping, "GRACE", timedelta(0))
-
-
-@pytest.fixture
-def release(world: World) -> Release:
-    world.live("1.0.0")
-    return world.open().approved()
 
 
 def edit(release: Release, monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> list[str]:

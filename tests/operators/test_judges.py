@@ -55,12 +55,6 @@ def specs(monkeypatch: pytest.MonkeyPatch, analysis: str) -> None:
     )
 
 
-@pytest.fixture
-def release(world: World) -> Release:
-    world.live("1.0.0")
-    return world.open().approved()
-
-
 def values(numbers: Numbers, name: str, old: float | None, new: float | None) -> None:
     numbers.counts[name, "1.0.0"], numbers.counts[name, "1.1.0"] = old, new
 

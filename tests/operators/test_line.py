@@ -23,12 +23,6 @@ from tests.steps.world import Release, World, told
 DANA = Actor(kind="person", id="dana", name="Dana", via="cli")
 
 
-@pytest.fixture
-def release(world: World) -> Release:
-    world.live("1.0.0")
-    return world.open().approved()
-
-
 def freeze(world: World, environment: str = "", pipeline: str = "", until: datetime | None = None) -> None:
     world.ledger.freezes.freeze(
         environment=environment, pipeline=pipeline, reason="incident 7", until=until, actor=DANA

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +16,18 @@ from relman_plugins.ledger.api import SHOWN, Ledger, ReleaseRecord, canonical_su
 from relman_plugins.plan.model import Options, ReleasePlan, Shape
 from relman_plugins.reports.expected import expected
 from tests.ledger.make import Clock
+from tests.reports.noon import NOON, clock, ledger, window_by_day
 from tests.steps import world as worlds
 
-NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+__all__ = ["clock", "ledger"]
+
 DANA = Actor(kind="person", id="dana", name="Dana", via="cli")
 GATE = "production.approval"
 
 
 @pytest.fixture
-def clock() -> Clock:
-    made = Clock()
-    made.now = NOON
-    return made
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    made = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", clock=clock)
-    made.migrate()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Shape:
-    name = "environments/production.yaml"
-    days = "[mon, tue, wed, thu, fri, sat, sun]"
-    window = f'windows: [{{days: {days}, from: "08:00", to: "18:00", zone: UTC}}]\n'
-    monkeypatch.setitem(worlds.SPECS, name, worlds.SPECS[name] + window + getattr(request, "param", ""))
+    window_by_day(monkeypatch, getattr(request, "param", ""))
     return worlds.shape_in(tmp_path / "specs" / "release_specs")
 
 

@@ -12,9 +12,9 @@ import pytest
 from relman_plugins.domain.state import DesiredState
 from tests.platforms.conftest import builds, revisions
 from tests.platforms.living import COMMAND, Daemon
-from tests.steps.world import Numbers, World, make_world
+from tests.steps.world import Numbers, Release, World, make_world
 
-__all__ = ["builds", "comms", "numbers", "revisions", "sandbox", "world"]
+__all__ = ["builds", "comms", "numbers", "release", "revisions", "sandbox", "world"]
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +71,10 @@ def world(
         token = made.seen(environment).token
         sandbox.driver.converge(environment, "checkout", DesiredState(), token=token)
     made.ledger.close()
+
+
+@pytest.fixture
+def release(world: World) -> Release:
+    """A release of 1.1.0 where 1.0.0 is live, with its gate approved."""
+    world.live("1.0.0")
+    return world.open().approved()

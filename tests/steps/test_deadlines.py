@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,25 +12,12 @@ from relman_plugins.ledger.api import Ledger
 from relman_plugins.plan.model import Shape, StepKind
 from relman_plugins.steps.housekeeping import Housekeeper
 from tests.ledger.make import Clock
-from tests.reports.test_expected import GATE, NOON, approve, before_the_gate, done, opened, tell
+from tests.reports.noon import NOON, clock, ledger
+from tests.reports.test_expected import GATE, approve, before_the_gate, done, opened, tell
 from tests.steps import world as worlds
 from tests.steps.test_housekeeping import Runs
 
-
-@pytest.fixture
-def clock() -> Clock:
-    made = Clock()
-    made.now = NOON
-    return made
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
-    monkeypatch.setenv("AIRFLOW__RELMAN__HOME", str(tmp_path))
-    made = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", clock=clock)
-    made.migrate()
-    yield made
-    made.close()
+__all__ = ["clock", "ledger"]
 
 
 @pytest.fixture

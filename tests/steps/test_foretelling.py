@@ -20,9 +20,12 @@ from relman_plugins.steps import foretelling
 from relman_plugins.steps.housekeeping import Housekeeper
 from relman_plugins.testing.slack import TOKEN, SlackServer, plain
 from tests.ledger.make import Clock
-from tests.reports.test_expected import GATE, NOON, before_the_gate, history, tell
+from tests.reports.noon import NOON, clock, ledger, window_by_day
+from tests.reports.test_expected import GATE, before_the_gate, history, tell
 from tests.steps import world as worlds
 from tests.steps.test_housekeeping import Runs
+
+__all__ = ["clock", "ledger"]
 
 DAYS = timedelta(days=3)
 LATE = DAYS + timedelta(hours=5, minutes=30)
@@ -30,27 +33,8 @@ LATE = DAYS + timedelta(hours=5, minutes=30)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    made = Clock()
-    made.now = NOON
-    return made
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
-    monkeypatch.setenv("AIRFLOW__RELMAN__HOME", str(tmp_path))
-    made = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", clock=clock)
-    made.migrate()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Shape:
-    name = "environments/production.yaml"
-    days = "[mon, tue, wed, thu, fri, sat, sun]"
-    window = f'windows: [{{days: {days}, from: "08:00", to: "18:00", zone: UTC}}]\n'
-    monkeypatch.setitem(worlds.SPECS, name, worlds.SPECS[name] + window)
+    window_by_day(monkeypatch)
     spec = worlds.SPECS["checkout.yaml"]
     told = getattr(request, "param", "notify: {slack: '#rel-checkout'}\n")
     monkeypatch.setitem(worlds.SPECS, "checkout.yaml", spec.replace("stages:\n", f"{told}stages:\n"))

@@ -15,16 +15,10 @@ from relman_plugins.domain.state import DesiredState
 from relman_plugins.hooks.change import Change, finish
 from relman_plugins.triggers import withdrawal
 from relman_plugins.triggers.analysis import AnalysisTrigger
-from tests.steps.world import Numbers, Release, World, payload
+from tests.steps.world import Numbers, Release, payload
 from tests.waiting import eventually
 
 STEP = "production.canary_50"
-
-
-@pytest.fixture
-def release(world: World) -> Release:
-    world.live("1.0.0")
-    return world.open().approved()
 
 
 def ended(trigger: AnalysisTrigger, within_s: float = 60) -> dict[str, Any]:

@@ -17,15 +17,9 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.plan.model import AnalysisPlan, ComparedPlan, ComparisonPlan, MetricPlan
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from tests.clients.metrics.vendors import Asked, Vendor
-from tests.steps.world import Release, World, payload
+from tests.steps.world import Release, payload
 
 STEP = "production.canary_50"
-
-
-@pytest.fixture
-def release(world: World) -> Release:
-    world.live("1.0.0")
-    return world.open().approved()
 
 
 @pytest.fixture
