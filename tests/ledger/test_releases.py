@@ -8,6 +8,7 @@ from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
 from relman_plugins.errors import LedgerError
 from relman_plugins.ledger.api import Ledger, ReleaseRecord
+from relman_plugins.ledger.releases import part_of
 from tests.ledger.make import Clock, Open, make_shape
 
 
@@ -92,6 +93,13 @@ def test_of_many_releases_in_flight_each_has_its_turn(
     assert max(map(len, turns)) == 2
     ledger.record(other, closed("o"))
     assert ledger.pipelines_in_flight() == {"checkout"}
+
+
+@pytest.mark.parametrize("every", range(1, 7))
+@pytest.mark.parametrize("parts", range(1, 8))
+def test_no_part_is_left_out_when_maintenance_is_always_late(parts: int, every: int) -> None:
+    turns = range(29_000_000, 29_000_000 + 1000, every)
+    assert {part_of(turn, parts) for turn in turns} == set(range(parts))
 
 
 def test_an_event_is_recorded_once_whatever_comes_second(ledger: Ledger, release: ReleaseRecord) -> None:
