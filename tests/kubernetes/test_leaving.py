@@ -100,6 +100,25 @@ def test_the_way_back_moves_the_traffic_at_once_and_waits_then(shop: Shop) -> No
     assert shop.live("Service", "checkout")["metadata"]["uid"] != uid
 
 
+def test_a_service_that_goes_while_its_traffic_is_waited_for_is_made_anew_at_once(shop: Shop) -> None:
+    shop.stable()
+    shop.converge(stable=OLD, stable_replicas=2, candidate=NEW, candidate_replicas=2, candidate_weight=100)
+    uid = deleted(shop, "Service", "checkout")
+    shop.cluster.endpoints_follow(False)
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(shop.back)
+        eventually(
+            lambda: shop.live("Service", "checkout")["spec"]["selector"]["relman/slot"] == "blue",
+            "the traffic",
+        )
+        finalizers(shop, "Service", "checkout")
+        eventually(lambda: shop.live("Service", "checkout") is not None, "it is made anew")
+        shop.cluster.endpoints_follow(True)
+        seen = going.result(60)
+    assert (seen.stable.weight, seen.candidate) == (100, None)
+    assert shop.live("Service", "checkout")["metadata"]["uid"] != uid
+
+
 def test_the_way_back_to_pods_that_are_made_anew_waits_for_them_alone(shop: Shop) -> None:
     shop.stable()
     record = next(name for name in config_maps(shop) if name != ROLES)

@@ -11,7 +11,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.evidence.verdicts import replayed_of
 from relman_plugins.judge import comparing
 from relman_plugins.triggers.analysis import AnalysisTrigger
-from tests.operators.test_comparison import FIRST, looks, release, specs, stored  # noqa: F401
+from tests.operators.test_comparison import FIRST, looks, specs, stored  # noqa: F401
 from tests.steps.world import Numbers, Release, payload
 
 
@@ -27,10 +27,7 @@ def both(*watching: AnalysisTrigger) -> list[Any]:
     return asyncio.run(asyncio.wait_for(wait(), 60))
 
 
-def test_no_request_is_counted_twice_and_one_record_fits_together(
-    release: Release,  # noqa: F811
-    numbers: Numbers,
-) -> None:
+def test_no_request_is_counted_twice_and_one_record_fits_together(release: Release, numbers: Numbers) -> None:
     first = stored(release.run(FIRST))
     second = stored(release.run(FIRST, try_number=2))
     assert first.watch.attempt != second.watch.attempt

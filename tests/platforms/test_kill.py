@@ -90,11 +90,13 @@ def test_a_killed_replica_comes_back(daemon, revisions):
     url = canary(daemon, revisions).url
     victim, env = next((p, e) for p, e in daemon.replicas().items() if e["RELMAN_VERSION"] == "1.1.0")
     os.kill(victim, signal.SIGKILL)
-    eventually(
-        lambda: daemon.observe("production").candidate.ready == 1 and victim not in daemon.replicas(), "back"
-    )
-    again = [e for e in daemon.replicas().values() if e["RELMAN_VERSION"] == "1.1.0"]
-    assert [e["RELMAN_REPLICA"] for e in again] == [env["RELMAN_REPLICA"]]
+
+    def again():
+        return [e for p, e in daemon.replicas().items() if e["RELMAN_VERSION"] == "1.1.0" and p != victim]
+
+    eventually(again, "another process")
+    eventually(lambda: daemon.observe("production").candidate.ready == 1, "back")
+    assert [e["RELMAN_REPLICA"] for e in again()] == [env["RELMAN_REPLICA"]]
     assert daemon.served(url, 10) == {"1.0.0": 8, "1.1.0": 2}
 
 

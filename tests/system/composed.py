@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from random import choice
 from typing import Any
 
 import psutil
@@ -50,7 +51,8 @@ class Composed:
         self.processes = Processes(home / "logs")
         self._volumes = {"database": database}
         self._binaries = binaries
-        self._ports = {port: str(free_port()) for port in self._named_ports()}
+        # Below what the kernel gives to connections: a port is taken long after it was found free.
+        self._ports = {port: str(free_port(choice(range(12000, 32000)))) for port in self._named_ports()}
         self._secrets = self._first_start()
 
     @property

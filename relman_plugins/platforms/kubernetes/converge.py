@@ -342,6 +342,8 @@ class Converging:
     def _until(self, reached: Callable[[Seen], bool], slots: tuple[str, ...]) -> Seen:
         """Look at every alarm until it is reached; raise when it can't be, or not in time."""
         while True:
+            # Else it would be waited for in vain when it goes between its writing and this look.
+            self.fence.remake()
             seen = self._look()
             self.fence.check(seen.roles)
             if reached(seen):

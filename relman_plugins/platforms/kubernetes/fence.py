@@ -158,6 +158,13 @@ class Fence:
             self._until_gone(path, self.kube.get(path))
             self.write(kind, name, self._leaving.pop(found[-1]))
 
+    def remake(self) -> None:
+        """Make anew what was written while it was being deleted, and is gone; raise as `write` does."""
+        for kind, name in list(self._leaving):
+            live = self.kube.get(self.objects.path(kind, name))
+            if live is None or not is_leaving(live):
+                self.write(kind, name, self._leaving.pop((kind, name)))
+
     def renew_roles(self) -> None:
         """Make anew what remembers roles and token, if it is being deleted; raise as `check` does."""
         path = roles_path(self.objects)
