@@ -126,7 +126,8 @@ def archive(ledger: Ledger, folder: Path, before: datetime, form: Format, *, dry
         return
     did = "would go" if dry_run else "archived"
     typer.echo(f"{len(gone)} releases that ended before {before:%Y-%m-%d} {did}")
-    _say_what_stays(choice.stay)
+    _say_each("would go", dict.fromkeys(gone if dry_run else (), ""))
+    _say_each("stays", choice.stay)
 
 
 def _moved(ledger: Ledger, folder: Path, before: datetime) -> Iterator[Archived]:
@@ -138,11 +139,11 @@ def _moved(ledger: Ledger, folder: Path, before: datetime) -> Iterator[Archived]
         raise Stop(Exit.USAGE, f"--to {folder}: {error.strerror or error}") from error
 
 
-def _say_what_stays(stays: Mapping[str, str]) -> None:
-    for release_id, why in list(stays.items())[:_SHOWN]:
-        typer.echo(f"stays: {release_id} {why}")
-    if len(stays) > _SHOWN:
-        typer.echo(f"and {len(stays) - _SHOWN} more")
+def _say_each(what: str, releases: Mapping[str, str]) -> None:
+    for release_id, why in list(releases.items())[:_SHOWN]:
+        typer.echo(f"{what}: {release_id} {why}".rstrip())
+    if len(releases) > _SHOWN:
+        typer.echo(f"and {len(releases) - _SHOWN} more")
 
 
 def user() -> str:

@@ -104,6 +104,13 @@ class Ledger:
             rows = conn.execute(select(t.archive.c.file, t.archive.c.digest).order_by(t.archive.c.id))
             return {row.file: row.digest for row in rows}
 
+    def went(self, release_id: str) -> tuple[str, str] | None:
+        """Return the DAG of an archived release and in words where that is; None when it is not archived."""
+        query = select(t.archived_release.c.dag_id).where(t.archived_release.c.release_id == release_id)
+        with self._db.read() as conn:
+            dag_id = conn.execute(query).scalar()
+            return (dag_id, where(conn, release_id)) if dag_id else None
+
     def archive(self, folder: Path, before: datetime, actor: Actor) -> Iterator[Archived]:
         """Move the releases that closed before then (aware) to files: see ``archive.archive``."""
         from relman_plugins.ledger.archive import archive

@@ -28,9 +28,13 @@ def release_or_404(
 ) -> ReleaseRecord:
     """Return a release by id, or answer 404; who may not see it in Airflow is not told that there is one."""
     record = store.release(release_id)
-    if record is None or not access.may(user, "GET", record.dag_id, entity):
-        raise HTTPException(404, f"no release {release_id!r} in the ledger; `relman status` lists them")
-    return record
+    if record is not None and access.may(user, "GET", record.dag_id, entity):
+        return record
+    gone = store.went(release_id) if record is None else None
+    if gone and access.may(user, "GET", gone[0], entity):
+        how = f"with that file `relman evidence export {release_id} --archive FILE` tells of it"
+        raise HTTPException(404, f"no release {release_id!r} in the ledger any more{gone[1]}; {how}")
+    raise HTTPException(404, f"no release {release_id!r} in the ledger; `relman status` lists them")
 
 
 def legible(request: Request) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from relman_plugins.domain.event import Kind
+from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
+from relman_plugins.ledger.api import Ledger
 from relman_plugins.plan.model import Options, ReleasePlan
 from tests.plugin.airflow_server import GATE, ROLES, SHAPE, Server
 from tests.plugin.auth import BLIND, DEAF, STARTER
@@ -60,6 +65,33 @@ def test_no_route_tells_of_what_is_not_to_be_seen(server: Server, teams: Server)
         assert server.ledger.locks.held(record.release_id) == [lock]
     finally:
         server.ledger.locks.release("production", "checkout", record.release_id)
+
+
+def test_where_an_archived_release_went_is_told_to_those_who_might_see_it(
+    server: Server, teams: Server, tmp_path: Path
+) -> None:
+    assert server.ledger.release("attic-0.1.0-1") is None
+    long_ago = datetime.now(UTC) - timedelta(days=100)
+    file = server.home / "relman" / "ledger.db"
+    past = Ledger(f"sqlite:///{file}", clock=lambda: long_ago)
+    for version in ("0.1.0", "0.2.0"):
+        plan = ReleasePlan(
+            shape=SHAPE.model_copy(update={"pipeline": "attic"}), options=Options(version=version)
+        )
+        record = past.open_release(
+            plan=plan, dag_id="release__checkout", run_id=version, started_by=Actor(), conf={}
+        )
+        end = NewEvent(kind=Kind.RELEASE_CLOSED, key="end", data={"outcome": "aborted"})
+        past.record(record.release_id, end)
+    # Nothing sends messages here.
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("UPDATE outbox SET state = 'sent' WHERE release_id LIKE 'attic-%'")
+    (done,) = past.archive(tmp_path, datetime.now(UTC) - timedelta(days=90), Actor())
+    path = f"{API}/releases/attic-0.1.0-1"
+    told = teams.ask("GET", path, "vera")
+    assert (told.status_code, done.file in told.json()["detail"]) == (404, True)
+    hidden, absent = (teams.ask("GET", f"{API}/releases/attic-{v}-1", BLIND) for v in ("0.1.0", "9.9.9"))
+    assert hidden.json()["detail"] == absent.json()["detail"].replace("9.9.9", "0.1.0")
 
 
 def test_releases_of_others_do_not_hide_ones_own(server: Server, teams: Server) -> None:

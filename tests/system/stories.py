@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from relman_plugins.notifications.buttons import APPROVE, LATER, REJECT
@@ -17,6 +18,13 @@ from tests.system.changes import authored, by_risk
 from tests.system.conftest import Run, World, slack_transcript
 from tests.system.voting import API, CHANGE, IN_A_ROW, LANES, MOMENTS, Story
 from tests.waiting import eventually
+
+
+def terminal(world: World, user: str, *args: object) -> tuple[int, str]:
+    """Run the command as a user; return its exit code and what it printed."""
+    login = {"RELMAN_URL": world.stack.addresses.airflow, "RELMAN_USER": user, "RELMAN_PASSWORD": user}
+    done = relman(*args, **login, COLUMNS="200")
+    return done.returncode, done.stdout + done.stderr
 
 
 def ruled(world: World, way: str) -> None:
@@ -182,9 +190,7 @@ def in_a_terminal(world: World) -> None:
     story = Story.begin(world, "terminal")
 
     def approve(user: str, *more: str) -> tuple[int, str]:
-        login = {"RELMAN_URL": world.stack.addresses.airflow, "RELMAN_USER": user, "RELMAN_PASSWORD": user}
-        done = relman("approve", story.run.release_id, "--yes", *more, **login)
-        return done.returncode, done.stdout + done.stderr
+        return terminal(world, user, "approve", story.run.release_id, "--yes", *more)
 
     seen = ("--comment", "seen", "--field", "change=CHG0000042")
     code, said = approve("admin", *seen)
@@ -233,12 +239,7 @@ def owed(world: World) -> None:
     assert run.outcome() == "succeeded"
     story = Story(run, "glass-owed.break_glass")
     assert story.say("api", "carol", "Reject", comment="it was up")[0] == 201
-
-    def at_a_terminal(user: str, *args: object) -> tuple[int, str]:
-        login = {"RELMAN_URL": world.stack.addresses.airflow, "RELMAN_USER": user, "RELMAN_PASSWORD": user}
-        done = relman(*args, **login, COLUMNS="200")
-        return done.returncode, done.stdout + done.stderr
-
+    at_a_terminal = partial(terminal, world)
     assert run.release_id in at_a_terminal("vera", "status", "--debts")[1]
     settle = ("settle", run.release_id, "--reason", "the alert was wrong and is mended")
     for user, why in (
@@ -266,6 +267,46 @@ def owed(world: World) -> None:
     assert at_a_terminal("vera", "evidence", "verify", file, "--no-key")[0] != 0
     code, said = at_a_terminal("admin", "ledger", "verify", "--ledger-url", world.ledger_url)
     assert code == 0, said
+
+
+def aged(world: World) -> Run:
+    """Let Alice reject a release while the ledger's clock says that it is 100 days ago."""
+    clock = world.stack.folders.home / "clock"
+    clock.write_text(str(-100 * 86_400))
+    story = Story.begin(world, "aged")
+    assert story.say("api", "alice", "Reject", comment="too early")[0] == 201
+    assert story.run.outcome() == "rejected"
+    story.run.unlocked()
+    clock.unlink()
+    return story.run
+
+
+def archived(world: World, run: Run) -> None:
+    """What ended 90 days ago goes to a file; the rest still holds, and the file proves what went."""
+    at_a_terminal, name = partial(terminal, world), "Alice Example"
+    folder = world.stack.folders.home / "archives"
+    where = ("--ledger-url", world.ledger_url)
+    evidence, report = (world.stack.folders.home / f for f in ("aged.json", "aged.html"))
+
+    def done(*args: object) -> str:
+        code, said = at_a_terminal("admin", *args)
+        assert code == 0, said
+        return said
+
+    assert name in done("report", run.release_id)
+    move = ("ledger", "archive", "--to", folder, "--older-than", "90d", *where)
+    assert f"stays: {run.release_id} is the newest of its pipeline" in done(*move)
+    assert world.start("aged").release_id == "aged-1.1.0-2"
+    assert f"would go: {run.release_id}" in done(*move, "--dry-run")
+    assert name in done("report", run.release_id)
+    assert "1 releases" in done(*move)
+    (file,) = folder.iterdir()
+    assert "checked" in done("ledger", "verify", *where, "--archives", folder)
+    code, said = at_a_terminal("vera", "report", run.release_id)
+    assert (code != 0, file.name in said) == (True, True), said
+    done("evidence", "export", run.release_id, "--archive", file, "-o", evidence, "--report", report)
+    assert name in report.read_text()
+    assert "rejected" in done("evidence", "verify", evidence, "--no-key")
 
 
 def no_emergency(world: World) -> None:

@@ -27,7 +27,7 @@ from relman_plugins.testing.stack_config import USERS
 from tests.conftest import Postgres
 from tests.system.changes import in_jira, ticketed, undone, write_history
 from tests.system.conftest import World, ledger_at, metadata_at, running
-from tests.system.stories import HAMMERED, STORIES
+from tests.system.stories import HAMMERED, STORIES, aged, archived
 from tests.system.voting import CROWD, IN_A_ROW, LANES, MOMENTS, TRIES, Story, write_specs
 
 WAYS = {"sqlite": ("slack",), "postgresql": ("page", "api")}
@@ -64,6 +64,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     write_history(repo / "history")
     # A machine that is busy with all this parses late; what is late is not gone.
     extra, ledger = {"AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "600"}, ""
+    extra["AIRFLOW__RELMAN__REHEARSAL_CLOCK"] = str(repo / "state" / "clock")
     with ExitStack() as stack:
         snow, site = stack.enter_context(ServiceNowServer()), stack.enter_context(JiraServer())
         tickets = {"conn_type": "relman_servicenow", "host": snow.url, "login": USER, "password": PASSWORD}
@@ -90,6 +91,9 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             # It waits the longest and does nothing meanwhile.
             begun = {"silent": begun["silent"]} | begun
             side_by_side += 1
+        # Before all others, since one clock is everybody's; nothing moves it afterwards.
+        old = aged(world)
+        begun |= {"aged": lambda w: archived(w, old)}
         pool = stack.enter_context(ThreadPoolExecutor(side_by_side))
         yield Told(world, {name: pool.submit(story, world) for name, story in begun.items()})
         pool.shutdown(cancel_futures=True)
@@ -160,6 +164,10 @@ def test_an_emergency_skips_what_it_may_and_owes_it(told: Told) -> None:
 
 def test_a_rejected_emergency_is_owed_until_somebody_settles_it_and_the_evidence_says_so(told: Told) -> None:
     told.to_the_end("glass-owed")
+
+
+def test_what_ended_long_ago_goes_to_a_file_that_proves_it(told: Told) -> None:
+    told.to_the_end("aged")
 
 
 def test_an_emergency_of_somebody_else_waits_for_approval(told: Told) -> None:

@@ -47,6 +47,7 @@ GATES = {
     "undone": TICKET,
     "issued": ISSUE,
     "authored": ONE,
+    "aged": ONE,
     "silent": "{approval: managers, timeout: 150s, remind: 15s}",
     "terminal": RULES,
     "risky": BY_RISK,
