@@ -50,3 +50,7 @@ class Decision(StrEnum):
 
     APPROVE = "approve"
     REJECT = "reject"
+
+
+OPTIONS = APPROVE, REJECT = "Approve", "Reject"
+"""The decisions as Airflow's page offers them."""

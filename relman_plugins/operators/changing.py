@@ -8,16 +8,12 @@ from relman_plugins import settings
 from relman_plugins.domain.event import Event, Kind
 from relman_plugins.domain.state import DesiredState, ObservedState, Revision
 from relman_plugins.errors import Refused
-from relman_plugins.hooks.change import Change, converge, serves, time_for
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.plan.model import StepKind
 from relman_plugins.steps.base import LOCK_TTL_S, StepFailed
 from relman_plugins.steps.renewing import RenewingOperator
 from relman_plugins.steps.run import StepRun
-from relman_plugins.steps.windows import look_now, patience_of, wait
 from relman_plugins.strategies.api import promoted, same_revision
-from relman_plugins.triggers.base import deferral
-from relman_plugins.triggers.waits import LockTrigger
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import Lock
@@ -59,6 +55,9 @@ class ChangingOperator(RenewingOperator):
                 f"middle of its change ({whose}); nothing goes forward any more, start another release"
             )
         if isinstance(lock, Busy):
+            from relman_plugins.triggers.base import deferral
+            from relman_plugins.triggers.waits import LockTrigger
+
             self.log.info(
                 "%s of %s is locked by %s since %s", lock.environment, lock.service, lock.holder, lock.since
             )
@@ -86,6 +85,8 @@ class ChangingOperator(RenewingOperator):
         """
         if run.plan.options.emergency:
             return
+        from relman_plugins.steps.windows import look_now, patience_of, wait
+
         begun = changes_so_far(run)
         own = not wave and any(e.step == run.step.id for e in begun)
         for gate in (run.shape.step(g) for g in run.step.gates):
@@ -109,6 +110,8 @@ class ChangingOperator(RenewingOperator):
         self, run: StepRun, platform: Platform, desired: DesiredState, lock: Lock, **about: Any
     ) -> ObservedState:
         """Converge on behalf of this step, recorded before and after."""
+        from relman_plugins.hooks.change import Change, converge, time_for
+
         attempt = f"{run.attempt}:{about.pop('label', 'change')}"
         change = Change(
             environment=run.environment.name,
@@ -137,6 +140,8 @@ class ChangingOperator(RenewingOperator):
 
         Whoever took it back had a reason, also one whose record is lost or waits in another machine's spool.
         """
+        from relman_plugins.hooks.change import serves
+
         changes = changes_so_far(run, Kind.CHANGE_STARTED, Kind.CHANGE_FINISHED)
         if not changes or changes[-1].kind is Kind.CHANGE_STARTED:
             return

@@ -12,7 +12,6 @@ from relman_plugins.domain.status import Outcome
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.metrics import tell
 from relman_plugins.steps.outcome import left_behind, outcome_of
-from relman_plugins.steps.restoring import bring_back
 from relman_plugins.steps.run import StepRun
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ def close(run: StepRun, outcome: Outcome | None = None, reason: str = "") -> str
     """Record an outcome (by the events, when none is given) and give back the release's locks. Idempotent."""
     events = run.events()
     if not any(e.kind is Kind.RELEASE_CLOSED for e in events):
+        from relman_plugins.steps.restoring import bring_back
+
         if outcome is None:
             outcome, reason = outcome_of(run.shape, events)
         for name in left_behind(run.shape, events):

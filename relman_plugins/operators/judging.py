@@ -17,9 +17,7 @@ from relman_plugins.operators.changing import ChangingOperator, seen_at_first
 from relman_plugins.plan.model import StepKind
 from relman_plugins.steps.base import StepFailed
 from relman_plugins.steps.run import StepRun
-from relman_plugins.steps.subjects import question_of
 from relman_plugins.strategies.api import withdrawn
-from relman_plugins.triggers.base import deferral
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,6 +46,7 @@ class JudgingOperator(ChangingOperator):
     ) -> None:
         """Wait for the judgement of the numbers, beside those of a fresh ``baseline`` if there is one."""
         from relman_plugins.triggers.analysis import AnalysisTrigger  # brings HTTP and the judge
+        from relman_plugins.triggers.base import deferral
         from relman_plugins.triggers.watch import Watch
 
         args, environment = run.step.args, run.environment
@@ -149,6 +148,8 @@ class JudgingOperator(ChangingOperator):
                 f"the analysis is undecided ({verdict}: {reason}) and the pipeline names nobody to ask; "
                 "add an approval gate so that its people can be asked"
             )
+        from relman_plugins.steps.subjects import question_of
+
         subject, body = question_of(run, verdict, reason, people)
         gate = self.ask(
             context,

@@ -11,7 +11,6 @@ from relman_plugins import settings
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.state import ObservedState, Revision, served_since
 from relman_plugins.errors import LedgerError, LedgerUnavailable
-from relman_plugins.hooks.change import Change, converge, time_for
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.hooks.recorder import Recorder
 from relman_plugins.operators.changing import ChangingOperator, seen_at_first
@@ -110,6 +109,8 @@ class RollbackOperator(ChangingOperator):
                 f"without the ledger nobody knows what ran in {environment.name} before this release; "
                 "the next try, or maintenance, rolls back when the ledger answers"
             )
+        from relman_plugins.hooks.change import time_for
+
         desired = withdrawn(seen.stable.revision, environment.replicas, environment.config)
         observed = platform.converge(
             environment.name,
@@ -135,6 +136,8 @@ class RollbackOperator(ChangingOperator):
         token: int,
         costs_of: StepRun | None = None,
     ) -> ObservedState:
+        from relman_plugins.hooks.change import Change, converge, time_for
+
         change = Change(
             environment=environment.name,
             service=service,

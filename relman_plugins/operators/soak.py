@@ -10,8 +10,6 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.operators.monitor import MonitorOperator
 from relman_plugins.plan.words import duration
 from relman_plugins.steps.run import StepRun
-from relman_plugins.triggers.base import deferral
-from relman_plugins.triggers.waits import SoakTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,6 +33,9 @@ class SoakOperator(MonitorOperator):
         until = run.mine(Kind.STEP_STARTED)[0].at + timedelta(seconds=length)
         if run.ledger.now() >= until:
             return f"stayed in {run.step.environment} for {duration(length)}"
+        from relman_plugins.triggers.base import deferral
+        from relman_plugins.triggers.waits import SoakTrigger
+
         self.log.info("waiting until %s", until.isoformat(timespec="seconds"))
         return self.defer(
             trigger=SoakTrigger(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.steps.run import StepRun
-from relman_plugins.steps.windows import look_now, wait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,6 +22,8 @@ class WindowSensor(ReleaseStepOperator):
 
     def act(self, context: Context, run: StepRun) -> str:
         """Return at once in an open window, wait for its opening otherwise."""
+        from relman_plugins.steps.windows import look_now, wait
+
         seen = look_now(run, run.step)
         if seen.open:
             return f"the window is open: {seen.reasons}"

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from relman_plugins import settings
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Person
-from relman_plugins.domain.status import Decision
+from relman_plugins.domain.status import APPROVE, OPTIONS, Decision
 from relman_plugins.errors import Refused, Superseded
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
 from relman_plugins.steps.ruled import listed, ruled
 from relman_plugins.steps.run import StepRun
-from relman_plugins.triggers.approval import APPROVE, REJECT, ApprovalTrigger
-from relman_plugins.triggers.base import deferral
-from relman_plugins.triggers.waits import SoakTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -80,7 +77,7 @@ class AskingOperator(ReleaseStepOperator):
 
         upsert_hitl_detail(
             ti_id=context["ti"].id,
-            options=[APPROVE, REJECT],
+            options=list(OPTIONS),
             subject=headline,
             body=body(gate),
             multiple=False,
@@ -109,6 +106,9 @@ class AskingOperator(ReleaseStepOperator):
 
     def park(self, context: Context, run: StepRun, gate: GateState, resume: str = "answered") -> NoReturn:
         """Wait for the gate's decision; its time has been running since it was opened."""
+        from relman_plugins.triggers.approval import ApprovalTrigger
+        from relman_plugins.triggers.base import deferral
+
         self.log.info("waiting for %s of %s", gate.quorum, ", ".join(p.name or p.id for p in gate.people))
         self.defer(
             trigger=ApprovalTrigger(
@@ -123,6 +123,9 @@ class AskingOperator(ReleaseStepOperator):
 
     def wait_until(self, run: StepRun, until: datetime, why: str) -> NoReturn:
         """Wait for a time that people have set, then begin anew with all checks."""
+        from relman_plugins.triggers.base import deferral
+        from relman_plugins.triggers.waits import SoakTrigger
+
         self.log.info("%s", why)
         self.defer(
             trigger=SoakTrigger(
@@ -237,7 +240,7 @@ class AskingOperator(ReleaseStepOperator):
         # The row exists: this clears its answer, and Airflow keeps subject and body as they were.
         upsert_hitl_detail(
             ti_id=context["ti"].id,
-            options=[APPROVE, REJECT],
+            options=list(OPTIONS),
             subject="",
             params=form_of(items_of(gate.subject), gate.rules),
             assigned_users=_users(gate.people),

@@ -10,9 +10,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.errors import Lapsed, Refused, TooEarly
 from relman_plugins.plan.words import duration
 from relman_plugins.steps.asking import REMIND_S, AskingOperator
-from relman_plugins.steps.beforehand import changes_in
 from relman_plugins.steps.ruled import asked
-from relman_plugins.steps.subjects import body_of, subject_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -57,6 +55,9 @@ class RenewingOperator(AskingOperator):
         return self._framed(context, go_on)
 
     def _ask_again(self, context: Context, run: StepRun, lapsed: Lapsed) -> Any:
+        from relman_plugins.steps.beforehand import changes_in
+        from relman_plugins.steps.subjects import body_of, subject_of
+
         at_gate = _as_gate(run, lapsed.gate)
         subject, args = subject_of(at_gate), at_gate.step.args
         stage = {s.id for s in run.shape.steps if s.stage == run.step.stage}

@@ -11,6 +11,7 @@ from uuid import UUID
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import telemetry
+from relman_plugins.domain.status import APPROVE, REJECT
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread
 from relman_plugins.triggers.feed import ledger_feed
@@ -18,7 +19,6 @@ from relman_plugins.triggers.feed import ledger_feed
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger
 
-APPROVE, REJECT = "Approve", "Reject"
 PAUSE_S = 60.0
 LATE_PAUSE_S = 3.0
 
