@@ -37,7 +37,7 @@ break_glass: {
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, bases: tuple[str, dict[str, str]]) -> Iterator[World]:
     repo = tmp_path_factory.mktemp("fab")
     (repo / "release_specs" / "environments").mkdir(parents=True)
     (repo / "release_specs" / "people.yaml").write_text(PEOPLE)
@@ -51,8 +51,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             f"apiVersion: relman/v1\nkind: Environment\nmetadata: {{name: {name}, owner: tests}}\n"
             "platform: sandbox\nconnection: relman_sandbox\nreplicas: 1\n" + GLASS * (name == "glass")
         )
-    users = fab.USERS
-    with running(repo, fab.SETTINGS, users=users, sign_up=lambda s: fab.sign_up(s, users)) as found:
+    users, (ledger, extra) = fab.USERS, bases
+    with running(repo, fab.SETTINGS | extra, ledger, users, sign_up=lambda s: fab.sign_up(s, users)) as found:
         yield found
 
 
