@@ -19,6 +19,7 @@
     ├── ClientError          an outside system
     │   ├── ClientUnavailable    no answer, time-out, 5xx, 429: trying again can help
     │   └── ClientRejected       an answer that trying again will not change
+    ├── BundleError          a snapshot of the specs can't be taken, or isn't there
     └── PlatformError
         ├── PlatformUnavailable  the platform does not answer
         ├── PlatformRejected     the platform refuses the desired state
@@ -97,6 +98,10 @@ class Unlooked(Refused):
 
 class Superseded(Refused):
     """A newer release of the same pipeline was approved for the same environment: this one is over."""
+
+
+class BundleError(RelmanError):
+    """A snapshot of the folder with DAG files and specs can't be taken, or one is not in the store."""
 
 
 class LedgerError(RelmanError):

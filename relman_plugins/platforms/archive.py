@@ -14,6 +14,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -53,9 +54,14 @@ class Packed:
 
 
 def pack(
-    directory: Path, target_dir: Path, *, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES
+    directory: Path,
+    target_dir: Path,
+    *,
+    only: Sequence[str] = (".",),
+    max_bytes: int = MAX_BYTES,
+    max_files: int = MAX_FILES,
 ) -> Packed:
-    """Archive a directory into an artifact store.
+    """Archive a directory, or ``only`` these folders in it, into an artifact store.
 
     Idempotent: the same content gives the same file, which is written atomically. Compiled Python and the
     folders in `LEFT_OUT` are not packed.
@@ -64,15 +70,15 @@ def pack(
         PlatformRejected: Nothing to pack, more than could be unpacked again, or something that is neither a
             file nor a directory (a link, a device) is in it.
     """
-    entries = _entries(directory)
-    sizes = [p.stat().st_size for p in entries if p.is_file()]
+    found = entries(directory, only)
+    sizes = [p.stat().st_size for p in found if p.is_file()]
     files = len(sizes)
     if not files:
         raise PlatformRejected(f"nothing to archive: {directory} has no files. Does the build fill it?")
-    if sum(sizes) > max_bytes or len(entries) > max_files:
+    if sum(sizes) > max_bytes or len(found) > max_files:
         raise PlatformRejected(
-            f"{directory} has {len(entries)} entries and {sum(sizes)} bytes; an artifact may have "
-            f"{max_files} and {max_bytes}. Let the build leave out what need not run"
+            f"{directory} has {len(found)} entries and {sum(sizes)} bytes; an archive may have "
+            f"{max_files} and {max_bytes}. Leave out what need not be in it"
         )
     target_dir.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target_dir, prefix=".packing-")
@@ -83,7 +89,7 @@ def pack(
                 gzip.GzipFile(filename="", fileobj=out, mode="wb", compresslevel=6, mtime=0) as zipped,
                 tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
             ):
-                for path in entries:
+                for path in found:
                     _add(tar, path, path.relative_to(directory).as_posix())
             out.flush()
             os.fsync(out.fileno())
@@ -156,16 +162,25 @@ def check(revision: Revision) -> None:
         )
 
 
-def _entries(directory: Path) -> list[Path]:
-    found: list[Path] = []
-    for folder, folders, files in os.walk(directory, onerror=_unreadable):
-        folders[:] = [f for f in folders if f not in LEFT_OUT]
-        found += [Path(folder, f) for f in folders]
-        found += [Path(folder, f) for f in files if not f.endswith((".pyc", ".pyo")) and f != ".DS_Store"]
+def entries(directory: Path, only: Sequence[str] = (".",)) -> list[Path]:
+    """Return what `pack` would put into an archive, sorted; raises as it does."""
+    found: set[Path] = set()
+    for top in only:
+        for folder, folders, files in os.walk(_inside(directory, top), onerror=_unreadable):
+            folders[:] = [f for f in folders if f not in LEFT_OUT]
+            found |= {Path(folder, f) for f in folders}
+            found |= {Path(folder, f) for f in files if not f.endswith((".pyc", ".pyo")) and f != ".DS_Store"}
     for path in found:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise PlatformRejected(f"{path} is neither a file nor a directory; an artifact holds only these")
     return sorted(found, key=lambda p: p.relative_to(directory).as_posix())
+
+
+def _inside(directory: Path, top: str) -> Path:
+    path = directory / top
+    if path.resolve() != directory.resolve() / PurePosixPath(top):
+        raise PlatformRejected(f'"{top}" is a link, or leaves {directory}; name a folder that lies in it')
+    return path
 
 
 def _unreadable(error: OSError) -> None:

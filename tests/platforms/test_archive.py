@@ -111,10 +111,10 @@ def test_what_could_not_be_unpacked_again_is_not_packed(tmp_path):
     folder = source(tmp_path / "in", {"a": "1"})
     with (folder / "huge").open("wb") as file:
         file.truncate(archive.MAX_BYTES)  # takes no room on the disk, and would take minutes to compress
-    with pytest.raises(PlatformRejected, match="an artifact may have"):
+    with pytest.raises(PlatformRejected, match="an archive may have"):
         archive.pack(folder, tmp_path / "store")
     assert not (tmp_path / "store").exists()
-    with pytest.raises(PlatformRejected, match="an artifact may have"):
+    with pytest.raises(PlatformRejected, match="an archive may have"):
         archive.pack(source(tmp_path / "many", {"a": "1", "b": "2"}), tmp_path / "store", max_files=1)
 
 
