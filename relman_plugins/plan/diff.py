@@ -15,6 +15,7 @@ from relman_plugins.plan import manifests, suite_reports, window_words, words
 from relman_plugins.plan.looser import looser
 from relman_plugins.plan.model import AnalysisPlan, ReleasePlan, Shape, Step, StepKind
 from relman_plugins.plan.routing import Route
+from relman_plugins.plan.train import Train
 
 _TESTS = (StepKind.SUITE, StepKind.CHECKLIST)
 _TRAFFIC = (StepKind.DEPLOY, StepKind.ROLL, StepKind.PREVIEW, StepKind.SHIFT)
@@ -85,9 +86,10 @@ def _options(before: ReleasePlan | Shape, after: ReleasePlan | Shape) -> Iterato
 
 
 def _release(one: Shape, two: Shape) -> Iterator[Difference]:
-    keys = ("pipeline", "owner", "description", "service", "labels", "deadlines", "slack_channel", "schedule")
+    keys = ("pipeline", "owner", "description", "service", "labels", "deadlines", "slack_channel")
     said = [{k: getattr(s, k) for k in keys} for s in (one, two)]
     yield from _fields("release", said[0], said[1])
+    yield from _train(one, two)
     told = [{_route_name(r): _route(r) for r in s.routes} for s in (one, two)]
     yield from _things("route", told[0], told[1])
     fields = [{p.name: p.model_dump() for p in s.parameters} for s in (one, two)]
@@ -97,6 +99,17 @@ def _release(one: Shape, two: Shape) -> Iterator[Difference]:
     other = "the risk is told in another way, and rules depend on it" if _depends(two) else ""
     gone = "nobody looks at what changed"
     yield from _things("step", looks[0], looks[1], gone=gone, risk=lambda *_: other)
+
+
+def _train(one: Shape, two: Shape) -> Iterator[Difference]:
+    sides = [{"schedule": Train.of(s.schedule).told()} if s.schedule else {} for s in (one, two)]
+    if all(sides):
+        # What has words already is not said a second time in the machine's.
+        for words_, exact in (("departs", "timetable"), ("version", "source")):
+            if sides[0]["schedule"][words_] != sides[1]["schedule"][words_]:
+                for side in sides:
+                    side["schedule"].pop(exact)
+    yield from _things("release", sides[0], sides[1])
 
 
 def _depends(shape: Shape) -> bool:

@@ -73,3 +73,15 @@ class Train(Frozen):
         what = f"{self.source}, unless somebody adds another version" if self.source else "what somebody adds"
         closes = f"; settled {duration(self.cutoff_s)} before" if self.cutoff_s else ""
         return f"departs {self.words} with {what}{closes}"
+
+    def told(self) -> dict[str, Any]:
+        """Return all of it by name, in words for people: two trains are the same when these are."""
+        return {
+            "departs": self.words,
+            "version": str(self.source or "what somebody adds"),
+            "settled before": duration(self.cutoff_s),
+            "announced before": duration(self.announce_s),
+            "told in": self.slack_channel,
+            "timetable": self.departs.model_dump_json(exclude_defaults=True),
+            "source": self.source and self.source.model_dump_json(exclude_defaults=True),
+        }

@@ -8,6 +8,7 @@ import pytest
 
 from relman_plugins.errors import PlanError
 from relman_plugins.plan.compile import compile_shape
+from relman_plugins.plan.diff import diff, line_of
 from relman_plugins.plan.model import Shape
 from relman_plugins.plan.train import Train
 from tests.plan.make import documents, environment, pipeline
@@ -60,3 +61,47 @@ def test_a_schedule_by_an_opening_has_the_windows_and_calendars_of_the_gate():
 def test_a_schedule_by_an_opening_without_a_window_of_ours_is_no_plan():
     with pytest.raises(PlanError, match="no window of a is about this pipeline"):
         compiled([{"environment": "a"}], [environment("a")], schedule={"opening": "a"})
+
+
+DAILY = {"days": ["tue"], "at": "09:05", "zone": "UTC", "version": {"file": "V"}}
+HOURS = {"days": ["tue"], "from": "10:00", "to": "12:00", "zone": "UTC"}
+
+
+def differences(before: dict, after: dict, hours: dict | None = None) -> list[str]:
+    sides = [
+        compiled(
+            [{"environment": "a"}], [environment("a", windows=[window])], **({"schedule": s} if s else {})
+        )
+        for s, window in ((before, HOURS), (after, hours or HOURS))
+    ]
+    return [line_of(d) for d in diff(*sides).differences if d.where.startswith("release")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({}, DAILY, ["release schedule: added"]),
+        (DAILY, {}, ["release schedule: removed"]),
+        (
+            DAILY,
+            DAILY | {"at": "09:06", "cutoff": "2h"},
+            [
+                "release schedule departs: Tue at 09:05 (UTC) -> Tue at 09:06 (UTC)",
+                "release schedule settled before: 0s -> 2h",
+            ],
+        ),
+        (
+            DAILY,
+            DAILY | {"version": {"directory": "D"}},
+            ["release schedule version: what V says -> the newest artefact in D"],
+        ),
+    ],
+)
+def test_what_differs_of_a_train_is_told_in_words(before, after, said):
+    assert differences(before, after) == said
+
+
+def test_windows_that_differ_are_told_of_a_train_that_departs_when_they_open():
+    opening = {"opening": "a", "version": {"file": "V"}}
+    (line,) = differences(opening, opening, HOURS | {"from": "11:00"})
+    assert line.startswith("release schedule timetable: {")
