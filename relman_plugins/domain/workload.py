@@ -7,18 +7,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from relman_plugins.domain.base import Frozen
+from relman_plugins.domain.routing import INGRESS, ROUTE, VIRTUAL, Problem, is_route, routing_problems
 
 SETS = ("Deployment", "StatefulSet")
 """Kinds that make pods; a service has one of one of them."""
-
-ROUTE = "HTTPRoute"
 
 EXTRAS: dict[str, tuple[str, str]] = {
     "ConfigMap": ("v1", "configmaps"),
     "ServiceAccount": ("v1", "serviceaccounts"),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
-    "Ingress": ("networking.k8s.io/v1", "ingresses"),
+    INGRESS: ("networking.k8s.io/v1", "ingresses"),
 }
 """What else there may be, with its API version and the name of its resource."""
 
@@ -27,6 +26,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "StatefulSet": ("apps/v1", "statefulsets"),
     "Service": ("v1", "services"),
     ROUTE: ("gateway.networking.k8s.io/v1", "httproutes"),
+    VIRTUAL: ("networking.istio.io/v1", "virtualservices"),
     **EXTRAS,
 }
 
@@ -46,7 +46,7 @@ class Workload(Frozen):
 
     namespace: str
     objects: tuple[dict[str, Any], ...]
-    """The manifests: one Deployment or StatefulSet, one Service, at most one HTTPRoute, and extras."""
+    """The manifests: one Deployment or StatefulSet, one Service, at most one route, and extras."""
     container: str
     """The container that gets the image and the configuration."""
     url: str | None = None
@@ -76,19 +76,21 @@ class Workload(Frozen):
     @property
     def routed(self) -> bool:
         """Whether a router splits the traffic by weight; else it is split by the number of pods."""
-        return any(o["kind"] == ROUTE for o in self.objects)
+        return self.route is not None
+
+    @property
+    def route(self) -> dict[str, Any] | None:
+        """The object that a router goes by; None if there is none."""
+        return next((o for o in self.objects if is_route(o)), None)
 
     @property
     def extras(self) -> tuple[dict[str, Any], ...]:
         """The objects that are applied as they are; not those that have one of relman's own names."""
         named = (o for o in self.objects if not str(o["metadata"]["name"]).startswith(RESERVED))
-        return tuple(o for o in named if o["kind"] in EXTRAS)
+        return tuple(o for o in named if o["kind"] in EXTRAS and not is_route(o))
 
 
 _NAME = r"[a-z]([-a-z0-9]{0,53}[a-z0-9])?"
-
-Problem = tuple[int, tuple[str | int, ...], str, str]
-"""Index of the object, place in it, what is wrong, and what to do."""
 
 
 def problems(objects: Sequence[Any], container: str | None, namespace: str) -> Iterator[Problem]:
@@ -107,14 +109,16 @@ def problems(objects: Sequence[Any], container: str | None, namespace: str) -> I
             yield index, ("apiVersion",), f"{kind} is of another API version", f"write apiVersion: {version}"
         yield from _named(index, obj, namespace)
         alike = SETS if kind in SETS else (kind,)
-        if kind in (*SETS, "Service", ROUTE) and any(k in alike for k in kinds[:index]):
+        if kind in (*SETS, "Service") and any(k in alike for k in kinds[:index]):
             yield index, ("kind",), f"a second {' or '.join(alike)}", "a service has one"
         if kind in SETS:
             yield from _pods(index, obj, container)
             yield from _updates(index, obj)
         elif kind == "Service":
             yield from _service(index, obj)
-    yield from _routed(objects, kinds)
+    services = [o["metadata"].get("name") for o, k in zip(objects, kinds, strict=True)
+                if k == "Service" and isinstance(o.get("metadata"), dict)]  # fmt: skip
+    yield from routing_problems(objects, str(services[0]) if services else "", namespace)
     for alike in (SETS, ("Service",)):
         if not any(kind in kinds for kind in alike):
             yield -1, (), f"there is no {' or '.join(alike)}", f"add a document of kind: {alike[0]}"
@@ -193,31 +197,6 @@ def _pods(index: int, obj: dict[str, Any], container: str | None) -> Iterator[Pr
         labels = labels.get(key) if isinstance(labels, dict) else None
     if not isinstance(labels, dict) or not labels:
         yield index, ("spec",), "has no selector", "write spec: {selector: {matchLabels: {app: …}}}"
-
-
-def _routed(objects: Sequence[Any], kinds: Sequence[Any]) -> Iterator[Problem]:
-    """A route sends something to the Service; else its weights would move nothing."""
-    names = [o["metadata"].get("name") for o, k in zip(objects, kinds, strict=True)
-             if k == "Service" and isinstance(o.get("metadata"), dict)]  # fmt: skip
-    for index, kind in enumerate(kinds):
-        if kind != ROUTE or not names:
-            continue
-        spec = objects[index].get("spec")
-        rules = spec.get("rules") if isinstance(spec, dict) else None
-        backends = [
-            b.get("name")
-            for rule in (rules if isinstance(rules, list) else [])
-            if isinstance(rule, dict) and isinstance(rule.get("backendRefs"), list)
-            for b in rule["backendRefs"]
-            if isinstance(b, dict)
-        ]
-        if names[0] not in backends:
-            yield (
-                index,
-                ("spec",),
-                f"sends nothing to the Service {names[0]}",
-                "name it in backendRefs of a rule",
-            )
 
 
 def _service(index: int, obj: dict[str, Any]) -> Iterator[Problem]:

@@ -16,11 +16,14 @@ from relman_plugins.platforms.kubernetes.records import Records
 from relman_plugins.testing.kube import Cluster
 from relman_plugins.testing.kube.resources import BY_KIND
 from tests.kubernetes.conftest import NEW, OLD, Shop
-from tests.platforms.places import NAMESPACE, ROUTE, workload
+from tests.kubernetes.routes import now
+from tests.platforms.places import INGRESS, NAMESPACE, ROUTE, VIRTUAL, workload
 
 KUBECTL = {"field_manager": "kubectl-edit"}
 ROUTES = ("gateway.networking.k8s.io", "v1", NAMESPACE, "httproutes")
 ROLES = "relman-production-checkout"
+WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
+ALL_TO_GREEN = [{"route": [{"destination": {"host": "checkout-green"}}]}]
 
 
 class Hands:
@@ -133,6 +136,39 @@ def test_what_was_deleted_by_hand_is_made_again_on_the_way_back(routed: Shop, ha
     assert (seen.stable.revision, seen.stable.ready, seen.stable.weight) == (OLD, 2, 100)
     assert seen.candidate is None
     assert len(routed.cluster.store.all("Deployment", NAMESPACE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "name", "body", "taken"),
+    [
+        (VIRTUAL, "checkout", {"spec": {"http": ALL_TO_GREEN}}, "/virtualservices/checkout (.spec.http"),
+        (
+            INGRESS,
+            "checkout-canary",
+            {"metadata": {"annotations": {WEIGHT: "100"}}},
+            f"/ingresses/checkout-canary (.metadata.annotations.{WEIGHT}",
+        ),
+    ],
+)
+def test_weights_that_were_edited_by_hand_stop_the_way_forward_and_not_back(
+    cluster: Cluster, hands: Hands, document: str, name: str, body: Any, taken: str
+) -> None:
+    shop = Shop(cluster, document)
+    shop.stable()
+    shop.canary(50)
+    group, plural = (
+        ("networking.istio.io", "virtualservices")
+        if document == VIRTUAL
+        else ("networking.k8s.io", "ingresses")
+    )
+    hands.routes.patch_namespaced_custom_object(group, "v1", NAMESPACE, plural, name, body, **KUBECTL)
+    assert shop.observe().candidate.weight == 100
+    with pytest.raises(PlatformRejected, match=r'somebody else owns .*conflict with "kubectl-edit"'):
+        shop.canary(60)
+    seen = shop.back()
+    assert (seen.stable.weight, seen.candidate) == (100, None)
+    assert [taken in m for m in seen.messages if "taken over" in m] == [True]
+    assert now(cluster).sent() == {"blue": 100}
 
 
 def test_a_garbled_memory_stops_the_way_forward_and_not_the_way_back(routed: Shop, hands: Hands) -> None:

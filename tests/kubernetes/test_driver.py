@@ -14,7 +14,7 @@ from relman_plugins.strategies import promoted
 from relman_plugins.strategies.blue_green import previewed
 from relman_plugins.testing.kube.resources import BY_KIND
 from tests.kubernetes.conftest import NEW, OLD, Shop
-from tests.platforms.places import MANIFESTS, NAMESPACE, ROUTE, revision
+from tests.platforms.places import INGRESS, MANIFESTS, NAMESPACE, ROUTE, VIRTUAL, revision
 
 RBAC = Path(__file__).parents[2] / "deploy" / "kubernetes-rbac.yaml"
 EXTRAS = """
@@ -177,7 +177,11 @@ def test_the_rights_in_deploy_are_those_that_are_used_and_no_others(cluster):
     cluster.image(str(revision(4).image), "crash")
     with pytest.raises(PlatformRejected, match="does not start"):
         shop.canary(50, candidate=revision(4))
-    Shop(cluster, ROUTE).stable()
+    for document in (VIRTUAL, INGRESS):
+        shop.converge()
+        shop = Shop(cluster, document)
+        shop.stable()
+        shop.canary(50)
     shop.converge()
     assert shop.observe().exists is False
     stateful = Shop(cluster, manifests=MANIFESTS.replace("kind: Deployment", "kind: StatefulSet"))
@@ -212,21 +216,26 @@ def test_a_manifest_that_is_refused_keeps_nobody_from_looking_and_nothing_from_g
     assert not shop.converge().exists
 
 
-def test_who_may_not_see_routes_is_told_so_and_stops_forward_and_not_back(shop, cluster):
+@pytest.mark.parametrize(
+    ("kind", "group"),
+    [("httproutes", "gateway.networking.k8s.io"), ("virtualservices", "networking.istio.io")],
+)
+def test_who_may_not_see_routes_is_told_so_and_stops_forward_and_not_back(shop, cluster, kind, group):
     shop.stable()
     shop.canary(50)
-    cluster.faults.fail("list", "httproutes.gateway.networking.k8s.io", 403, times=10_000)
-    missing = r"relman may not GET .*/httproutes.*deploy/kubernetes-rbac\.yaml"
+    cluster.faults.fail("list", f"{kind}.{group}", 403, times=10_000)
+    missing = rf"relman may not GET .*/{kind}.*deploy/kubernetes-rbac\.yaml"
     with pytest.raises(PlatformRejected, match=missing):
         shop.canary(100)
     seen = shop.back()
     assert (seen.stable.weight, seen.candidate) == (100, None)
-    assert "/httproutes" in " ".join(seen.messages)
-    assert "/httproutes" in " ".join(shop.observe().messages)
+    assert f"/{kind}" in " ".join(seen.messages)
+    assert f"/{kind}" in " ".join(shop.observe().messages)
 
 
-def test_a_cluster_without_the_gateway_api_needs_none(shop, cluster):
-    cluster.faults.fail("list", "httproutes.gateway.networking.k8s.io", 404, times=10_000)
+def test_a_cluster_without_the_gateway_api_and_istio_needs_none(shop, cluster):
+    for kind in ("httproutes.gateway.networking.k8s.io", "virtualservices.networking.istio.io"):
+        cluster.faults.fail("list", kind, 404, times=10_000)
     shop.stable()
     assert shop.canary(50).candidate.weight == 50
 

@@ -15,7 +15,7 @@ from kubernetes.config import new_client_from_config_dict
 from relman_plugins.domain.state import ObservedState
 from relman_plugins.errors import PlatformRejected, StaleToken
 from tests.kubernetes.conftest import NEW, OLD, THIRD, Shop
-from tests.platforms.places import NAMESPACE, ROUTE
+from tests.platforms.places import INGRESS, NAMESPACE, ROUTE, VIRTUAL
 from tests.waiting import eventually
 
 ROLES = "relman-production-checkout"
@@ -161,12 +161,21 @@ def test_refused_watches_are_tried_ever_more_seldom(shop, cluster):
     assert cluster.asked.count(("list", "pods")) <= 12
 
 
-def test_a_late_change_of_a_route_is_refused_though_the_newer_one_left_it_as_it_was(routed):
+@pytest.mark.parametrize(
+    ("document", "kind", "says"),
+    [
+        (ROUTE, "httproutes.gateway.networking.k8s.io", '"weight": 50'),
+        (VIRTUAL, "virtualservices.networking.istio.io", '"weight": 50'),
+        (INGRESS, "ingresses.networking.k8s.io", 'canary-weight": "50"'),
+    ],
+)
+def test_a_late_change_of_a_route_is_refused_though_the_newer_one_left_it_as_it_was(
+    cluster, document, kind, says
+):
+    routed = Shop(cluster, document)
     routed.stable()
     routed.canary(10)
-    with held(
-        routed, "patch", "httproutes.gateway.networking.k8s.io", '"weight": 50', lambda: routed.canary(50)
-    ) as late:
+    with held(routed, "patch", kind, says, lambda: routed.canary(50)) as late:
         routed.canary(10, token=2)
     with pytest.raises(StaleToken):
         late.result()

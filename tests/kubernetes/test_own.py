@@ -10,7 +10,7 @@ from kubernetes.config import new_client_from_config_dict
 
 from relman_plugins.domain.state import RollingBounds
 from relman_plugins.errors import PlatformRejected
-from relman_plugins.platforms.kubernetes.converge import KEPT
+from relman_plugins.platforms.kubernetes.parts import KEPT
 from relman_plugins.testing.kube import Cluster
 from tests.kubernetes.conftest import NEW, OLD, Shop
 from tests.platforms.places import MANIFESTS, NAMESPACE, ROUTE, revision

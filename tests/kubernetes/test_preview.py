@@ -11,7 +11,7 @@ from relman_plugins.strategies.api import promoted
 from relman_plugins.testing.kube import Cluster
 from relman_plugins.testing.kube.resources import Obj, Resource
 from tests.kubernetes.conftest import NEW, OLD, Shop
-from tests.platforms.places import MANIFESTS, NAMESPACE, ROUTE
+from tests.platforms.places import INGRESS, MANIFESTS, NAMESPACE, ROUTE, ROUTERS, VIRTUAL
 
 READS = "envFrom: [{configMapRef: {name: settings}}]"
 READING = MANIFESTS.replace("ports: [{containerPort: 8080}]", READS)
@@ -66,12 +66,30 @@ def test_only_what_differs_is_told_field_by_field_and_nothing_is_changed(cluster
     assert len(cluster.writes) == written
 
 
-def test_what_runs_already_changes_nothing(cluster: Cluster) -> None:
-    shop = Shop(cluster, ROUTE, BLUE, manifests=READING)
+@pytest.mark.parametrize("document", ROUTERS.values(), ids=ROUTERS)
+def test_what_runs_already_changes_nothing(cluster: Cluster, document: str) -> None:
+    shop = Shop(cluster, document, BLUE, manifests=READING)
     shop.stable()
     assert told(shop, OLD) == ()
     shop.canary(50)
     assert told(shop) == (IMAGE,)
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        (VIRTUAL, "VirtualService checkout spec.http[0].match[0].uri.prefix"),
+        (INGRESS, "Ingress checkout spec.rules[0].http.paths[0].path"),
+    ],
+)
+def test_what_changes_of_a_route_is_told_also_while_the_traffic_is_split(
+    cluster: Cluster, document: str, field: str
+) -> None:
+    Shop(cluster, document).stable()
+    release = Shop(cluster, document.replace("/pay", "/buy"))
+    assert f"~ {field}: /pay -> /buy" in told(release)
+    release.canary(50)
+    assert told(release) == (IMAGE, f"~ {field}: /pay -> /buy")
 
 
 def test_what_would_be_refused_is_said_with_the_reason(cluster: Cluster) -> None:

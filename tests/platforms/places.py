@@ -51,6 +51,35 @@ spec:
       backendRefs: [{name: checkout, port: 80}]
     - backendRefs: [{name: checkout, port: 80}]
 """
+VIRTUAL = f"""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: checkout}}
+spec:
+  hosts: [shop.example]
+  gateways: [infra/web]
+  http:
+    - match: [{{uri: {{prefix: /pay}}}}]
+      timeout: 5s
+      route: [{{destination: {{host: checkout, port: {{number: 80}}}}}}]
+    - route: [{{destination: {{host: checkout.{NAMESPACE}.svc.cluster.local}}}}]
+"""
+INGRESS = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: checkout, annotations: {relman/router: ingress-nginx}}
+spec:
+  ingressClassName: nginx
+  tls: [{hosts: [shop.example], secretName: shop}]
+  rules:
+    - host: shop.example
+      http:
+        paths:
+          - {path: /pay, pathType: Prefix, backend: {service: {name: checkout, port: {number: 80}}}}
+          - {path: /, pathType: Prefix, backend: {service: {name: checkout, port: {number: 80}}}}
+"""
+ROUTERS = {"routed": ROUTE, "istio": VIRTUAL, "nginx": INGRESS}
+"""What a router goes by, by its name in tests."""
 
 
 class Place(NamedTuple):

@@ -22,9 +22,9 @@ def pytest_generate_tests(metafunc):
     if "place" in metafunc.fixturenames:
         where = WHERE
         if "weight" in metafunc.fixturenames:
-            where = [*WHERE, "routed"]
+            where = [*WHERE, *places.ROUTERS]
         elif "strategy" in metafunc.fixturenames:
-            where = ["kubernetes", "routed", "real"]  # test_no_downtime walks the sandbox, with users
+            where = ["kubernetes", *places.ROUTERS, "real"]  # test_no_downtime walks the sandbox, with users
         metafunc.parametrize("place", where, indirect=True, scope="module")
 
 
@@ -40,7 +40,7 @@ def place(request, tmp_path_factory):
         with places.real() as place:
             yield place
     else:
-        with places.emulated(*([places.ROUTE] if request.param == "routed" else [])) as place:
+        with places.emulated(*filter(None, [places.ROUTERS.get(request.param)])) as place:
             yield place
 
 

@@ -16,7 +16,8 @@ YAML has a mark too: ``<!-- spec -->`` for a pipeline, ``<!-- spec environment -
 ``policy`` or ``calendar``; ``environment kept`` for one that later commands find) for those that
 ``release_specs/checkout.yaml`` then refers to, and for what must fit into it:
 ``<!-- spec part -->`` (keys of a pipeline; ``part kept`` for those that later specs of the page need),
-``<!-- spec stage -->`` (of a stage), ``<!-- spec manifests -->`` (objects of Kubernetes for the pipeline).
+``<!-- spec stage -->`` (of a stage), ``<!-- spec manifests -->`` (objects of Kubernetes for the pipeline),
+``<!-- spec route -->`` (one instead of the HTTPRoute among them, with the environment of the page).
 
 ``NOT_RUN`` are the lines that no test runs, and why.
 """

@@ -127,6 +127,14 @@ def _written(block: markdown.Block, specs: Path) -> str:
     if block.mark == "spec manifests":
         assert list(yaml.safe_load_all(block.text))  # checked with the environment that names them
         return "checkout"
+    if block.mark == "spec route":
+        shown = {b.mark: b for b in markdown.blocks(block.page)}
+        others = [o for o in yaml.safe_load_all(shown["spec manifests"].text) if o["kind"] != "HTTPRoute"]
+        (specs / "manifests").mkdir(exist_ok=True)
+        (specs / "manifests" / "checkout.yaml").write_text(
+            yaml.safe_dump_all([*others, yaml.safe_load(block.text)])
+        )
+        return _written(shown["spec environment"], specs)
     base, part = yaml.safe_load((specs / "checkout.yaml").read_text()), yaml.safe_load(block.text)
     # What starts by itself can't have what somebody has to be asked for: tickets, fields without a default.
     base.pop("schedule")

@@ -9,17 +9,20 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from threading import Event
-from typing import NamedTuple
 
+from relman_plugins.domain.routing import is_route
 from relman_plugins.domain.state import DesiredState, ObservedState
-from relman_plugins.domain.workload import EXTRAS, ROUTE, SETS
+from relman_plugins.domain.workload import EXTRAS, SETS
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable
 from relman_plugins.platforms.kubernetes import traffic
 from relman_plugins.platforms.kubernetes.api import Kube
 from relman_plugins.platforms.kubernetes.fence import Fence
 from relman_plugins.platforms.kubernetes.objects import SLOT, Obj, Objects, key_of, references
+from relman_plugins.platforms.kubernetes.parts import Part, place, served_before, shared
 from relman_plugins.platforms.kubernetes.records import Records
 from relman_plugins.platforms.kubernetes.roles import Roles, roles_path
+from relman_plugins.platforms.kubernetes.routers import ROUTERS, router_of
+from relman_plugins.platforms.kubernetes.routers.base import Split
 from relman_plugins.platforms.kubernetes.seen import (
     Seen,
     answering,
@@ -30,19 +33,6 @@ from relman_plugins.platforms.kubernetes.seen import (
 )
 from relman_plugins.platforms.kubernetes.slots import Slots, is_of, slots_for
 from relman_plugins.platforms.kubernetes.watching import Alarms
-
-KEPT = 5
-"""How many versions that were stable before are remembered."""
-
-
-class Part(NamedTuple):
-    """What is to be in one slot."""
-
-    objects: Objects
-    """What the version is made from."""
-    deployment: Obj
-    record: Obj | None
-    """What remembers that; None for a version of which it is not known."""
 
 
 class Converging:
@@ -60,8 +50,9 @@ class Converging:
             (pods_path(objects), mine),
             (slices_path(objects), slice_selector(traffic.names(objects))),
         ]
-        if objects.workload.routed:
-            lists.append((objects.path("HTTPRoute"), mine))
+        router = router_of(objects.workload)
+        if router is not None and router.tells:
+            lists.append((objects.path(router.kind), mine))
         self._alarms = Alarms(kube, lists)
         self._late = ""
         """Which Service routers have not caught up with, if one has been waited for."""
@@ -108,8 +99,8 @@ class Converging:
         versions = {**seen.made, **{slot: part.objects for slot, part in parts.items()}}
         # A way back is not refused for what is to go.
         now = {} if desired.returning else {s: o for s, o in seen.made.items() if s == before}
-        traffic.check(target, versions, now)
-        served = _served(seen, parts.get(slots.stable))
+        traffic.check(target, versions, now, slots.candidate)
+        served = served_before(seen, parts.get(slots.stable))
         roles = Roles(self.fence.token, self.fence.call, slots.stable, slots.candidate, weight, served,
                       seen.roles.moved_at)  # fmt: skip
         if self._is_way_back(seen, parts, target):
@@ -126,23 +117,23 @@ class Converging:
             self.fence.remember(roles)
         for part in parts.values():
             self._write_all([*([part.record] if part.record else []), *part.objects.own])
-        self._write_all(_shared([seen.lead] if seen.made else [], parts))
+        self._write_all(shared(seen.lead if seen.made else None, parts))
         self._write_all([part.deployment for part in parts.values()])
         # Only what makes the pods: they find the rest as it goes, and traffic waits for nothing else.
         self.fence.renew(SETS)
         seen = self._until(lambda s: all(self._is_done(s, slot) for slot in parts), tuple(parts))
         seen = self._move(seen, target, versions, replace(roles, moved_at=seen.roles.moved_at))
-        self._write_all(_shared([versions[traffic.leading(target, slots.candidate)]], parts))
+        self._write_all(shared(versions[traffic.leading(target, slots.candidate)], parts))
         self.fence.renew()
         self._clear(seen, parts, target, slots.candidate, drain_s=self.objects.workload.drain_s)
-        self._prune(parts, {*served, *map(_key, parts.values())})
+        self._prune(parts, {*served, *(part.key for part in parts.values())})
         self.fence.renew_roles()
         done = self._until(lambda s: s.state().matches(desired), tuple(parts))
         return done.state()
 
-    def _write_all(self, objects: list[Obj], *, dry_run: bool = False) -> None:
+    def _write_all(self, objects: list[Obj], *, dry_run: bool = False, anew: bool = True) -> None:
         for obj in objects:
-            self.fence.write(obj["kind"], obj["metadata"]["name"], obj, dry_run=dry_run)
+            self.fence.write(obj["kind"], obj["metadata"]["name"], obj, dry_run=dry_run, anew=anew)
 
     def _parts(self, desired: DesiredState, slots: Slots, seen: Seen, old: Objects | None) -> dict[str, Part]:
         """Return what is to be in the slots.
@@ -186,7 +177,7 @@ class Converging:
         now = seen.weights()
         for slot, part in parts.items():
             live = seen.deployments.get(slot)
-            if live is None or key_of(live) != _key(part):
+            if live is None or key_of(live) != part.key:
                 return False
             if target.get(slot) and not seen.proven(slot):
                 return False
@@ -198,7 +189,7 @@ class Converging:
         slot = seen.roles.candidate
         if not (slot in parts and slot in seen.deployments and seen.weights().get(slot)):
             return
-        if key_of(seen.deployments[slot]) != _key(parts[slot]) and seen.roles.stable in seen.deployments:
+        if key_of(seen.deployments[slot]) != parts[slot].key and seen.roles.stable in seen.deployments:
             roles = replace(seen.roles, asked=self.fence.call, token=self.fence.token, weight=0)
             self.fence.remember(roles)
             self._move(seen, {seen.roles.stable: 100, slot: 0}, seen.made, roles)
@@ -216,36 +207,41 @@ class Converging:
             self._write_all([*own, part.deployment], dry_run=True)
         lead = versions[traffic.leading(target, candidate)]
         self._write_all(traffic.written(target, versions, candidate), dry_run=True)
-        self._write_all(_shared([lead], parts), dry_run=True)
+        self._write_all(shared(lead, parts), dry_run=True)
 
     def _move(
         self, seen: Seen, target: Mapping[str, int], versions: Mapping[str, Objects], roles: Roles
     ) -> Seen:
         """Move the traffic, and wait until routers have it."""
         gets = {s: w for s, w in target.items() if w}
+        split = Split(traffic.leading(target, roles.candidate), target, versions)
         written = traffic.written(target, versions, roles.candidate)
-        routes = {o["metadata"]["name"] for o in written if o["kind"] == ROUTE}
-        strays = [r for name, r in seen.routes.items() if name not in routes]
+        # An Ingress that is a route no more is applied as it is then, and not made anew.
+        stay = {place(o) for o in (*written, *split.lead.shared)}
+        strays = [r for where, r in seen.routes.items() if where not in stay]
+        routed = split.lead.workload.routed
         services = [o for o in written if o["kind"] == "Service"]
         self._write_all(services)
         has = {o["metadata"]["name"]: o["spec"]["selector"].get(SLOT) for o in services}
         fresh = {name: slot for name, slot in has.items() if slot in gets and name not in seen.services}
-        if routes and fresh:
+        if routed and fresh:
             # A router that is sent to a Service which nobody answers for yet fails requests.
             self._until(lambda s: self._answers(s, fresh, gets), ())
         if self.desired.returning:
             # At once, also if no router takes the other route: of two, one may prefer either.
-            lead = versions[traffic.leading(target, roles.candidate)]
-            self._write_all([lead.rerouted(s, target, versions) for s in strays])
+            rerouted = [ROUTERS[s["kind"]].rerouted(s, split) for s in strays]
+            self._write_all([route for route in rerouted if route is not None], anew=False)
         self._write_all([o for o in written if o["kind"] != "Service"])
         left = [s for s, w in seen.weights().items() if w and s not in gets]
         if left:
             self.fence.remember(replace(roles, moved_at=time.time()))
-        if routes and strays:
+        router = router_of(split.lead.workload)
+        own = {(router.kind, name) for name in router.names(split.lead)} if router is not None else set()
+        if routed and any(place(stray) not in own for stray in strays):
             # It sends the traffic until another does.
-            self._until(lambda s: not s.unaccepted(), ())
+            self._until(lambda s: not s.untaken(), ())
         for stray in strays:
-            self.fence.delete(ROUTE, stray)
+            self.fence.delete(stray["kind"], stray)
         if roles.candidate:
             name = versions[roles.candidate].service_name(traffic.PREVIEW)
             preview = versions[roles.candidate].other_service(traffic.PREVIEW, roles.candidate)
@@ -266,7 +262,7 @@ class Converging:
     def _has_moved(self, seen: Seen, gets: Mapping[str, int]) -> bool:
         """Say whether routers have taken what they are told. Only asked of a change: a router may restart."""
         told = {slot: weight for slot, weight in seen.weights().items() if weight}
-        return told == gets and not (seen.lead.workload.routed and seen.unaccepted())
+        return told == gets and not seen.untaken()
 
     def _answers(self, seen: Seen, services: Mapping[str, str | None], gets: Mapping[str, int]) -> bool:
         """Say whether only pods of the right revisions answer for the Services, and some do."""
@@ -322,14 +318,14 @@ class Converging:
         for kind in EXTRAS:
             found, _ = self.kube.list(self.objects.path(kind), self.objects.selector)
             for obj in found:
-                if (kind, obj["metadata"]["name"]) not in kept:
+                if (kind, obj["metadata"]["name"]) not in kept and not is_route(obj | {"kind": kind}):
                     self.fence.delete(kind, obj)
 
     def _remove_all(self) -> ObservedState:
         self.fence.remember(Roles(token=self.fence.token, asked=self.fence.call))
         seen = self._look()
         for kind, obj in (
-            *(("HTTPRoute", r) for r in seen.routes.values()),
+            *((r["kind"], r) for r in seen.routes.values()),
             *(("Service", s) for s in seen.services.values()),
             *((d["kind"], d) for d in seen.deployments.values()),
         ):
@@ -360,30 +356,3 @@ class Converging:
                     "The cluster goes on trying"
                 )
             self._alarms.wait()
-
-
-def _key(part: Part) -> str:
-    return key_of(part.deployment)
-
-
-def _served(seen: Seen, stable: Part | None) -> tuple[str, ...]:
-    """Return which versions were stable before, with the one that is about to be so no more."""
-    live = seen.deployments.get(seen.roles.stable)
-    if live is None or (stable is not None and key_of(live) == _key(stable)):
-        return seen.roles.served
-    key = key_of(live)
-    return (key, *(k for k in seen.roles.served if k != key))[:KEPT]
-
-
-def _shared(first: list[Objects], parts: Mapping[str, Part]) -> list[Obj]:
-    """Return the extras that versions share, each as the first of them has it."""
-    wanted = {_place(o) for part in parts.values() for o in part.objects.shared}
-    found: dict[tuple[str, str], Obj] = {}
-    for objects in (*first, *(part.objects for part in parts.values())):
-        for obj in objects.shared:
-            found.setdefault(_place(obj), obj)
-    return [obj for place, obj in found.items() if place in wanted]
-
-
-def _place(obj: Obj) -> tuple[str, str]:
-    return obj["kind"], obj["metadata"]["name"]

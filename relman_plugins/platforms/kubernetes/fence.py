@@ -14,7 +14,8 @@ import uuid
 from collections.abc import Collection
 from dataclasses import replace
 
-from relman_plugins.domain.workload import EXTRAS, KINDS, ROUTE, SETS
+from relman_plugins.domain.routing import ROUTES
+from relman_plugins.domain.workload import EXTRAS, KINDS, SETS
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable, StaleToken
 from relman_plugins.platforms.kubernetes.api import Kube, Moved, Owned
 from relman_plugins.platforms.kubernetes.objects import Obj, Objects
@@ -70,7 +71,7 @@ class Fence:
             except Moved as moved:
                 self._again(roles_path(self.objects), moved)
         # What traffic goes by is first.
-        for kind in ("Service", ROUTE, *SETS, *EXTRAS):
+        for kind in dict.fromkeys(("Service", *ROUTES, *SETS, *EXTRAS)):
             for obj in self._all(kind):
                 self._take(kind, obj)
 
@@ -78,7 +79,7 @@ class Fence:
         try:
             return self.kube.list(self.objects.path(kind), self.objects.selector)[0]
         except PlatformRejected:
-            if kind not in (ROUTE, "StatefulSet"):
+            if kind in EXTRAS or kind not in (*ROUTES, "StatefulSet"):
                 raise
             return []  # the look that follows says what right is missing, and whether that matters
 
@@ -130,11 +131,11 @@ class Fence:
             self.kube.apply(path, obj, live, dry_run=dry_run, force=True)
             self.taken[f"taken over on the way back: {path} ({owned.fields})"] = None
 
-    def write(self, kind: str, name: str, obj: Obj, *, dry_run: bool = False) -> None:
+    def write(self, kind: str, name: str, obj: Obj, *, dry_run: bool = False, anew: bool = True) -> None:
         """Apply an object; raise PlatformRejected when it is somebody else's, and as `check` does.
 
         One that is being deleted is waited for, and made anew. On the way back it is written at once, too,
-        since traffic may go by it, and `renew` makes it anew.
+        since traffic may go by it, and `renew` makes it anew, but for what is to go: without ``anew``.
         """
         path = self.objects.path(kind, name)
         while True:
@@ -147,7 +148,7 @@ class Fence:
                 break
             except Moved as moved:
                 self._again(path, moved)
-        if live is not None and is_leaving(live) and not dry_run:
+        if live is not None and is_leaving(live) and anew and not dry_run:
             self._leaving[kind, name] = obj
 
     def renew(self, kinds: Collection[str] = tuple(KINDS)) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.state import Revision, RollingBounds
-from relman_plugins.domain.workload import KINDS, ROUTE, Workload
-from relman_plugins.errors import PlatformRejected
+from relman_plugins.domain.workload import KINDS, Workload
 
 Obj = dict[str, Any]
 
@@ -117,7 +116,7 @@ class Objects:
         bounds: RollingBounds | None = None,
     ) -> Obj:
         """Return the Deployment of a revision in a slot, or the StatefulSet; that has no bounds."""
-        made = self._owned(self.workload.pods, self.deployment_name(slot))
+        made = self.as_ours(self.workload.pods, self.deployment_name(slot))
         key = self.revision_key(revision)
         mine = {ENVIRONMENT: self.environment, SERVICE: self.service, SLOT: slot}
         told = {REVISION: key, VERSION_LABEL: _label(revision.version)}
@@ -149,7 +148,7 @@ class Objects:
 
     def as_it_is(self, live: Obj, replicas: int) -> Obj:
         """Return a Deployment as it stands with other replicas: for one of which nothing else is known."""
-        made = _bare(live["kind"], live)
+        made = bare(live["kind"], live)
         made["spec"]["replicas"] = replicas
         meta = live["metadata"]
         notes = {k: v for k, v in meta["annotations"].items() if k in (VERSION, DIGEST, URI, IMAGE)}
@@ -165,14 +164,14 @@ class Objects:
         """Return the ConfigMaps that the Deployment names, under names that say what is in them."""
         names = self.own_names()
         return [
-            self._owned(o, names[o["metadata"]["name"]]) for o in self.workload.extras if _is_in(o, names)
+            self.as_ours(o, names[o["metadata"]["name"]]) for o in self.workload.extras if _is_in(o, names)
         ]
 
     @property
     def shared(self) -> list[Obj]:
         """Return the extras that have one name for every version, as they are applied."""
         names = self.own_names()
-        return [self._owned(o) for o in self.workload.extras if not _is_in(o, names)]
+        return [self.as_ours(o) for o in self.workload.extras if not _is_in(o, names)]
 
     def own_names(self) -> dict[str, str]:
         """Return the names of the ConfigMaps that are the version's own, by those in the manifests."""
@@ -216,92 +215,18 @@ class Objects:
             port.pop("nodePort", None)
         return made
 
-    def route(self, weights: Mapping[str, int], versions: Mapping[str, Objects]) -> Obj:
-        """Return the HTTPRoute that splits the traffic: percent by slot, and what is in each slot.
-
-        Raises:
-            PlatformRejected: a version that is to have traffic has no port for it.
-        """
-        made = self._owned(self.workload.one(ROUTE))
-        return self._split(made, {self.service_name(): self}, weights, versions)
-
-    def rerouted(self, live: Obj, weights: Mapping[str, int], versions: Mapping[str, Objects]) -> Obj:
-        """Return another version's route that is there, with all that it sends to slots split anew.
-
-        What none of the versions has a port for is sent nowhere. When this version, which leads, has no
-        route, all is sent to its Service: slots have none of their own.
-        """
-        meta = {k: live["metadata"][k] for k in ("name", "namespace")} | {"labels": self.owned}
-        made = _bare(ROUTE, live) | {"metadata": meta}
-        ours = {objects.service_name(slot): objects for slot, objects in versions.items()}
-        return self._split(made, ours, weights, versions, must=False)
-
-    def _split(
-        self,
-        route: Obj,
-        ours: Mapping[str, Objects],
-        weights: Mapping[str, int],
-        versions: Mapping[str, Objects],
-        *,
-        must: bool = True,
-    ) -> Obj:
-        for rule in route["spec"].get("rules") or []:
-            backends: list[Obj] = []
-            done: set[Any] = set()
-            for backend in rule.get("backendRefs") or []:
-                of = ours.get(str(backend.get("name"))) if self._is_here(backend) else None
-                if of is None:
-                    backends.append(backend)
-                    continue
-                found = self._backends(backend, of, weights, versions, must)
-                # Of a route that was split already, each slot is in it by itself.
-                backends += [b for b in found if (b["name"], b.get("port")) not in done]
-                done |= {(b["name"], b.get("port")) for b in found}
-            rule["backendRefs"] = backends
-            if not backends:
-                del rule["backendRefs"]
-        return route
-
-    def _is_here(self, backend: Obj) -> bool:
-        """Say whether a backend is a Service of this namespace, and not what has its name elsewhere."""
-        where = (backend.get("namespace") or self.workload.namespace, backend.get("kind") or "Service")
-        return where == (self.workload.namespace, "Service")
-
-    def _backends(
-        self,
-        backend: Obj,
-        of: Objects,
-        weights: Mapping[str, int],
-        versions: Mapping[str, Objects],
-        must: bool,
-    ) -> list[Obj]:
-        made: list[Obj] = []
-        for slot in (s for s in SLOTS if s in weights):
-            which = slot if self.workload.routed else ""
-            to = backend | {"name": versions[slot].service_name(which), "weight": weights[slot]}
-            if "port" in to:
-                to["port"] = versions[slot].counterpart(to["port"], of)
-            if to.get("port", 0) is not None:
-                made.append(to)
-            elif must and weights[slot]:
-                raise PlatformRejected(
-                    f"the HTTPRoute sends to port {backend['port']} of Service {of.service_name()}, and one "
-                    "of the two versions has no such port: give it the same name in both, and remove it "
-                    "with a later version"
-                )
-        return made
-
     def memory(self, name: str, data: Mapping[str, str], **labels: str) -> Obj:
         """Return a ConfigMap in which relman remembers something."""
         named = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}}
-        return self._owned(named) | {"data": dict(data)}
+        return self.as_ours(named) | {"data": dict(data)}
 
     def _service(self, which: str, slot: Mapping[str, str]) -> Obj:
-        made = self._owned(self.workload.one("Service"), self.service_name(which))
+        made = self.as_ours(self.workload.one("Service"), self.service_name(which))
         made["spec"]["selector"] = {ENVIRONMENT: self.environment, SERVICE: self.service, **slot}
         return made
 
-    def _owned(self, obj: Obj, name: str | None = None) -> Obj:
+    def as_ours(self, obj: Obj, name: str | None = None) -> Obj:
+        """Return an object of the manifests as it is applied, maybe under another name."""
         made = copy.deepcopy(obj)
         made.pop("status", None)
         meta = made["metadata"]
@@ -328,7 +253,7 @@ def references(value: Any) -> Iterator[Obj]:
             yield from references(inner)
 
 
-def _bare(kind: str, live: Obj) -> Obj:
+def bare(kind: str, live: Obj) -> Obj:
     """Return an object of a list without its metadata: the API leaves out there of what kind each is."""
     return {"apiVersion": KINDS[kind][0], "kind": kind, "spec": copy.deepcopy(live["spec"])}
 

@@ -16,12 +16,13 @@ from relman_plugins.platforms.kubernetes.api import Kube, Moved
 from relman_plugins.platforms.kubernetes.objects import (
     REVISION,
     SLOT,
-    SLOTS,
     VERSION_LABEL,
     Obj,
     Objects,
 )
 from relman_plugins.platforms.kubernetes.records import Records
+from relman_plugins.platforms.kubernetes.routers import ROUTERS, router_of
+from relman_plugins.platforms.kubernetes.routers.base import Split
 from relman_plugins.platforms.kubernetes.seen import RELMANS_OWN, Seen
 from relman_plugins.platforms.kubernetes.slots import slots_for
 
@@ -75,7 +76,8 @@ def _others(objects: Objects, slot: str) -> Iterator[tuple[str, Obj]]:
     names = {own: name for name, own in objects.own_names().items()}
     for obj in objects.own:
         yield f"ConfigMap {names[obj['metadata']['name']]}", obj
-    routes = [objects.route({slot: 100}, {slot: objects})] if objects.workload.routed else []
+    router = router_of(objects.workload)
+    routes = router.written(Split(slot, {slot: 100}, {slot: objects})) if router is not None else []
     for obj in (objects.main_service(slot), *routes, *objects.shared):
         yield f"{obj['kind']} {obj['metadata']['name']}", obj
 
@@ -101,7 +103,7 @@ def _one(
     if live is None:
         yield f"+ {name}"
         return
-    after, before, ours, written = _fields(done), _fields(live), _fields(rendered), _fields(new)
+    after, before, ours, written = (_fields(kind, obj) for obj in (done, live, rendered, new))
     for field in sorted({*after, *before}, key=str):
         if after.get(field) == before.get(field):
             continue
@@ -111,7 +113,7 @@ def _one(
         yield f"~ {name} {field}: {left} -> {_value(after, field) if mine else FILLED_IN}"
 
 
-def _fields(obj: Obj) -> dict[str, Any]:
+def _fields(kind: str, obj: Obj) -> dict[str, Any]:
     """Return what is compared of an object, field by field, without what relman makes of a slot."""
     made = {part: copy.deepcopy(obj[part]) for part in PARTS if part in obj}
     spec = made.get("spec") or {}
@@ -126,16 +128,9 @@ def _fields(obj: Obj) -> dict[str, Any]:
         kept = [e for e in container.get("env") or [] if e.get("name") not in RELMANS_OWN]
         container.pop("env", None)
         container |= {"env": kept} if kept else {}
-    for rule in spec.get("rules") or [] if "parentRefs" in spec else []:
-        refs = [_without_slot(b) for b in rule.get("backendRefs") or []]
-        rule["backendRefs"] = [b for i, b in enumerate(refs) if b not in refs[:i]]
+    if kind in ROUTERS:
+        ROUTERS[kind].unsplit(spec)
     return dict(leaves(made, ""))
-
-
-def _without_slot(backend: Obj) -> Obj:
-    name, _, slot = str(backend.get("name")).rpartition("-")
-    kept = {k: v for k, v in backend.items() if k != "weight"}
-    return kept | {"name": name} if slot in SLOTS else kept
 
 
 def _value(fields: dict[str, Any], field: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from relman_plugins.domain.routing import ROUTES, is_route
 from relman_plugins.domain.state import ObservedRevision, ObservedState, Revision
-from relman_plugins.domain.workload import ROUTE
 from relman_plugins.errors import PlatformRejected
 from relman_plugins.platforms.kubernetes.api import Kube
 from relman_plugins.platforms.kubernetes.objects import (
@@ -23,6 +23,7 @@ from relman_plugins.platforms.kubernetes.objects import (
 )
 from relman_plugins.platforms.kubernetes.records import Records
 from relman_plugins.platforms.kubernetes.roles import Roles, roles_path
+from relman_plugins.platforms.kubernetes.routers import ROUTERS, router_of
 from relman_plugins.platforms.kubernetes.troubles import Trouble, is_leaving, is_ready, leaving, troubles
 
 RELMANS_OWN = ("RELMAN_VERSION", "RELMAN_DIGEST")
@@ -44,8 +45,8 @@ class Seen:
     """Pods that are being ended."""
     services: Mapping[str, Obj]
     """By name; only relman's own."""
-    routes: Mapping[str, Obj]
-    """By name; only relman's own, also those that the manifests have no more."""
+    routes: Mapping[tuple[str, str], Obj]
+    """What routers go by, by kind and name; only relman's own, also what the manifests have no more."""
     blind: str = ""
     """Why it is not known whether there are routes or StatefulSets, and what to do; empty when it is."""
     events: list[Obj] = field(default_factory=list)
@@ -61,7 +62,8 @@ class Seen:
             found_one["metadata"]["annotations"] = records.noted(found_one)
         pods, _ = kube.list(pods_path(objects), pod_selector(objects))
         services, _ = kube.list(objects.path("Service"), objects.selector)
-        routes, no_routes = _listed(kube, objects, ROUTE, objects.workload.routed)
+        route = objects.workload.route or {}
+        routes = {kind: _listed(kube, objects, kind, kind == route.get("kind")) for kind in ROUTES}
         seen = cls(
             objects=objects,
             roles=Roles.of(kube.get(roles_path(objects))),
@@ -77,8 +79,13 @@ class Seen:
             },
             ending=sum("deletionTimestamp" in p["metadata"] and not _has_ended(p) for p in pods),
             services={s["metadata"]["name"]: s for s in services},
-            routes={r["metadata"]["name"]: r for r in routes},
-            blind="; ".join(filter(None, (no_sets, no_routes))),
+            routes={
+                (kind, r["metadata"]["name"]): r | {"kind": kind}
+                for kind, (found, _) in routes.items()
+                for r in found
+                if is_route(r | {"kind": kind})
+            },
+            blind="; ".join(filter(None, (no_sets, *(why for _, why in routes.values())))),
         )
         if not all(seen.complete(slot) for slot in seen.deployments):
             found, _ = kube.list(f"/api/v1/namespaces/{objects.workload.namespace}/events", "")
@@ -88,13 +95,14 @@ class Seen:
     @property
     def leaving(self) -> list[str]:
         """Return what is being deleted, and what holds it, in words."""
-        there = [(ROUTE, r) for r in self.routes.values()] + [("Service", s) for s in self.services.values()]
+        there = [(kind, r) for (kind, _), r in self.routes.items()]
+        there += [("Service", s) for s in self.services.values()]
         there += [(d["kind"], d) for d in self.deployments.values()]
         return [leaving(f"{kind} {o['metadata']['name']}", o) for kind, o in there if is_leaving(o)]
 
     @property
     def lead(self) -> Objects:
-        """Return the objects of the version whose Service and route all traffic goes by.
+        """Return the objects of the version whose Service and router all traffic goes by.
 
         That is the stable one's, until the candidate has all of it.
         """
@@ -106,19 +114,13 @@ class Seen:
         leading = roles.candidate if roles.weight == 100 else roles.stable
         return [self.made[s] for s in (leading, *SLOTS) if s in self.made] or [self.objects]
 
-    @property
-    def route(self) -> Obj | None:
-        """Return the route of the leading version, if it is there."""
-        return self._route_of(self.lead)
-
-    def _route_of(self, objects: Objects) -> Obj | None:
-        work = objects.workload
-        return self.routes.get(work.one(ROUTE)["metadata"]["name"]) if work.routed else None
-
-    @property
-    def strays(self) -> list[Obj]:
-        """Return relman's routes that the leading version has not: they send traffic all the same."""
-        return [r for r in self.routes.values() if r is not self.route]
+    def routes_of(self, made: Objects) -> dict[str, Obj]:
+        """Return what the router of a version goes by and is there, by name."""
+        router = router_of(made.workload)
+        if router is None:
+            return {}
+        found = {name: self.routes.get((router.kind, name)) for name in router.names(made)}
+        return {name: route for name, route in found.items() if route is not None}
 
     def proven(self, slot: str) -> int:
         """Return how many ready pods of a slot are of its Deployment's revision, by label and image.
@@ -160,22 +162,30 @@ class Seen:
     def weights(self) -> dict[str, int]:
         """Return the share of the traffic by slot, in percent, as routers are told; empty: there is none."""
         found = self._told()
-        for route in self.strays:
-            for slot, weight in self._shares(route).items():
+        leading = self.routes_of(self.lead)
+        for (kind, name), route in self.routes.items():
+            if leading.get(name) is route:
+                continue  # what the leading version has not sends traffic all the same
+            for slot, weight in ROUTERS[kind].shares(route, self._slots).items():
                 found[slot] = max(weight, found.get(slot, 0))
         return found
+
+    @property
+    def _slots(self) -> dict[str, str]:
+        """Return the slots by the names of their Services."""
+        return {self.made.get(slot, self.objects).service_name(slot): slot for slot in SLOTS}
 
     def _told(self) -> dict[str, int]:
         """Return the shares by the objects of the leading version, or by another's that are there still."""
         return next((told for made in self._by_rank() if (told := self._told_by(made))), {})
 
     def _told_by(self, made: Objects) -> dict[str, int]:
-        if made.workload.routed:
-            return self._shares(self._route_of(made))
         service = self.services.get(made.service_name())
+        slot = str(((service or {}).get("spec", {}).get("selector") or {}).get(SLOT, ""))
+        if (router := router_of(made.workload)) is not None:
+            return router.told(self.routes_of(made), made, self._slots, slot)
         if service is None:
             return {}
-        slot = (service["spec"].get("selector") or {}).get(SLOT)
         if slot:
             return {slot: 100}
         if self.roles.stable and self.roles.candidate and 0 < self.roles.weight < 100:
@@ -235,9 +245,14 @@ class Seen:
             pods = {s: self.proven(s) for s in (roles.stable, roles.candidate)}
             share = round(100 * pods[roles.candidate] / max(1, sum(pods.values())))
             said.append(f"coarse: without a route the candidate has the share of its pods, {share} %")
-        if self.lead.workload.routed and (why := self.unaccepted()):
+        if why := self.untaken():
             said.append(why)
         return said
+
+    def untaken(self) -> str:
+        """Return why the router has not taken what it is told; empty when it has, or there is none."""
+        router = router_of(self.lead.workload)
+        return router.untaken(self.routes_of(self.lead), self.lead) if router is not None else ""
 
     def _is_of(self, pod: Obj, slot: str) -> bool:
         deployment, container = self.deployments[slot], self.made[slot].workload.container
@@ -275,54 +290,6 @@ class Seen:
         given = _variables(deployment, workload.container)
         written = _variables(workload.pods, workload.container)
         return {k: v for k, v in given.items() if k not in RELMANS_OWN and written.get(k) != v}
-
-    def _shares(self, route: Obj | None) -> dict[str, int]:
-        if route is None:
-            return {}
-        names = {self.made.get(slot, self.objects).service_name(slot): slot for slot in SLOTS}
-        found: dict[str, int] = {}
-        for rule in route["spec"].get("rules") or []:
-            here = {names[b["name"]]: int(b.get("weight", 1)) for b in rule.get("backendRefs") or []
-                    if b.get("name") in names}  # fmt: skip
-            total = sum(here.values())
-            shares = {slot: round(100 * w / total) for slot, w in here.items()} if total else {}
-            if not shares or (found and found != shares):
-                continue
-            found = shares
-        return found
-
-    def unaccepted(self) -> str:
-        """Return why not every router has the route as it is now; empty when all of them do."""
-        if self.route is None:
-            return "the HTTPRoute is not there"
-        generation = self.route["metadata"].get("generation")
-        parents = (self.route.get("status") or {}).get("parents") or []
-        name = self.route["metadata"]["name"]
-        refs = self.route["spec"].get("parentRefs") or []
-        if not refs:
-            return f"HTTPRoute {name} names no gateway"
-        for ref in refs:
-            its = [p for p in parents if self._parent(p["parentRef"]) == self._parent(ref)]
-            now = {c["type"]: c for parent in its for c in parent.get("conditions") or []
-                   if c.get("observedGeneration", generation) == generation}  # fmt: skip
-            wrong = [c for c in now.values() if c.get("status") != "True"]
-            if wrong:
-                said = "; ".join(f"{c['type']}: {c.get('reason')} {c.get('message', '')}" for c in wrong)
-                return f"the gateway {ref['name']} does not take HTTPRoute {name}: {said}"
-            if "Accepted" not in now:
-                which = f"the gateway {ref['name']} has not" if len(refs) > 1 else "no gateway has"
-                return f"{which} taken HTTPRoute {name} as it is now"
-        return ""
-
-    def _parent(self, ref: Obj) -> tuple[object, ...]:
-        """Return what tells a parent of a route from others, with what may be left out."""
-        left_out = {
-            "group": "gateway.networking.k8s.io",
-            "kind": "Gateway",
-            "namespace": self.objects.workload.namespace,
-        }
-        named = left_out | {k: v for k, v in ref.items() if v is not None}
-        return tuple(named.get(k) for k in ("group", "kind", "namespace", "name", "sectionName", "port"))
 
 
 def _listed(kube: Kube, objects: Objects, kind: str, needed: bool) -> tuple[list[Obj], str]:

@@ -1,6 +1,6 @@
 """What makes the traffic go where it should: pure.
 
-One version leads: all traffic goes by its Service and its route, so that both have the ports and the rules
+One version leads: all traffic goes by its Service and its router, so that both have the ports and the rules
 that it was made with. It is the stable one, until another has all the traffic.
 """
 
@@ -11,6 +11,8 @@ from typing import Any
 
 from relman_plugins.errors import PlatformRejected
 from relman_plugins.platforms.kubernetes.objects import SLOTS, Obj, Objects
+from relman_plugins.platforms.kubernetes.routers import router_of
+from relman_plugins.platforms.kubernetes.routers.base import Split
 
 PREVIEW = "preview"
 
@@ -26,7 +28,7 @@ def names(objects: Objects) -> list[str]:
 
 
 def written(target: Mapping[str, int], versions: Mapping[str, Objects], candidate: str) -> list[Obj]:
-    """Return the Services and the route, in the order in which they are to be written.
+    """Return the Services, and what the router goes by, in the order in which they are to be written.
 
     Args:
         target: shares in percent by slot.
@@ -37,23 +39,29 @@ def written(target: Mapping[str, int], versions: Mapping[str, Objects], candidat
         PlatformRejected: a version that is to have traffic has no port for it.
     """
     first = leading(target, candidate)
-    lead = versions[first]
-    if not lead.workload.routed:
+    lead, router = versions[first], router_of(versions[first].workload)
+    if router is None:
         slots = [slot for slot, weight in target.items() if weight]
         return [lead.main_service(slots[0] if len(slots) == 1 else None)]
     # Whoever asks the Service itself, past the router, gets one version at a time.
     own = [versions[slot].other_service(slot, slot) for slot in target]
-    return [*own, lead.route(target, versions), lead.main_service(first)]
+    return [*own, lead.main_service(first), *router.written(Split(first, target, versions))]
 
 
-def check(target: Mapping[str, int], versions: Mapping[str, Objects], now: Mapping[str, Objects]) -> None:
+def check(
+    target: Mapping[str, int], versions: Mapping[str, Objects], now: Mapping[str, Objects], candidate: str
+) -> None:
     """Raise PlatformRejected when two versions were behind one Service that can't be right for both.
 
     Args:
         target: shares in percent by slot.
         versions: what is to be in each slot.
         now: what is in each slot that is in use.
+        candidate: its slot; empty when there is none.
     """
+    for old in now.values():
+        if (router := router_of(old.workload)) is not None:
+            router.check(old, versions[leading(target, candidate)])
     pairs = [(now[slot], versions[slot]) for slot in target if slot in now]
     slots = [slot for slot, weight in target.items() if weight]
     if len(slots) > 1 and not versions[slots[0]].workload.routed:
@@ -67,7 +75,7 @@ def check(target: Mapping[str, int], versions: Mapping[str, Objects], now: Mappi
                     f"port {port['port']} of Service {old.service_name()} goes to {goes_to} of the old "
                     f"version and to {there.get(number, 'nothing')} of the new one, and both would be behind "
                     "it at once: name the container's port, and write the name as targetPort; or bring this "
-                    "version by blue_green, by recreate, or by a canary behind an HTTPRoute"
+                    "version by blue_green, by recreate, or by a canary behind a router"
                 )
 
 

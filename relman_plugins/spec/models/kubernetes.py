@@ -20,8 +20,9 @@ class Kubernetes(SpecModel):
     manifests: PathInside = "manifests"
     """Folder with a file `<pipeline>.yaml` for each service, relative to the folder of the pipelines.
 
-    A file has one Deployment or StatefulSet, one Service, at most one HTTPRoute, and ConfigMaps,
-    ServiceAccounts, PodDisruptionBudgets, NetworkPolicies and Ingresses. It becomes part of the plan.
+    A file has one Deployment or StatefulSet, one Service, at most one HTTPRoute or VirtualService, and
+    ConfigMaps, ServiceAccounts, PodDisruptionBudgets, NetworkPolicies and Ingresses. It becomes part of the
+    plan.
     """
     container: Name | None = None
     """The container that gets the image and `config`; may be left out where there is only one."""

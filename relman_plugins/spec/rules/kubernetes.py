@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relman_plugins.domain.workload import ROUTE, problems
+from relman_plugins.domain.routing import is_route
+from relman_plugins.domain.workload import problems
 from relman_plugins.spec.bundle import Bundle, Path_, number_at, text_at
 from relman_plugins.spec.diagnostic import Diagnostic
 from relman_plugins.spec.position import Node
@@ -65,14 +66,14 @@ def workloads(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def coarse(bundle: Bundle) -> Iterator[Diagnostic]:
-    """Without a route a canary's weights are only as fine as the number of pods."""
+    """Without a router a canary's weights are only as fine as the number of pods."""
     for path, stage in bundle.stages():
         name = text_at(stage, "environment") or ""
         documents = bundle.manifests.get(name)
         steps = stage.child("strategy", "canary", "steps")
         if not documents or steps is None or not isinstance(steps.value, list):
             continue
-        if any(text_at(d.root, "kind") == ROUTE for d in documents):
+        if any(is_route(d.root.value) for d in documents):
             continue
         replicas = number_at(bundle.environments[name].root, "replicas") or 1
         weights = [w for w in steps.value if isinstance(w, int) and 0 < w < 100]
@@ -81,11 +82,11 @@ def coarse(bundle: Bundle) -> Iterator[Diagnostic]:
         pods = max(1, -(-int(replicas) * weights[0] // 100))
         share = round(100 * pods / (pods + int(replicas)))
         message = (
-            f"without an {ROUTE} the traffic is split by the number of pods: {weights[0]} % in "
+            f"without a router the traffic is split by the number of pods: {weights[0]} % in "
             f"{quoted(name)} is about {share} %"
         )
         place = (*path, "strategy", "canary", "steps")
-        hint = f"add an {ROUTE} to the manifests, or have more replicas"
+        hint = "add an HTTPRoute, a VirtualService, or relman/router to an Ingress; or have more replicas"
         yield finding(bundle.pipeline, place, "RM715", message, hint=hint, severity="warning")
 
 

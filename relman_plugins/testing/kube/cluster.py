@@ -122,7 +122,7 @@ class Cluster:
         self._controllers.kick()
 
     def routes_are_taken(self, taken: bool, gateway: str | None = None) -> None:
-        """Say whether gateways take HTTPRoutes, or whether one of them does."""
+        """Say whether gateways take HTTPRoutes and Ingresses get addresses, or whether one gateway does."""
         if gateway is None:
             self._controllers.gateway = taken
         elif taken:

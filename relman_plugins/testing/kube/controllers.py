@@ -1,4 +1,4 @@
-"""Controllers that make Deployments, ReplicaSets, EndpointSlices and HTTPRoutes what they ask to be.
+"""Controllers that make Deployments, ReplicaSets, EndpointSlices and routes what they ask to be.
 
 Level-triggered and driven by changes only: a pass over everything follows each change and makes the next.
 No time plays a part, but for tests that hold something until they let it go.
@@ -32,7 +32,7 @@ class Controllers:
         self.kubelet = Kubelet(store, faults)
         self._stateful = StatefulSets(store, self.kubelet)
         self.gateway = True
-        """Whether a gateway takes the routes."""
+        """Whether a gateway takes the routes, and an Ingress controller gives addresses."""
         self.deaf: set[str] = set()
         """Gateways that take none, while others do."""
         self.endpoints = True
@@ -79,6 +79,8 @@ class Controllers:
                 self._guarded(self._service, service)
             for route in self.store.all("HTTPRoute") if self.gateway else ():
                 self._guarded(self._route, route)
+            for ingress in self.store.all("Ingress") if self.gateway else ():
+                self._guarded(self._ingress, ingress)
 
     def _guarded(self, control: Any, obj: Obj) -> None:
         # It was deleted since it was listed: the next pass knows.
@@ -274,6 +276,12 @@ class Controllers:
             if ref["name"] not in self.deaf
         ]
         self.store.put(BY_KIND["HTTPRoute"], route | {"status": {"parents": parents}}, status=True)
+
+    def _ingress(self, ingress: Obj) -> None:
+        """Give it the address of the controller of the class `nginx`: that controller says no more of it."""
+        if ingress["spec"].get("ingressClassName") == "nginx":
+            status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+            self.store.put(BY_KIND["Ingress"], ingress | {"status": status}, status=True)
 
 
 def _count(bound: Any, replicas: int, *, up: bool) -> int:

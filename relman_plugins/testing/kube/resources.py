@@ -53,6 +53,7 @@ RESOURCES = (
     Resource("networking.k8s.io", "v1", "Ingress", "ingresses", counted=True, has_status=True),
     Resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
     Resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", counted=True, has_status=True),
+    Resource("networking.istio.io", "v1", "VirtualService", "virtualservices", counted=True),
 )
 
 BY_KIND = {r.kind: r for r in RESOURCES}

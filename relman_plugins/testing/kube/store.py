@@ -18,6 +18,7 @@ from relman_plugins.testing.kube.resources import (
     not_found,
     outdated,
 )
+from relman_plugins.testing.kube.webhooks import review
 
 Where = tuple[Resource, str, str]
 """Resource, namespace (empty for what has none), name."""
@@ -109,6 +110,8 @@ class Store:
             check(resource, new, live, self.objects)
             if admit:
                 admit(resource, live, new)
+                beside = [o for w, o in self.objects.items() if w[:2] == where[:2] and w != where]
+                review(new, beside)
             if live is not None and _without_version(live) == _without_version(new):
                 return copy.deepcopy(live), False
             if dry_run:
