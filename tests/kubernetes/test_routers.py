@@ -74,6 +74,7 @@ def test_a_version_may_come_with_another_router_and_go_back(
     old, release = (Shop(cluster, *filter(None, [document])) for document in (before, after))
     old.stable()
     there = kinds(cluster)
+    uid = (old.live("Ingress", "checkout") or {"metadata": {"uid": ""}})["metadata"]["uid"]
     assert release.canary(50).candidate.weight == 50
     assert release.canary(100, candidate_replicas=2).candidate.weight == 100
     assert release.back().stable.weight == 100
@@ -82,6 +83,8 @@ def test_a_version_may_come_with_another_router_and_go_back(
     assert kinds(cluster) == [k for k in ("HTTPRoute", "VirtualService", "Ingress") if k in after]
     release.back()
     assert kinds(cluster) == there
+    if "Ingress" in before and "Ingress" in after:
+        assert release.live("Ingress", "checkout")["metadata"]["uid"] == uid, "it was there all the time"
     if before and before != PLAIN:
         assert now(cluster).sent() == {"blue": 100}
 
