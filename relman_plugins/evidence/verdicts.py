@@ -76,7 +76,7 @@ def replayed_of(shape: Shape, events: Iterable[Event]) -> Iterator[Replay]:
         watches.setdefault(watch_of(event), []).append(event)
     for watch, own in watches.items():
         planned = shape.step(own[0].step or "")
-        yield _replay(shape, planned, age_at(events, planned, watch), watch, own)
+        yield _replay(shape, planned, age_at(events, planned, watch), watch, own, events)
 
 
 def count_of(evidence: Evidence) -> int:
@@ -89,7 +89,14 @@ def _watch(event: Event) -> str:
     return event.key.rpartition(":")[0]
 
 
-def _replay(shape: Shape, planned: Step, age_s: float, watch: str, events: Sequence[Event]) -> Replay:
+def _replay(
+    shape: Shape,
+    planned: Step,
+    age_s: float,
+    watch: str,
+    events: Sequence[Event],
+    everything: Sequence[Event],
+) -> Replay:
     name = str(events[0].data["analysis"])
     # A spool delivers late, so the ledger's order may be another than that of the looks.
     measured = (e for e in events if e.kind is Kind.ANALYSIS_MEASURED)
@@ -106,7 +113,7 @@ def _replay(shape: Shape, planned: Step, age_s: float, watch: str, events: Seque
         analysis = shape.analysis(name)
         judge = analysis.judge
         rounds = looks_of(planned, analysis, age_s)
-        if (given := _given(shape, planned, analysis, rounds, looks)) is not None:
+        if (given := _given(shape, planned, analysis, rounds, looks, everything)) is not None:
             state = _folded(given, problems)
         else:
             state = _limited(analysis.metrics, rounds, looks, problems)
@@ -137,12 +144,21 @@ def _limited(rules: Sequence[MetricPlan], count: int, looks: Sequence[Event], pr
 
 
 def _given(
-    shape: Shape, planned: Step, analysis: AnalysisPlan, rounds: int, looks: Sequence[Event]
+    shape: Shape,
+    planned: Step,
+    analysis: AnalysisPlan,
+    rounds: int,
+    looks: Sequence[Event],
+    everything: Sequence[Event],
 ) -> Iterator[tuple[Event, Any]] | None:
     """Return what a judge says of each look that gives its state again from looks alone; None for limits."""
     beside = control(baseline=bool(planned.args.get("baseline")))
     if analysis.comparison is not None:
         terms = comparing.Terms(analysis.comparison, shape.false_alarms(planned), rounds, beside)
+        told = (e for e in everything if e.kind is Kind.ANALYSIS_MEASURED)
+        same = [e for e in told if e.data["analysis"] == analysis.name]
+        earlier = comparing.carried(same, shape.carried_from(planned), looks, terms=terms)
+        terms = terms._replace(earlier=earlier)
         return comparing.again(looks, terms=terms)
     if analysis.sampled is not None:
         return sampled.again(looks, terms=sampled.Terms(analysis.sampled, rounds, beside))

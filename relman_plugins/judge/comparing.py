@@ -6,6 +6,8 @@ the next one has it. Looks are added one at a time with ``step``; ``again`` make
 so that a wait that is interrupted goes on where it was, and a record can be checked. The state has sums, not
 looks, so that the thousandth look costs what the first one does.
 
+* A step of a canary may go on with what the steps before it saw (``Terms.earlier``, made by ``carried``).
+  That makes harm certain, and never a pass: a version can be good at 5 % and break at 50.
 * Harm that is certain in a metric (all metrics together are wrong with a chance of ``false_alarms`` at most,
   over all looks) fails at once.
 * An unanswered query is no failure: the fifth in a row of one metric ends the comparison with ``error``.
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -29,66 +31,15 @@ from relman_plugins.domain.event import Event
 from relman_plugins.domain.look import NEW, OLD, against, neither
 from relman_plugins.domain.status import Verdict
 from relman_plugins.judge import recorded
-from relman_plugins.judge.counting import Counted, Pair, counted, more, plausible
+from relman_plugins.judge.counting import Counted, Pair, counted, plausible
 from relman_plugins.judge.report import plural
 from relman_plugins.judge.threshold import TOLERATED_ERRORS, LimitedLike
+from relman_plugins.judge.weighing import Course, Evidence, Part, Terms, added, weighed, with_alone
 
 __all__ = [
-    "ComparisonLike", "Counted", "Course", "Judgement", "Look", "Pair", "State", "Terms",
-    "again", "counted", "run_of", "step",
+    "Counted", "Course", "Judgement", "Look", "Pair", "Part", "State", "Terms",
+    "again", "carried", "counted", "run_of", "step",
 ]  # fmt: skip
-
-
-class ComparisonLike(Protocol):
-    """What is judged, and how; the plan's comparison fits as it is."""
-
-    @property
-    def metrics(self) -> Sequence[LimitedLike]: ...  # noqa: D102
-    @property
-    def tolerance(self) -> float: ...  # noqa: D102
-    @property
-    def undecided(self) -> Literal["inconclusive", "pass"]: ...  # noqa: D102
-    @property
-    def early_pass(self) -> bool: ...  # noqa: D102
-
-
-class Terms(NamedTuple):
-    """What a comparison is judged by."""
-
-    comparison: ComparisonLike
-    false_alarms: float
-    """Chance of failing a version that is no worse, over all looks and metrics of this comparison."""
-    planned: int
-    """Looks after which the comparison ends."""
-    control: str = OLD
-    """What the new version is compared with, in words."""
-
-    @property
-    def metrics(self) -> Sequence[LimitedLike]:
-        """The metrics, in their order."""
-        return self.comparison.metrics
-
-
-class Course(NamedTuple):
-    """What is remembered of one metric."""
-
-    evidence: Any = None
-    """What all looks together say: ``judge.stats.running.Running``; None before one had counts of both."""
-    had: tuple[Pair, Pair] = ((0, 0), (0, 0))
-    """What they added, of the old and of the new version."""
-    added: tuple[Pair, Pair] | None = None
-    """What the last look added; None for nothing."""
-    fresh: tuple[int, int] = (0, 0)
-    """The last looks at which the old and the new version had new requests."""
-    mark: tuple[Pair, Pair] = ((0, 0), (0, 0))
-    """What is counted of what ``run`` has counted."""
-    alone: Pair | None = None
-    """What the new version had since the mark, when the old one gave no numbers at the last look. A limit
-    holds for it too; it is compared when the old one answers."""
-    errors_in_a_row: int = 0
-    answered: bool = False
-    """Whether the last look was."""
-    reason: str = ""
 
 
 class State(recorded.Watched):
@@ -98,17 +49,6 @@ class State(recorded.Watched):
     run: str = ""
     """Since when counts count. In what an older relman recorded, another try of a step begins at 0 again, and
     its looks go on."""
-
-
-class Evidence(NamedTuple):
-    """What all looks say of a metric."""
-
-    harm: bool = False
-    """Whether harm is certain."""
-    calm: bool = False
-    """Whether harm beyond the tolerance is ruled out."""
-    effect: float | None = None
-    interval: tuple[float | None, float | None] | None = None
 
 
 class Look(NamedTuple):
@@ -186,7 +126,7 @@ def _taken(
         plausible(by_name.get(name, Counted(name, error="was not measured")), course.mark, terms.control)
         for name, course in before.items()
     ]
-    return answers, {one.name: _added(before[one.name], one, terms, state.rounds + 1) for one in answers}
+    return answers, {one.name: added(before[one.name], one, terms, state.rounds + 1) for one in answers}
 
 
 def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
@@ -194,13 +134,39 @@ def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
     return recorded.resumed(
         looks,
         State(),
-        lambda state, event: State(
-            rounds=state.rounds + 1,
-            metrics=_taken(state, told_of(event), terms, run_of(event))[1],
-            run=run_of(event),
-        ),
+        lambda state, event: _more(state, event, terms),
         lambda state, event: step(state, told_of(event), terms=terms, run=run_of(event)),
     )
+
+
+def carried(
+    looks: Sequence[Event], steps: Sequence[str], own: Sequence[Event], *, terms: Terms
+) -> tuple[Mapping[str, Part], ...]:
+    """Return what a step goes on with: what each of the steps before it saw of each metric.
+
+    What the ledger had when the step's own first look came, and nothing later: a spool that delivers a look
+    afterwards does not change what its looks rest on.
+
+    Args:
+        looks: The looks of a release by one analysis.
+        steps: The ids of the steps before it, the first one first.
+        own: The step's own looks.
+        terms: What is judged, and how.
+    """
+    first = min((event.id for event in own), default=math.inf)
+    known = [event for event in looks if event.id < first]
+    return tuple(_seen([e for e in known if e.step == step], terms) for step in steps)
+
+
+def _seen(looks: Iterable[Event], terms: Terms) -> dict[str, Part]:
+    state = recorded.folded(looks, State(), lambda state, event: _more(state, event, terms))
+    return {name: Part(course.evidence, course.had, state.rounds) for name, course in state.metrics.items()}
+
+
+def _more(state: State, event: Event, terms: Terms) -> State:
+    """Return the state with a look that is not judged."""
+    known = _taken(state, told_of(event), terms, run_of(event))[1]
+    return State(rounds=state.rounds + 1, metrics=known, run=run_of(event))
 
 
 def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judgement]]:
@@ -233,47 +199,11 @@ def _told(data: Mapping[str, Any]) -> Counted:
     return Counted(data["name"], control, experiment)
 
 
-def _added(course: Course, came: Counted, terms: Terms, look: int) -> Course:
-    mark = course.mark
-    if came.error is not None:
-        times = course.errors_in_a_row + 1
-        return course._replace(added=None, alone=None, errors_in_a_row=times, answered=False)
-    if came.control is None or came.experiment is None:
-        alone = more(came.experiment, mark[1]) if came.experiment else None
-        return course._replace(added=None, alone=alone, errors_in_a_row=0, answered=False)
-    new = (more(came.control, mark[0]), more(came.experiment, mark[1]))
-    old, now = course.fresh
-    return Course(
-        evidence=_more(course.evidence, new, _limit(terms, came.name), terms),
-        had=_sum(course.had, new),
-        added=new,
-        fresh=(look if new[0][1] else old, look if new[1][1] else now),
-        mark=_sum(mark, new),
-        answered=True,
-    )
-
-
-def _sum(one: tuple[Pair, Pair], other: tuple[Pair, Pair]) -> tuple[Pair, Pair]:
-    old, new = ((a[0] + b[0], a[1] + b[1]) for a, b in zip(one, other, strict=True))
-    return old, new
-
-
-def _limit(terms: Terms, name: str) -> float | None:
-    return next(metric.max for metric in terms.metrics if metric.name == name)
-
-
-def _more(evidence: Any, look: tuple[Pair, Pair], limit: float | None, terms: Terms) -> Any:
-    from relman_plugins.judge.stats.running import added
-
-    tolerance, alpha = terms.comparison.tolerance, terms.false_alarms
-    return added(evidence, look, limit=limit, tolerance=tolerance, alpha=alpha)
-
-
 def _looks(
     terms: Terms, answers: Sequence[Counted], known: Mapping[str, Course], rounds: int
 ) -> Iterator[Look]:
-    judged = {metric.name: _with_alone(terms, metric, known[metric.name]) for metric in terms.metrics}
-    evidence = _evidence(terms, judged)
+    judged = {metric.name: with_alone(terms, metric, known[metric.name]) for metric in terms.metrics}
+    evidence = weighed(terms, judged)
     for metric, came in zip(terms.metrics, answers, strict=True):
         found = evidence[metric.name]
         verdict, reason = _said(terms, metric, came, judged[metric.name], found, rounds)
@@ -283,51 +213,18 @@ def _looks(
         yield Look(metric.name, verdict, reason, *arms, found.effect, found.interval, terms.control)
 
 
-def _with_alone(terms: Terms, metric: LimitedLike, course: Course) -> Course:
-    """Return what a look is judged by: a limit also judges what could not be compared."""
-    if metric.max is None or course.alone is None:
-        return course
-    look = ((0, 0), course.alone)
-    evidence = _more(course.evidence, look, metric.max, terms)
-    return course._replace(evidence=evidence, had=_sum(course.had, look))
-
-
-def _evidence(terms: Terms, judged: Mapping[str, Course]) -> dict[str, Evidence]:
-    """Return what is certain of each metric, all of them taken together."""
-    from relman_plugins.judge.sequential import family
-    from relman_plugins.judge.stats.running import said
-
-    alpha, needed = terms.false_alarms, -math.log(terms.false_alarms)
-    limits = {metric.name: metric.max for metric in terms.metrics}
-    # Without requests nothing is said; without those of the old version, only by a limit.
-    told = {
-        name: said(course.evidence, limit=limits[name], alpha=alpha)
-        for name, course in judged.items()
-        if course.had[1][1] and (course.had[0][1] or limits[name] is not None)
-    }
-    adjusted = family([one.harm for one in told.values()], needed)
-    found = dict.fromkeys(judged, Evidence())
-    for (name, one), log in zip(told.items(), adjusted, strict=True):
-        (bad_before, before), (bad, _) = judged[name].had
-        harm = log >= needed
-        if harm or before:
-            effect = one.ratio if before and bad_before + bad else None
-            ends = None if one.interval == (None, None) else one.interval
-            found[name] = Evidence(harm, judged[name].evidence.calm, effect, ends)
-    return found
-
-
 def _said(
     terms: Terms, metric: LimitedLike, came: Counted, course: Course, found: Evidence, rounds: int
 ) -> tuple[Verdict, str]:
     """Return what is known of a metric after a look, in words."""
-    old, new = course.had
+    old, new = found.had
     shown = f"{_share(new)} bad, of the {terms.control} {_share(old)}"
     low, high = found.interval or (None, None)
     if found.harm:
         times = f"; at least {low:.3g} times as often" if low is not None and low > 1 else ""
+        looked = plural(rounds) + (f" and {found.looks} at the weights before" if found.looks else "")
         limit = f"; at most {metric.max:g} is allowed" if not times and metric.max is not None else ""
-        return Verdict.FAIL, f"harm is certain after {plural(rounds)}: {shown}{times}{limit}"
+        return Verdict.FAIL, f"harm is certain after {looked}: {shown}{times}{limit}"
     if not (new[1] and old[1]):
         # A look in which either has nothing adds nothing of the other.
         arms = ((NEW, came.experiment), (terms.control, came.control))

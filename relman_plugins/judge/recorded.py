@@ -101,12 +101,31 @@ def resumed(
         judge: Adds the last one.
         skip: Returns the state after so many looks that are not recorded.
     """
-    last: Event | None = None
-    for event in in_order(looks):
-        if last is not None:
-            if event.data["look"] <= last.data["look"]:
-                continue
-            state = add(state, last)
+    counted = _once(looks)
+    if not counted:
+        return state
+    *before, last = counted
+    state = folded(before, state, add, skip)
+    missing = last.data["look"] - 1 - state.rounds
+    return judge(skip(state, missing) if missing else state, last).state
+
+
+def folded(
+    looks: Iterable[Event],
+    state: S,
+    add: Callable[[S, Event], S],
+    skip: Callable[[S, int], S] = skipped,
+) -> S:
+    """Return the state after all looks, none of them judged; arguments as of :func:`resumed`."""
+    for event in _once(looks):
         missing = event.data["look"] - 1 - state.rounds
-        state, last = skip(state, missing) if missing else state, event
-    return state if last is None else judge(state, last).state
+        state = add(skip(state, missing) if missing else state, event)
+    return state
+
+
+def _once(looks: Iterable[Event]) -> list[Event]:
+    """Return looks in order, of those with one number the first."""
+    found: dict[int, Event] = {}
+    for event in in_order(looks):
+        found.setdefault(event.data["look"], event)
+    return list(found.values())

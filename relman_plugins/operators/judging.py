@@ -68,6 +68,7 @@ class JudgingOperator(ChangingOperator):
             ago_s=_ago(run, count),
             started_at=_began(run) if analysis.compares else time.time(),
             shared=analysis.compares,
+            earlier=run.shape.carried_from(run.step),
             withdraw=withdrawn(previous, environment.replicas, environment.config),
             token=lock.token,
             before=seen_at_first(run),

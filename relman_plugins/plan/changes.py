@@ -60,6 +60,7 @@ def _canary(stage: Stage, canary: Canary, step: Maker, analyses: Analyses) -> tu
             promotes=w == last and stage.monitor is None,
             **({"analysis": None} if compares and w == last else {}),
             **({"baseline": True} if canary.baseline == "fresh" and w != last else {}),
+            **({"background": True} if canary.background and w != last else {}),
         )
         for w in canary.steps
     )

@@ -339,6 +339,8 @@ def _weaker(what: str, before: Any, after: Any) -> str:
             return "a rule is another, or gone: look who decides now"
         case "people" if _answers_as_another(before, after):
             return "somebody answers as another user"
+        case "background" if before and not after:
+            return "harm that is small at every weight does not add up any more"
         case "analysis" if not after:
             return "nothing judges the numbers there any more"
         case "count" | "for_s" | "keep_s" if after < before:

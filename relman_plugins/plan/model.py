@@ -98,8 +98,9 @@ class Step(Frozen):
     deploy     ``{weight: 100, promotes: true}``: all traffic at once, the old revision goes
     roll       ``{max_surge, max_unavailable, promotes: true}``: counts of replicas; all waves of a rolling
     preview    ``{promotes: false}``: the new revision at full size beside the old one, without traffic
-    shift      ``{weight, analysis: name|None, interval_s, count, promotes, baseline?: true}``: one weight of
-               a canary, with a fresh baseline beside it, or the switch of blue/green
+    shift      ``{weight, analysis: name|None, interval_s, count, promotes, baseline?: true,
+               background?: true}``: one weight of a canary, with a fresh baseline beside it, with what the
+               weights before it saw, or the switch of blue/green
     suite      ``{suite, command, env, junit: path|None, timeout_s, retries, min_tests, max_failures,
                max_flaky, max_skipped, max_duration_s, reports: [{kind, format, path, limits …}]}``
     checklist  ``{suite, items: [Item], group, quorum: 1, people: [Person], timeout_s, on_timeout}``
@@ -318,6 +319,13 @@ class Shape(Frozen):
         name = step.args["analysis"]
         steps = [s for s in self.steps if s.stage == step.stage and s.args.get("analysis") == name]
         return comparison.false_alarms / len(steps)
+
+    def carried_from(self, step: Step) -> tuple[str, ...]:
+        """Return the steps with whose looks one goes on, the first one first; none where it begins anew."""
+        if not step.args.get("background"):
+            return ()
+        stage = [s.id for s in self.steps if s.stage == step.stage and s.args.get("background")]
+        return tuple(stage[: stage.index(step.id)])
 
 
 def _missing(name: str) -> Any:

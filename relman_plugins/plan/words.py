@@ -174,6 +174,7 @@ def _shift(shape: Shape, step: Step) -> str:
         looks = f"{plural(args['count'], 'look')}, {duration(args['interval_s'])} apart"
         how = "compares them" if args.get("baseline") else _how(shape.analysis(args["analysis"]))
         text += f" and {how} by {args['analysis']} ({looks})"
+        text += ", with all that the weights before showed" if shape.carried_from(step) else ""
     return text + (", then lets the old version go" if args["promotes"] else "")
 
 

@@ -60,6 +60,7 @@ CODES: dict[str, str] = {
     "RM323": "a limit that nothing can be held against (warning)",
     "RM324": "a duration that a suite can never take (warning)",
     "RM325": "a fresh baseline that can't be run there, has no room, or lacks a comparison or its limits",
+    "RM326": "a background analysis that is no comparison by evidence, or that has one weight only (warning)",
     "RM401": "an unknown time zone",
     "RM402": "a window that is never open",
     "RM403": "a day named twice (warning)",

@@ -58,6 +58,7 @@ class AnalysisTrigger(ReleaseTrigger):
         super().__init__(**kwargs)
         self.watch = Watch.model_validate(watch)
         self._looking = looking_of(self.watch)
+        self._caught_up = False
 
     def arguments(self) -> dict[str, Any]:
         """Return what is watched."""
@@ -118,11 +119,15 @@ class AnalysisTrigger(ReleaseTrigger):
             state = judgement.state
             if judgement.verdict is Verdict.FAIL:
                 return await self._failed(recorder, state, judgement.reason, judgement, came)
-            if not await in_ledger_thread(self._record, recorder, judgement):
+            caught_up = self._caught_up
+            if not await in_ledger_thread(self._record, recorder, judgement) or not caught_up:
                 # Another process with this watch was first: its look counts, and this one goes on from it,
-                # but never back: a ledger that can't be read would have it look for ever.
+                # but never back: a ledger that can't be read would have it look for ever. Or the looks before
+                # could not be read at first.
                 taken = await in_ledger_thread(self._state_so_far, recorder)
                 state = taken if taken.rounds >= state.rounds else state
+                if state.verdict is Verdict.FAIL and not caught_up:
+                    return await self._failed(recorder, state, state.reason)
         await in_ledger_thread(self._record_end, recorder, state)
         while state.verdict is not Verdict.FAIL:
             now = await self._known(recorder)
@@ -178,6 +183,7 @@ class AnalysisTrigger(ReleaseTrigger):
         except LedgerError as error:
             self.log.warning("the looks so far can't be read, beginning anew: %s", error)
             return self._looking.resumed(())  # type: ignore[no-any-return]
+        self._caught_up = True
         return self._looking.resumed(looks)  # type: ignore[no-any-return]
 
     async def _is_gone(self) -> bool:

@@ -138,9 +138,15 @@ class Comparing:
         self._terms = comparing.Terms(comparison, watch.false_alarms, watch.count, watch.control)
 
     def resumed(self, looks: Sequence[Event]) -> comparing.State:
-        """Return what all recorded looks of this step say, also those of an earlier try that was lost."""
+        """Return what all recorded looks of this step say, also those of an earlier try that was lost.
+
+        From here on looks also rest on those of the steps that it goes on from.
+        """
         watch = self._watch
-        mine = [e for e in looks if e.step == watch.step and e.data["analysis"] == watch.analysis.name]
+        same = [e for e in looks if e.data["analysis"] == watch.analysis.name]
+        mine = [e for e in same if e.step == watch.step]
+        earlier = comparing.carried(same, watch.earlier, mine, terms=self._terms)
+        self._terms = self._terms._replace(earlier=earlier)
         return comparing.resumed(mine, terms=self._terms)
 
     async def ask(self, client: Asking) -> list[comparing.Counted]:

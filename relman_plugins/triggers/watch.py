@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger
 
 
-def _is_false(value: object) -> bool:
+def _is_nothing(value: object) -> bool:
     # Left out then: a triggerer that is not upgraded yet refuses a field that it does not know.
-    return value is False
+    return not value
 
 
 class Watch(Frozen):
@@ -36,7 +36,7 @@ class Watch(Frozen):
     stable: Revision | None
     """What has the rest of the traffic, and gets all of it back; None on a first deploy."""
     weight: int
-    baseline: bool = Field(default=False, exclude_if=_is_false)
+    baseline: bool = Field(default=False, exclude_if=_is_nothing)
     """Whether a fresh baseline of ``stable`` is what the candidate is compared with, and not all of it."""
     interval_s: float
     count: int
@@ -46,9 +46,11 @@ class Watch(Frozen):
     """Where it is compared with the time before the change: how long ago that is, the same at each look."""
     started_at: float
     """When the candidate got this weight, in seconds since the epoch."""
-    shared: bool = Field(default=False, exclude_if=_is_false)
+    shared: bool = Field(default=False, exclude_if=_is_nothing)
     """Whether all tries of the step are one watch: they count from the same moment, and number their looks
     together, so that of two at once each look counts once. What an older relman stored is a try's own."""
+    earlier: tuple[str, ...] = Field(default=(), exclude_if=_is_nothing)
+    """The steps with whose looks this one goes on, the first one first."""
     withdraw: DesiredState
     """Where to converge when the numbers are bad: the candidate at 0 %."""
     token: int

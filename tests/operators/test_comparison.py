@@ -77,10 +77,11 @@ def ended(deferred: TaskDeferred) -> dict[str, Any]:
 
 def killed_after_a_look(release: Release, deferred: TaskDeferred) -> None:
     """Let a triggerer die with a watch that has recorded a look."""
+    before = len(looks(release))
 
     async def killed() -> None:
         task = asyncio.create_task(payload(stored(deferred)))
-        while not looks(release):
+        while len(looks(release)) == before:
             await asyncio.sleep(0.05)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

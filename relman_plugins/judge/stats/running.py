@@ -83,6 +83,13 @@ def added(
     return Running(tuple(sums.tolist()), was.exact + exact, calm)
 
 
+def together(one: Running | None, other: Running | None) -> Running | None:
+    """Return what the looks of both say; None where neither has any. Calm is not asked of both."""
+    if one is None or other is None:
+        return one or other
+    return Running(tuple(a + b for a, b in zip(one.sums, other.sums, strict=True)), one.exact + other.exact)
+
+
 def said(running: Running, *, limit: float | None, alpha: float) -> Said:
     """Return what the looks say together; ``limit`` as for ``added``."""
     worse, over, _, terms, likelihood = np.split(np.array(running.sums), _ENDS)

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, S
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from relman_plugins.spec.models.base import Count, Name, SpecModel
+from relman_plugins.spec.models.base import Count, Flag, Name, SpecModel
 from relman_plugins.spec.models.blue_green import BlueGreen
 from relman_plugins.spec.models.duration import Duration
 from relman_plugins.spec.models.rolling import Rolling
@@ -49,6 +49,9 @@ class Canary(SpecModel):
     baseline: Literal["stable", "fresh"] = "stable"
     """What a comparison compares with: the old version as it serves, or fresh replicas of it, as many as the
     new version has, and with as much traffic."""
+    background: Flag = False
+    """Whether the analysis is one watch in the background of all steps: each goes on with what the steps
+    before it saw, so that harm too small to be certain at any of them is certain by their sum."""
 
 
 def _unwrap(value: Any) -> Any:

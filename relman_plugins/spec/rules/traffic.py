@@ -167,6 +167,29 @@ def unwatched(bundle: Bundle) -> Iterator[Diagnostic]:
         yield finding(bundle.pipeline, (*path, *place), "RM320", message, hint=hint, severity="warning")
 
 
+def background(bundle: Bundle) -> Iterator[Diagnostic]:
+    """What a background analysis saw adds up over several weights."""
+    for path, stage in bundle.stages():
+        place = (*path, "strategy", "canary", "background")
+        wanted = stage.child("strategy", "canary", "background")
+        if wanted is None or wanted.value is not True:
+            continue
+        what = f"the background analysis of the canary of {holder(bundle.pipeline, path)}"
+        name = text_at(stage, "strategy", "canary", "analysis")
+        analysis = bundle.pipeline.root.child("analyses", name) if name else None
+        if name is None or (analysis is not None and judge_of(analysis) != "sequential"):
+            message = f"{what} has nothing that adds up from weight to weight"
+            hint = "name an analysis with judge: sequential, or remove background:"
+            yield finding(bundle.pipeline, place, "RM326", message, hint=hint)
+        weights = [
+            number_at(node) for _, node in entries(bundle.pipeline, *path, "strategy", "canary", "steps")
+        ]
+        if len([w for w in weights if w is not None and w < 100]) == 1:
+            message = f"{what} compares at one weight only, so there is nothing to go on with"
+            hint = "give it more weights below 100, or remove background:"
+            yield finding(bundle.pipeline, place, "RM326", message, hint=hint, severity="warning")
+
+
 def _seconds(stage: Node, watching: str, key: str) -> int | None:
     text = text_at(stage, watching, key)
     try:
@@ -175,4 +198,4 @@ def _seconds(stage: Node, watching: str, key: str) -> int | None:
         return None
 
 
-RULES = (weights, blind, ephemeral, watching, tolerance, comparisons, unwatched)
+RULES = (weights, blind, ephemeral, watching, tolerance, comparisons, unwatched, background)

@@ -1,0 +1,109 @@
+"""A background analysis over the weights of a canary: real sandbox, real ledger, a metrics server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from relman_plugins.evidence.verdicts import replayed_of
+from relman_plugins.plan.model import Shape
+from tests.operators.test_comparison import COMPARED, LIMITS, ended, killed_after_a_look, looks, stored
+from tests.steps.rewriting import rewrite
+from tests.steps.world import Numbers, Release, payload
+
+FIRST, SECOND = "production.canary_20", "production.canary_50"
+WEAK = (9, 1000), (24, 1000)
+"""Too little for a weight by itself, at a half of 2 %."""
+
+
+@pytest.fixture(autouse=True)
+def specs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the canary be compared at two weights, in two looks each, in the background of both."""
+    judge = "    judge: sequential\n"
+    rewrite(
+        monkeypatch,
+        "checkout.yaml",
+        (LIMITS, COMPARED.replace(judge, judge + "    undecided: pass\n")),
+        ("steps: [50, 100]", "steps: [20, 50, 100]"),
+        ("interval: 1s, count: 2}", "interval: 1s, count: 2, background: true}"),
+        ("monitor: {for: 2s, analysis: numbers", "monitor: {for: 2s, analysis: limits"),
+    )
+
+
+def first_passed(release: Release, numbers: Numbers) -> None:
+    """Let the first weight be gone through."""
+    numbers.count(*WEAK)
+    waiting = release.run(FIRST)
+    event = ended(waiting)
+    assert event["verdict"] == "pass", event
+    release.resume(FIRST, waiting, event)
+
+
+def replayed(release: Release, shape: Shape | None = None) -> list[tuple[str, str, tuple[str, ...]]]:
+    found = replayed_of(shape or release.world.shape, release.events())
+    return [(one.step, one.given, one.problems) for one in found]
+
+
+def test_harm_too_small_for_each_weight_takes_the_traffic_back_and_is_replayed(
+    release: Release, numbers: Numbers
+) -> None:
+    first_passed(release, numbers)
+    waiting = release.run(SECOND)
+    event = ended(waiting)
+    assert event["verdict"] == "fail"
+    assert event["reason"].startswith(
+        "errors: harm is certain after 1 look and 2 at the weights before: 48 of 2000 (2.4 %) bad, of the "
+        "old version 18 of 2000 (0.9 %)"
+    )
+    assert release.world.weights() == {"1.0.0": 100}
+    assert replayed(release) == [(FIRST, "pass", ()), (SECOND, "fail", ())]
+    with pytest.raises(AirflowFailException, match="harm is certain"):
+        release.resume(SECOND, waiting, event)
+    # A plan that an older relman stored has no such key: each weight was judged by itself.
+    shape = release.world.shape
+    old = [s.model_copy(update={"args": s.args | {"background": False}}) for s in shape.steps]
+    before = replayed(release, shape.model_copy(update={"steps": tuple(old)}))
+    assert [given for _, given, _ in before] == ["pass", ""]
+
+
+def test_a_killed_triggerer_loses_no_look_of_either_weight_and_counts_none_twice(
+    release: Release, numbers: Numbers
+) -> None:
+    first_passed(release, numbers)
+    numbers.count((3, 300), (5, 300))
+    waiting = release.run(SECOND)
+    killed_after_a_look(release, waiting)
+    (before,) = [e for e in looks(release) if e.step == SECOND]
+    numbers.count((9, 1000), (24, 1000))
+    event = ended(waiting)
+    assert event["reason"].startswith(
+        "errors: harm is certain after 2 looks and 2 at the weights before: 48 of 2000 (2.4 %) bad, of the "
+        "old version 18 of 2000 (0.9 %)"
+    )
+    assert [e.data["look"] for e in looks(release) if e.step == SECOND] == [1, 2]
+    assert before.data["metrics"][0]["verdict"] == "inconclusive"
+    assert replayed(release) == [(FIRST, "pass", ()), (SECOND, "fail", ())]
+
+
+def test_a_watch_that_could_not_read_the_looks_before_goes_on_with_them_when_it_can(
+    release: Release, numbers: Numbers
+) -> None:
+    first_passed(release, numbers)
+    waiting = release.run(SECOND)
+    asked = asyncio.Event()
+
+    async def begun_without() -> Any:
+        with release.world.without_ledger():
+            loop = asyncio.get_running_loop()
+            numbers.asked = lambda: loop.call_soon_threadsafe(asked.set)
+            task = asyncio.create_task(payload(stored(waiting)))
+            await asked.wait()
+        return await task
+
+    event = asyncio.run(asyncio.wait_for(begun_without(), 60))
+    assert event["verdict"] == "fail", event
+    assert "at the weights before" in event["reason"]
+    assert release.world.weights() == {"1.0.0": 100}
