@@ -8,6 +8,7 @@ looks, so that the thousandth look costs what the first one does.
 
 * A step of a canary may go on with what the steps before it saw (``Terms.earlier``, made by ``carried``).
   That makes harm certain, and never a pass: a version can be good at 5 % and break at 50.
+* A look while somebody holds the release (``Terms.held``) is never the last.
 * Harm that is certain in a metric (all metrics together are wrong with a chance of ``false_alarms`` at most,
   over all looks) fails at once.
 * An unanswered query is no failure: the fifth in a row of one metric ends the comparison with ``error``.
@@ -49,6 +50,8 @@ class State(recorded.Watched):
     run: str = ""
     """Since when counts count. In what an older relman recorded, another try of a step begins at 0 again, and
     its looks go on."""
+    held: bool = False
+    """Whether the release was held at the last look."""
 
 
 class Look(NamedTuple):
@@ -107,6 +110,7 @@ def step(state: State, came: Iterable[Counted], *, terms: Terms, run: str) -> Ju
             "rounds": rounds,
             "metrics": courses,
             "run": run,
+            "held": terms.held,
             "verdict": verdict,
             "reason": reason if verdict else "",
         }
@@ -135,7 +139,7 @@ def resumed(looks: Iterable[Event], *, terms: Terms) -> State:
         looks,
         State(),
         lambda state, event: _more(state, event, terms),
-        lambda state, event: step(state, told_of(event), terms=terms, run=run_of(event)),
+        lambda state, event: _judged(state, event, terms),
     )
 
 
@@ -178,8 +182,13 @@ def again(looks: Iterable[Event], *, terms: Terms) -> Iterator[tuple[Event, Judg
     return recorded.again(
         looks,
         State(),
-        lambda state, event: step(state, told_of(event), terms=terms, run=run_of(event)),
+        lambda state, event: _judged(state, event, terms),
     )
+
+
+def _judged(state: State, event: Event, terms: Terms) -> Judgement:
+    by = terms._replace(held=bool(event.data.get("held")))
+    return step(state, told_of(event), terms=by, run=run_of(event))
 
 
 def told_of(event: Event) -> list[Counted]:
@@ -234,12 +243,14 @@ def _said(
         if total < metric.min_samples:
             needed = f"at least {metric.min_samples:g} are needed"
             return Verdict.NO_DATA, f"the {whose} had {total:g} requests, {needed}: {shown}"
-    if rounds >= terms.planned and (still := _still(course, terms, rounds)):
+    if terms.ends(rounds) and (still := _still(course, terms, rounds)):
         return Verdict.INCONCLUSIVE, f"{still}: {shown}"
     if found.calm:
         return Verdict.PASS, f"harm beyond {terms.comparison.tolerance:.0%} is ruled out: {shown}"
     open_ = f"; up to {high:.3g} times as often can't be ruled out" if high is not None else ""
-    if rounds < terms.planned:
+    if terms.held:
+        return Verdict.INCONCLUSIVE, f"held after {plural(rounds)}: {shown}"
+    if not terms.ends(rounds):
         return Verdict.INCONCLUSIVE, f"not decided after {rounds} of {plural(terms.planned)}: {shown}"
     if terms.comparison.undecided == "pass":
         return Verdict.PASS, f"no harm found in {plural(rounds)}: {shown}{open_}"
@@ -265,14 +276,15 @@ def _ended(
             return Verdict.ERROR, f"{look.name}: {times} times in a row: {look.reason}"
     worst = Verdict.worst([look.verdict for look in looks])
     unanswered = [look for look in looks if not known[look.name].answered]
-    if rounds >= terms.planned:
+    if terms.ends(rounds):
         if worst is Verdict.PASS and unanswered:
             names = ", ".join(look.name for look in unanswered)
             return Verdict.INCONCLUSIVE, f"{names}: the last look had no numbers"
         return worst, _reasons(looks, worst)
     added = [known[look.name].added for look in looks]
     both = all(one and one[0][1] and one[1][1] for one in added)
-    if terms.comparison.early_pass and worst is Verdict.PASS and both:
+    early = terms.comparison.early_pass and not terms.held
+    if early and worst is Verdict.PASS and both:
         return Verdict.PASS, _reasons(looks, Verdict.PASS)
     return None, "; ".join(f"{look.name}: {look.reason}" for look in looks)
 

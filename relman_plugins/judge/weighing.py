@@ -58,10 +58,17 @@ class Terms(NamedTuple):
     """What the steps before it saw of each metric, the first one first, where it goes on with that. There are
     as many steps at most as have ``false_alarms`` each."""
 
+    held: bool = False
+    """Whether somebody holds the release at this look, so that it must not be the last."""
+
     @property
     def metrics(self) -> Sequence[LimitedLike]:
         """The metrics, in their order."""
         return self.comparison.metrics
+
+    def ends(self, looks: int) -> bool:
+        """Say whether the comparison ends after so many looks."""
+        return looks >= self.planned and not self.held
 
 
 class Course(NamedTuple):

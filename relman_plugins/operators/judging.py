@@ -68,6 +68,7 @@ class JudgingOperator(ChangingOperator):
             ago_s=_ago(run, count),
             started_at=_began(run) if analysis.compares else time.time(),
             shared=analysis.compares,
+            background=bool(args.get("background")),
             earlier=run.shape.carried_from(run.step),
             withdraw=withdrawn(previous, environment.replicas, environment.config),
             token=lock.token,

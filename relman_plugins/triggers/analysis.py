@@ -44,7 +44,7 @@ class AnalysisTrigger(ReleaseTrigger):
     the judge's state, so that another triggerer goes on where this one was killed. Two that have the same
     watch at once agree on what the ledger took first, as do two tries of one comparison, and one that
     outlived its watch does nothing. While a person holds the release, a good end waits for the resumption; a
-    bad one does not.
+    bad one does not. A watch in the background goes on to look meanwhile.
 
     The event is ``{"verdict", "reason", "aborted": bool, "stuck"}``; ``stuck`` says why the traffic could not
     be taken back, if so. It is yielded when the ledger has everything: a step that could not see there that
@@ -115,7 +115,8 @@ class AnalysisTrigger(ReleaseTrigger):
             if now.verdict is not None:
                 state = state.model_copy(update={"verdict": now.verdict, "reason": now.reason})
                 break
-            judgement = await asyncio.to_thread(self._looking.judge, state, came)
+            held = self.watch.background and bool(now.flags.held_by)
+            judgement = await asyncio.to_thread(self._looking.judge, state, came, held)
             state = judgement.state
             if judgement.verdict is Verdict.FAIL:
                 return await self._failed(recorder, state, judgement.reason, judgement, came)
@@ -163,7 +164,7 @@ class AnalysisTrigger(ReleaseTrigger):
         """
         taken = await in_ledger_thread(self._state_so_far, recorder)
         if taken.verdict is None:
-            judged = await asyncio.to_thread(self._looking.judge, taken, [*came])
+            judged = await asyncio.to_thread(self._looking.judge, taken, [*came], False)
             if judged.verdict is Verdict.FAIL and await in_ledger_thread(self._record, recorder, judged):
                 return judged.state, judged.reason
         return taken, TAKEN_BACK

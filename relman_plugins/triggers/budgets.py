@@ -44,7 +44,7 @@ class Budgets:
         age = max(0.001, time.time() - self._watch.started_at)
         return list(await asyncio.gather(*(self._measure(client, m, age) for m in self._metrics)))
 
-    def judge(self, state: burning.State, came: list[burning.Burned]) -> burning.Judgement:
+    def judge(self, state: burning.State, came: list[burning.Burned], held: bool) -> burning.Judgement:
         """Compare the burn rates with their limits."""
         return burning.step(state, came, terms=self._terms)
 

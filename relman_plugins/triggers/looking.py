@@ -41,8 +41,11 @@ class Looking(Protocol):
     async def ask(self, client: Asking) -> list[Any]:
         """Return what came back for each metric."""
 
-    def judge(self, state: Any, came: list[Any]) -> Any:
-        """Return what one more look says. May take a while: not for the event loop."""
+    def judge(self, state: Any, came: list[Any], held: bool) -> Any:
+        """Return what one more look says; where it is ``held``, not as the last, if it is a comparison's.
+
+        May take a while: not for the event loop.
+        """
 
     def note(self, came: list[Any]) -> dict[str, Any]:
         """Return what a span says of the answers."""
@@ -87,7 +90,9 @@ class Limits:
         """Ask all at once."""
         return list(await asyncio.gather(*(self._measure(client, m) for m in self._metrics)))
 
-    def judge(self, state: threshold.State, came: list[threshold.Measurement]) -> threshold.Judgement:
+    def judge(
+        self, state: threshold.State, came: list[threshold.Measurement], held: bool
+    ) -> threshold.Judgement:
         """Compare with the limits."""
         return threshold.step(state, came, rules=self._metrics, count=self._watch.count)
 
@@ -154,9 +159,10 @@ class Comparing:
         window_s = max(0.001, time.time() - self._watch.started_at)
         return list(await asyncio.gather(*(self._measure(client, m, window_s) for m in self._metrics)))
 
-    def judge(self, state: comparing.State, came: list[comparing.Counted]) -> comparing.Judgement:
+    def judge(self, state: comparing.State, came: list[comparing.Counted], held: bool) -> comparing.Judgement:
         """Weigh the evidence of all looks so far."""
-        return comparing.step(state, came, terms=self._terms, run=self._watch.course)
+        terms = self._terms._replace(held=held)
+        return comparing.step(state, came, terms=terms, run=self._watch.course)
 
     def note(self, came: list[comparing.Counted]) -> dict[str, Any]:
         """Return the counts, and what went wrong."""
@@ -169,7 +175,9 @@ class Comparing:
 
     def data(self, judgement: comparing.Judgement) -> dict[str, Any]:
         """Return the looks: the state can be made of them."""
-        return {"look": judgement.state.rounds, "metrics": [look.data() for look in judgement.looks]}
+        held = {"held": True} if judgement.state.held else {}
+        metrics = [look.data() for look in judgement.looks]
+        return {"look": judgement.state.rounds, "metrics": metrics} | held
 
     async def _measure(self, client: Asking, metric: ComparedPlan, window_s: float) -> comparing.Counted:
         watch = self._watch

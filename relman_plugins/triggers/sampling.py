@@ -49,7 +49,7 @@ class Sampling:
         """Ask for both versions at once, so that what they share is in the same looks of both."""
         return list(await asyncio.gather(*(self._measure(client, m) for m in self._metrics)))
 
-    def judge(self, state: sampled.State, came: list[sampled.Sample]) -> sampled.Judgement:
+    def judge(self, state: sampled.State, came: list[sampled.Sample], held: bool) -> sampled.Judgement:
         """Add the samples; judge when all are there."""
         return sampled.step(state, came, terms=self._terms)
 

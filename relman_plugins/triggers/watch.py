@@ -49,6 +49,8 @@ class Watch(Frozen):
     shared: bool = Field(default=False, exclude_if=_is_nothing)
     """Whether all tries of the step are one watch: they count from the same moment, and number their looks
     together, so that of two at once each look counts once. What an older relman stored is a try's own."""
+    background: bool = Field(default=False, exclude_if=_is_nothing)
+    """Whether it goes on to look while the release is held: no such look is the last."""
     earlier: tuple[str, ...] = Field(default=(), exclude_if=_is_nothing)
     """The steps with whose looks this one goes on, the first one first."""
     withdraw: DesiredState

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 from relman_plugins.domain.event import Event
 from relman_plugins.domain.status import Verdict
-from relman_plugins.judge.comparing import Judgement, State, Terms, carried, resumed, step
+from relman_plugins.judge.comparing import Judgement, State, Terms, again, carried, resumed, step
 from relman_plugins.judge.counting import Pair
 from relman_plugins.plan.model import ComparedPlan
 from tests.judge.documents import events_of
@@ -176,3 +176,24 @@ def test_a_look_that_comes_late_changes_nothing_of_what_was_judged() -> None:
     own = [e for e in rest if e.step == canary.steps[1]]
     state = resumed(own, terms=canary.terms_at(canary.steps[1]))
     assert state == found.state
+
+
+def test_a_look_at_a_held_release_is_never_the_last_and_the_one_after_may_be() -> None:
+    by = terms(planned=2, undecided="pass", early_pass=True)
+    state, found = State(), []
+    for n, held in enumerate((True, True, True, False), start=1):
+        sums = [seen((400 * n, 900 * n), (400 * n, 900 * n))]
+        found.append(step(state, sums, terms=by._replace(held=held), run="try1"))
+        state = found[-1].state
+    assert [one.verdict for one in found] == [None, None, None, Verdict.PASS]
+    recorded = events_of(found, "try1")
+    for event, one in zip(recorded, found, strict=True):
+        event.data.update({"held": True} if one.state.held else {})
+    assert [judgement for _, judgement in again(recorded, terms=by)] == found
+    assert again_without(recorded, by)[0].verdict is Verdict.PASS
+
+
+def again_without(recorded: list[Event], by: Terms) -> list[Judgement]:
+    """Judge looks as if nobody had held the release."""
+    free = [e.model_copy(update={"data": {k: v for k, v in e.data.items() if k != "held"}}) for e in recorded]
+    return [judgement for _, judgement in again(free, terms=by)]

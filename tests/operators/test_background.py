@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from relman_plugins.domain.event import Kind
 from relman_plugins.evidence.verdicts import replayed_of
 from relman_plugins.plan.model import Shape
 from tests.operators.test_comparison import COMPARED, LIMITS, ended, killed_after_a_look, looks, stored
@@ -107,3 +108,28 @@ def test_a_watch_that_could_not_read_the_looks_before_goes_on_with_them_when_it_
     assert event["verdict"] == "fail", event
     assert "at the weights before" in event["reason"]
     assert release.world.weights() == {"1.0.0": 100}
+
+
+def test_a_held_release_is_looked_at_until_it_goes_on_or_its_numbers_are_bad(
+    release: Release, numbers: Numbers
+) -> None:
+    numbers.count((9, 1000), (9, 1000))
+    waiting = release.run(FIRST)
+    release.person(Kind.RELEASE_HELD)
+
+    def held_for_long() -> None:
+        if len(looks(release)) == 3:  # one more than were planned
+            numbers.count((18, 2000), (300, 2000))
+
+    numbers.asked = held_for_long
+    event = ended(waiting)
+    assert event["verdict"] == "fail"
+    assert release.world.weights() == {"1.0.0": 100}
+    seen = [e.data["metrics"][0]["reason"].partition(":")[0] for e in looks(release)]
+    assert seen == [
+        "held after 1 look",
+        "held after 2 looks",
+        "held after 3 looks",
+        "harm is certain after 4 looks",
+    ]
+    assert replayed(release) == [(FIRST, "fail", ())]
