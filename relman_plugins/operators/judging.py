@@ -14,7 +14,7 @@ from relman_plugins.domain.status import Verdict
 from relman_plugins.errors import LedgerUnavailable
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.operators.changing import ChangingOperator, seen_at_first
-from relman_plugins.plan.model import StepKind
+from relman_plugins.plan.model import AnalysisPlan, StepKind
 from relman_plugins.steps.base import StepFailed
 from relman_plugins.steps.run import StepRun
 from relman_plugins.strategies.api import withdrawn
@@ -65,7 +65,7 @@ class JudgingOperator(ChangingOperator):
             interval_s=args["interval_s"],
             count=count,
             false_alarms=run.shape.false_alarms(run.step),
-            ago_s=_ago(run, count),
+            before_at=_before(run, analysis, count),
             started_at=_began(run) if analysis.compares else time.time(),
             shared=analysis.compares,
             background=bool(args.get("background")),
@@ -174,15 +174,17 @@ def _began(run: StepRun) -> float:
     return changed[0].at.timestamp() if changed else time.time()
 
 
-def _ago(run: StepRun, count: int) -> float:
-    """Return how long before a look the old version is looked at where it is compared with the time before.
+def _before(run: StepRun, analysis: AnalysisPlan, count: int) -> float:
+    """Return when the old version's watch began, where an analysis compares with the time before the change.
 
-    A watch of so many looks then ends, on the old version's side, when this stage began to change anything.
+    It ended when this stage began to change anything; in seconds since the epoch, the same for every try.
     """
+    if analysis.sampled is None or analysis.sampled.against != "before":
+        return 0.0
     stage = {s.id for s in run.shape.steps if s.stage == run.step.stage}
     began = min((e.at for e in run.events(Kind.CHANGE_STARTED) if e.step in stage), default=None)
-    since = max(0.0, time.time() - began.timestamp()) if began else 0.0
-    return since + count * float(run.step.args["interval_s"])
+    end = began.timestamp() if began else time.time()
+    return end - count * float(run.step.args["interval_s"])
 
 
 def nothing_to_compare(run: StepRun, previous: Revision | None) -> str:

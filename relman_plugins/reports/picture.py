@@ -11,6 +11,7 @@ from typing import Any
 
 from relman_plugins.domain.base import Frozen
 from relman_plugins.domain.event import Event, Kind
+from relman_plugins.domain.look import FRESH
 from relman_plugins.plan.judges import BudgetPlan
 from relman_plugins.plan.model import AnalysisPlan, ComparisonPlan, MetricPlan, Shape
 
@@ -134,9 +135,10 @@ def _panel(plan: AnalysisPlan, name: str, seen: Sequence[Mapping[str, Any]]) -> 
         unit = "%"
         lines, band = _compared(plan.comparison, name, seen)
     elif plan.sampled is not None:
-        arms = (("new", "experiment"), ("old", "control"))
+        arms = (("new", "new", "experiment"), ("old", _beside(seen), "control"))
         lines = tuple(
-            Line(name=role, role=role, points=tuple(_number(m.get(arm)) for m in seen)) for role, arm in arms
+            Line(name=named, role=role, points=tuple(_number(m.get(arm)) for m in seen))
+            for role, named, arm in arms
         )
     elif plan.budget is not None:
         unit, lines = "times", _burned(plan.budget, name, seen)
@@ -166,12 +168,12 @@ def _compared(
 ) -> tuple[tuple[Line, ...], tuple[tuple[float, float] | None, ...]]:
     """Return bad shares in percent, and the band in which the ratio says that the new version's lies."""
     new, old = (tuple(_share(m.get(arm)) for m in seen) for arm in ("experiment", "control"))
-    more = 1 + plan.tolerance
+    more, beside = 1 + plan.tolerance, _beside(seen)
     lines = [
         Line(name="new", role="new", points=new),
-        Line(name="old", role="old", points=old),
+        Line(name=beside, role="old", points=old),
         Line(
-            name=f"old + {plan.tolerance:.0%}",
+            name=f"{beside} + {plan.tolerance:.0%}",
             role="bound",
             points=tuple(None if share is None else share * more for share in old),
         ),
@@ -181,6 +183,11 @@ def _compared(
         lines.append(_bound(f"at most {100 * limit:.3g}", 100 * limit, seen))
     band = tuple(_ratio(m.get("interval"), share) for m, share in zip(seen, old, strict=True))
     return tuple(lines), band if any(band) else ()
+
+
+def _beside(seen: Sequence[Mapping[str, Any]]) -> str:
+    """Return the name of what the new version was compared with."""
+    return "baseline" if any(m.get("against") == FRESH for m in seen) else "old"
 
 
 def _ratio(interval: Any, share: float | None) -> tuple[float, float] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from relman_plugins.errors import ClientError
@@ -38,12 +39,15 @@ class Sampling:
         self._watch, self._metrics = watch, plan.metrics
         self._terms = sampled.Terms(plan, watch.count, watch.control)
         self._looks_back = plan.against == "before"
+        self._rounds = 0
 
     def resumed(self, looks: Sequence[Event]) -> sampled.State:
         """Return what all recorded looks of this step say: the samples of a lost try are samples still."""
         watch = self._watch
         mine = [e for e in looks if e.step == watch.step and e.data["analysis"] == watch.analysis.name]
-        return sampled.resumed(mine, terms=self._terms)
+        state = sampled.resumed(mine, terms=self._terms)
+        self._rounds = state.rounds
+        return state
 
     async def ask(self, client: Asking) -> list[sampled.Sample]:
         """Ask for both versions at once, so that what they share is in the same looks of both."""
@@ -51,7 +55,9 @@ class Sampling:
 
     def judge(self, state: sampled.State, came: list[sampled.Sample], held: bool) -> sampled.Judgement:
         """Add the samples; judge when all are there."""
-        return sampled.step(state, came, terms=self._terms)
+        judged = sampled.step(state, came, terms=self._terms)
+        self._rounds = judged.state.rounds
+        return judged
 
     def note(self, came: list[sampled.Sample]) -> dict[str, Any]:
         """Return the numbers, and what went wrong."""
@@ -69,7 +75,7 @@ class Sampling:
         watch = self._watch
         if watch.stable is None:
             return sampled.Sample(metric.name)
-        back = watch.ago_s if self._looks_back else 0.0
+        back = self._back_s() if self._looks_back else 0.0
         try:
             old, new = await asyncio.gather(
                 *(
@@ -80,6 +86,14 @@ class Sampling:
         except ClientError as error:
             return sampled.Sample(metric.name, error=str(error))
         return sampled.Sample(metric.name, old.value, new.value)
+
+    def _back_s(self) -> float:
+        """Return how long before this look the old version is looked at."""
+        watch = self._watch
+        if not watch.before_at:
+            return watch.ago_s
+        then = watch.before_at + (self._rounds + 1) * watch.interval_s
+        return max(0.0, time.time() - then)
 
     def _question(self, metric: SampledMetricPlan, version: Revision, back_s: float) -> Question:
         asked = question(self._watch, ago(metric.query, back_s), version)

@@ -42,8 +42,11 @@ class Watch(Frozen):
     count: int
     false_alarms: float = 0.0
     """Where versions are compared: the chance of failing one that is no worse."""
+    before_at: float = Field(default=0.0, exclude_if=_is_nothing)
+    """Where it is compared with the time before the change: when the old version's watch began, in seconds
+    since the epoch. Look ``n`` is compared with what was ``n`` intervals later, whichever try takes it."""
     ago_s: float = 0.0
-    """Where it is compared with the time before the change: how long ago that is, the same at each look."""
+    """What an older relman stored instead: how long ago that is, the same at each look."""
     started_at: float
     """When the candidate got this weight, in seconds since the epoch."""
     shared: bool = Field(default=False, exclude_if=_is_nothing)

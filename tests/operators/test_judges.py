@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from relman_plugins.clients.metrics.base import Answer, Question
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.status import Verdict
 from relman_plugins.judge import sampled
 from relman_plugins.triggers.looking import looking_of
 from tests.operators.test_comparison import FIRST, LAST, LIMITS, ended, looks, stored
@@ -122,12 +126,47 @@ class TestTheTimeBefore:
             "compared with the time before the change only, which is weaker: score 100; 95 needed"
         )
         assert asked["1.1.0"] == {"0s"}
-        (ago,) = asked["1.0.0"]
-        assert 3 <= int(ago[:-1]) < 30, "three looks, a second apart, before the change"
+        agos = [int(ago[:-1]) for ago in asked["1.0.0"]]
+        assert all(3 <= ago < 30 for ago in agos), "three looks, a second apart, before the change"
         release.resume(FIRST, waiting, event)
         assert isinstance(release.run(LAST), TaskDeferred), (
             "there is no old version at 100 %, but a time before"
         )
+
+
+@pytest.mark.parametrize("analysis", [BEFORE])
+def test_another_try_asks_for_the_moments_before_the_change_that_none_has_asked_for(
+    release: Release, numbers: Numbers
+) -> None:
+    """Ten minutes later, too: a moment that was asked for twice would weigh twice, and another not at all."""
+    first = stored(release.run(FIRST)).watch
+    second = stored(release.run(FIRST, try_number=2)).watch
+    assert first.before_at == second.before_at
+    asked: list[str] = []
+
+    class Client:
+        async def number(self, question: Question) -> Answer:
+            asked.append(question.query)
+            return Answer(0.2)
+
+    watch = second.model_copy(update={"before_at": time.time() - 700, "interval_s": 20.0})
+    looking = looking_of(watch)
+    state = looking.resumed(())
+    for _ in range(2):
+        state = looking.judge(state, asyncio.run(looking.ask(Client())), False).state
+    later = looking_of(watch)
+    told = {
+        "look": 1,
+        "analysis": "numbers",
+        "metrics": [sampled.Look(sampled.Sample("p99", 0.2, 0.2), Verdict.INCONCLUSIVE, "").data()],
+    }
+    release.says(Kind.ANALYSIS_MEASURED, FIRST, "an earlier try:look1", **told)
+    assert later.resumed(looks(release)).rounds == 1
+    asyncio.run(later.ask(Client()))
+    agos = [
+        int(found[1]) for query in asked if (found := re.search(r"\[(\d+)s\]", query)) and found[1] != "0"
+    ]
+    assert agos == pytest.approx([680, 660, 660], abs=6)
 
 
 @pytest.fixture

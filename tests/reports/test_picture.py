@@ -137,6 +137,17 @@ def test_what_was_seen_is_what_is_drawn() -> None:
     assert budget.lines[0].points == (0.0, pytest.approx(5.0), pytest.approx(90.0))
 
 
+@pytest.mark.parametrize("judge", ["sequential", "mann_whitney"])
+def test_a_fresh_baseline_is_not_called_old(judge: str) -> None:
+    plan, looks = LOOKS[judge]
+    fresh = [look | {"against": "fresh baseline"} for look in looks]
+    found = picture_of("r", shape(plan), told(fresh), STEP)
+    assert found is not None
+    names = [line.name for line in found.panels[0].lines]
+    assert names[:2] == ["new", "baseline"]
+    assert not [name for name in names if "old" in name]
+
+
 def test_of_several_tries_the_last_is_drawn_and_a_comparison_is_one() -> None:
     first, second = told(LOOKS["thresholds"][1], None), told(LOOKS["thresholds"][1][:1], "pass", "try2")
     found = picture_of("r", shape(LIMITS), [*first, *second], STEP)
