@@ -158,7 +158,8 @@ class RollbackOperator(ChangingOperator):
                 environment=environment.name,
                 data={
                     "to": previous.model_dump(mode="json") if previous else None,
-                    "observed": observed.model_dump(mode="json"),
+                    # What somebody else set may be a secret.
+                    "observed": observed.model_dump(mode="json", exclude={"config"}),
                     "served": cost,
                 },
                 at=datetime.now(UTC),

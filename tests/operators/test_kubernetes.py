@@ -136,6 +136,25 @@ def test_bad_numbers_take_the_traffic_back_before_the_rollback_takes_the_pods(
     assert cluster.store.find("Deployment", "shop", "checkout-green") is None
 
 
+def test_what_somebody_set_by_hand_is_on_record_of_no_change_and_no_rollback(
+    release: Release, cluster: Cluster
+) -> None:
+    """It stays in the cluster, where a platform sees it; it may be a secret."""
+    from kubernetes.client import AppsV1Api, V1EnvVar
+    from kubernetes.config import new_client_from_config_dict
+
+    apps = AppsV1Api(new_client_from_config_dict(cluster.kubeconfig()))
+    live = apps.read_namespaced_deployment("checkout-blue", "shop")
+    container = live.spec.template.spec.containers[0]
+    container.env = [*(container.env or ()), V1EnvVar(name="BY_HAND", value="hunter2")]
+    apps.replace_namespaced_deployment("checkout-blue", "shop", live, field_manager="kubectl-edit")
+    release.run(FIRST)
+    release.run(ROLLBACK)
+    assert release.world.seen().config == {"BY_HAND": "hunter2"}
+    assert release.events(Kind.ROLLBACK_FINISHED)
+    assert "hunter2" not in repr(release.events())
+
+
 def test_a_version_that_does_not_start_fails_the_step_with_the_pods_own_words(
     release: Release, cluster: Cluster
 ) -> None:
