@@ -59,6 +59,14 @@ def test_both_windows_must_burn() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("short", "long"), [((14, 1000), (900, 50_000)), ((90, 1000), (700, 50_000))], ids=["long", "short"]
+)
+def test_one_window_above_its_limit_alone_is_no_page(short: tuple[int, int], long: tuple[int, int]) -> None:
+    alone = followed(terms(planned=1), at(7200, short, (0, 1000), long, (0, 100_000)))[-1]
+    assert alone.verdict is Verdict.PASS
+
+
 def test_no_pair_is_judged_before_its_short_window_is_full() -> None:
     early = followed(terms(planned=1), even(299, 5_000))[-1]
     assert (early.verdict, early.reason) == (

@@ -117,6 +117,40 @@ def test_it_is_the_sequential_judge_that_is_asked() -> None:
     assert found[-1].looks[0].interval == report.metrics[0].interval
 
 
+@pytest.mark.parametrize("false_alarms", [0.2, 0.1, 0.05, 0.02, 0.01, 0.005])
+def test_harm_is_certain_at_the_level_that_was_asked_for(false_alarms: float) -> None:
+    looks = [[seen((n, 100 * n), (3 * n, 100 * n))] for n in range(1, 61)]
+    found = followed(terms(planned=60, false_alarms=false_alarms), *looks)
+    file = {"kind": "proportion", "control": [[1, 100]] * 60, "experiment": [[3, 100]] * 60}
+    report = judged(file, method="sequential", confidence=1 - false_alarms)
+    assert (found[-1].verdict, len(found)) == (Verdict.FAIL, report.more["looks"])
+
+
+@pytest.mark.parametrize(
+    ("undecided", "verdict"), [("pass", Verdict.PASS), ("inconclusive", Verdict.INCONCLUSIVE)]
+)
+def test_what_stays_undecided_is_called_as_the_plan_says(undecided: str, verdict: Verdict) -> None:
+    found = followed(terms(planned=1, undecided=undecided), [seen((2, 100), (2, 100))])
+    assert found[-1].verdict is verdict
+
+
+@pytest.mark.parametrize(("had", "verdict"), [(100, Verdict.PASS), (99, Verdict.NO_DATA)])
+@pytest.mark.parametrize("new", [True, False])
+def test_as_many_requests_as_are_needed_are_enough(had: int, verdict: Verdict, new: bool) -> None:
+    by = terms(ERRORS.model_copy(update={"min_samples": 100}), planned=1, undecided="pass")
+    arms = [(2, 500), (2, had)] if new else [(2, had), (2, 500)]
+    assert followed(by, [seen(*arms)])[-1].verdict is verdict
+
+
+@pytest.mark.parametrize("end", [(2, 100), (90, 100)])
+def test_a_comparison_that_has_ended_stays_as_it_ended(end: tuple[int, int]) -> None:
+    by = terms(planned=1, undecided="pass")
+    ended = followed(by, [seen((2, 100), end)])[-1].state
+    for more in ((2, 300), (290, 300)):
+        after = step(ended, [seen((4, 300), more)], terms=by, run="try1")
+        assert (after.state, after.looks) == (ended, ())
+
+
 def test_good_versions_fail_no_more_often_than_was_said() -> None:
     """Two metrics, 12 looks, 150 releases: at a level of 20 % no more than that, over all of them."""
     dice, failed = random.Random(7), 0

@@ -72,6 +72,12 @@ def test_several_metrics_are_as_bad_as_the_worst_but_for_advisory_ones() -> None
     assert limited(good, horizon=2).verdict.value == "inconclusive"
 
 
+def test_half_of_the_metrics_without_data_is_no_pass() -> None:
+    good, none = {"experiment": [1], "max": 3}, {"experiment": ["NaN"], "max": 3}
+    assert limited(good, none).verdict.value == "no_data"
+    assert limited(good, none, thresholds={"nodata": 50.1}).verdict.value == "pass"
+
+
 @pytest.mark.parametrize(
     ("metric", "message"),
     [

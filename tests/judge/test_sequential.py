@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from relman_plugins.domain.status import Verdict
 from relman_plugins.judge.document import BadDocument
 from relman_plugins.judge.report import Report
+from relman_plugins.judge.sequential import family
 from tests.judge.documents import judged as judged_by
 
 
@@ -112,9 +114,51 @@ def test_an_arm_without_answers_is_no_evidence() -> None:
 def test_many_metrics_share_one_level() -> None:
     alone = judged({**BAD, "experiment": looks(4, 200)}).more["looks"]
     crowd = [SAME] * 30
-    assert judged({**BAD, "experiment": looks(4, 200)}, *crowd).more["looks"] >= alone
+    assert judged({**BAD, "experiment": looks(4, 200)}, *crowd).more["looks"] > alone
     advisory = judged(BAD | {"muted": True}, SAME)
     assert (advisory.verdict, advisory.metrics[0].classification) == (Verdict.PASS, "High")
+
+
+def test_harm_is_certain_from_the_confidence_on_and_not_before() -> None:
+    slow = {**BAD, "experiment": looks(4, 200)}
+    for confidence in (0.9, 0.98, 0.995):
+        until = judged(slow, confidence=confidence).more["looks"]
+        end, before = (
+            judged(
+                {**slow, "experiment": looks(4, 200, n), "control": looks(1, 200, n)}, confidence=confidence
+            )
+            for n in (until, until - 1)
+        )
+        said = [report.metrics[0].more["evidence"]["harm"] for report in (before, end)]
+        assert said[0] < 1 / (1 - confidence) <= said[1]
+        assert (before.verdict, end.verdict) == (Verdict.PASS, Verdict.FAIL)
+
+
+def test_evidence_that_is_enough_for_one_metric_alone_is_not_for_one_of_several() -> None:
+    logs = [math.log(60), math.log(0.01), math.log(0.01)]
+    assert family(logs)[0] == pytest.approx(math.log(60.02 / 3))
+    assert family(logs, math.log(50))[1:] == logs[1:]
+    assert family([math.log(60), math.log(80)])[0] == pytest.approx(math.log(60))
+
+
+def test_it_ends_early_without_harm_only_when_every_metric_says_so() -> None:
+    calm = {**SAME, "control": looks(40, 2000), "experiment": looks(40, 2000)}
+    slower = {**SAME, "control": looks(30, 2000), "experiment": looks(30, 2000)}
+    first, last = (judged(one).more["looks"] for one in (calm, slower))
+    assert first < last < 20
+    assert judged(calm, slower).more["looks"] == judged(slower, calm).more["looks"] == last
+    assert judged(calm, SAME).more["looks"] == 20
+
+
+def test_it_does_not_end_early_while_a_metric_has_no_numbers() -> None:
+    calm = {**SAME, "control": looks(40, 2000), "experiment": looks(40, 2000)}
+    assert judged(calm, {**SAME, "control": []}).more["looks"] == 20
+
+
+def test_an_advisory_metric_neither_ends_it_nor_keeps_it_from_its_end() -> None:
+    calm = {**SAME, "control": looks(40, 2000), "experiment": looks(40, 2000)}
+    assert judged(SAME, BAD | {"muted": True}).more["looks"] == 20
+    assert judged(calm, SAME | {"muted": True}).more["looks"] == judged(calm).more["looks"]
 
 
 def test_counts_are_compared_by_their_exposure() -> None:

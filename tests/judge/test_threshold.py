@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 
@@ -167,3 +168,18 @@ def test_interrupting_changes_nothing_and_only_a_good_end_passes(
         assert len(failures) <= tolerated
     if verdict is None:
         assert len(values) < count
+
+
+SAYS = {"pass": GOOD, "no_data": LITTLE, "inconclusive": 1.0, "error": "no answer", "fail": BAD}
+"""A value that gives each verdict, mildest first."""
+
+
+@pytest.mark.parametrize(("milder", "worse"), itertools.pairwise(SAYS))
+def test_an_analysis_is_as_bad_as_its_worst_metric(milder: str, worse: str) -> None:
+    for one, other in ((milder, worse), (worse, milder)):
+        rules = [
+            MetricRule(name=n, max=None if v == "inconclusive" else 0.05)
+            for n, v in zip("ab", (one, other), strict=True)
+        ]
+        seen = judge([[m(SAYS[one], "a"), m(SAYS[other], "b")]], rules=rules, count=1)
+        assert seen.verdict is Verdict(worse)

@@ -134,3 +134,16 @@ def test_what_an_older_relman_did_not_show_is_not_asked_for_again(ledger: Ledger
     open_gate(ledger, release, subject=older)
     ledger.votes.cast(release.release_id, GATE, airflow_user="a.alice", decision=Decision.APPROVE, via="api")
     go(ledger, release)
+
+
+@pytest.mark.parametrize("unnamed", ["release_id", "version", "artifact_digest", "plan_hash", "spec_digest"])
+def test_an_approval_of_something_unnamed_is_for_nothing(
+    ledger: Ledger, open_release: Open, unnamed: str
+) -> None:
+    release = open_release(shape=shape_with_more())
+    build(ledger, release)
+    whole = shown(ledger, release)
+    open_gate(ledger, release, subject={name: said for name, said in whole.items() if name != unnamed})
+    ledger.votes.cast(release.release_id, GATE, airflow_user="a.alice", decision=Decision.APPROVE, via="api")
+    with pytest.raises(Refused, match=f"is for {unnamed} None"):
+        go(ledger, release)

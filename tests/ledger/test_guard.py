@@ -194,12 +194,13 @@ def test_an_approval_from_tomorrow_is_refused(ledger: Ledger, approved: ReleaseR
         go(ledger, approved, clock, now=clock.forward(-60))
 
 
-def test_a_decision_forged_in_the_database_after_the_end_is_refused(
-    ledger: Ledger, url: str, release: ReleaseRecord, clock: Clock
+@pytest.mark.parametrize("after_s", [600, 601])
+def test_a_decision_forged_in_the_database_at_the_end_or_after_it_is_refused(
+    ledger: Ledger, url: str, release: ReleaseRecord, clock: Clock, after_s: int
 ) -> None:
     build(ledger, release)
     gate = open_gate(ledger, release)
-    late = clock.forward(601)
+    late = clock.forward(after_s)
     digest = gate.subject_digest
     data = json.dumps({"state": "approved", "by": "mallory", "round": 1, "comment": "", "digest": digest})
     statement = text(
