@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.canaries.measure import Measured, holders, standing
 from benchmarks.canaries.methods import METHODS
 from benchmarks.canaries.traffic import POLLS, Cell
+from benchmarks.canaries.weights import section
 
 TITLES = {
     "sequential": "sequential",
@@ -42,6 +43,8 @@ def page(measured: Sequence[Measured], runs: int, speed: dict[str, float], machi
             bad,
             lambda m, n: _figures(m, n, n in held[m.cell]),
         ),
+        "",
+        *section(runs),
     ]
     return "\n".join(lines) + "\n"
 

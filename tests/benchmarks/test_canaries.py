@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from benchmarks.canaries.methods import _high, sequential, slower
-from benchmarks.canaries.traffic import BOUNDS, Cell, simulate
+from benchmarks.canaries.traffic import BOUNDS, POLLS, Cell, simulate
+from benchmarks.canaries.weights import ALPHA, EACH, WEIGHTS, Case, aborted
+from benchmarks.canaries.weights import simulate as over_weights
 from relman_plugins.judge.stats.samples import Look, sample_harm
 from tests.judge.documents import finding, judged
+from tests.judge.test_background import Canary, errors
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,6 +59,26 @@ def test_the_simulated_rank_test_is_that_of_the_judge() -> None:
     ]
     assert [label == "High" for label in found] == _high(control, experiment).tolist()
     assert len(set(found)) == 2
+
+
+@pytest.mark.parametrize(("way", "background"), [("each by itself", False), ("in the background", True)])
+def test_the_weights_of_a_canary_are_judged_as_the_judge_does(way: str, background: bool) -> None:
+    case = Case("late", (1.0, 1.5, 2.0))
+    rates = over_weights(2000, case, 6, np.random.default_rng(4))
+    for run, ends in enumerate(aborted(rates)[way]):
+        looks = [
+            errors((int(cb), int(c)), (int(eb), int(e)))
+            for cb, c, eb, e in zip(*(part[run] for part in rates), strict=True)
+        ]
+        canary = Canary(len(WEIGHTS), planned=EACH + 1, background=background, false_alarms=ALPHA)
+        seen, found = 0, None
+        for weight in range(len(WEIGHTS)):
+            found = canary.step(*looks[weight * EACH : (weight + 1) * EACH])
+            seen += found.state.rounds
+            if found.verdict is not None:
+                break
+        assert found is not None
+        assert (seen - 1 if found.verdict is not None else POLLS) == ends
 
 
 def test_one_command_writes_tables(tmp_path: Path) -> None:
