@@ -43,7 +43,7 @@ class Check:
 
 @connected
 def doctor(api: Api, form: AnyFormat = Format.TEXT) -> None:
-    """Check server, login, plugin, ledger, extras, caches, waits, backlogs, tickets, sources, Slack, DAGs."""
+    """Check server, login, plugin, ledger, extras, cache, versions, waits, backlogs, sources, Slack, DAGs."""
     checks = list(_checks(api))
     if form is Format.JSON:
         echo_json([asdict(check) for check in checks])
@@ -124,6 +124,8 @@ def _health(health: dict[str, Any]) -> Iterator[Check]:
     yield from _extras(health.get("extras") or ())
     if cache := health.get("spec_cache"):
         yield _spec_cache(cache)
+    if found := health.get("bundle"):
+        yield _bundle(found)
     if found := health.get("waits"):
         yield _waits(found)
     for system in health.get("tickets", []):
@@ -176,6 +178,24 @@ def _spec_cache(cache: dict[str, Any]) -> Check:
     if cache["trouble"]:
         return Check("spec cache", "warn", f"{cache['trouble']}; until then every parse costs twice as much")
     return Check("spec cache", "ok", "on: an unchanged spec is not checked anew at each parse")
+
+
+def _bundle(found: dict[str, Any]) -> Check:
+    """Say what becomes of a release in flight when its spec is edited."""
+    name, stops = found["name"], "whoever edits a spec stops its releases in flight"
+    if not found["version"]:
+        return Check("versions", "warn", f"the DAG bundle {name} has none: {stops}; {_VERSIONED}")
+    if found["specs_elsewhere"]:
+        told = f"the DAG bundle {name} has them, and [relman] specs_folder names specs outside of it: {stops}"
+        return Check("versions", "warn", f"{told}; empty that setting")
+    told = f"the DAG bundle {name} is at {found['version'][:12]}: a release in flight keeps its spec"
+    return Check("versions", "ok", told)
+
+
+_VERSIONED = (
+    "relman_plugins.bundles.snapshot.SnapshotDagBundle gives a folder versions, "
+    "and Airflow's GitDagBundle has them"
+)
 
 
 def _waits(found: dict[str, Any]) -> Check:

@@ -17,6 +17,7 @@ from relman_plugins.notifications.limits import GIVE_UP_AGE
 from relman_plugins.notifications.text import nobody
 from relman_plugins.plan.model import StepKind
 from relman_plugins.plugin import access
+from relman_plugins.plugin.bundle_health import bundle
 from relman_plugins.plugin.deps import ledger
 from relman_plugins.plugin.lookup import can_look_up
 from relman_plugins.plugin.native import MARK
@@ -51,6 +52,7 @@ def health(request: Request, user: access.Reader) -> dict[str, Any]:
         "extras": _extras(),
         "spec_cache": _spec_cache(),
         "waits": waits(),
+        "bundle": bundle(),
     }
 
 

@@ -96,6 +96,20 @@ QUIET_OUTBOX = {"pending": 0, "given_up": 0, "channels": []}
             {"waits": {"triggerers": 0, "capacity": 10, "waits": 0, "nobody": 0}},
             "fail triggerer none is running",
         ),
+        (
+            {"bundle": {"name": "releases", "version": "0123456789abcdef", "specs_elsewhere": False}},
+            "ok versions the DAG bundle releases is at 0123456789ab: a release in flight keeps its spec",
+        ),
+        (
+            {"bundle": {"name": "releases", "version": "0123456789abcdef", "specs_elsewhere": True}},
+            "warn versions the DAG bundle releases has them, and [relman] specs_folder names specs outside "
+            "of it: whoever edits a spec stops its releases in flight; empty that setting",
+        ),
+        (
+            {"bundle": {"name": "dags-folder", "version": None, "specs_elsewhere": False}},
+            "warn versions the DAG bundle dags-folder has none: whoever edits a spec stops its releases in "
+            "flight; relman_plugins.bundles.snapshot.SnapshotDagBundle gives a folder versions",
+        ),
         ({"spec_cache": {"on": False, "trouble": ""}}, "ok spec cache off"),
         ({"spec_cache": {"on": True, "trouble": ""}}, "ok spec cache on"),
         ({"spec_cache": {"on": True, "trouble": "/x is not used"}}, "warn spec cache /x is not used"),

@@ -2,7 +2,8 @@
 
 What an image brings is here what the machine has. What is written in the file stays as it is, but for what
 only a container has: hosts and ports become ports of loopback, folders become folders of this test. Each
-process has a folder of its own for ``/opt/airflow``, with the service's volumes mounted by links.
+process has a folder of its own for ``/opt/airflow``, with the service's volumes mounted by links,
+and copies of what it mounts of this repository.
 """
 
 from __future__ import annotations
@@ -152,9 +153,13 @@ class Composed:
         for folder in (HOME[1:], "tmp"):
             (container / folder).mkdir(parents=True, exist_ok=True)
         for target, place in self._mounts(name).items():
-            link = container / target[1:]
-            if target.startswith(HOME) and not link.exists():
-                link.symlink_to(place)
+            here = container / target[1:]
+            if not target.startswith(HOME) or here.exists():
+                continue
+            if place.is_relative_to(ROOT):  # only read; no snapshot is taken of what a link leads to
+                shutil.copytree(place, here)
+            else:
+                here.symlink_to(place)
         return container
 
     def _inside(self, name: str, number: int) -> dict[str, str]:
@@ -164,6 +169,8 @@ class Composed:
         image = {
             "PATH": f"{Path(sys.executable).parent}:{self._binaries}:{os.environ['PATH']}",
             "AIRFLOW_HOME": str(container / HOME[1:]),
+            # Each container has a /tmp of its own.
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(container / "tmp" / "airflow"),
             "HOSTNAME": f"{name}-{number}",
             "HOME": str(container),
             "PGDATA": str(self.volume("database") / "data"),

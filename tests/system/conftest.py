@@ -251,15 +251,21 @@ def reparse_s() -> int:
 
 
 @pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that a module's Airflow has its DAG files and specs from, with the specs in it."""
+    repo = tmp_path_factory.mktemp("repo")
+    shutil.copytree(SPECS, repo / "release_specs")
+    _calendars(repo / "release_specs" / "calendars")
+    return repo
+
+
+@pytest.fixture(scope="module")
 def world(
-    tmp_path_factory: pytest.TempPathFactory,
+    repo: Path,
     bases: tuple[str, dict[str, str]],
     airflow_settings: dict[str, str],
     reparse_s: int,
 ) -> Iterator[World]:
-    repo = tmp_path_factory.mktemp("repo")
-    shutil.copytree(SPECS, repo / "release_specs")
-    _calendars(repo / "release_specs" / "calendars")
     ledger, extra = bases
     with running(repo, extra | airflow_settings, ledger, reparse_s=reparse_s) as found:
         yield found
@@ -278,8 +284,7 @@ def running(
 
     ``sign_up`` makes ``users`` where the auth manager does not have them from its configuration.
     """
-    shutil.copytree(ROOT / "dags", repo / "dags")
-    shutil.copytree(ROOT / "examples" / "checkout", repo / "checkout")
+    fill(repo)
     # What is left at the end is left for nobody; and a busy machine is no reason for a warning in Slack.
     stack = Stack(
         repo / "state",
@@ -304,6 +309,12 @@ def running(
         assert all_good(found.ledger)
         for user in people.values():
             user.close()
+
+
+def fill(repo: Path) -> None:
+    """Put what is not a spec into the folder: the DAG file, and a service to release. Idempotent."""
+    shutil.copytree(ROOT / "dags", repo / "dags", dirs_exist_ok=True)
+    shutil.copytree(ROOT / "examples" / "checkout", repo / "checkout", dirs_exist_ok=True)
 
 
 def slack_transcript(world: World) -> list[Any]:

@@ -14,25 +14,24 @@ import pytest
 
 from tests.cli.command import relman
 from tests.system.conftest import Run, World, slack_transcript
+from tests.system.versions import (
+    GATE,
+    approved,
+    bundle_of,
+    snapshots,
+    timeout_of,
+    version_of,
+    waiting_while_edited,
+)
 from tests.waiting import eventually
 
 NAME = "back"
-GATE = "live.approval"
 IN_USE = "from relman_plugins.bundles.in_use import in_use; print(*in_use('releases'))"
 
 
 @pytest.fixture(scope="module")
 def airflow_settings() -> dict[str, str]:
-    """Snapshots of the folder that the DAG folder lies in; the specs are those beside the DAG files."""
-    releases = {
-        "name": "releases",
-        "classpath": "relman_plugins.bundles.snapshot.SnapshotDagBundle",
-        "kwargs": {"folders": ["dags", "release_specs", "checkout"]},
-    }
-    return {
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([releases]),
-        "AIRFLOW__RELMAN__SPECS_FOLDER": "",
-    }
+    return snapshots()
 
 
 @pytest.fixture(scope="module")
@@ -40,40 +39,19 @@ def reparse_s() -> int:
     return 2
 
 
-def version_of(world: World) -> str:
-    """Return the version of the bundle with which the next release begins."""
-    _, dag = world.call("admin", "GET", "/api/v2/dags/release__gated/details")
-    return str(dag["bundle_version"])
-
-
-def timeout_of(run: Run) -> object:
-    """Return how long the release's gate waits, as the plan that it was opened with has it."""
-    steps = run.world.ledger.release(run.release_id).plan.shape.steps
-    return next(s.args["timeout_s"] for s in steps if s.id == GATE)
-
-
-def bundle_of(run: Run) -> dict[str, str]:
-    return dict(run.events("release.opened")[0].data["made_with"]["bundle"])
-
-
 def test_an_edited_spec_is_the_next_releases(world: World) -> None:
     """The one that waits at its gate ends by the spec that it started with."""
-    run = world.start("gated")
-    run.asked(GATE)
-    started_with = version_of(world)
-    assert bundle_of(run) == {"name": "releases", "version": started_with}
-    spec = world.specs / "gated.yaml"
-    spec.write_text(spec.read_text().replace("timeout: 1h", "timeout: 2h"))
-    eventually(lambda: version_of(world) != started_with, "the edited spec")
+    run = waiting_while_edited(world)
     newer = world.start("gated", "1.2.0")
     newer.asked(GATE)
     asked = [sys.executable, "-c", IN_USE]
     needed = subprocess.run(asked, env=world.stack.env, check=True, capture_output=True, text=True).stdout
-    assert {started_with, version_of(world)} <= set(needed.split())
-    assert run.answer("alice", GATE, "Approve")[0] == 200
-    assert (run.outcome(), run.state()) == ("succeeded", "success")
-    assert (timeout_of(run), timeout_of(newer)) == (3600, 7200)
+    assert {bundle_of(run)["version"], version_of(world)} <= set(needed.split())
+    approved(run)
+    assert timeout_of(newer) == 7200
     assert bundle_of(newer)["version"] == version_of(world)
+    _, health = world.call("vera", "GET", "/relman/api/v1/health")
+    assert health["bundle"] == bundle_of(newer) | {"specs_elsewhere": False}
     assert newer.answer("alice", GATE, "Reject")[0] == 200
     assert newer.outcome() == "rejected"
 

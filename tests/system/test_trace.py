@@ -1,13 +1,19 @@
-"""A release in other people's tools: one trace with everything that it did, and its numbers."""
+"""A release in other people's tools: one trace with everything that it did, and its numbers.
+
+That Airflow has its files from a Git repository, so an edited spec is tried here with Airflow's own bundle.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.collector import Collector, collecting
+from tests.repository import commit
 from tests.system.conftest import Run, World
+from tests.system.versions import approved, from_git, waiting_while_edited
 from tests.waiting import eventually
 
 
@@ -18,8 +24,14 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="module")
-def airflow_settings(collector: Collector) -> dict[str, str]:
-    return collector.environment | {"AIRFLOW__RELMAN__TRACE_URL": "https://traces.example/{trace_id}"}
+def airflow_settings(collector: Collector, repo: Path) -> dict[str, str]:
+    traces = {"AIRFLOW__RELMAN__TRACE_URL": "https://traces.example/{trace_id}"}
+    return collector.environment | from_git(repo) | traces
+
+
+@pytest.fixture(scope="module")
+def reparse_s() -> int:
+    return 3
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +87,7 @@ def test_its_numbers_are_among_airflows_metrics(run: Run, collector: Collector) 
     for other in ("release.opened", "release.duration", "step.duration", "traffic.withdrawal"):
         assert f"airflow.relman.{other}" in collector.metrics, sorted(collector.metrics)
     eventually(lambda: "airflow.relman.releases.active" in collector.metrics, "maintenance's numbers", 120)
+
+
+def test_a_release_goes_on_by_its_commit_when_the_spec_is_edited(world: World, repo: Path) -> None:
+    approved(waiting_while_edited(world, lambda: commit(repo)))
