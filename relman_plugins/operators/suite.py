@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from relman_plugins.clients.reports.reading import Before
-    from relman_plugins.steps.suite_run import SuiteResult
+    from relman_plugins.steps.suite_tries import SuiteResult
 
 
 class SuiteOperator(ReleaseStepOperator):
@@ -25,7 +25,7 @@ class SuiteOperator(ReleaseStepOperator):
 
     Green means: the command ended by itself, with exit code 0 or with no more failures than the plan
     tolerates, and whole reports say that enough was tested and every limit holds; see
-    :mod:`relman_plugins.steps.suite_run`. Anything else is red, and what is known of it is recorded.
+    :mod:`relman_plugins.steps.suite_tries`. Anything else is red, and what is known of it is recorded.
     """
 
     ui_color = "#fdf1c7"
