@@ -114,7 +114,9 @@ def _tasks(shape: Shape, dag: DAG, catalog: Catalog, docs: Mapping[str, str]) ->
 
 
 def _behaviour(shape: Shape, step: Step) -> dict[str, Any]:
-    kwargs: dict[str, Any] = {"retries": 0 if step.kind in _NEVER_RETRIED else RETRIES}
+    # A suite in a cluster outlives its worker: another try of the task goes on with the same Jobs.
+    never = step.kind in _NEVER_RETRIED and not step.args.get("pod")
+    kwargs: dict[str, Any] = {"retries": 0 if never else RETRIES}
     if kwargs["retries"]:
         kwargs["retry_delay"] = RETRY_DELAY
     if step.kind is StepKind.ROLLBACK:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from relman_plugins.errors import PlatformUnavailable, unread
+from relman_plugins.errors import PlatformRejected, PlatformUnavailable, unread
 
 if TYPE_CHECKING:
     from relman_plugins.plan.model import EnvironmentPlan
-    from relman_plugins.platforms.base import Platform
+    from relman_plugins.platforms.base import Jobs, Platform
 
 
 def platform_of(environment: EnvironmentPlan) -> Platform:
@@ -38,6 +38,32 @@ async def async_platform_of(environment: EnvironmentPlan) -> Platform:
         raise _unreadable(environment, error) from error
     # A cluster's configuration is in files, or comes from a program.
     return await asyncio.to_thread(_driver, environment, connection)
+
+
+def jobs_of(environment: EnvironmentPlan) -> Jobs:
+    """Return what runs suites on an environment's platform.
+
+    Raises:
+        PlatformUnavailable: the connection can't be read.
+        PlatformRejected: no suites run there.
+    """
+    return _jobs(environment, platform_of(environment))
+
+
+async def async_jobs_of(environment: EnvironmentPlan) -> Jobs:
+    """Do as ``jobs_of``, from a trigger."""
+    return _jobs(environment, await async_platform_of(environment))
+
+
+def _jobs(environment: EnvironmentPlan, platform: Platform) -> Jobs:
+    from relman_plugins.platforms.base import RunsJobs
+
+    if not isinstance(platform, RunsJobs):
+        raise PlatformRejected(
+            f"platform {environment.platform!r} of environment {environment.name!r} runs no suites; remove "
+            "pod: from the suite, so that it runs on a worker"
+        )
+    return platform.jobs()
 
 
 def _driver(environment: EnvironmentPlan, connection: Any) -> Platform:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -16,6 +17,9 @@ from relman_plugins.steps.run import StepRun
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+log = logging.getLogger(__name__)
 
 
 class CloseReleaseOperator(ReleaseStepOperator):
@@ -64,6 +68,9 @@ def close(run: StepRun, outcome: Outcome | None = None, reason: str = "") -> str
             reason = f"{reason}; {bring_back(run.ledger, run.release, name, run.step.id)}"
         run.record(Kind.RELEASE_CLOSED, "closed", {"outcome": outcome.value, "reason": reason})
         tell(run.release, run.events())
+    from relman_plugins.steps.suite_jobs import sweep
+
+    sweep(run, log.warning)
     for lock in run.ledger.locks.held(run.release_id):
         run.ledger.locks.release(lock.environment, lock.service, run.release_id)
     closed = run.events(Kind.RELEASE_CLOSED)[-1].data

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
-from relman_plugins.domain.event import Kind
+from relman_plugins import settings
+from relman_plugins.domain.event import Event, Kind
 from relman_plugins.errors import ClientRejected
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.steps.base import ReleaseStepOperator, StepFailed
@@ -17,31 +18,93 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from relman_plugins.clients.reports.reading import Before
+    from relman_plugins.domain.suite_job import SuiteJob
     from relman_plugins.steps.suite_tries import SuiteResult
 
 
 class SuiteOperator(ReleaseStepOperator):
-    """Run one suite in the unpacked artifact and read its reports.
+    """Run one suite and read its reports: in the unpacked artifact, or as a Job in the environment's cluster.
 
     Green means: the command ended by itself, with exit code 0 or with no more failures than the plan
     tolerates, and whole reports say that enough was tested and every limit holds; see
     :mod:`relman_plugins.steps.suite_tries`. Anything else is red, and what is known of it is recorded.
+
+    On a cluster no worker waits, and another try of the task goes on with the Jobs of the one before.
     """
 
     ui_color = "#fdf1c7"
 
+    def resume(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Go on after a wait; a Job that somebody removed has told nothing."""
+        if event and event.get("state") == "gone":
+            return self._framed(context, self._gone)
+        return super().resume(context, event)
+
     def act(self, context: Context, run: StepRun) -> str:
         """Run, read, record."""
-        suite = run.step.args["suite"]
-        result = self._run(run)
+        if not run.step.args.get("pod"):
+            result = self._run(run)
+            return self._concluded(run, result.data, self._record(run, result))
+        from relman_plugins.steps.suite_jobs import removed
+
+        ended = _ends(run)
+        # An earlier try may have been lost after it had recorded what the suite came to.
+        done = [e for e in run.mine(Kind.SUITE_FINISHED) if not ended or e.id > ended[-1].id]
+        data, tail = (done[-1].data, "") if done else self._in_pods(run, len(ended))
+        removed(run, run.step.id, self.log.warning)
+        return self._concluded(run, data, tail)
+
+    def _gone(self, run: StepRun) -> Any:
+        raise StepFailed(
+            f"suite {run.step.args['suite']}: its Job was removed from the cluster while it ran, so nothing "
+            "is known of its tests; clear the step to run it anew"
+        )
+
+    def _in_pods(self, run: StepRun, number: int) -> tuple[dict[str, Any], str]:
+        from relman_plugins.domain.suite_job import SuiteJob
+        from relman_plugins.steps.suite_jobs import SuiteJobs
+
+        before = _before(run) if run.step.args.get("reports") else None
+        try:
+            found = SuiteJobs(run, number, before, self.log.info).go_on()
+        except ClientRejected as error:
+            raise StepFailed(f"suite {run.step.args['suite']}: {error}") from None
+        if isinstance(found, SuiteJob):
+            self._wait(run, found)
+        return found.data, self._record(run, found)
+
+    def _wait(self, run: StepRun, job: SuiteJob) -> NoReturn:
+        from relman_plugins.triggers.base import deferral
+        from relman_plugins.triggers.job import JobTrigger
+
+        self.log.info("waiting for Job %s of %s", job.name, run.environment.name)
+        self.defer(
+            trigger=JobTrigger(
+                release_id=run.release_id,
+                environment=run.environment.model_dump(mode="json"),
+                name=job.name,
+                timeout_s=job.timeout_s,
+                **deferral(settings.minimum_deferral()),
+            ),
+            method_name="resume",
+        )
+
+    @staticmethod
+    def _record(run: StepRun, result: SuiteResult) -> str:
+        """Record what a suite came to; return the last lines that it printed."""
         if result.fingerprints is not None:
             # Apart from the suite's end: it is long, and only the next release looks at it.
-            found = {"suite": suite, "fingerprints": result.fingerprints}
+            found = {"suite": run.step.args["suite"], "fingerprints": result.fingerprints}
             run.record(Kind.FINDINGS_RECORDED, f"{run.attempt}:findings", found)
         run.record(Kind.SUITE_FINISHED, f"{run.attempt}:suite", result.data)
-        if not result.passed:
-            raise StepFailed(f"suite {suite}: {result.reason}\n{result.tail}")
-        return f"suite {suite}: {result.reason}{_again(result.data['tries'])}"
+        return result.tail
+
+    @staticmethod
+    def _concluded(run: StepRun, data: dict[str, Any], tail: str) -> str:
+        suite = run.step.args["suite"]
+        if not data["passed"]:
+            raise StepFailed(f"suite {suite}: {data['reason']}\n{tail}")
+        return f"suite {suite}: {data['reason']}{_again(data['tries'])}"
 
     def _run(self, run: StepRun) -> SuiteResult:
         from relman_plugins.platforms.archive import unpack
@@ -80,6 +143,11 @@ class SuiteOperator(ReleaseStepOperator):
 
 def _again(tries: int) -> str:
     return f"; after {tries} tries" if tries > 1 else ""
+
+
+def _ends(run: StepRun) -> list[Event]:
+    """Return the ends of the step that nothing but a person's clear goes past, oldest first."""
+    return [e for e in run.mine(Kind.STEP_FAILED) if e.data.get("final")]
 
 
 def _before(run: StepRun) -> Before | None:

@@ -187,6 +187,8 @@ def _suite(suite: Suite) -> dict[str, Any]:
         "max_skipped": suite.max_skipped,
         "max_duration_s": suite.max_duration.seconds if suite.max_duration else None,
         "reports": suite_reports.compiled(suite.coverage, suite.findings, suite.load),
+        # Only where there is one, so that plans without keep the hash they had.
+        **({"pod": suite.pod.model_dump(mode="json")} if suite.pod else {}),
     }
 
 

@@ -102,7 +102,8 @@ class Step(Frozen):
                background?: true}``: one weight of a canary, with a fresh baseline beside it, with what the
                weights before it saw, or the switch of blue/green
     suite      ``{suite, command, env, junit: path|None, timeout_s, retries, min_tests, max_failures,
-               max_flaky, max_skipped, max_duration_s, reports: [{kind, format, path, limits …}]}``
+               max_flaky, max_skipped, max_duration_s, reports: [{kind, format, path, limits …}],
+               pod?: {image|None, collector|None, cpu|None, memory|None, service_account|None, user|None}}``
     checklist  ``{suite, items: [Item], group, quorum: 1, people: [Person], timeout_s, on_timeout}``
     parity     ``{with, of: [Area], schema: {command, path, timeout_s}|None, ignore, may_differ,
                on_difference, group, quorum: 1, people: [Person], timeout_s, on_timeout}``

@@ -42,7 +42,9 @@ def _file(kind: str, **paths: str | None) -> dict[str, Any]:
 
 def flat(args: Mapping[str, Any]) -> dict[str, Any]:
     """Return a suite's arguments with those of its reports beside them, as ``coverage min_line``."""
-    found = {name: value for name, value in args.items() if name != "reports"}
+    found = {name: value for name, value in args.items() if name not in ("reports", "pod")}
+    found |= {f"pod {name}": value for name, value in (args.get("pod") or {}).items()}
+    found |= {"runs": "in a pod" if "pod" in args else "on a worker"}
     for report in args.get("reports") or ():
         limits = {name: value for name, value in report.items() if name not in ("kind", "max")}
         limits |= {f"max {severity}": most for severity, most in (report.get("max") or {}).items()}

@@ -190,7 +190,9 @@ def _suite(shape: Shape, step: Step) -> str:
     again = f", {1 + args['retries']} tries" if args.get("retries") else ""
     read = [report["kind"] for report in args.get("reports") or ()]
     also = f" and reads its {' and '.join(read)}" if read else ""
-    return f"runs suite {args['suite']}: `{_shell(tuple(args['command']))}` (at most {limit}{again}){also}"
+    where = " in a pod" if args.get("pod") else ""
+    command = _shell(tuple(args["command"]))
+    return f"runs suite {args['suite']}{where}: `{command}` (at most {limit}{again}){also}"
 
 
 def _checklist(shape: Shape, step: Step) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from relman_plugins.domain.state import DesiredState, ObservedState
+from relman_plugins.domain.suite_job import JobLook, SuiteJob
 
 
 @runtime_checkable
@@ -39,6 +41,53 @@ class Previews(Protocol):
             PlatformUnavailable: The platform does not answer.
             PlatformRejected: It can't be said, or can't be reached.
         """
+        ...
+
+
+class Jobs(Protocol):
+    """Runs suites on a platform, each try as a Job of a name of its own.
+
+    Everything that is known of a Job is the platform's: another process that asks for the same name goes on
+    with the same Job. Every method raises PlatformUnavailable when the platform does not answer, and
+    PlatformRejected when it refuses.
+    """
+
+    def start(self, job: SuiteJob) -> None:
+        """Start a Job; one of that name that is there already is left as it is."""
+        ...
+
+    def look(self, name: str, timeout_s: float) -> JobLook | None:
+        """Say how a Job is; None if there is none.
+
+        Args:
+            name: of the Job.
+            timeout_s: how long its command may run.
+        """
+        ...
+
+    def log(self, name: str, after: str) -> tuple[list[str], str]:
+        """Return what the command has printed since ``after``, in part if it is much, and where that ends."""
+        ...
+
+    def stop(self, name: str, why: str) -> None:
+        """End a Job that runs; a later look has ``why``."""
+        ...
+
+    def reports(self, job: SuiteJob, into: Path) -> str:
+        """Write the reports of a Job that has ended into a folder; return why there are none, if so."""
+        ...
+
+    def remove(self, release_id: str, step: str = "") -> int:
+        """Remove all Jobs of a release, or of one step of it, whatever they do; return how many."""
+        ...
+
+
+@runtime_checkable
+class RunsJobs(Protocol):
+    """A platform on which suites can run."""
+
+    def jobs(self) -> Jobs:
+        """Return what runs them."""
         ...
 
 

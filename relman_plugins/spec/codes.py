@@ -112,6 +112,8 @@ CODES: dict[str, str] = {
     "RM714": "manifests that are not one Deployment or StatefulSet, one Service, and what goes with them",
     "RM715": "a canary on Kubernetes whose weights are only as fine as the number of pods (warning)",
     "RM716": "a StatefulSet, and a strategy that needs two versions side by side",
+    "RM717": "a suite that runs as a pod, in a stage that is not on Kubernetes",
+    "RM718": "a suite that runs as a pod, and no image for it",
     "RM801": "a route that leads nowhere, or to several places",
     "RM802": "an address or a mention that the route's place has no use for",
     "RM803": "a group to be told that does not exist",

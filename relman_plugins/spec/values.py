@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from relman_plugins.domain.identity import NAME_PATTERN
+from relman_plugins.domain.image import IMAGE_PATTERN
 from relman_plugins.domain.parameter import PARAMETER_PATTERN
 from relman_plugins.spec.models.assess import PROJECT_PATTERN
 from relman_plugins.spec.models.base import CONNECTION_PATTERN, POOL_PATTERN, VARIABLE_PATTERN
@@ -17,6 +18,7 @@ from relman_plugins.spec.models.calendar import (
 )
 from relman_plugins.spec.models.notify import CHANNEL_PATTERN, EMAIL_PATTERN, RECIPIENT_PATTERN
 from relman_plugins.spec.models.parity import KEY_PATTERN, URL_PATH_PATTERN
+from relman_plugins.spec.models.pod import CPU_PATTERN, MEMORY_PATTERN
 from relman_plugins.spec.models.window import END_PATTERN, START_PATTERN
 from relman_plugins.spec.position import Node
 from relman_plugins.spec.words import listed, quoted, suggestion
@@ -54,6 +56,9 @@ _PATTERNS = {
     CHANNEL_PATTERN: "must be a Slack channel such as #releases",
     PROJECT_PATTERN: "must be a repository such as shop/checkout, or the key of a Jira project",
     EMAIL_PATTERN: "must be an email address such as alice@shop.example",
+    f"^{IMAGE_PATTERN}$": "must be an image by digest, <repository>@sha256:<64 hex digits>",
+    CPU_PATTERN: "must be a number of cores such as 2, 0.5 or 500m",
+    MEMORY_PATTERN: "must be memory such as 512Mi or 2Gi",
     RECIPIENT_PATTERN: "must be an email address, or a group from people.yaml",
 }
 

@@ -111,6 +111,46 @@ class Kube:
             raise PlatformRejected(f"there is no {path}: does the namespace exist?{self._said()}")
         return done
 
+    def merge(self, path: str, live: Obj, patch: Obj) -> Obj | None:
+        """Change some fields of an object that is as it was read; None if it is gone. Never tried again.
+
+        Raises as `apply` does.
+        """
+        body = patch | {"metadata": patch.get("metadata", {}) | _identity(live)}
+        return self._ask("PATCH", path, {"fieldManager": MANAGER}, body, "application/merge-patch+json")
+
+    def text(self, path: str, query: dict[str, str], most: int) -> str | None:
+        """Return the text of a log, at most so many bytes; None if there is none, or none yet.
+
+        Raises:
+            PlatformUnavailable: there is no answer.
+            PlatformRejected: it may not be read.
+        """
+        from urllib3.exceptions import HTTPError
+
+        try:
+            got = self.stream(path, query, 0.0)
+            try:
+                data = got.read(most)
+            finally:
+                got.close()
+        except (HTTPError, OSError) as error:
+            raise PlatformUnavailable(
+                f"the Kubernetes API at {self.client.configuration.host} does not answer GET {path}: {error}"
+            ) from error
+        if got.status == 200:
+            return bytes(data).decode(errors="replace")
+        try:
+            answer = json.loads(data)
+        except ValueError:
+            answer = {}
+        # 400: the container has not started.
+        if got.status in (400, 404):
+            return None
+        if got.status in BUSY:
+            raise PlatformUnavailable(f"the Kubernetes API does not do GET {path}: HTTP {got.status}")
+        raise _refused("GET", path, got.status, answer if isinstance(answer, dict) else {})
+
     def delete(self, path: str, live: Obj) -> None:
         """Delete an object, if it is still as it was read; raise as `apply` does. Never tried again."""
         body = {"preconditions": _identity(live), "propagationPolicy": "Background"}

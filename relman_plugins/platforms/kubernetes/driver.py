@@ -13,6 +13,7 @@ from relman_plugins.domain.workload import RESERVED, Workload
 from relman_plugins.errors import PlatformRejected
 from relman_plugins.platforms.kubernetes.api import Kube
 from relman_plugins.platforms.kubernetes.converge import Converging
+from relman_plugins.platforms.kubernetes.jobs import KubernetesJobs
 from relman_plugins.platforms.kubernetes.objects import Objects
 from relman_plugins.platforms.kubernetes.preview import preview
 from relman_plugins.platforms.kubernetes.records import Records
@@ -67,6 +68,10 @@ class KubernetesPlatform:
         objects = self._objects(environment, service, desired.config)
         _check(desired)
         return tuple(preview(Kube(self._client, LOOK_S), objects, desired))
+
+    def jobs(self) -> KubernetesJobs:
+        """Return what runs suites in the namespace; see `RunsJobs`."""
+        return KubernetesJobs(self._client, self._workload.namespace)
 
     def _objects(self, environment: str, service: str, config: Mapping[str, str] | None = None) -> Objects:
         for name in (environment, service):

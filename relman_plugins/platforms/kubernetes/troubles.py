@@ -34,12 +34,20 @@ class Trouble(NamedTuple):
 
 def troubles(deployment: Obj, pods: Sequence[Obj], events: Sequence[Obj]) -> tuple[Trouble, ...]:
     """Return what is wrong with a Deployment and its pods, each said once, the fatal first."""
-    found = [*_of_deployment(deployment), *(t for p in pods for t in _of_pod(p)), *_of_events(events)]
-    unique = {t.text: Trouble(_short(t.text), t.fatal) for t in sorted(found, key=lambda t: t.fatal)}
+    return _told([*_of_deployment(deployment), *(t for p in pods for t in _of_pod(p)), *_of_events(events)])
+
+
+def of_pods(pods: Sequence[Obj], events: Sequence[Obj]) -> tuple[Trouble, ...]:
+    """Return what is wrong with pods that belong to no Deployment, the fatal first."""
+    return _told([*(t for p in pods for t in _of_pod(p)), *_of_events(events)])
+
+
+def _told(found: Sequence[Trouble]) -> tuple[Trouble, ...]:
+    unique = {t.text: Trouble(short(t.text), t.fatal) for t in sorted(found, key=lambda t: t.fatal)}
     return tuple(sorted(unique.values(), key=lambda t: not t.fatal)[:MOST])
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """Return a text of the cluster for a message: one line, not too long."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"

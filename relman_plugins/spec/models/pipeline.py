@@ -26,6 +26,7 @@ from relman_plugins.spec.models.gate import Gate
 from relman_plugins.spec.models.notify import Notify
 from relman_plugins.spec.models.parameter import ParameterField, ParameterName
 from relman_plugins.spec.models.parity import Parity
+from relman_plugins.spec.models.pod import Pod
 from relman_plugins.spec.models.reports import Coverage, Findings, Load
 from relman_plugins.spec.models.schedule import Schedule
 from relman_plugins.spec.models.strategy import Recreate, Strategy
@@ -82,6 +83,12 @@ class Suite(SpecModel):
     """A scanner's report, and what it may say."""
     load: Load | None = None
     """A load test's report, and what it must say."""
+    pod: Pod | None = None
+    """Run it as a pod in the environment's cluster, not on a worker. It needs an environment on Kubernetes.
+
+    The command runs in the image's own folder and is looked for there; reports are relative to the folder
+    `RELMAN_REPORTS`, and must be written there.
+    """
 
 
 AnySuite = Annotated[

@@ -27,6 +27,7 @@ from relman_plugins.spec.rules import (
     notify,
     parameters,
     parity,
+    pods,
     references,
     rolling,
     safety,
@@ -66,6 +67,7 @@ RULES = (
     *conditions.RULES,
     *trains.RULES,
     *kubernetes.RULES,
+    *pods.RULES,
 )
 
 

@@ -1,4 +1,4 @@
-"""A small Kubernetes: its API over HTTP on a loopback port, and controllers that make Deployments progress.
+"""A small Kubernetes: its API over HTTP on a loopback port, and controllers that make things progress.
 
 No package does this: those that exist answer as they are told (kmock), or start a cluster in containers
 (kind, k3d). It speaks what a deployment tool needs of the protocol, in its shapes: discovery, server-side

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -74,8 +74,8 @@ def parse(method: str, target: str) -> Request | None:
 class Api:
     """Carries out requests."""
 
-    def __init__(self, store: Store, faults: Faults) -> None:
-        self.store, self.faults = store, faults
+    def __init__(self, store: Store, faults: Faults, logs: Callable[[Obj, dict[str, str]], bytes]) -> None:
+        self.store, self.faults, self.logs = store, faults, logs
         self.cuts = 0
         """How often all watches were cut."""
 
@@ -110,6 +110,10 @@ class Api:
                 return self._written(request, _object(request, body), agent)
             case _:
                 return self._patch(request, body, content_type, agent)
+
+    def log(self, request: Request) -> bytes:
+        """Return the log of a pod's container; raise ApiError."""
+        return self.logs(self.store.get(request.resource, request.namespace, request.name), request.query)
 
     def watch(self, request: Request, cuts: int) -> Iterator[Obj]:
         """Return the events of a watch, until its time is over or it is cut; raise ApiError 410 first.

@@ -35,8 +35,8 @@ class Cluster:
         """What was asked of objects, in order."""
         self.writes: list[tuple[str, str]] = []
         """Method and path of each request that wrote, dry runs left out, in order."""
-        self._api = Api(self.store, self.faults)
         self._controllers = Controllers(self.store, self.faults)
+        self._api = Api(self.store, self.faults, self._controllers.kubelet.job_pods.log)
         self._lock = Lock()
         for name in ("default", *namespaces):
             self.namespace(name)
@@ -104,6 +104,10 @@ class Cluster:
         self._controllers.kubelet.overdue.add(deployment)
         self._controllers.kick()
 
+    def expire(self, namespace: str, job: str) -> None:
+        """Let the deadline of a Job be over."""
+        self._controllers.jobs.expire(self.store.get(BY_KIND["Job"], namespace, job))
+
     def quota(self, namespace: str, pods: int | None) -> None:
         """Allow a namespace so many pods; None: any number."""
         self.faults.quota.pop(namespace, None)
@@ -164,6 +168,8 @@ class Cluster:
                 raise fault.error
             elif fault and not fault.after:
                 return _hang_up(handler)
+            if request.subresource == "log":
+                return _text(handler, self._api.log(request))
             if request.verb == "watch":
                 return self._watch(handler, request, cuts)
             kind, agent = handler.headers.get("Content-Type") or "", handler.headers.get("User-Agent") or ""
@@ -222,6 +228,14 @@ def _answer(handler: BaseHTTPRequestHandler, status: int, body: Obj, retry_after
     handler.send_header("Content-Length", str(len(raw)))
     if retry_after is not None:
         handler.send_header("Retry-After", str(retry_after))
+    handler.end_headers()
+    handler.wfile.write(raw)
+
+
+def _text(handler: BaseHTTPRequestHandler, raw: bytes) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/plain")
+    handler.send_header("Content-Length", str(len(raw)))
     handler.end_headers()
     handler.wfile.write(raw)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from relman_plugins.domain.base import digest_of
 from relman_plugins.testing.kube.faults import Faults
+from relman_plugins.testing.kube.jobs import Jobs
 from relman_plugins.testing.kube.kubelet import Kubelet, has_ended
 from relman_plugins.testing.kube.notes import condition, note
 from relman_plugins.testing.kube.resources import BY_KIND, ApiError, Obj
@@ -31,6 +32,7 @@ class Controllers:
         self.store, self.faults = store, faults
         self.kubelet = Kubelet(store, faults)
         self._stateful = StatefulSets(store, self.kubelet)
+        self.jobs = Jobs(store, self.kubelet)
         self.gateway = True
         """Whether a gateway takes the routes, and an Ingress controller gives addresses."""
         self.deaf: set[str] = set()
@@ -51,12 +53,11 @@ class Controllers:
             self.running = False
             self.store.changed.notify_all()
         self._thread.join()
+        self.kubelet.job_pods.stop()
 
     def kick(self) -> None:
         """Let them look again, though no object has changed."""
-        with self.store.changed:
-            self.kubelet.kicks += 1
-            self.store.changed.notify_all()
+        self.kubelet.kick()
 
     def _run(self) -> None:
         seen = (-1, -1)
@@ -73,6 +74,9 @@ class Controllers:
                 self._guarded(self._stateful.tend, stateful)
             for replica_set in self.store.all("ReplicaSet"):
                 self._guarded(self._replica_set, replica_set)
+            for job in self.store.all("Job"):
+                self._guarded(self._job, job)
+            self.kubelet.job_pods.forget()
             for pod in self.store.all("Pod"):
                 self._guarded(self.kubelet.tend, pod)
             for service in self.store.all("Service") if self.endpoints else ():
@@ -221,6 +225,9 @@ class Controllers:
             **({"conditions": [trouble]} if trouble else {}),
         }
         self.store.put(BY_KIND["ReplicaSet"], replica_set | {"status": status}, status=True)
+
+    def _job(self, job: Obj) -> None:
+        self.jobs.tend(job, self._forbidden(job["metadata"]["namespace"]) or self.faults.denied.get("Pod"))
 
     def _forbidden(self, namespace: str) -> str | None:
         pods = [p for p in self.store.all("Pod", namespace) if not has_ended(p)]

@@ -43,6 +43,7 @@ class Faults:
     images: dict[str, str] = field(default_factory=dict)
     """What becomes of containers whose image contains the key: ``crash``, ``pull`` (there is no such image),
     ``hang`` (never ready), ``hold`` (not started until it is taken out), ``oom``.
+    Of Jobs: ``pull``, ``hold``, ``oom``, and ``shell`` (its sidecar's image has none); all others run.
     """
     _lock: Lock = field(default_factory=Lock)
 

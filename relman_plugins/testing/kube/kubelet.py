@@ -6,6 +6,7 @@ import copy
 import itertools
 
 from relman_plugins.testing.kube.faults import Faults
+from relman_plugins.testing.kube.job_pods import JobPods
 from relman_plugins.testing.kube.notes import condition, note
 from relman_plugins.testing.kube.resources import BY_KIND, Obj
 from relman_plugins.testing.kube.store import Store
@@ -28,10 +29,17 @@ class Kubelet:
         """Nodes that are gone."""
         self.evicted: set[str] = set()
         """Pods that their nodes have no room for: they stay, as failed."""
+        self.job_pods = JobPods(store, self.kick)
         self._numbers = itertools.count(1)
 
+    def kick(self) -> None:
+        """Let the controllers look again, though no object has changed."""
+        with self.store.changed:
+            self.kicks += 1
+            self.store.changed.notify_all()
+
     def create(self, replica_set: Obj, ordinal: int | None = None) -> None:
-        """Create a pod of a ReplicaSet, or that of a StatefulSet with a number."""
+        """Create a pod of a ReplicaSet or a Job, or that of a StatefulSet with a number."""
         from relman_plugins.testing.kube.stateful import owner_of
 
         meta, template = replica_set["metadata"], copy.deepcopy(replica_set["spec"]["template"])
@@ -70,6 +78,11 @@ class Kubelet:
         container = pod["spec"]["containers"][0]
         image = str(container["image"])
         fate = next((f for key, f in self.faults.images.items() if key in image), "start")
+        if pod["metadata"]["ownerReferences"][0]["kind"] == "Job":
+            new = self.job_pods.tend(pod, fate)
+            if new is not None:
+                self.store.put(BY_KIND["Pod"], pod | {"status": new}, status=True)
+            return
         seen = (pod.get("status", {}).get("containerStatuses") or [None])[0]
         restarts = seen["restartCount"] if seen else 0
         if fate == "hold":

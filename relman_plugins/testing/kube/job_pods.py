@@ -1,0 +1,103 @@
+"""What becomes of the pods of Jobs, by what was ordered for their image; else their processes decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+from relman_plugins.testing.kube.notes import note
+from relman_plugins.testing.kube.resources import ApiError, Obj
+from relman_plugins.testing.kube.running import Container, RunningPod
+from relman_plugins.testing.kube.store import Store, now
+
+
+class JobPods:
+    """Runs them. Methods but ``log`` are called by the controllers' thread."""
+
+    def __init__(self, store: Store, kick: Callable[[], None]) -> None:
+        self.store, self._kick = store, kick
+        self._running: dict[str, RunningPod] = {}
+        """By uid."""
+        self._lock = Lock()
+
+    def tend(self, pod: Obj, fate: str) -> Obj | None:
+        """Return the next status of a pod; None if nothing is new. ``fate`` as of `Faults.images`."""
+        container = pod["spec"]["containers"][0]
+        if fate == "hold":
+            return None
+        if fate == "pull":
+            why = f'failed to pull image "{container["image"]}": manifest unknown: not found'
+            note(self.store, pod, "Warning", "Failed", why)
+            return _pending(container, {"waiting": {"reason": "ErrImagePull", "message": why}})
+        if fate == "shell":
+            why = 'exec: "sh": executable file not found in $PATH'
+            return _pending(container, {"waiting": {"reason": "PodInitializing"}}) | {
+                "initContainerStatuses": [
+                    {"name": c["name"], "state": {"waiting": {"reason": "RunContainerError", "message": why}}}
+                    for c in pod["spec"].get("initContainers") or []
+                ]
+            }
+        if fate == "oom":
+            killed = {"exitCode": 137, "reason": "OOMKilled", "startedAt": now(), "finishedAt": now()}
+            return _over(container, "Failed", killed)
+        return self._status(pod, container)
+
+    def forget(self) -> None:
+        """End the processes of pods that are gone."""
+        there = {p["metadata"]["uid"] for p in self.store.all("Pod")}
+        for uid in [u for u in self._running if u not in there]:
+            with self._lock:
+                running = self._running.pop(uid)
+            running.kill()
+
+    def stop(self) -> None:
+        """End all."""
+        with self._lock:
+            left, self._running = list(self._running.values()), {}
+        for running in left:
+            running.kill()
+
+    def log(self, pod: Obj, query: dict[str, str]) -> bytes:
+        """Return the log of a container; raise ApiError."""
+        name, limit = query.get("container", ""), int(query.get("limitBytes") or 1 << 30)
+        with self._lock:
+            running = self._running.get(pod["metadata"]["uid"])
+        container = running.containers.get(name) if running else None
+        if container is None:
+            said = f'container "{name}" in pod "{pod["metadata"]["name"]}" is waiting to start'
+            raise ApiError(400, "BadRequest", said)
+        return container.text(query).encode()[:limit]
+
+    def _status(self, pod: Obj, spec: Obj) -> Obj | None:
+        uid = pod["metadata"]["uid"]
+        running = self._running.get(uid)
+        if running is None:
+            running = RunningPod(pod, self._kick)
+            with self._lock:
+                self._running[uid] = running
+            running.start()
+            return None
+        main = running.containers.get(spec["name"])
+        if running.over and running.failed:
+            return _over(spec, "Failed", {"exitCode": 128, "reason": "StartError", "message": running.failed})
+        if main is None:
+            return None
+        if not running.over:
+            return _over(spec, "Running", None, main)
+        code = main.process.returncode
+        done = {"startedAt": main.started, "finishedAt": main.finished}
+        if code:
+            # As a shell says it of a signal.
+            number = code if code > 0 else 128 - code
+            return _over(spec, "Failed", done | {"exitCode": number, "reason": "Error"})
+        return _over(spec, "Succeeded", done | {"exitCode": 0, "reason": "Completed"})
+
+
+def _pending(container: Obj, state: Obj) -> Obj:
+    return {"phase": "Pending", "containerStatuses": [{"name": container["name"], "state": state}]}
+
+
+def _over(container: Obj, phase: str, terminated: Obj | None, main: Container | None = None) -> Obj:
+    since = main.started if main else now()
+    state = {"terminated": terminated} if terminated else {"running": {"startedAt": since}}
+    return {"phase": phase, "containerStatuses": [{"name": container["name"], "state": state}]}
