@@ -14,6 +14,7 @@ from relman_plugins.strategies import promoted
 from relman_plugins.strategies.blue_green import previewed
 from relman_plugins.testing.kube.resources import BY_KIND
 from tests.kubernetes.conftest import NEW, OLD, Shop
+from tests.kubernetes.test_jobs import driver_jobs, ended, job
 from tests.platforms.places import INGRESS, MANIFESTS, NAMESPACE, ROUTE, VIRTUAL, revision
 
 RBAC = Path(__file__).parents[2] / "deploy" / "kubernetes-rbac.yaml"
@@ -161,7 +162,7 @@ def test_a_version_without_an_image_or_with_a_tag_is_refused(shop):
         platform("kubernetes", host="127.0.0.1")
 
 
-def test_the_rights_in_deploy_are_those_that_are_used_and_no_others(cluster):
+def test_the_rights_in_deploy_are_those_that_are_used_and_no_others(cluster, tmp_path):
     role = next(d for d in yaml.safe_load_all(RBAC.read_text()) if d["kind"] == "Role")
     granted = {
         (verb, f"{resource}.{group}".rstrip("."))
@@ -190,6 +191,11 @@ def test_the_rights_in_deploy_are_those_that_are_used_and_no_others(cluster):
         stateful.converge(stable=revision(4), stable_replicas=2)
     stateful.back()
     stateful.converge()
+    jobs, suite = driver_jobs(cluster), job()
+    ended(jobs, suite)
+    assert jobs.reports(suite, tmp_path) == ""
+    jobs.stop(suite.name, "enough")
+    jobs.remove(suite.release_id)
     assert set(cluster.asked) == granted
     cluster.allowed = granted - {("list", "pods")}
     with pytest.raises(PlatformRejected, match=r"relman may not GET .*/pods: .*kubernetes-rbac\.yaml"):

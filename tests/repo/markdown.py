@@ -153,10 +153,8 @@ def workplace(block: Block, folder: Path) -> Path:
 
 
 def kustomized(block: Block, specs: Path) -> None:
-    """Put the manifests that a page shows into a Kustomize folder of the environment that it shows."""
+    """Put the manifests that a page shows into a Kustomize folder."""
     shown = {b.mark: b for b in blocks(block.page) if b.line < block.line}
-    environment = shown["spec environment"]
-    (specs / "environments" / f"{name_of(environment)}.yaml").write_text(environment.text)
     source = specs / "manifests" / "checkout"
     source.mkdir()
     (source / "base.yaml").write_text(shown["spec manifests"].text)
