@@ -115,6 +115,8 @@ def test_why_a_pod_ended_is_said_in_words(jobs: Jobs, cluster: Cluster, fate: st
         cluster.image(IMAGE, "oom")
     if fate == "nothing":
         one = job(command=("no-such-program",))
+    if fate == "kill":
+        cluster.image(IMAGE, "hold")
     jobs.start(one)
     pod = pod_of(cluster, one)["metadata"]["name"]
     if fate == "evict":
