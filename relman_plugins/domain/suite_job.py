@@ -15,7 +15,7 @@ FAILED_TESTS = "/relman/about/failed-tests.txt"
 """The file in the pod with the names of the tests that failed in earlier tries, one a line."""
 
 MOST_NAMES = 200_000
-"""Characters of such names that a Job carries; with more of them the next try runs all tests."""
+"""Bytes of such names that a Job carries; with more of them the next try runs all tests."""
 
 
 class SuiteJob(Frozen):

@@ -68,11 +68,12 @@ def close(run: StepRun, outcome: Outcome | None = None, reason: str = "") -> str
             reason = f"{reason}; {bring_back(run.ledger, run.release, name, run.step.id)}"
         run.record(Kind.RELEASE_CLOSED, "closed", {"outcome": outcome.value, "reason": reason})
         tell(run.release, run.events())
-    from relman_plugins.steps.suite_jobs import sweep
-
-    sweep(run, log.warning)
     for lock in run.ledger.locks.held(run.release_id):
         run.ledger.locks.release(lock.environment, lock.service, run.release_id)
+    from relman_plugins.steps.suite_jobs import sweep
+
+    # After the locks: a cluster that does not answer must not keep other releases waiting.
+    sweep(run, log.warning)
     closed = run.events(Kind.RELEASE_CLOSED)[-1].data
     telemetry.note(outcome=closed["outcome"])
     return f"{run.release_id} {closed['outcome']}: {closed['reason']}"

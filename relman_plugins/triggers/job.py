@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import TriggerEvent
 
 from relman_plugins import telemetry
-from relman_plugins.errors import PlatformError, PlatformUnavailable
+from relman_plugins.errors import PlatformError, PlatformRejected, PlatformUnavailable
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.hooks.platform import async_jobs_of
 from relman_plugins.plan.model import EnvironmentPlan
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 LOOK_S = 5.0
 """Seconds between two looks."""
 
+PATIENCE_S = 60.0
+"""How long a Job is tried to be removed when the release is over; the release's end tries it once more."""
+
 MOST_LOGGED = 1024 * 1024
 """Characters of one try's log that are passed on; what is beyond is in the cluster."""
 
@@ -32,9 +36,9 @@ T = TypeVar("T")
 class JobTrigger(ReleaseTrigger):
     """Wait until a Job has ended, and pass its log on; when the release is over, remove it at once.
 
-    The event is ``{"state": "ended" | "gone" | "over"}``; what it came to is the platform's to say. A Job
-    that can't start, or takes longer than it may, is stopped here. A platform that does not answer is asked
-    again. A trigger that is given up leaves the Job alone: another try of the task goes on with it.
+    The event is ``{"state": "ended" | "gone" | "refused" | "over"}``; what it came to is the platform's to
+    say. A Job that can't start, or takes longer than it may, is stopped here. A platform that does not answer
+    is asked again. A trigger that is given up leaves the Job alone: another try of the task goes on with it.
 
     :param environment: where it runs, as JSON.
     :param name: of the Job.
@@ -84,15 +88,16 @@ class JobTrigger(ReleaseTrigger):
     async def _look(self) -> str | None:
         look = await self._asked(lambda jobs: jobs.look(self.name, self.timeout_s))
         if isinstance(look, PlatformError):
-            return None
+            # What a platform refuses now, it refuses again: the task asks once more, and ends with its words.
+            return None if isinstance(look, PlatformUnavailable) else "refused"
         if look is None:
             return "gone"
         if look.said and look.said != self._said:
             self.log.warning("%s: %s", self.name, look.said)
             self._said = look.said
         if look.hopeless:
-            await self._asked(lambda jobs: jobs.stop(self.name, look.said))
-            return None
+            stopped = await self._asked(lambda jobs: jobs.stop(self.name, look.said))
+            return "refused" if isinstance(stopped, PlatformRejected) else None
         while await self._pass_on() and look.ended:
             pass
         return "ended" if look.ended else None
@@ -102,6 +107,9 @@ class JobTrigger(ReleaseTrigger):
         if self._logged >= MOST_LOGGED:
             return False
         new = await self._asked(lambda jobs: jobs.log(self.name, self._after))
+        if isinstance(new, PlatformRejected):
+            # Said once: the suite does not depend on it.
+            self._logged = MOST_LOGGED
         if isinstance(new, PlatformError):
             return False
         lines, self._after = new
@@ -112,11 +120,14 @@ class JobTrigger(ReleaseTrigger):
             self.log.warning("the log of %s is long: what follows is in the cluster only", self.name)
         return bool(lines)
 
-    async def _withdrawn(self) -> str | None:
-        done = await self._asked(self._remove)
-        if isinstance(done, PlatformError):
+    async def _withdrawn(self) -> str:
+        """Remove the Job, as long as that is worth while: an abort must not wait for a cluster."""
+        began = time.monotonic()
+        while isinstance(await self._asked(self._remove), PlatformError):
+            if time.monotonic() - began > PATIENCE_S:
+                self.log.error("the release is over, and %s is not removed: its close tries again", self.name)
+                return "over"
             await asyncio.sleep(self.look_s)
-            return None
         self.log.warning("the release is over: %s is removed", self.name)
         return "over"
 

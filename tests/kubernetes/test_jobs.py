@@ -230,7 +230,7 @@ def test_a_log_that_can_not_be_had_now_is_no_answer(jobs: Jobs, cluster: Cluster
 
 
 def test_names_and_limits_are_kubernetes_own() -> None:
-    long = job(step="production." + "Browser_" * 20, attempt=11, failed=("a" * 300_000,), user=1000)
+    long = job(step="production." + "Browser_" * 20, attempt=11, failed=("é" * 150_000,), user=1000)
     made = job_object(long, NAMESPACE)
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,55}[a-z0-9])", long.name)
     for value in made["metadata"]["labels"].values():

@@ -16,6 +16,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.operators.close import close
 from relman_plugins.testing.kube import Cluster
+from relman_plugins.triggers import job
 from relman_plugins.triggers.job import JobTrigger
 from tests.platforms.places import MANIFESTS
 from tests.steps import world as worlds
@@ -48,7 +49,7 @@ def suite() -> dict[str, Any]:
 def specs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, suite: dict[str, Any]) -> None:
     """Let production be a namespace, in which one suite runs as a pod."""
     command = ["python", "-c", "import os; exec(open(os.environ['CODE']).read())"]
-    one = {"command": command, "env": {"CODE": str(tmp_path / "code.py")}, **suite}
+    one = {"command": command, "env": {"CODE": str(tmp_path / "code.py")}, "junit": "out/one.xml", **suite}
     text = worlds.SPECS["checkout.yaml"].partition("analyses:")[0].replace(
         "  one: {command: [python, one.py], junit: one.xml}", f"  one: {json.dumps(one)}"
     )  # fmt: skip
@@ -280,16 +281,59 @@ def test_a_cluster_that_does_not_answer_is_asked_again(release: Release, code: A
     assert release.resume(SUITE, waiting, told(waiting))["message"].startswith("suite one: 1 ran")
 
 
+def test_an_abort_does_not_wait_for_a_cluster_that_does_not_answer(
+    release: Release, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "PATIENCE_S", 0.0)
+    cluster.image(IMAGE, "hold")
+    waiting = release.run(SUITE)
+    release.person(Kind.ABORT_REQUESTED)
+    token, cluster.token = cluster.token, "renewed"
+    assert told(waiting) == {"state": "over"}
+    closing = release.task("close").start(release.context("close"))
+    assert close(closing).startswith("checkout-1.1.0-1 aborted")
+    cluster.token = token
+    assert len(jobs(cluster)) == 1
+    close(closing)
+    assert jobs(cluster) == []
+
+
+def test_a_right_that_is_missing_ends_the_step_with_its_name(release: Release, cluster: Cluster) -> None:
+    cluster.image(IMAGE, "hold")
+    waiting = release.run(SUITE)
+    cluster.faults.fail("get", "jobs.batch", 403, message="jobs.batch is forbidden", times=10)
+    event = told(waiting)
+    assert event == {"state": "refused"}
+    with pytest.raises(AirflowFailException, match=r"may not GET .*/jobs/.*deploy/kubernetes-rbac\.yaml"):
+        release.resume(SUITE, waiting, event)
+
+
+def test_reports_that_may_not_be_read_are_no_green_suite(
+    release: Release, code: Any, cluster: Cluster
+) -> None:
+    code("tests(a='passed')")
+    waiting = release.run(SUITE)
+    cluster.faults.fail("get", "pods", 403, message="pods is forbidden", times=1000)
+    event = told(waiting)
+    assert event == {"state": "ended"}
+    with pytest.raises(AirflowFailException, match=r"may not GET .*/log: pods is forbidden"):
+        release.resume(SUITE, waiting, event)
+    assert release.events(Kind.SUITE_FINISHED) == []
+
+
 @pytest.mark.parametrize("suite", [{"junit": "out/one.xml", "pod": {}}])
 def test_without_an_image_of_its_own_it_runs_in_the_releases(
     release: Release, code: Any, cluster: Cluster
 ) -> None:
     code("tests(a='passed')")
     waiting = release.run(SUITE)
-    (job,) = cluster.store.all("Job", "shop")
-    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == release.artifact.image
+    (made,) = cluster.store.all("Job", "shop")
+    assert made["spec"]["template"]["spec"]["containers"][0]["image"] == release.artifact.image
     assert release.resume(SUITE, waiting, told(waiting))["message"].startswith("suite one: 1 ran")
 
 
-def test_its_task_is_tried_again_and_one_on_a_worker_is_not(release: Release) -> None:
-    assert release.task(SUITE).retries == 3
+@pytest.mark.parametrize(("suite", "retries"), [({"pod": {}}, 3), ({}, 0)])
+def test_its_task_is_tried_again_and_one_on_a_worker_is_not(
+    release: Release, suite: dict[str, Any], retries: int
+) -> None:
+    assert release.task(SUITE).retries == retries

@@ -70,7 +70,7 @@ def job_object(job: SuiteJob, namespace: str) -> Obj:
     }
     about = {"relman/release": job.release_id, "relman/step": job.step, "relman/try": str(job.attempt)}
     failed = "".join(f"{' '.join(name.split())}\n" for name in job.failed)
-    names = {"relman/failed-tests": failed if len(failed) <= MOST_NAMES else ""}
+    names = {"relman/failed-tests": failed if len(failed.encode()) <= MOST_NAMES else ""}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
