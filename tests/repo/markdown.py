@@ -57,6 +57,8 @@ NOT_RUN = {
     "relman plan release_specs/checkout.yaml --live ~/.kube/config": "tests/cli/test_live.py runs it",
     "kind create cluster --kubeconfig /tmp/kind.yaml": "there is no Docker here",
     "kubectl --kubeconfig /tmp/kind.yaml create namespace relman-test": "there is no Docker here",
+    "RELMAN_TEST_KUBECONFIG=/tmp/kind.yaml RELMAN_TEST_SUITE_IMAGE=$THREE .venv/bin/python -m pytest "
+    "tests/platforms/test_suite_jobs.py -k real": "there is no cluster here",
     "RELMAN_TEST_KUBECONFIG=/tmp/kind.yaml RELMAN_TEST_IMAGES=$ONE,$TWO .venv/bin/python -m pytest "
     "tests/platforms/test_conformance.py -k real": "there is no Docker here",
     "make stack": "tests/repo/test_compose.py runs it without an engine; there is no Docker here",

@@ -20,6 +20,7 @@ from relman_plugins.platforms.kubernetes.job_object import (
     SUITE,
     job_object,
 )
+from relman_plugins.platforms.kubernetes.log_lines import LOG_BYTES, LONGEST_LINE, new_lines
 from relman_plugins.platforms.kubernetes.objects import MANAGER, Obj
 
 if TYPE_CHECKING:
@@ -28,13 +29,7 @@ if TYPE_CHECKING:
 LOOK_S = 30.0
 """Seconds that all requests of one call may take."""
 
-LOG_BYTES = 64 * 1024
-"""How much of a log is taken at once."""
-
 TAIL_LINES = 40
-
-LONGEST_LINE = 2_000
-"""Characters of one line of a log that are passed on."""
 
 
 class KubernetesJobs:
@@ -81,16 +76,10 @@ class KubernetesJobs:
         kube = self._kube()
         pods = self._pods(kube, name)
         query = {"container": SUITE, "timestamps": "true", "limitBytes": str(LOG_BYTES)}
-        # The API leaves out the fractions of a second; what is not new is left out here.
+        # The API knows no parts of a second; what is not new is left out here.
         query |= {"sinceTime": f"{after[:19]}Z"} if after else {}
         text = kube.text(self._log_path(pods[0]), query, LOG_BYTES) if pods else None
-        found = []
-        for line in (text or "").splitlines():
-            stamp, _, said = line.partition(" ")
-            if (at := _precise(stamp)) > after:
-                found.append(said[:LONGEST_LINE])
-                after = at
-        return found, after
+        return new_lines(text or "", after)
 
     def stop(self, name: str, why: str) -> None:
         """End a Job, see `Jobs.stop`: its pod is deleted by the cluster, the Job stays and says why."""
@@ -178,9 +167,3 @@ def _has_started(pods: list[Obj]) -> bool:
         c.get("state") or {} for p in pods for c in (p.get("status") or {}).get("containerStatuses") or []
     ]
     return any("running" in s or "terminated" in s for s in states)
-
-
-def _precise(stamp: str) -> str:
-    """Return a time of a log so that later ones compare greater: with nine digits of a second."""
-    whole, _, fraction = stamp.removesuffix("Z").partition(".")
-    return f"{whole}.{fraction:0<9}"
