@@ -114,10 +114,12 @@ def _replay(
         judge = analysis.judge
         rounds = looks_of(planned, analysis, age_s)
         if (given := _given(shape, planned, analysis, rounds, looks, everything)) is not None:
-            state = _folded(given, problems)
+            states = _folded(given, problems)
         else:
-            state = _limited(analysis.metrics, rounds, looks, problems)
-        problems += _end(ended, state, compared=analysis.compares)
+            states = [_limited(analysis.metrics, rounds, looks, problems)]
+        # Looks go on while people are asked about an undecided end, and most of them say nothing new.
+        state = next((one for one in reversed(states) if one.verdict), states[-1])
+        problems += _end(ended, states, compared=analysis.compares)
     last = ended[-1].data if ended else {}
     return Replay(
         watch, planned.id, name, judge, events[0].data.get("weight"), len(looks),
@@ -168,16 +170,19 @@ def _given(
     return None
 
 
-def _folded(given: Iterator[tuple[Event, Any]], problems: list[str]) -> AnyState:
-    """Judge again by the recorded numbers; of two versions, by those of all tries of a step together."""
-    state: AnyState = State()
+def _folded(given: Iterator[tuple[Event, Any]], problems: list[str]) -> list[AnyState]:
+    """Judge again by the recorded numbers; of two versions, by those of all tries of a step together.
+
+    Returns the state before all looks, and after each.
+    """
+    states: list[AnyState] = [State()]
     for event, judged in given:
-        if wrong := _out_of_turn(state, event):
+        if wrong := _out_of_turn(states[-1], event):
             problems.append(wrong)
             break
-        state = judged.state
-        problems += _differences(state.rounds, [one.data() for one in judged.looks], event)
-    return state
+        states.append(judged.state)
+        problems += _differences(judged.state.rounds, [one.data() for one in judged.looks], event)
+    return states
 
 
 def _differences(look: int, given: Sequence[dict[str, Any]], event: Event) -> Iterator[str]:
@@ -197,14 +202,20 @@ def _out_of_turn(state: AnyState, event: Event) -> str:
         return f"look {event.data['look']} is recorded twice, so the verdict can't be given again"
     if event.data["look"] != state.rounds + 1:
         return f"look {state.rounds + 1} is not recorded, so the verdict can't be given again"
-    if state.verdict is not None:
+    if state.verdict is not None and not (event.data.get("held") and state.verdict in comparing.UNDECIDED):
         return f"look {event.data['look']} is recorded, though the one before ended it: {state.verdict.value}"
     return ""
 
 
-def _end(ended: Sequence[Event], state: AnyState, *, compared: bool) -> Iterator[str]:
+def _end(ended: Sequence[Event], states: Sequence[AnyState], *, compared: bool) -> Iterator[str]:
+    """Compare each recorded end with the state after its last look: people may be asked, and looks go on."""
+    after, last = {state.rounds: state for state in states}, states[-1]
+    verdicts = [event.data["verdict"] for event in ended]
+    if verdicts and last.verdict is Verdict.FAIL and Verdict.FAIL.value not in verdicts:
+        yield f"the numbers give {_told('fail', last.reason, last.rounds)}, recorded is {verdicts[-1]}"
     for event in ended:
         told = (event.data["verdict"], event.data["reason"], event.data["looks"])
+        state = after.get(told[2], states[-1])
         if told[:2] == (Verdict.FAIL.value, TAKEN_BACK):
             # No verdict of the numbers: a process was lost after it had taken the traffic back.
             continue

@@ -8,7 +8,8 @@ looks, so that the thousandth look costs what the first one does.
 
 * A step of a canary may go on with what the steps before it saw (``Terms.earlier``, made by ``carried``).
   That makes harm certain, and never a pass: a version can be good at 5 % and break at 50.
-* A look while somebody holds the release (``Terms.held``) is never the last.
+* A look while somebody holds the release (``Terms.held``) is never the last. Nor is one while people are
+  asked what an undecided end means: it goes on from that end, and only harm ends it again.
 * Harm that is certain in a metric (all metrics together are wrong with a chance of ``false_alarms`` at most,
   over all looks) fails at once.
 * An unanswered query is no failure: the fifth in a row of one metric ends the comparison with ``error``.
@@ -85,6 +86,9 @@ class Look(NamedTuple):
         }
 
 
+UNDECIDED = (Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.ERROR)
+"""The ends that people are asked about."""
+
 Judgement = recorded.Judgement[State]
 """What a look changed."""
 
@@ -93,12 +97,13 @@ def step(state: State, came: Iterable[Counted], *, terms: Terms, run: str) -> Ju
     """Add one look, and say whether the comparison has ended.
 
     Args:
-        state: What ``step`` returned before; ``State()`` at first. An ended state is returned as it is.
+        state: What ``step`` returned before; ``State()`` at first. An ended state is returned as it is, but
+            for an undecided one where the look is ``held``.
         came: What came back, by name; a metric without counts as unanswered, others are ignored.
         terms: What is judged, and how.
         run: Since when the counts count; another one than before begins at 0.
     """
-    if state.verdict is not None:
+    if state.verdict is not None and not (terms.held and state.verdict in UNDECIDED):
         return recorded.unchanged(state)
     rounds = state.rounds + 1
     answers, known = _taken(state, came, terms, run)

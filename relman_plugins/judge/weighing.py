@@ -5,8 +5,8 @@ and the stake is divided among them. With ``k`` steps the evidence is ``(E_1 + â
 is the product of the bets since step ``j`` began, and 1 before that. A mean of e-processes is one (Vovk &
 Wang, "E-values: calibration, combination and applications", 2021), so it reaches ``1 / alpha`` with a chance
 of ``alpha`` at most, over all looks of all steps. That is ``E_1 + â€¦ + E_i >= k / alpha`` at step ``i``, and
-``k / alpha`` is what step ``i`` needs by itself where its stage shares the chance: going on with what was
-seen finds nothing later.
+``k / alpha`` is what step ``i`` needs by itself where its stage shares the chance: as long as every metric
+has requests there, going on with what was seen finds nothing later.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Terms(NamedTuple):
     as many steps at most as have ``false_alarms`` each."""
 
     held: bool = False
-    """Whether somebody holds the release at this look, so that it must not be the last."""
+    """Whether somebody holds the release at this look, or is asked what its end means: it is not the last."""
 
     @property
     def metrics(self) -> Sequence[LimitedLike]:

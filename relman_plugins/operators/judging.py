@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from relman_plugins import settings, telemetry
 from relman_plugins.domain.event import Kind
@@ -13,7 +13,7 @@ from relman_plugins.domain.state import Revision
 from relman_plugins.domain.status import Verdict
 from relman_plugins.errors import LedgerUnavailable
 from relman_plugins.hooks.platform import platform_of
-from relman_plugins.operators.changing import ChangingOperator, seen_at_first
+from relman_plugins.operators.changing import ChangingOperator, previous_of, seen_at_first
 from relman_plugins.plan.model import AnalysisPlan, StepKind
 from relman_plugins.steps.base import StepFailed
 from relman_plugins.steps.run import StepRun
@@ -46,7 +46,52 @@ class JudgingOperator(ChangingOperator):
     ) -> None:
         """Wait for the judgement of the numbers, beside those of a fresh ``baseline`` if there is one."""
         from relman_plugins.triggers.analysis import AnalysisTrigger  # brings HTTP and the judge
-        from relman_plugins.triggers.base import deferral
+
+        watch = self._watched(run, lock, previous, weight=weight, count=count, baseline=baseline)
+        self.defer(
+            trigger=AnalysisTrigger(watch=watch, **_deferral()),
+            method_name="judged",
+        )
+
+    def park(self, context: Context, run: StepRun, gate: GateState, resume: str = "answered") -> NoReturn:
+        """Wait for people's word; where the analysis is in the background, it goes on to look meanwhile."""
+        args = run.step.args
+        previous = previous_of(run, platform_of(run.environment)) if args.get("background") else None
+        if previous is None or nothing_to_compare(run, previous):
+            super().park(context, run, gate, resume)
+        from relman_plugins.triggers.guarding import GuardedApprovalTrigger
+
+        counts = {"weight": int(args["weight"]), "count": int(args["count"])}
+        watch = self._watched(
+            run, self.take_lock(run), previous, **counts, baseline=bool(args.get("baseline"))
+        )
+        self.log.info("waiting for %s of %s", gate.quorum, ", ".join(p.name or p.id for p in gate.people))
+        self.defer(
+            trigger=GuardedApprovalTrigger(
+                release_id=run.release_id,
+                gate=run.step.id,
+                ti_id=str(context["ti"].id),
+                expires_at=gate.expires_at.isoformat(),
+                watch=watch,
+                **_deferral(),
+            ),
+            method_name=resume,
+        )
+
+    def _answered(self, context: Context, run: StepRun, event: dict[str, Any]) -> str:
+        self._raise_if_bad(event)
+        return super()._answered(context, run, event)
+
+    def _watched(
+        self,
+        run: StepRun,
+        lock: Lock,
+        previous: Revision | None,
+        *,
+        weight: int,
+        count: int,
+        baseline: bool,
+    ) -> dict[str, Any]:
         from relman_plugins.triggers.watch import Watch
 
         args, environment = run.step.args, run.environment
@@ -74,12 +119,7 @@ class JudgingOperator(ChangingOperator):
             token=lock.token,
             before=seen_at_first(run),
         )
-        self.defer(
-            trigger=AnalysisTrigger(
-                watch=watch.model_dump(mode="json"), **deferral(settings.minimum_deferral())
-            ),
-            method_name="judged",
-        )
+        return watch.model_dump(mode="json")
 
     def judged(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on by the verdict that the ledger has."""
@@ -130,11 +170,7 @@ class JudgingOperator(ChangingOperator):
         return self._ask_what_it_means(context, run, Verdict.NO_DATA, why)
 
     def _judged(self, context: Context, run: StepRun, event: dict[str, Any]) -> str:
-        if event.get("aborted") or event.get("verdict") == Verdict.FAIL:
-            stuck = event.get("stuck")
-            where = f"NOT taken back: {stuck}" if stuck else "back at the old version"
-            aborted = bool(event.get("aborted")) and not stuck
-            raise StepFailed(f"{event.get('reason')}; the traffic is {where}", aborted=aborted)
+        self._raise_if_bad(event)
         self._wait_if_held(run)
         self._check(run)
         done = self.settled(context, run)
@@ -142,6 +178,14 @@ class JudgingOperator(ChangingOperator):
             # The trigger's record waits in a spool: the next try measures again rather than trust the event.
             raise LedgerUnavailable("the ledger has no verdict of this analysis yet")
         return done
+
+    def _raise_if_bad(self, event: dict[str, Any]) -> None:
+        """Raise StepFailed when a trigger took the traffic back, or tried to."""
+        if event.get("aborted") or event.get("verdict") == Verdict.FAIL:
+            stuck = event.get("stuck")
+            where = f"NOT taken back: {stuck}" if stuck else "back at the old version"
+            aborted = bool(event.get("aborted")) and not stuck
+            raise StepFailed(f"{event.get('reason')}; the traffic is {where}", aborted=aborted)
 
     def _ask_what_it_means(self, context: Context, run: StepRun, verdict: Verdict, reason: str) -> str:
         people = all_approvers(run)
@@ -166,6 +210,12 @@ class JudgingOperator(ChangingOperator):
             body=body,
         )
         return self.settle(context, run, gate)
+
+
+def _deferral() -> dict[str, float]:
+    from relman_plugins.triggers.base import deferral
+
+    return deferral(settings.minimum_deferral())
 
 
 def _began(run: StepRun) -> float:

@@ -59,6 +59,7 @@ class AnalysisTrigger(ReleaseTrigger):
         self.watch = Watch.model_validate(watch)
         self._looking = looking_of(self.watch)
         self._caught_up = False
+        self._ending = "finished"
 
     def arguments(self) -> dict[str, Any]:
         """Return what is watched."""
@@ -66,14 +67,7 @@ class AnalysisTrigger(ReleaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the judge has a verdict."""
-        self._source = await async_ledger_source()
-        recorder = Recorder(
-            self.watch.release_id,
-            lambda: self._source(),
-            spool=settings.spool_folder(),
-            warn=lambda text: self.log.warning("%s", text),
-        )
-        analysis = self.watch.analysis
+        recorder, analysis = await self._recorder(), self.watch.analysis
         async with numbers(analysis.source, analysis.connection) as self._numbers:
             with telemetry.span("analysis", **self._about()):
                 end = await self._end(recorder)
@@ -81,6 +75,58 @@ class AnalysisTrigger(ReleaseTrigger):
         if not end["stuck"]:
             await self._until_recorded(recorder)
         yield await self.event(end)
+
+    async def guard(self) -> dict[str, Any] | None:
+        """Look on while people are asked what an undecided end means.
+
+        Return what ``run`` would yield of bad numbers, when the traffic is back and it is on record; None
+        when nobody waits for the watch any more.
+        """
+        recorder, analysis = await self._recorder(), self.watch.analysis
+        self._ending = "guarded"
+        async with numbers(analysis.source, analysis.connection) as self._numbers:
+            state = await in_ledger_thread(self._state_so_far, recorder)
+            end: dict[str, Any] | None = None
+            if state.verdict is Verdict.FAIL:
+                end = await self._failed(recorder, state, state.reason)
+            elif await self._is_gone():
+                end = await self._failed(recorder, state, TAKEN_BACK)
+            while end is None:
+                if await self._stopped_before(time.time() + self.watch.interval_s) is not None:
+                    return None
+                came = await self._looking.ask(self._numbers)
+                judgement = await asyncio.to_thread(self._looking.judge, state, came, True)
+                state = judgement.state
+                if judgement.verdict is Verdict.FAIL:
+                    end = await self._failed(recorder, state, judgement.reason, judgement, came)
+                else:
+                    state = await self._kept(recorder, judgement)
+        if not end["stuck"]:
+            await self._until_recorded(recorder)
+        return end
+
+    async def _kept(self, recorder: Recorder, judgement: Judgement) -> State:
+        """Record a look, and return the state to go on from.
+
+        That is another one where another process with this watch was first, whose look counts, or where the
+        looks before could not be read so far. It is never one further back: a ledger that can't be read would
+        have it look for ever.
+        """
+        state: State = judgement.state
+        caught_up = self._caught_up
+        if await in_ledger_thread(self._record, recorder, judgement) and caught_up:
+            return state
+        taken = await in_ledger_thread(self._state_so_far, recorder)
+        return taken if taken.rounds >= state.rounds else state
+
+    async def _recorder(self) -> Recorder:
+        self._source = await async_ledger_source()
+        return Recorder(
+            self.watch.release_id,
+            lambda: self._source(),
+            spool=settings.spool_folder(),
+            warn=lambda text: self.log.warning("%s", text),
+        )
 
     def _about(self) -> dict[str, Any]:
         watch = self.watch
@@ -121,14 +167,9 @@ class AnalysisTrigger(ReleaseTrigger):
             if judgement.verdict is Verdict.FAIL:
                 return await self._failed(recorder, state, judgement.reason, judgement, came)
             caught_up = self._caught_up
-            if not await in_ledger_thread(self._record, recorder, judgement) or not caught_up:
-                # Another process with this watch was first: its look counts, and this one goes on from it,
-                # but never back: a ledger that can't be read would have it look for ever. Or the looks before
-                # could not be read at first.
-                taken = await in_ledger_thread(self._state_so_far, recorder)
-                state = taken if taken.rounds >= state.rounds else state
-                if state.verdict is Verdict.FAIL and not caught_up:
-                    return await self._failed(recorder, state, state.reason)
+            state = await self._kept(recorder, judgement)
+            if state.verdict is Verdict.FAIL and not caught_up:
+                return await self._failed(recorder, state, state.reason)
         await in_ledger_thread(self._record_end, recorder, state)
         while state.verdict is not Verdict.FAIL:
             now = await self._known(recorder)
@@ -252,7 +293,7 @@ class AnalysisTrigger(ReleaseTrigger):
     def _record_end(self, recorder: Recorder, state: State) -> None:
         verdict = state.verdict.value if state.verdict else None
         ended = {"verdict": verdict, "reason": state.reason, "looks": state.rounds}
-        self._say(recorder, Kind.ANALYSIS_FINISHED, f"{self.watch.prefix}:finished", ended)
+        self._say(recorder, Kind.ANALYSIS_FINISHED, f"{self.watch.prefix}:{self._ending}", ended)
 
     def _say(self, recorder: Recorder, kind: Kind, key: str, data: dict[str, Any]) -> bool:
         watch = self.watch

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
 from relman_plugins.evidence.verdicts import replayed_of
@@ -133,3 +133,51 @@ def test_a_held_release_is_looked_at_until_it_goes_on_or_its_numbers_are_bad(
         "harm is certain after 4 looks",
     ]
     assert replayed(release) == [(FIRST, "fail", ())]
+
+
+def asked_about(release: Release, numbers: Numbers) -> TaskDeferred:
+    """Let the first weight end undecided, so that people are asked."""
+    numbers.count((0, 200), (0, 9))
+    waiting = release.run(FIRST)
+    event = ended(waiting)
+    assert event["verdict"] == "no_data"
+    asked = release.resume(FIRST, waiting, event)
+    assert isinstance(asked, TaskDeferred)
+    return asked
+
+
+def again(deferred: TaskDeferred) -> Any:
+    """Let a triggerer run the trigger of what Airflow keeps of it."""
+    trigger = type(deferred.trigger)(**deferred.trigger.serialize()[1])
+    return asyncio.run(asyncio.wait_for(payload(trigger), 60))
+
+
+def test_bad_numbers_while_people_are_asked_take_the_traffic_back_at_once(
+    release: Release, numbers: Numbers
+) -> None:
+    asked = asked_about(release, numbers)
+    numbers.count((1, 900), (200, 400))
+    event = again(asked)
+    assert event["verdict"] == "fail"
+    assert release.world.weights() == {"1.0.0": 100}
+    assert [e.data["verdict"] for e in release.events(Kind.ANALYSIS_FINISHED)] == ["no_data", "fail"]
+    assert replayed(release) == [(FIRST, "fail", ())]
+    unsaid = [e for e in release.events() if e.data.get("verdict") != "fail"]
+    (found,) = replayed_of(release.world.shape, unsaid)
+    assert found.problems[0].startswith("the numbers give fail after 3 looks (errors: harm is certain")
+    with pytest.raises(AirflowFailException, match=r"harm is certain after 3 looks.*back at the old version"):
+        release.resume(FIRST, asked, event)
+    release.vote(FIRST)
+    with pytest.raises(AirflowFailException, match="back at the old version"):
+        release.run(FIRST, try_number=2)
+
+
+def test_people_are_heard_while_the_numbers_are_looked_at(release: Release, numbers: Numbers) -> None:
+    asked = asked_about(release, numbers)
+    told = iter([lambda: release.vote(FIRST)])
+    numbers.asked = lambda: next(told, lambda: None)()
+    event = again(asked)
+    assert event == {"state": "approved"}
+    done = release.resume(FIRST, asked, event)
+    assert done["message"] == "good at 20 %: undecided by the numbers, accepted by Alice"
+    assert replayed(release) == [(FIRST, "no_data", ())]
