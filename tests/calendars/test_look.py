@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relman_plugins.calendars.cron import Cron
-from relman_plugins.calendars.gate import MOST_ASKED, Gate, Look
+from relman_plugins.calendars.gate import MOST_ASKED, Gate, Look, starter
 from relman_plugins.calendars.model import Calendar, TimeWindow
 from relman_plugins.calendars.series import Length, Series
+from relman_plugins.calendars.work import Work
+from relman_plugins.domain.identity import Actor
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -106,3 +109,20 @@ def test_nobody_is_asked_about_more_than_can_be_shown(many: int) -> None:
     assert len(said.asks) == (many if many == MOST_ASKED else 0)
     more = [reason for reason in said.answer.reasons if "more times of often" in reason]
     assert len(more) == many - MOST_ASKED
+
+
+def test_nobody_lets_a_release_past_what_leaves_no_room_for_exceptions() -> None:
+    """Whatever ids are among those that people approved."""
+    (calendar,) = gate([(0, 60, False)]).calendars
+    (window,) = calendar.windows
+    spans = window.spans(NOON, NOON + MINUTE, Work())
+    said = look([(0, 60, False)], 10, excepted=frozenset(window.named(calendar.name, spans)))
+    assert (said.answer.open, said.past, said.asks) == (False, (), ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "via", "who"),
+    [("person", "airflow", "person"), ("person", "schedule", "schedule"), ("system", "schedule", "schedule")],
+)
+def test_a_train_is_a_schedule_whoever_added_the_version(kind: Any, via: str, who: str) -> None:
+    assert starter(Actor(kind=kind, id="alice", via=via)) == who

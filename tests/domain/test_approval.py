@@ -102,6 +102,7 @@ def test_two_entries_of_one_user_are_one_person() -> None:
     twice = (Person(id="alice", airflow="a"), Person(id="alice-at-home", airflow="a"))
     panel = Panel(rules=(Rule(id="r", quorum=2, people=("alice", "alice-at-home")),), people=twice, own={})
     assert panel.missing([whole(panel, "a"), whole(panel, "a")]) == 1
+    assert panel.helps(whole(panel, "a"), [whole(panel, "a")])
     assert panel.impossible()
 
 

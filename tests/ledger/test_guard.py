@@ -10,7 +10,7 @@ from relman_plugins.domain.base import digest_of
 from relman_plugins.domain.event import Kind, NewEvent
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.status import Decision
-from relman_plugins.errors import LedgerUnavailable, Refused
+from relman_plugins.errors import Aborted, LedgerUnavailable, Refused
 from relman_plugins.ledger.api import Ledger, ReleaseRecord, check_forward
 from relman_plugins.plan.model import Step
 from tests.ledger.make import ALICE, BOB, DIGEST, GATE, Clock, Open, build, make_shape, open_gate, subject_of
@@ -82,6 +82,15 @@ def test_an_abort_is_refused_for_good(ledger: Ledger, approved: ReleaseRecord, c
     say(ledger, approved, Kind.ABORT_REQUESTED, reason="wrong ticket")
     say(ledger, approved, Kind.RELEASE_RESUMED)
     with pytest.raises(Refused, match="Carol asked to abort the release: wrong ticket"):
+        go(ledger, approved, clock)
+
+
+def test_an_abort_counts_while_the_release_is_held(
+    ledger: Ledger, approved: ReleaseRecord, clock: Clock
+) -> None:
+    for kind in (Kind.RELEASE_HELD, Kind.ABORT_REQUESTED):
+        say(ledger, approved, kind)
+    with pytest.raises(Aborted):
         go(ledger, approved, clock)
 
 

@@ -120,6 +120,27 @@ def test_a_release_whose_lock_was_broken_promotes_nothing(release: Release) -> N
     assert release.world.ledger.locks.held() == []
 
 
+def test_a_hold_that_comes_just_before_the_promotion_holds_it(release: Release) -> None:
+    passed(release, FIRST)
+    passed(release, LAST)
+    waiting = release.run(MONITOR)
+    judged(release, MONITOR, "pass")
+    task = release.task(MONITOR)
+    looked = task.still_serves
+
+    def held_just_after(*about: Any) -> None:
+        looked(*about)
+        release.person(Kind.RELEASE_HELD)
+
+    task.still_serves = held_just_after
+    try:
+        held = release.resume(MONITOR, waiting, {"verdict": "pass", "reason": "fine", "aborted": False})
+    finally:
+        del task.__dict__["still_serves"]
+    assert isinstance(held.trigger, HoldTrigger)
+    assert release.world.weights() == {"1.0.0": 0, "1.1.0": 100}
+
+
 def test_a_release_whose_lock_was_broken_before_its_first_change_does_not_take_it_again(
     release: Release,
 ) -> None:
@@ -250,6 +271,20 @@ def test_a_forged_xcom_ships_nothing_when_the_ledger_is_away(release: Release) -
             release.run(ROLLBACK)
         assert release.world.weights() == {"1.0.0": 100}
         assert release.world.seen().token < 10**9
+
+
+def test_a_rollback_goes_by_the_stored_plan_whatever_the_spec_says_by_now(release: Release) -> None:
+    release.run(FIRST)
+    task = release.task(ROLLBACK)
+    before = task.shape
+    moved = [s.model_copy(update={"environment": "staging"}) if s.id == ROLLBACK else s for s in before.steps]
+    more = [e.model_copy(update={"replicas": 2}) for e in before.environments]
+    task.shape = before.model_copy(update={"steps": tuple(moved), "environments": tuple(more)})
+    try:
+        assert "1 of 1 replicas ready" in release.run(ROLLBACK)["message"]
+    finally:
+        task.shape = before
+    assert release.world.weights() == {"1.0.0": 100}
 
 
 def test_rollback_without_the_ledger_leaves_another_version_alone(release: Release) -> None:

@@ -90,6 +90,24 @@ def test_an_abort_is_heard_while_the_release_is_held(release: Release) -> None:
     assert release.world.weights() == {"1.0.0": 100}
 
 
+def test_a_good_end_waits_for_the_resumption_and_an_abort_meanwhile_takes_the_traffic_back(
+    release: Release,
+) -> None:
+    waiting = release.run(STEP)
+    release.person(Kind.RELEASE_HELD)
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(ended(waiting.trigger)))
+    thread.start()
+    eventually(lambda: release.events(Kind.ANALYSIS_FINISHED), "the looks are over")
+    thread.join(1)
+    assert found == []
+    release.person(Kind.ABORT_REQUESTED, "wrong day")
+    thread.join(60)
+    assert (found[0]["aborted"], found[0]["reason"]) == (True, "wrong day")
+    assert release.events(Kind.ANALYSIS_FINISHED)[0].data["verdict"] == "pass"
+    assert release.world.weights() == {"1.0.0": 100}
+
+
 def test_a_failure_whose_process_was_lost_before_the_traffic_was_back_takes_it_back(release: Release) -> None:
     waiting = release.run(STEP)
     state = {"rounds": 1, "verdict": "fail", "reason": "too bad", "metrics": {}}
