@@ -235,6 +235,14 @@ def test_a_release_out_of_its_ledger_is_checked_alone(record: Ledger) -> None:
     assert "another hash" in first_break([events[0], painted])
 
 
+@pytest.mark.parametrize(("more", "said"), [(1, 12), (-1, 10)])
+def test_a_head_that_counts_otherwise_is_found(
+    tamper: Callable[..., list[str]], more: int, said: int
+) -> None:
+    found = tamper(f"UPDATE head SET length = length + {more}")
+    assert found == [f"the record has 11 events, but {said} were recorded"]
+
+
 def test_without_its_head_nothing_is_recorded(record: Ledger, url: str) -> None:
     with create_engine(url, poolclass=NullPool).begin() as conn:
         conn.execute(text("DELETE FROM head"))

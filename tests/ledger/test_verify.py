@@ -120,6 +120,16 @@ def test_keys_that_postgresql_does_not_keep_any_more_are_told(
         ("UPDATE event SET kind = 'gate.painted' WHERE kind = 'gate.opened'", "events", "gate.painted"),
         ("UPDATE release SET plan_hash = 'sha256:0'", "releases", "not the one that it was opened with"),
         ("UPDATE event SET kind = 'step.started' WHERE kind = 'release.opened'", "endings", "not begin with"),
+        (
+            "UPDATE event SET kind = 'release.closed' WHERE kind LIKE 'gate.%'",
+            "endings",
+            "was closed 3 times",
+        ),
+        (
+            "UPDATE event SET kind = 'release.closed' WHERE kind IN ('gate.opened', 'gate.voted')",
+            "endings",
+            "was closed 2 times",
+        ),
         ("UPDATE vote SET decision = 'reject'", "votes", "vote and event of alice differ"),
         ("DELETE FROM vote", "votes", "an event without its vote"),
         ("UPDATE token SET last = 0", "locks", "token 1 was given, but the counter is at 0"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
+from relman_plugins import settings
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.identity import Actor
 from relman_plugins.domain.state import DesiredState, Revision
-from relman_plugins.errors import LedgerUnavailable, StaleToken
+from relman_plugins.errors import LedgerError, LedgerUnavailable, StaleToken
+from relman_plugins.ledger import spool
+from relman_plugins.operators import rollback
 from relman_plugins.triggers.analysis import AnalysisTrigger
 from relman_plugins.triggers.waits import HoldTrigger, LockTrigger
 from tests.steps.world import Release, World
@@ -271,6 +275,44 @@ def test_a_forged_xcom_ships_nothing_when_the_ledger_is_away(release: Release) -
             release.run(ROLLBACK)
         assert release.world.weights() == {"1.0.0": 100}
         assert release.world.seen().token < 10**9
+
+
+@pytest.mark.parametrize("by", ["a hold", "a freeze", "an abort"])
+def test_nothing_that_stops_changes_stands_in_the_way_of_a_rollback(release: Release, by: str) -> None:
+    release.run(FIRST)
+    if by == "a freeze":
+        freezes = release.world.ledger.freezes
+        freezes.freeze(environment="production", pipeline="", reason="no changes", until=None, actor=PERSON)
+    else:
+        release.person(Kind.RELEASE_HELD if by == "a hold" else Kind.ABORT_REQUESTED)
+    assert "1.0.0 has all the traffic" in release.run(ROLLBACK)["message"]
+    assert release.world.weights() == {"1.0.0": 100}
+
+
+def test_a_rollback_during_which_the_ledger_goes_away_is_done_and_told_afterwards(
+    release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release.run(FIRST)
+    world = release.world
+
+    class Losing:
+        """The real platform; the ledger is lost while it converges."""
+
+        def converge(self, *about: Any, **more: Any) -> Any:
+            gone.enter_context(world.without_ledger())
+            return world.platform.converge(*about, **more)
+
+    with ExitStack() as gone:
+        with monkeypatch.context() as patched:
+            patched.setattr(rollback, "platform_of", lambda _: Losing())
+            with pytest.raises(LedgerError):
+                release.run(ROLLBACK)
+        assert world.weights() == {"1.0.0": 100}
+        assert list(settings.spool_folder().glob("*.jsonl"))
+    assert spool.replay(settings.spool_folder(), world.ledger)
+    assert release.kinds(ROLLBACK)[-2:] == [Kind.CHANGE_FINISHED, Kind.STEP_FAILED]
+    release.run(ROLLBACK, try_number=2)
+    assert len(release.events(Kind.ROLLBACK_FINISHED)) == 1
 
 
 def test_a_rollback_goes_by_the_stored_plan_whatever_the_spec_says_by_now(release: Release) -> None:

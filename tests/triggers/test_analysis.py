@@ -46,7 +46,18 @@ def test_bad_numbers_take_the_traffic_back_and_are_on_record_before_the_event(
     assert ended(waiting.trigger)["verdict"] == "fail"
     assert release.world.weights() == {"1.0.0": 100}
     kinds = release.kinds(STEP)
-    assert kinds.index(Kind.TRAFFIC_WITHDRAWN) < kinds.index(Kind.ANALYSIS_FINISHED)
+    order = (Kind.TRAFFIC_WITHDRAWN, Kind.ANALYSIS_MEASURED, Kind.ANALYSIS_FINISHED)
+    assert [kind for kind in kinds if kind in order] == list(order)
+
+
+def test_traffic_goes_back_when_nothing_can_be_recorded_anywhere(release: Release, numbers: Numbers) -> None:
+    waiting = release.run(STEP)
+    numbers.value = 1.0
+    with release.world.without_ledger():
+        settings.spool_folder().write_text("a file where the folder was to be")
+        with pytest.raises(OSError, match="File exists"):
+            ended(waiting.trigger)
+    assert release.world.weights() == {"1.0.0": 100}
 
 
 def test_a_withdrawal_that_nobody_could_record_is_still_a_failure(release: Release, numbers: Numbers) -> None:
