@@ -32,6 +32,8 @@ KINDS: dict[str, tuple[str, str]] = {
 
 REFUSED: dict[str, str] = {
     "Secret": "secrets are never in specs: create it in the cluster, and name it in the Deployment",
+    "Rollout": "relman drives no Argo Rollouts: write a Deployment, and its steps as strategy: of a stage",
+    "Canary": "relman drives no Flagger: leave it out, and write its steps as strategy: of a stage",
     "HorizontalPodAutoscaler": "relman decides how many replicas there are, by replicas: of the environment",
 }
 """Kinds that people would expect, and why they are not taken."""

@@ -16,16 +16,20 @@ from tests.platforms.places import Place
 
 NUMBERS = itertools.count(int(time.time()))
 WHERE = ["sandbox", "kubernetes", "real"]
+STRATEGIES = ("canary", "blue_green", "rolling")
 
 
 def pytest_generate_tests(metafunc):
     if "place" in metafunc.fixturenames:
-        where = WHERE
-        if "weight" in metafunc.fixturenames:
-            where = [*WHERE, *places.ROUTERS]
-        elif "strategy" in metafunc.fixturenames:
-            where = ["kubernetes", *places.ROUTERS, "real"]  # test_no_downtime walks the sandbox, with users
-        metafunc.parametrize("place", where, indirect=True, scope="module")
+        where = [*WHERE, "routed"] if "weight" in metafunc.fixturenames else WHERE
+        if "strategy" in metafunc.fixturenames:
+            # test_no_downtime walks the sandbox, with users; routers differ in what they do for a canary.
+            where = ["kubernetes", "routed", "real"]
+            pairs = [(place, strategy) for place in where for strategy in STRATEGIES]
+            pairs += [(router, "canary") for router in places.ROUTERS if router not in where]
+            metafunc.parametrize(("place", "strategy"), pairs, indirect=["place"], scope="module")
+        else:
+            metafunc.parametrize("place", where, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +171,6 @@ def walks(old: Revision, new: Revision) -> dict[str, list[DesiredState]]:
     }
 
 
-@pytest.mark.parametrize("strategy", ["canary", "blue_green", "rolling"])
 def test_every_strategy_arrives_and_every_way_back_does(place, environment, strategy):
     states, start = walks(place.old, place.new)[strategy], promoted(place.old, 2)
     middle = len(states) // 2

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from math import gcd
 from typing import Any, ClassVar, NamedTuple
 
+from relman_plugins.domain.base import canonical_json
 from relman_plugins.errors import PlatformRejected
 from relman_plugins.platforms.kubernetes.objects import SLOTS, Obj, Objects, bare
 
@@ -142,3 +144,21 @@ def without_slot(name: str) -> str:
     """Return the name of the Service of the manifests, from that or from a slot's."""
     root, _, slot = name.rpartition("-")
     return root if slot in SLOTS else name
+
+
+def weighted(ends: Iterable[tuple[Obj, int]]) -> list[Obj]:
+    """Return backends with these weights: in percent, where whole numbers can say it.
+
+    Of what was split already each slot is there by itself; what is the same but for its weight becomes one.
+    """
+    found: dict[str, tuple[Obj, int]] = {}
+    for end, weight in ends:
+        key = canonical_json({k: v for k, v in end.items() if k != "weight"})
+        found[key] = (end, weight + found.get(key, (end, 0))[1])
+    weights = [weight for _, weight in found.values()]
+    total, common = sum(weights) or 1, gcd(*weights) or 1
+    percent = all(100 * weight % total == 0 for weight in weights)
+    return [
+        end | {"weight": 100 * weight // total if percent else weight // common}
+        for end, weight in found.values()
+    ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from relman_plugins.domain.routing import ROUTE
 from relman_plugins.platforms.kubernetes.objects import Obj, Objects
@@ -12,6 +11,7 @@ from relman_plugins.platforms.kubernetes.routers.base import (
     Split,
     rerouting,
     shared_out,
+    weighted,
     without_slot,
 )
 
@@ -74,29 +74,32 @@ class Gateway(Router):
 
 def _split(route: Obj, ours: Mapping[str, Objects], split: Split, *, must: bool) -> Obj:
     for rule in route["spec"].get("rules") or []:
-        backends: list[Obj] = []
-        done: set[Any] = set()
-        for backend in rule.get("backendRefs") or []:
-            of = ours.get(str(backend.get("name"))) if _is_here(backend, split.lead) else None
-            if of is None:
-                backends.append(backend)
-                continue
-            ends = split.ends(backend.get("port"), of, ROUTE, must=must)
-            # Of a route that was split already, each slot is in it by itself.
-            for slot, name, port in [e for e in ends if e[1:] not in done]:
-                at = {"port": port} if port is not None else {}
-                backends.append(backend | {"name": name, "weight": split.weights[slot]} | at)
-                done.add((name, port))
-        rule["backendRefs"] = backends
-        if not backends:
-            del rule["backendRefs"]
+        backends = rule.get("backendRefs") or []
+        if any(_of(backend, ours, split.lead) for backend in backends):
+            ends = (end for backend in backends for end in _ends(backend, ours, split, must=must))
+            rule["backendRefs"] = weighted(ends)
+            if not rule["backendRefs"]:
+                del rule["backendRefs"]
     return route
 
 
-def _is_here(backend: Obj, lead: Objects) -> bool:
-    """Say whether a backend is a Service of this namespace, and not what has its name elsewhere."""
+def _ends(
+    backend: Obj, ours: Mapping[str, Objects], split: Split, *, must: bool
+) -> Iterator[tuple[Obj, int]]:
+    """Yield what takes the place of a backend, each with its weight."""
+    weight, of = int(backend.get("weight", 1)), _of(backend, ours, split.lead)
+    if of is None:
+        yield backend, 100 * weight
+        return
+    for slot, name, port in split.ends(backend.get("port"), of, ROUTE, must=must):
+        at = {"port": port} if port is not None else {}
+        yield backend | {"name": name} | at, split.weights[slot] * weight
+
+
+def _of(backend: Obj, ours: Mapping[str, Objects], lead: Objects) -> Objects | None:
+    """Return whose Service a backend is; None for another, also for one of its name elsewhere."""
     where = (backend.get("namespace") or lead.workload.namespace, backend.get("kind") or "Service")
-    return where == (lead.workload.namespace, "Service")
+    return ours.get(str(backend.get("name"))) if where == (lead.workload.namespace, "Service") else None
 
 
 def _parent(ref: Obj, namespace: str) -> tuple[object, ...]:

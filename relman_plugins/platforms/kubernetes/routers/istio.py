@@ -6,9 +6,7 @@ Its status is off unless somebody turns it on, and then its generation lags behi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import gcd
 
-from relman_plugins.domain.base import canonical_json
 from relman_plugins.domain.routing import VIRTUAL, is_host
 from relman_plugins.platforms.kubernetes.objects import Obj, Objects
 from relman_plugins.platforms.kubernetes.routers.base import (
@@ -16,6 +14,7 @@ from relman_plugins.platforms.kubernetes.routers.base import (
     Split,
     rerouting,
     shared_out,
+    weighted,
     without_slot,
 )
 
@@ -40,7 +39,8 @@ class Istio(Router):
 
     def shares(self, live: Obj, slots: Mapping[str, str]) -> dict[str, int]:
         """Return what it sends to slots; see `Router.shares`."""
-        return shared_out(_here(rule, slots) for rule in live["spec"].get("http") or [])
+        namespace = str(live["metadata"]["namespace"])
+        return shared_out(_here(rule, slots, namespace) for rule in live["spec"].get("http") or [])
 
     def untaken(self, there: Mapping[str, Obj], made: Objects) -> str:
         """Return whether it is not there: more is not known; see `Router.untaken`."""
@@ -48,26 +48,24 @@ class Istio(Router):
         return "" if name in there else f"the VirtualService {name} is not there"
 
     def unsplit(self, spec: Obj) -> None:
-        """Leave slots and their weights out; see `Router.unsplit`."""
+        """Leave slots and weights out; see `Router.unsplit`."""
         for rule in spec.get("http") or []:
             routes: list[Obj] = []
             for to in rule.get("route") or []:
                 there = to.get("destination") or {}
                 service, dot, rest = str(there.get("host")).partition(".")
-                if service != without_slot(service):
-                    host = f"{without_slot(service)}{dot}{rest}"
-                    to = {k: v for k, v in to.items() if k != "weight"} | {
-                        "destination": there | {"host": host}
-                    }
-                routes += [to] if to not in routes else []
+                host = f"{without_slot(service)}{dot}{rest}"
+                one = {k: v for k, v in to.items() if k != "weight"} | {"destination": there | {"host": host}}
+                routes += [one] if one not in routes else []
             if routes:
                 rule["route"] = routes
 
 
-def _here(rule: Obj, slots: Mapping[str, str]) -> dict[str, int]:
+def _here(rule: Obj, slots: Mapping[str, str], namespace: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for to in rule.get("route") or []:
-        slot = slots.get(str((to.get("destination") or {}).get("host")).partition(".")[0])
+        host = (to.get("destination") or {}).get("host")
+        slot = next((slot for name, slot in slots.items() if is_host(host, name, namespace)), None)
         if slot:
             found[slot] = found.get(slot, 0) + _weight(to, rule)
     return found
@@ -80,38 +78,36 @@ def _weight(to: Obj, rule: Obj) -> int:
 
 def _split(made: Obj, ours: Mapping[str, Objects], split: Split, *, must: bool) -> Obj:
     for rule in made["spec"].get("http") or []:
-        routes: dict[str, Obj] = {}
-        for to in rule.get("route") or []:
-            for one, share in _ends(to, ours, split, must=must):
-                # Of one that was split already, each slot is in it by itself: together they have all.
-                key = canonical_json({k: v for k, v in one.items() if k != "weight"})
-                routes.setdefault(key, one | {"weight": 0})["weight"] += _weight(to, rule) * share
-        if "route" in rule:
-            rule["route"] = list(_in_small_numbers([to for to in routes.values() if to["weight"]]))
-            if not rule["route"]:
-                kept = {k: v for k, v in rule.items() if k in ("name", "match")}
-                rule.clear()
-                rule |= kept | {"directResponse": NOWHERE}
+        routes = rule.get("route") or []
+        if not any(_of(to, ours, split.lead) for to in routes):
+            continue
+        ends = (
+            (end, _weight(to, rule) * part)
+            for to in routes
+            for end, part in _ends(to, ours, split, must=must)
+        )
+        rule["route"] = [to for to in weighted(ends) if to["weight"]]
+        if not rule["route"]:
+            kept = {k: v for k, v in rule.items() if k in ("name", "match")}
+            rule.clear()
+            rule |= kept | {"directResponse": NOWHERE}
     return made
 
 
 def _ends(to: Obj, ours: Mapping[str, Objects], split: Split, *, must: bool) -> Iterator[tuple[Obj, int]]:
     """Yield what takes the place of a destination, each with its part in percent."""
-    there = to.get("destination") or {}
-    service, dot, rest = str(there.get("host")).partition(".")
-    if service not in ours or not is_host(there.get("host"), service, split.lead.workload.namespace):
+    there, of = to.get("destination") or {}, _of(to, ours, split.lead)
+    if of is None:
         yield to, 100
         return
-    port = (there.get("port") or {}).get("number")
-    for slot, name, its in split.ends(port, ours[service], VIRTUAL, must=must):
+    port, rest = (there.get("port") or {}).get("number"), str(there["host"]).partition(".")[1:]
+    for slot, name, its in split.ends(port, of, VIRTUAL, must=must):
         at = {"port": {"number": its}} if its is not None else {}
-        yield to | {"destination": there | {"host": f"{name}{dot}{rest}"} | at}, split.weights[slot]
+        yield to | {"destination": there | {"host": "".join((name, *rest))} | at}, split.weights[slot]
 
 
-def _in_small_numbers(routes: list[Obj]) -> Iterator[Obj]:
-    """Yield them with the same proportions: in percent, where whole numbers can say it."""
-    weights = [int(to["weight"]) for to in routes]
-    total, common = sum(weights), gcd(*weights)
-    percent = all(100 * weight % total == 0 for weight in weights)
-    for to, weight in zip(routes, weights, strict=True):
-        yield to | {"weight": 100 * weight // total if percent else weight // common}
+def _of(to: Obj, ours: Mapping[str, Objects], lead: Objects) -> Objects | None:
+    """Return whose Service a destination is; None for another."""
+    host = (to.get("destination") or {}).get("host")
+    found = (objects for name, objects in ours.items() if is_host(host, name, lead.workload.namespace))
+    return next(found, None)
