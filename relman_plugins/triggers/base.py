@@ -18,6 +18,8 @@ R = TypeVar("R")
 _LEDGER_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="relman-ledger")
 _PLATFORM_THREADS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="relman-platform")
 
+_JOB_THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="relman-job")
+
 
 async def in_ledger_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a blocking ledger call off the triggerer's loop, in a bounded pool of its own."""
@@ -42,6 +44,15 @@ async def in_platform_thread(function: Callable[P, R], *args: P.args, **kwargs: 
     except asyncio.CancelledError:
         await asyncio.wait([work])
         raise
+
+
+async def in_job_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a platform call about a suite, in a bounded pool of its own.
+
+    It moves no traffic, and must not keep what does waiting for a thread, however many suites there are on a
+    platform that does not answer.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_JOB_THREADS, lambda: function(*args, **kwargs))
 
 
 class ReleaseTrigger(BaseTrigger):

@@ -14,7 +14,7 @@ from relman_plugins.errors import PlatformError, PlatformRejected, PlatformUnava
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.hooks.platform import async_jobs_of
 from relman_plugins.plan.model import EnvironmentPlan
-from relman_plugins.triggers.base import ReleaseTrigger, in_platform_thread
+from relman_plugins.triggers.base import ReleaseTrigger, in_job_thread
 from relman_plugins.triggers.feed import ledger_feed
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class JobTrigger(ReleaseTrigger):
         try:
             if self._jobs is None:
                 self._jobs = await async_jobs_of(self.environment)
-            return await in_platform_thread(question, self._jobs)
+            return await in_job_thread(question, self._jobs)
         except PlatformError as error:
             # With a login that is fresh next time.
             self._jobs = None
