@@ -134,7 +134,7 @@ def _written(block: markdown.Block, specs: Path) -> str:
         (specs / "manifests" / "checkout.yaml").write_text(
             yaml.safe_dump_all([*others, yaml.safe_load(block.text)])
         )
-        return _written(shown["spec environment"], specs)
+        return _written(shown["spec environment kept"], specs)
     base, part = yaml.safe_load((specs / "checkout.yaml").read_text()), yaml.safe_load(block.text)
     # What starts by itself can't have what somebody has to be asked for: tickets, fields without a default.
     base.pop("schedule")
