@@ -199,9 +199,12 @@ def test_a_worker_that_is_lost_after_the_suites_end_judges_nothing_anew(
     assert jobs(cluster) == []
 
 
-def test_who_clears_a_red_suite_runs_it_anew(release: Release, code: Any) -> None:
+def test_who_clears_a_red_suite_runs_it_anew(release: Release, code: Any, cluster: Cluster) -> None:
     code("sys.exit(tests(a='failed'))")
+    # Also when the Jobs that have ended are still there.
+    cluster.faults.fail("delete", "jobs.batch", 403, message="jobs.batch is forbidden")
     assert not ended(release)["passed"]
+    assert len(jobs(cluster)) == 2
     code("assert attempt == 1; tests(a='passed')")
     assert ended(release, 2)["passed"]
 
