@@ -112,8 +112,12 @@ class SnapshotDagBundle(BaseDagBundle):
                 raise
             self._point_to(tree)
             self._clear_away(tree)
-        if seen != self._seen and settings.specs_base() is not None:
-            log.warning("relman: [relman] specs_folder is set, so the bundle %s has other specs", self.name)
+        if self._tree != self._current and settings.specs_base() is not None:  # said once
+            log.warning(
+                "relman: [relman] specs_folder is set, so specs have no versions though the bundle %s has; "
+                "empty it",
+                self.name,
+            )
         self._seen, self._tree = seen, self._current
         self._sweep()
 

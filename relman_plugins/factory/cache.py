@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import stat
 import sys
 from codecs import BOM_UTF8
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 MADE_BY = ("calendars", "domain", "factory", "plan", "spec", "strategies")
 """Rooms whose code decides what a spec comes to."""
+
+_VERSION = re.compile(r"/(?:[0-9a-f]{64}|[0-9a-f]{40})(?=/)")
+"""A folder that is named by a digest: a snapshot's, or a commit's."""
 
 MOST = 50_000
 """Entries that are kept."""
@@ -76,7 +80,7 @@ class Cache:
         if not self._usable or self._kept is None:
             return None
         try:
-            return self._recalled(file, self._kept.get(os.fsencode(file)) or b"")
+            return self._recalled(file, self._kept.get(_name(file)) or b"")
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, Unreadable):
             return None
 
@@ -121,7 +125,7 @@ class Cache:
         }
         rest = pydantic_core.to_json(entry) + b"\n" + compiled.shape.model_dump_json().encode()
         body = hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
-        self._tried(lambda: kept.put(os.fsencode(file), body))
+        self._tried(lambda: kept.put(_name(file), body))
 
     def _prepared(self) -> bool:
         """Say whether anything can be kept; make the folder for it."""
@@ -149,6 +153,14 @@ class Cache:
             # As the reader of specs takes it: a byte order mark is no part of the text.
             self._seen[path] = _digest(bytes_of(path, root).removeprefix(BOM_UTF8))
         return self._seen[path]
+
+
+def _name(file: Path) -> bytes:
+    """Return what an entry is kept under: the file's path, the same for all versions of a DAG bundle.
+
+    Each version has a folder of its own, and most specs are in it as they were.
+    """
+    return os.fsencode(_VERSION.sub("/*", str(file)))
 
 
 def _digest(raw: bytes) -> str:

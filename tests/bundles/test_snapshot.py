@@ -252,6 +252,15 @@ def test_many_tasks_begin_at_once(machines: tuple[Machine, Machine]) -> None:
     assert found == ["old"] * 16
 
 
+def test_specs_elsewhere_are_said_once(
+    machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIRFLOW__RELMAN__SPECS_FOLDER", "/elsewhere")
+    bundle = machines[0].refreshed()
+    bundle.refresh()
+    assert caplog.text.count("specs have no versions though the bundle releases has; empty it") == 1
+
+
 def test_a_bound_bundle_has_nothing_to_refresh(machines: tuple[Machine, Machine]) -> None:
     version = version_of(machines[0].refreshed())
     with pytest.raises(BundleError, match="nothing to refresh"):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from relman_plugins.settings import compiled_folder
 from tests.factory.conftest import ROOT
 from tests.factory.fakes import CATALOG, FakeMaintenance
 
+DAGS = {"release__checkout": True, "release__hello": False}
 POISON = "This is what an entry says that nobody compiled"
 
 
@@ -342,6 +344,20 @@ def test_two_folders_of_one_home_do_not_disturb_each_other(specs: Path, tmp_path
     poisoned()
     load(other)
     assert is_used(specs)
+
+
+@pytest.mark.parametrize("digits", [40, 64])
+def test_the_next_version_of_a_bundle_uses_what_is_as_it_was(
+    specs: Path, tmp_path: Path, digits: int
+) -> None:
+    old, new = (tmp_path / "versions" / (digit * digits) / "release_specs" for digit in "0a")
+    for folder in (old, new):
+        shutil.copytree(specs, folder)
+    (new / "hello.yaml").write_text((new / "hello.yaml").read_text() + "\n# another byte\n")
+    load(old)
+    poisoned("checkout")
+    poisoned("hello")
+    assert {name: dag.doc_md == POISON for name, dag in load(new).items() if name in DAGS} == DAGS
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
