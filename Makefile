@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 TESTS := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up stack test quick hammer bench scale canaries lint types arch docs check constraints format clean
+.PHONY: help setup demo up stack test quick hammer executors bench scale canaries lint types arch docs check constraints format clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,14 @@ quick: $(READY)  ## The tests that start no Airflow, browser or database server
 
 hammer: $(READY)  ## Thirty answers at each moment after a gate opened, on SQLite and PostgreSQL (half an hour)
 	@RELMAN_TRIES=30 $(PYTHON) -m pytest -sq tests/system/test_votes.py -k moment $(ARGS)
+
+# Gates, canaries, rollbacks, and ten kills while releases are under way; with Celery a worker in a deployment.
+RELEASED := tests/system/test_gates.py tests/system/test_canary.py tests/system/test_rollback.py tests/system/test_kill.py
+
+executors: $(READY)  ## Releases and kills on LocalExecutor with SQLite, with PostgreSQL, and on Celery (half an hour)
+	@RELMAN_TEST_BASES=sqlite $(PYTHON) -m pytest -q $(RELEASED) $(ARGS)
+	@RELMAN_TEST_BASES=postgresql $(PYTHON) -m pytest -q $(RELEASED) $(ARGS)
+	@$(PYTHON) -m pytest -q tests/system/test_stack.py $(ARGS)
 
 bench: $(READY)  ## What relman costs beside a hand-written DAG, as a table; ARGS=--quick for a try
 	@$(PYTHON) -m benchmarks $(ARGS)
