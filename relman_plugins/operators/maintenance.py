@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 LEASE = "maintenance"
 LEASE_S = 90.0
-DELIVER_S = 45.0
-"""How long one run delivers messages as they come; the next one begins a minute after it."""
 
 
 class MaintenanceOperator(BaseOperator):
@@ -57,10 +54,7 @@ class MaintenanceOperator(BaseOperator):
             self._sign(book)
         finally:
             book.end_lease(LEASE, holder)
-        self.defer(
-            trigger=DeliverTrigger(until=time.time() + DELIVER_S, **deferral(settings.minimum_deferral())),
-            method_name="delivered",
-        )
+        self.defer(trigger=DeliverTrigger(**deferral(settings.minimum_deferral())), method_name="delivered")
 
     def _sign(self, book: Ledger) -> None:
         """Sign what was recorded since the last round, where there is a key to sign with.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
@@ -39,7 +39,7 @@ class FollowUpSensor(ReleaseStepOperator):
             return "the release has no outcome yet, so nobody is asked"
         if (outcome := str(closed[0].data["outcome"])) not in run.step.args["after"]:
             return f"nobody is asked after {outcome}"
-        until = datetime.now(UTC) + timedelta(seconds=run.step.args["timeout_s"])
+        until = run.ledger.now() + timedelta(seconds=run.step.args["timeout_s"])
         # Idempotent: a second try finds what the first one asked, and its end.
         asked = {"people": run.step.args["people"], "until": until.isoformat(), "outcome": outcome}
         run.record(Kind.FOLLOW_UP_ASKED, "asked", asked)
@@ -73,7 +73,7 @@ class FollowUpSensor(ReleaseStepOperator):
                 f"{plural(len(items), 'follow-up')} named by {who}" if items else f"no follow-ups, says {who}"
             )
         until = datetime.fromisoformat(run.mine(Kind.FOLLOW_UP_ASKED)[0].data["until"])
-        if datetime.now(UTC) >= until:
+        if run.ledger.now() >= until:
             return "nobody named follow-ups in time"
         if ask:
             self._ask(context, run, closed, until)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,7 +25,7 @@ from relman_plugins.steps import deadlines, foretelling, lost_trains, recalling
 from relman_plugins.steps.base import LOCK_TTL_S as STEP_LOCK_TTL_S
 from relman_plugins.steps.metrics import tell, tell_standing
 from relman_plugins.steps.outcome import left_behind, outcome_of
-from relman_plugins.steps.passing import bypass, is_bypassed, may_be_passed_by
+from relman_plugins.steps.passing import tell_bypasses
 from relman_plugins.steps.restoring import LOCK_TTL_S, bring_back
 from relman_plugins.steps.returning import broke, go_back
 
@@ -156,6 +157,7 @@ class Housekeeper:
             if not gone and not self.runs.ended(release.dag_id, release.run_id):
                 continue
             try:
+                done += self._find_bypasses(release)
                 done.append(self._end(release, gone))
             except RelmanError as error:
                 # One environment that can't be reached must not keep the other releases from their end.
@@ -203,36 +205,14 @@ class Housekeeper:
 
     def find_bypasses(self) -> list[str]:
         """Find gates that Airflow shows green and that nobody approved."""
-        from relman_plugins.ledger.api import RELIEF, unasked
-
         done = []
         for release in self.ledger.in_flight(MOST):
-            if release.plan.options.dry_run:
-                continue
-            asked = {g.gate: g for g in self.ledger.votes.gates(release.release_id)}
-            steps = {s.id: s for s in release.plan.shape.steps if may_be_passed_by(s, asked.get(s.id))}
-            if not steps:
-                continue
-            green = self.runs.succeeded(release.dag_id, release.run_id, list(steps))
-            # Read after Airflow was asked: a step records its end before it is green there.
-            ends = self.ledger.events(release.release_id, kinds=[Kind.STEP_FINISHED])
-            relief = self.ledger.events(release.release_id, kinds=RELIEF)
-            for gate in sorted(green):
-                state = self.ledger.votes.gate(release.release_id, gate)
-                ended = any(e.step == gate for e in ends)
-                nobody = unasked(release, steps[gate], relief)
-                if not is_bypassed(steps[gate], state, ended=ended, unasked=nobody):
-                    continue
-                told = bypass(gate)
-                event = NewEvent(
-                    kind=Kind.GATE_BYPASSED,
-                    key=f"{release.release_id}:{gate}:bypassed:{gate}",
-                    step=gate,
-                    data=told,
-                )
-                if self.ledger.record(release.release_id, event) is not None:
-                    done.append(f"{release.release_id}: {told['message']}")
+            done += self._find_bypasses(release)
         return done
+
+    def _find_bypasses(self, release: ReleaseRecord) -> list[str]:
+        succeeded = partial(self.runs.succeeded, release.dag_id, release.run_id)
+        return tell_bypasses(self.ledger, release, succeeded)
 
     def remind(self) -> list[str]:
         """Remind those who can still answer at gates that wait; the messages go out with the others."""

@@ -15,6 +15,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 P = ParamSpec("P")
 R = TypeVar("R")
 
+PROMPT_S = 2.0
+"""How long after its task deferred a trigger usually starts, by clocks that agree."""
+
 _LEDGER_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="relman-ledger")
 _PLATFORM_THREADS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="relman-platform")
 
@@ -59,7 +62,9 @@ class ReleaseTrigger(BaseTrigger):
     """A trigger that yields once, no earlier than ``minimum_s`` after its task deferred.
 
     Airflow 3.3.2 marks a task failed when it is resumed while the scheduler still holds the exit of its first
-    process (apache/airflow#67287); 8 s was enough in every try.
+    process (apache/airflow#67287); 8 s was enough in every try. The clocks of the worker, which says when it
+    deferred, and of the triggerer may differ: what is no usual start is counted from here, since the task had
+    deferred by then.
 
     :param deferred_at: when the task deferred, in seconds since the epoch.
     :param minimum_s: seconds that must pass from there to the event.
@@ -69,6 +74,9 @@ class ReleaseTrigger(BaseTrigger):
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.deferred_at = deferred_at
         self.minimum_s = minimum_s
+        # A triggerer makes the trigger just before it runs.
+        late = time.time() - deferred_at
+        self._may_yield = time.monotonic() + minimum_s - (late if 0 <= late <= PROMPT_S else 0.0)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that make this trigger again."""
@@ -84,7 +92,7 @@ class ReleaseTrigger(BaseTrigger):
 
     async def event(self, payload: dict[str, Any]) -> TriggerEvent:
         """Wait until the event may be yielded, then return it."""
-        await asyncio.sleep(max(0.0, self.deferred_at + self.minimum_s - time.time()))
+        await asyncio.sleep(max(0.0, self._may_yield - time.monotonic()))
         return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
 

@@ -31,6 +31,8 @@ from relman_plugins.plan.routing import CONNECTIONS, EMAIL, SLACK
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread
 from relman_plugins.triggers.feed import ledger_feed
 
+DELIVER_S = 45.0
+"""How long one run of maintenance delivers messages as they come; the next one begins a minute after it."""
 PAUSE_S = 1.0
 GRACE_S = 10.0
 """How long what is being delivered at the end may take; what hangs longer is left to its own time limit."""
@@ -48,26 +50,29 @@ _running: dict[Line, Future[DrainResult]] = {}
 
 
 class DeliverTrigger(ReleaseTrigger):
-    """Drain the outbox whenever the ledger grows, until ``until`` (seconds since the epoch).
+    """Drain the outbox whenever the ledger grows, for ``seconds``.
 
     Each line (a channel through one connection) has a thread of its own: one that is slow or down holds no
     other, and none of them holds a release. The event is ``{"sent", "failed", "pending"}``.
+    A length and no end: by the clock of a worker that is behind, the end may be over before it begins here.
     """
 
-    def __init__(self, *, until: float, **kwargs: Any) -> None:
+    def __init__(self, *, seconds: float = DELIVER_S, **kwargs: Any) -> None:
+        kwargs.pop("until", None)  # an older relman stored it
         super().__init__(**kwargs)
-        self.until = until
+        self.seconds = seconds
 
     def arguments(self) -> dict[str, Any]:
-        """Return until when to deliver."""
-        return {"until": self.until}
+        """Return for how long to deliver."""
+        return {"seconds": self.seconds}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Deliver."""
+        until = time.monotonic() + self.seconds
         feed = await ledger_feed()
         mine: dict[Line, Future[DrainResult]] = {}
         sent = failed = pending = 0
-        while time.time() < self.until:
+        while time.monotonic() < until:
             try:
                 lines, pending = await in_ledger_thread(lambda: _due(feed.source()))
             except LedgerError as error:
@@ -80,8 +85,8 @@ class DeliverTrigger(ReleaseTrigger):
             done, failures = self._collect(mine)
             sent, failed, pending = sent + done, failed + failures, max(0, pending - done)
             if not mine:
-                await feed.grown(max(0.0, min(self.until - time.time(), 10.0)))
-        while mine and time.time() < self.until + GRACE_S:
+                await feed.grown(max(0.0, min(until - time.monotonic(), 10.0)))
+        while mine and time.monotonic() < until + GRACE_S:
             await asyncio.sleep(0.1)
             done, failures = self._collect(mine)
             sent, failed, pending = sent + done, failed + failures, max(0, pending - done)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from relman_plugins.domain.event import Kind
@@ -23,7 +23,7 @@ class FollowUpTrigger(ApprovalTrigger):
         found = ledger.events(self.release_id, kinds=[Kind.FOLLOW_UP])
         if found:
             return "given" if found[0].data.get("items") else "none"
-        return "over" if datetime.now(UTC) >= datetime.fromisoformat(self.expires_at) else None
+        return "over" if ledger.now() >= datetime.fromisoformat(self.expires_at) else None
 
     def _option(self, state: str) -> str:
         return GIVE if state == "given" else NONE

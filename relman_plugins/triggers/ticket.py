@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
@@ -15,7 +15,7 @@ from relman_plugins.errors import ClientError, ClientRejected, ClientUnavailable
 from relman_plugins.hooks.ledger import flags_of
 from relman_plugins.hooks.tickets import async_tickets
 from relman_plugins.triggers.base import ReleaseTrigger
-from relman_plugins.triggers.feed import ledger_feed
+from relman_plugins.triggers.feed import LedgerFeed, ledger_feed
 
 if TYPE_CHECKING:
     from relman_plugins.ledger.api import Ledger
@@ -81,12 +81,12 @@ class TicketTrigger(ReleaseTrigger):
     async def _news(self) -> str:
         feed, pause = await ledger_feed(), min(self.pause_s, FIRST_PAUSE_S if self.seen else self.pause_s)
         while True:
-            left = self._left()
+            left = self._left(await self._now(feed))
             if await feed.until(self._over, pause if left is None else max(0.0, min(pause, left))):
                 return "aborted"
             pause = self.pause_s
             try:
-                said = await self._said()
+                said = await self._said(await self._now(feed))
             except ClientUnavailable as error:
                 pause = max(pause, min(error.retry_after or 0.0, REJECTED_PAUSE_S))
             except ClientRejected:
@@ -96,19 +96,26 @@ class TicketTrigger(ReleaseTrigger):
             else:
                 if said != self.seen or not self.seen:
                     return "changed"
-            if (left := self._left()) is not None and left <= 0:
+            if (left := self._left(await self._now(feed))) is not None and left <= 0:
                 return "over"
 
-    async def _said(self) -> str:
+    @staticmethod
+    async def _now(feed: LedgerFeed) -> datetime:
+        """Return the time as the step sees it: this machine's clock may be another."""
+        now = await feed.until(lambda ledger: ledger.now())
+        assert now is not None  # noqa: S101 - for the type checker: it waits for an answer
+        return now
+
+    async def _said(self, now: datetime) -> str:
         demands = Demands.model_validate(self.demands)
         with await async_tickets(demands.system, self.connection, demands.fields) as system:
             ticket = await asyncio.to_thread(system.find, self.number)
-        return told(lacks(demands, self.number, ticket, datetime.now(UTC), begun=self.begun))
+        return told(lacks(demands, self.number, ticket, now, begun=self.begun))
 
-    def _left(self) -> float | None:
+    def _left(self, now: datetime) -> float | None:
         if not self.expires_at:
             return None
-        return (datetime.fromisoformat(self.expires_at) - datetime.now(UTC)).total_seconds()
+        return (datetime.fromisoformat(self.expires_at) - now).total_seconds()
 
     def _over(self, ledger: Ledger) -> bool | None:
         return True if flags_of(ledger, self.release_id).over else None

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from relman_plugins.domain.event import Kind
+from relman_plugins.domain.follow_up import NONE
 from relman_plugins.steps import housekeeping
 from relman_plugins.steps.housekeeping import Housekeeper
+from relman_plugins.testing.servicenow import PASSWORD, USER, ServiceNowServer
 from relman_plugins.triggers.feed import ledger_feed
 from tests.operators.test_blue_green import BLUE_GREEN, CANARY, KEEP, MONITOR, good
 from tests.operators.test_requested_rollback import asked, shipped
 from tests.steps.rewriting import rewrite
 from tests.steps.test_housekeeping import Runs
-from tests.steps.world import Release, World, payload
+from tests.steps.world import Release, World, payload, told
 
 SOAK, PROVISION = "staging.soak", "staging.provision"
 HOUR = 3600.0
@@ -54,6 +57,23 @@ def lives_shortly(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def switches(monkeypatch: pytest.MonkeyPatch) -> None:
     rewrite(monkeypatch, "checkout.yaml", (CANARY, BLUE_GREEN), (MONITOR, ""))
+
+
+@pytest.fixture
+def snow(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServiceNowServer]:
+    gate = "{change_ticket: {system: servicenow, timeout: 2h}}"
+    rewrite(monkeypatch, "checkout.yaml", ("gates: [", f"gates: [{gate}, "))
+    with ServiceNowServer() as server:
+        login = {"login": USER, "password": PASSWORD}
+        connection = {"conn_type": "relman_servicenow", "host": server.url, **login}
+        monkeypatch.setenv("AIRFLOW_CONN_RELMAN_SERVICENOW", json.dumps(connection))
+        yield server
+
+
+@pytest.fixture
+def asks_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = "follow_ups: {group: managers, after: [failed], timeout: 2h}\nstages:\n"
+    rewrite(monkeypatch, "checkout.yaml", ("stages:\n", written))
 
 
 def soaking(world: World) -> tuple[Release, TaskDeferred]:
@@ -130,3 +150,43 @@ def test_a_rollback_that_nobody_began_is_carried_out(world: World, move: Callabl
     move(14 * HOUR + (housekeeping.ROLLBACK_GRACE + timedelta(seconds=1)).total_seconds())
     assert len(keeper.finish_rollbacks()) == 1
     assert world.weights() == {"1.0.0": 100}
+
+
+def test_a_ticket_is_looked_at_and_given_up_by_it(
+    snow: ServiceNowServer, world: World, move: Callable[[float], object]
+) -> None:
+    ledger = world.ledger.now()
+    start, end = (f"{ledger + timedelta(hours=h):%Y-%m-%d %H:%M:%S}" for h in (-1, 5))
+    change = snow.change("CHG0030001", approval="requested", start_date=start, end_date=end)
+    release = world.open(ticket=change["number"]).at_the_gate()
+    waiting = release.run("production.ticket")
+    _, stored = waiting.trigger.serialize()
+
+    async def news() -> Any:
+        trigger = type(waiting.trigger)(**stored | {"minimum_s": 0.0, "pause_s": 0.05})
+        return await asyncio.wait_for(payload(trigger), 20)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(news(), 1))
+    move(16 * HOUR + 1)
+    assert asyncio.run(news()) == {"state": "over"}
+
+
+def test_follow_ups_may_be_named_until_their_time_is_over_by_it(
+    asks_afterwards: None, world: World, move: Callable[[float], object]
+) -> None:
+    world.live("1.0.0")
+    release = world.open().at_the_gate()
+    with pytest.raises(AirflowFailException):
+        release.run("close")
+    waiting = release.run("follow_up")
+
+    def give() -> str:
+        answer = {"airflow_user": "bob", "option": NONE, "form": {}, "via": "airflow"}
+        return str(world.ledger.give_follow_ups(release.id, **answer).code)
+
+    move(16 * HOUR + 1)
+    assert give() == "over"
+    assert told(waiting) == {"state": "over"}
+    move(15 * HOUR)
+    assert give() == "accepted"

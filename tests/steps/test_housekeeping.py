@@ -170,6 +170,13 @@ def test_a_gate_that_somebody_marked_green_is_told_of_once(world: World) -> None
     assert [e.step for e in release.events(Kind.GATE_BYPASSED)] == [gate]
 
 
+def test_a_gate_that_was_marked_with_its_whole_run_is_told_of_before_the_end(world: World) -> None:
+    release = world.open().at_the_gate()
+    Housekeeper(world.ledger, Runs(over={"run-1"}, green={"production.approval"})).end_orphans()
+    told = [e.kind for e in release.events(Kind.GATE_BYPASSED, Kind.RELEASE_CLOSED)]
+    assert told == [Kind.GATE_BYPASSED, Kind.RELEASE_CLOSED]
+
+
 def test_a_gate_that_people_opened_is_none(world: World) -> None:
     release = world.open().decided()
     assert Housekeeper(world.ledger, Runs(green={"production.approval"})).find_bypasses() == []

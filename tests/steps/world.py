@@ -155,6 +155,11 @@ class TaskInstance:
     xcom: dict[str, Any]
     id: uuid.UUID = field(default_factory=uuid.uuid4)
     task_id: str = ""
+    states: dict[str, str] = field(default_factory=dict)
+    """What Airflow shows of the run's tasks."""
+
+    def get_task_states(self, dag_id: str, task_ids: list[str], run_ids: list[str]) -> Any:
+        return {self.run_id: {task: self.states[task] for task in task_ids if task in self.states}}
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcom[f"{self.task_id}/{key}"] = value
@@ -174,6 +179,7 @@ class World:
     platform: Any
     revisions: dict[str, Revision]
     xcom: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
 
     def open(self, version: str = "1.1.0", run_id: str = "run-1", **options: Any) -> Release:
         record = self.ledger.open_release(
@@ -291,8 +297,9 @@ class Release:
         assert self.world.ledger.record(self.id, event)
 
     def context(self, task_id: str, try_number: int = 1) -> Any:
+        world, record = self.world, self.record
         ti = TaskInstance(
-            self.record.dag_id, self.record.run_id, try_number, self.world.xcom, task_id=task_id
+            record.dag_id, record.run_id, try_number, world.xcom, task_id=task_id, states=world.states
         )
         params = self.record.conf | {"dry_run": self.record.plan.options.dry_run}
         told = OutletEventAccessors()

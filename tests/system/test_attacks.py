@@ -31,7 +31,7 @@ def runs(world: World) -> Iterator[Run]:
 
     Of a version that no other pipeline here brings in: the platform must not have a genuine copy already.
     """
-    started = [world.start("gated", "1.3.0") for _ in range(9)]
+    started = [world.start("gated", "1.3.0") for _ in range(12)]
     return iter(started)
 
 
@@ -90,6 +90,33 @@ def test_a_deploy_marked_success_is_no_release(run: Run) -> None:
     nothing_ships(run)
     assert run.state() == "failed"
     assert reason(run) == f"{GATE} has no recorded end"
+
+
+def test_a_whole_stage_marked_success_in_one_click_is_no_release(run: Run) -> None:
+    bob(run, "PATCH", f"{run.path}/taskGroupInstances/live", new_state="success")
+    nothing_ships(run)
+    assert run.state() == "failed"
+    assert PASSED in {e.data["message"] for e in run.events("gate.bypassed")}
+
+
+def test_a_gate_whose_task_is_deleted_opens_nothing(run: Run) -> None:
+    bob(run, "DELETE", f"{run.path}/taskInstances/{GATE}")
+    nothing_ships(run)
+
+
+def test_a_run_whose_release_was_never_opened_ships_nothing(world: World) -> None:
+    """Everything before the deploy is marked while the DAG is paused, so that the record knows nothing."""
+    dag = "/api/v2/dags/release__brief"
+    assert world.call("bob", "PATCH", dag, is_paused=True)[0] == 200
+    run_id = world.admin.trigger("release__brief", {"version": "1.3.0"})
+    run = Run(world, "release__brief", run_id, "")
+    for task in ("open", "build", GATE):
+        bob(run, "PATCH", f"{run.path}/taskInstances/{task}", new_state="success")
+    assert world.call("bob", "PATCH", dag, is_paused=False)[0] == 200
+    assert run.state() == "failed"
+    assert run.task(DEPLOY) == "failed"
+    assert world.ledger.releases(pipeline="brief") == []
+    assert world.seen("live", "brief").stable is None
 
 
 def test_a_deploy_that_is_cleared_to_run_alone(run: Run) -> None:
@@ -217,3 +244,25 @@ def test_people_who_make_themselves_approvers_while_it_waits(run: Run) -> None:
         assert "changed under the release" in run.events("release.closed")[0].data["reason"]
     finally:
         people.write_text(before)
+
+
+def test_a_run_that_is_cleared_as_a_whole_ships_what_was_approved_and_not_what_it_would_build_now(
+    run: Run,
+) -> None:
+    """Last here, since the platform then has a genuine copy of the version."""
+    built = run.events("artifact.built")[0].data["revision"]["digest"]
+    bob(run, "POST", f"{API}/{run.release_id}/hold", reason="a moment")
+    assert approve(run)[0] == 200
+    run.until("gate.decided")
+    extra = run.world.stack.repo / "checkout" / "checkout" / "extra.txt"
+    try:
+        extra.write_text("nobody has seen this\n")
+        bob(run, "POST", f"{run.path}/clear", dry_run=False, only_failed=False)
+        bob(run, "POST", f"{API}/{run.release_id}/resume", reason="go on")
+        assert run.outcome() == "succeeded"
+    finally:
+        extra.unlink()
+    stable = run.world.seen("live", "gated").stable
+    assert stable is not None
+    assert stable.revision.digest == built
+    assert len(run.events("artifact.built")) == 1

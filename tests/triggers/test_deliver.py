@@ -32,7 +32,7 @@ def silent() -> Iterator[int]:
 
 
 async def _run(seconds: float, meanwhile: Callable[[], Any]) -> dict[str, Any]:
-    trigger = DeliverTrigger(until=time.time() + seconds, deferred_at=time.time(), minimum_s=0)
+    trigger = DeliverTrigger(seconds=seconds, deferred_at=time.time(), minimum_s=0)
     looking = asyncio.create_task(asyncio.to_thread(meanwhile))
     async for event in trigger.run():
         await looking
