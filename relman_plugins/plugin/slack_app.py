@@ -30,7 +30,7 @@ from relman_plugins.notifications.text import cut, plain
 from relman_plugins.plugin.deps import ledger
 from relman_plugins.plugin.slack_command import Command, read_command
 from relman_plugins.plugin.slack_freezes import obey
-from relman_plugins.plugin.slack_request import Malformed, Place, Press, is_signed, read
+from relman_plugins.plugin.slack_request import Malformed, Place, Press, is_signed, read, seconds_off
 from relman_plugins.plugin.slack_votes import Reply, metadata_of, reply_to
 
 PATH = "/relman/slack/interactivity"
@@ -178,6 +178,13 @@ async def _signed(request: Request) -> bytes | Response:
         return _problem(415, "expected a form, as Slack sends it")
     body = await request.body()
     if not is_signed(body, request.headers, secret):
+        if off := seconds_off(body, request.headers, secret, time.time()):
+            why = (
+                f"signed by Slack, {abs(off)} s {'before' if off > 0 else 'after'} this server's time: sent "
+                "again by somebody, or the server's clock is wrong; set it (chronyc tracking) and press again"
+            )
+            _log.warning("nothing was done: %s", why)
+            return _problem(401, why)
         return _problem(401, "not signed by Slack with this app's signing secret within five minutes")
     return body
 

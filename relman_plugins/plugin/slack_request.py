@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
+from hmac import compare_digest
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -20,6 +21,7 @@ from relman_plugins.notifications.buttons import FORM, LATER, Question, decision
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,29}$")]
 Ts = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}\.[0-9]{1,9}$")]
+_STAMP_DIGITS = 12
 Trigger = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.]{1,200}$")]
 
 
@@ -71,6 +73,21 @@ def is_signed(body: bytes, headers: Mapping[str, str], secret: str) -> bool:
     except (TypeError, ValueError):
         # Time stamps that are no numbers, signatures and bodies that are no text.
         return False
+
+
+def seconds_off(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> int:
+    """Return how far from ``now`` (seconds since 1970) Slack signed this; 0 if Slack never did."""
+    from slack_sdk.signature import SignatureVerifier
+
+    stamp = headers.get("x-slack-request-timestamp", "")
+    if not (stamp.isascii() and stamp.isdecimal() and len(stamp) <= _STAMP_DIGITS):
+        return 0
+    try:
+        genuine = SignatureVerifier(secret).generate_signature(timestamp=stamp, body=body) or ""
+    except ValueError:
+        return 0  # A body that is no text.
+    given = headers.get("x-slack-signature", "")
+    return round(now) - int(stamp) if compare_digest(genuine.encode(), given.encode()) else 0
 
 
 def seal_of(body: bytes, headers: Mapping[str, str]) -> str:

@@ -210,6 +210,9 @@ def test_what_slack_did_not_sign_is_no_vote(server: Server) -> None:
         Request(b"\xff\xfe" + good.body, good.headers),
     ]
     assert [people.deliver(request).status for request in forged] == [401] * len(forged)
+    for seconds, words in ((-310, "before this server's time"), (310, "after this server's time")):
+        assert words in people.deliver(people.signed(payload, at=now + seconds)).body
+        assert words not in people.deliver(people.signed(payload, secret="guessed", at=now + seconds)).body
     json_kind = Request(good.body, {**good.headers, "Content-Type": "application/json"})
     assert people.deliver(json_kind).status == 415
     assert people.deliver(Request(b"payload=" + b"x" * 300_000, good.headers)).status == 413
