@@ -13,6 +13,7 @@ from relman_plugins.calendars.cron import Cron
 from relman_plugins.calendars.gate import MOST_ASKED, Gate, Look, starter
 from relman_plugins.calendars.model import Calendar, TimeWindow
 from relman_plugins.calendars.series import Length, Series
+from relman_plugins.calendars.weekly import DAYS, Window
 from relman_plugins.calendars.work import Work
 from relman_plugins.domain.identity import Actor
 
@@ -126,3 +127,12 @@ def test_nobody_lets_a_release_past_what_leaves_no_room_for_exceptions() -> None
 )
 def test_a_train_is_a_schedule_whoever_added_the_version(kind: Any, via: str, who: str) -> None:
     assert starter(Actor(kind=kind, id="alice", via=via)) == who
+
+
+def test_an_environments_own_windows_and_the_calendars_must_all_be_open() -> None:
+    always = {"days": list(DAYS), "from": "00:00", "to": "24:00", "zone": "UTC"}
+    own = Gate(windows=(Window.model_validate(always),))
+    assert own.look(NOON, "person").answer.open
+    denied = own.model_copy(update={"calendars": gate([(0, 60, False)]).calendars})
+    assert not denied.look(NOON, "person").answer.open
+    assert denied.look(NOON + 60 * MINUTE, "person").answer.open

@@ -87,3 +87,11 @@ def test_a_damaged_memory_hurts_nobody(specs: Path) -> None:
     result = load_dags(dags, specs)
     assert result.invalid == ("relman_invalid__shop",)
     assert "release__shop" not in dags
+
+
+def test_a_memory_of_which_no_dag_can_be_built_hurts_nobody(specs: Path) -> None:
+    (specs / "shop.yaml").unlink()
+    dags: dict = {}
+    load_dags(dags, specs, catalog={})
+    assert "release__shop" not in dags
+    assert "relman_maintenance" in dags

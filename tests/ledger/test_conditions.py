@@ -123,6 +123,12 @@ def approve(ledger: Ledger, release: ReleaseRecord, user: str) -> None:
     assert said.accepted, said.reason
 
 
+def test_a_record_that_does_not_add_up_spares_nobody(ledger: Ledger) -> None:
+    release = start(ledger, shape(MANAGERS, board(">= medium")))
+    assessed(ledger, release, LOW | {"risk": "high"})
+    assert [rule.id for rule in ledger.votes.waive(release.release_id, GATE).left] == ["managers", "board"]
+
+
 def test_a_low_risk_needs_no_board_and_says_why(ledger: Ledger) -> None:
     release = start(ledger, shape(MANAGERS, board(">= medium")))
     assessed(ledger, release, LOW)

@@ -57,6 +57,30 @@ def test_a_freeze_ends_by_itself_and_its_end_can_be_moved(ledger: Ledger, clock:
     assert ledger.freezes.thaw(environment="", pipeline="", reason="x", actor=DANA) is None
 
 
+def test_at_its_end_a_freeze_is_over(ledger: Ledger, clock: Clock) -> None:
+    frozen(ledger, until=ledger.now() + timedelta(hours=1))
+    clock.forward(3_599)
+    assert ledger.freezes.on()
+    clock.forward(1)
+    assert ledger.freezes.on() == []
+
+
+def test_a_freeze_by_labels_is_about_what_has_all_of_them(ledger: Ledger) -> None:
+    frozen(ledger, labels={"tier": "1", "team": "payments"})
+    asked = ({"tier": "1", "team": "payments", "more": "x"}, {"tier": "1"}, {"tier": "1", "team": "web"}, {})
+    assert [bool(ledger.freezes.holding("checkout", "qa", labels)) for labels in asked] == [
+        True,
+        *[False] * 3,
+    ]
+
+
+def test_a_freeze_without_exceptions_is_not_made_one_with_them(ledger: Ledger) -> None:
+    frozen(ledger)
+    with pytest.raises(Refused, match="One with exceptions would lift that one: thaw it first"):
+        frozen(ledger, unless="approved")
+    assert [freeze.unless for freeze in ledger.freezes.on()] == [""]
+
+
 def test_a_freeze_is_made_longer_and_not_shorter_and_its_end_is_in_utc(ledger: Ledger) -> None:
     east = timezone(timedelta(hours=2))
     frozen(ledger, until=datetime(2999, 1, 1, 22, 0, tzinfo=east))

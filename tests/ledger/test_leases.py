@@ -29,6 +29,16 @@ def test_a_name_is_first_once_until_it_is_forgotten(tmp_path: Path) -> None:
     assert ledger.is_first("slack:a", 600)
 
 
+def test_a_lease_is_one_holders_until_its_end_and_anybodys_from_then_on(tmp_path: Path) -> None:
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    ledger = at(tmp_path, lambda: now[0])
+    assert ledger.lease("outbox", "a", 60)
+    assert not ledger.lease("outbox", "b", 60)
+    now[0] += timedelta(seconds=60)
+    assert ledger.lease("outbox", "b", 60)
+    assert not ledger.lease("outbox", "a", 60)
+
+
 def test_of_many_at_once_one_is_first(tmp_path: Path) -> None:
     ledger = at(tmp_path)
     with ThreadPoolExecutor(16) as pool:

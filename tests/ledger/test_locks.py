@@ -123,6 +123,36 @@ def test_only_a_person_with_a_reason_breaks_a_lock(
     assert take(ledger, other).token > lock.token
 
 
+def test_a_lock_that_changed_hands_since_somebody_looked_is_not_broken(
+    ledger: Ledger, release: ReleaseRecord, other: ReleaseRecord, clock: Clock
+) -> None:
+    seen = take(ledger, release)
+    clock.forward(60)
+    new = take(ledger, other)
+    with pytest.raises(Refused, match=f"changed hands: {other.release_id} holds it"):
+        ledger.locks.break_lock(*HERE, actor=DANA, reason="stuck", token=seen.token)
+    assert ledger.locks.held() == [new]
+    assert ledger.locks.break_lock(*HERE, actor=DANA, reason="stuck", token=new.token) == new
+
+
+def test_a_lock_that_is_renewed_while_expired_ones_are_swept_stays(
+    ledger: Ledger, release: ReleaseRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = take(ledger, release)
+    clock.forward(60)
+    listed = ledger.locks.held
+
+    def listed_then_renewed() -> list[Lock]:
+        found = listed()
+        ledger.locks.renew(lock, 60)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger.locks, "held", listed_then_renewed)
+        assert ledger.locks.expire() == []
+    assert [held.token for held in ledger.locks.held()] == [lock.token]
+
+
 def test_expired_locks_are_swept(
     ledger: Ledger, release: ReleaseRecord, other: ReleaseRecord, clock: Clock
 ) -> None:

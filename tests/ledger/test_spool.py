@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
+import os
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,6 +42,21 @@ def test_what_was_spooled_is_recorded_once(ledger: Ledger, release: ReleaseRecor
     (first, _) = ledger.events(release.release_id, kinds=[Kind.ROLLBACK_FINISHED])
     assert before <= first.at <= utc_now()
     assert first.data == {"note": "line\nbreak ?"}
+
+
+def test_nothing_is_written_while_what_was_spooled_is_being_taken(
+    release: ReleaseRecord, tmp_path: Path
+) -> None:
+    """It could land in a file that was read already."""
+    fd = os.open(tmp_path / "spool.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    writing = threading.Thread(target=spool.write, args=(tmp_path, release.release_id, rollback("a")))
+    writing.start()
+    writing.join(0.5)
+    assert left(tmp_path) == []
+    os.close(fd)
+    writing.join(30)
+    assert left(tmp_path) == ["events.jsonl"]
 
 
 def test_an_event_keeps_the_time_it_happened(

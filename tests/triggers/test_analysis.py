@@ -101,6 +101,15 @@ def test_an_abort_is_heard_while_the_release_is_held(release: Release) -> None:
     assert release.world.weights() == {"1.0.0": 100}
 
 
+def test_an_abort_does_not_wait_for_the_next_look(release: Release) -> None:
+    seldom = copy_of(release.run(STEP).trigger)
+    seldom.watch = seldom.watch.model_copy(update={"interval_s": 3600.0})
+    release.person(Kind.ABORT_REQUESTED)
+    assert ended(seldom)["aborted"] is True
+    assert release.world.weights() == {"1.0.0": 100}
+    assert release.events(Kind.ANALYSIS_MEASURED) == []
+
+
 def test_a_good_end_waits_for_the_resumption_and_an_abort_meanwhile_takes_the_traffic_back(
     release: Release,
 ) -> None:
