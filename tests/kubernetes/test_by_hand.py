@@ -171,6 +171,23 @@ def test_weights_that_were_edited_by_hand_stop_the_way_forward_and_not_back(
     assert now(cluster).sent() == {"blue": 100}
 
 
+@pytest.mark.parametrize("name", ["checkout", "checkout-canary"])
+def test_an_ingress_is_known_by_its_name_without_the_annotation(
+    cluster: Cluster, hands: Hands, name: str
+) -> None:
+    shop = Shop(cluster, INGRESS)
+    shop.stable()
+    before = shop.canary(50)
+    body = {"metadata": {"annotations": {"relman/router": None}}}
+    ingresses = ("networking.k8s.io", "v1", NAMESPACE, "ingresses")
+    hands.routes.patch_namespaced_custom_object(*ingresses, name, body, **KUBECTL)
+    assert shop.observe() == before
+    assert shop.back().stable.weight == 100
+    assert now(cluster).sent() == {"blue": 100}
+    assert shop.live("Ingress", "checkout-canary") is None
+    assert shop.live("Ingress", "checkout")["metadata"]["annotations"] == {"relman/router": "ingress-nginx"}
+
+
 def test_a_garbled_memory_stops_the_way_forward_and_not_the_way_back(routed: Shop, hands: Hands) -> None:
     routed.stable()
     routed.canary(50)

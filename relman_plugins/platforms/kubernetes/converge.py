@@ -21,7 +21,7 @@ from relman_plugins.platforms.kubernetes.objects import SLOT, Obj, Objects, key_
 from relman_plugins.platforms.kubernetes.parts import Part, place, served_before, shared
 from relman_plugins.platforms.kubernetes.records import Records
 from relman_plugins.platforms.kubernetes.roles import Roles, roles_path
-from relman_plugins.platforms.kubernetes.routers import ROUTERS, router_of
+from relman_plugins.platforms.kubernetes.routers import ROUTERS, router_of, routing
 from relman_plugins.platforms.kubernetes.routers.base import Split
 from relman_plugins.platforms.kubernetes.seen import (
     Seen,
@@ -235,9 +235,7 @@ class Converging:
         left = [s for s, w in seen.weights().items() if w and s not in gets]
         if left:
             self.fence.remember(replace(roles, moved_at=time.time()))
-        router = router_of(split.lead.workload)
-        own = {(router.kind, name) for name in router.names(split.lead)} if router is not None else set()
-        if routed and any(place(stray) not in own for stray in strays):
+        if routed and any(place(stray) not in routing(split.lead) for stray in strays):
             # It sends the traffic until another does.
             self._until(lambda s: not s.untaken(), ())
         for stray in strays:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from relman_plugins.platforms.kubernetes.objects import Obj, Objects, key_of
-from relman_plugins.platforms.kubernetes.routers import router_of
+from relman_plugins.platforms.kubernetes.routers import routing
 from relman_plugins.platforms.kubernetes.seen import Seen
 
 KEPT = 5
@@ -40,8 +40,7 @@ def served_before(seen: Seen, stable: Part | None) -> tuple[str, ...]:
 def shared(lead: Objects | None, parts: Mapping[str, Part]) -> list[Obj]:
     """Return the extras that versions share, each as the leading one has it, but what routes that one."""
     wanted = {place(o) for part in parts.values() for o in part.objects.shared}
-    if lead is not None and (router := router_of(lead.workload)) is not None:
-        wanted -= {(router.kind, name) for name in router.names(lead)}
+    wanted -= routing(lead) if lead is not None else set()
     found: dict[tuple[str, str], Obj] = {}
     for objects in (*([lead] if lead is not None else []), *(part.objects for part in parts.values())):
         for obj in objects.shared:

@@ -23,7 +23,7 @@ from relman_plugins.platforms.kubernetes.objects import (
 )
 from relman_plugins.platforms.kubernetes.records import Records
 from relman_plugins.platforms.kubernetes.roles import Roles, roles_path
-from relman_plugins.platforms.kubernetes.routers import ROUTERS, router_of
+from relman_plugins.platforms.kubernetes.routers import ROUTERS, router_of, routing
 from relman_plugins.platforms.kubernetes.troubles import Trouble, is_leaving, is_ready, leaving, troubles
 
 RELMANS_OWN = ("RELMAN_VERSION", "RELMAN_DIGEST")
@@ -64,11 +64,14 @@ class Seen:
         services, _ = kube.list(objects.path("Service"), objects.selector)
         route = objects.workload.route or {}
         routes = {kind: _listed(kube, objects, kind, kind == route.get("kind")) for kind in ROUTES}
+        made = {slot: records.of(d) or objects for slot, d in deployments.items()}
+        # By their names too: somebody may have removed the annotation by which an Ingress is one.
+        named = {place for one in (objects, *made.values()) for place in routing(one)}
         seen = cls(
             objects=objects,
             roles=Roles.of(kube.get(roles_path(objects))),
             deployments=deployments,
-            made={slot: records.of(d) or objects for slot, d in deployments.items()},
+            made=made,
             pods={
                 slot: [
                     p
@@ -83,7 +86,7 @@ class Seen:
                 (kind, r["metadata"]["name"]): r | {"kind": kind}
                 for kind, (found, _) in routes.items()
                 for r in found
-                if is_route(r | {"kind": kind})
+                if is_route(r | {"kind": kind}) or (kind, r["metadata"]["name"]) in named
             },
             blind="; ".join(filter(None, (no_sets, *(why for _, why in routes.values())))),
         )
