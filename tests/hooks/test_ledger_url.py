@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from airflow.sdk.exceptions import AirflowNotFoundException
 from sqlalchemy import make_url
 
-from relman_plugins.errors import LedgerUnavailable
+from relman_plugins.errors import LedgerUnavailable, unread
 from relman_plugins.hooks.ledger import ledger_url
 
 
@@ -39,3 +40,11 @@ def test_a_missing_connection_is_no_ledger_and_not_the_embedded_one(monkeypatch:
     monkeypatch.setenv("AIRFLOW__RELMAN__LEDGER_CONN_ID", "not_there")
     with pytest.raises(LedgerUnavailable, match="not_there"):
         ledger_url()
+
+
+def test_what_a_parser_or_a_driver_says_of_a_connection_is_not_repeated() -> None:
+    quoting = ValueError("Port could not be cast to integer value as 'hunter2'")
+    assert unread(quoting) == "ValueError; the log says more"
+    assert (
+        unread(AirflowNotFoundException("The conn_id `x` isn't defined")) == "The conn_id `x` isn't defined"
+    )

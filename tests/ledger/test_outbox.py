@@ -42,7 +42,7 @@ def test_a_message_is_delivered_once(ledger: Ledger, release: ReleaseRecord) -> 
     assert due(ledger) == ["a"]
     ledger.outbox.failed(opened.id, "too late to fail", None)
     ledger.outbox.sent(failed.id, "1700.2")
-    assert (due(ledger), ledger.outbox.pending()) == ([], 0)
+    assert (due(ledger), ledger.outbox.pending(), ledger.outbox.backlog()) == ([], 0, [])
 
 
 def test_a_failed_message_waits_and_those_after_it_too(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from slack_sdk import WebClient  # noqa: TID253 - as a user of the server
@@ -12,7 +13,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.ledger.api import Ledger, ReleaseRecord
 from relman_plugins.notifications.limits import GIVE_UP_AFTER
 from relman_plugins.notifications.outbox import drain, lease_name
-from relman_plugins.notifications.slack import Slack
+from relman_plugins.notifications.slack import Posted, Slack
 from relman_plugins.testing.slack import TOKEN, SlackServer, plain
 
 Open = Callable[..., ReleaseRecord]
@@ -275,6 +276,28 @@ def test_one_drain_at_a_time(ledger: Ledger, server: SlackServer, slack: Slack, 
     assert server.api.calls == []
     ledger.end_lease(lease_name("slack", ""), "somebody else")
     assert drain(ledger, slack, NOW).sent == 1
+
+
+def test_a_drain_that_has_lost_its_lease_leaves_the_other_releases_to_the_next(
+    ledger: Ledger, server: SlackServer, slack: Slack, opened: Open
+) -> None:
+    lease = lease_name("slack", "")
+
+    class Losing(Slack):
+        """Slack, and another process that takes over once it was told something."""
+
+        def post(self, *about: Any) -> Posted:
+            ledger.end_lease(lease, "slow")
+            assert ledger.lease(lease, "next", 60)
+            return slack.post(*about)
+
+        find = slack.find
+        update = slack.update
+
+    for version in ("1.1.0", "1.2.0"):
+        opened(version)
+    assert drain(ledger, Losing(lambda *_, **__: None), NOW, holder="slow").sent == 1
+    assert len(parents(server)) == 1
 
 
 def test_the_limit_is_kept_and_the_order_too(

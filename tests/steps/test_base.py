@@ -11,9 +11,10 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.serialization.serialized_objects import DagSerialization
 
+from relman_plugins import settings
 from relman_plugins.domain.event import Kind
 from relman_plugins.domain.severity import Severity
-from relman_plugins.errors import PlatformUnavailable
+from relman_plugins.errors import LedgerUnavailable, PlatformUnavailable
 from relman_plugins.factory.builder import build_dag
 from relman_plugins.steps.base import ReleaseStepOperator
 from relman_plugins.triggers.approval import ApprovalTrigger
@@ -69,6 +70,17 @@ def test_a_lock_that_a_killed_worker_kept_is_given_back_by_its_retry(world: Worl
     assert world.ledger.locks.acquire("staging", "checkout", release.id, 60)
     release.run("staging.two", try_number=2)
     assert world.ledger.locks.held(release.id) == []
+
+
+def test_a_step_whose_end_can_not_be_recorded_has_not_ended(world: World) -> None:
+    """What goes forward believes the record alone, so it keeps nothing for later."""
+    release = world.open().finished("open", "build", "staging.deploy")
+    task = release.task("staging.one")
+    run = task.start(release.context("staging.one"))
+    with world.without_ledger(), pytest.raises(LedgerUnavailable):
+        task.finish(run, "green")
+    assert not list(settings.spool_folder().glob("*"))
+    assert Kind.STEP_FINISHED not in release.kinds("staging.one")
 
 
 def test_a_gate_of_a_closed_release_ends_and_does_not_wait_again(world: World) -> None:

@@ -101,10 +101,11 @@ def test_an_abort_is_heard_while_the_release_is_held(release: Release) -> None:
     assert release.world.weights() == {"1.0.0": 100}
 
 
-def test_an_abort_does_not_wait_for_the_next_look(release: Release) -> None:
+def test_an_abort_does_not_wait_for_the_next_look_and_no_resumption_takes_it_back(release: Release) -> None:
     seldom = copy_of(release.run(STEP).trigger)
     seldom.watch = seldom.watch.model_copy(update={"interval_s": 3600.0})
-    release.person(Kind.ABORT_REQUESTED)
+    for kind in (Kind.RELEASE_HELD, Kind.ABORT_REQUESTED, Kind.RELEASE_RESUMED):
+        release.person(kind)
     assert ended(seldom)["aborted"] is True
     assert release.world.weights() == {"1.0.0": 100}
     assert release.events(Kind.ANALYSIS_MEASURED) == []
