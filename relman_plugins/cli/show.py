@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 MOST_LINES = 10
-"""How many tests and reports of a suite are listed for people; the rest is counted."""
+"""How many tests and reports of a suite, and lines of a message, are shown; the rest is counted."""
 
 
 def print_releases(releases: list[dict[str, Any]]) -> None:
@@ -73,13 +73,22 @@ def release_table(release: dict[str, Any]) -> Table:
         ("suites", "\n".join(map(_suite, status["suites"]))),
         ("traffic", _served(status["served"])),
         ("rolled back", "\n".join(map(_rollback, status.get("rollbacks") or ()))),
-        ("reason", status["reason"] or status["message"]),
+        ("reason", _cut(status["reason"])) if status["reason"] else ("said last", _cut(status["message"])),
         ("follow-ups", _follow_ups(status.get("follow_ups"))),
         ("started by", str(release["started_by"].get("name") or release["started_by"].get("id"))),
         ("run", release["url"]),
         ("trace", release.get("trace_url") or status.get("trace_id") or ""),
     ]
     return _facts((name, value) for name, value in facts if value)
+
+
+def _cut(said: str) -> str:
+    """Return the first lines of what may be a test's whole output."""
+    lines = said.splitlines()
+    more = len(lines) - MOST_LINES
+    return "\n".join(
+        [*lines[:MOST_LINES], *([f"… {more} more lines in `relman report`"] if more > 0 else [])]
+    )
 
 
 def _overdue(missed: dict[str, Any]) -> str:
@@ -159,6 +168,7 @@ def gate_table(gate: dict[str, Any]) -> Table:
             ("changes", str(subject.get("changes") or "-")),
             *([("goes past", "\n".join(map(str, past)))] if (past := subject.get("closed")) else []),
             *([("fields", "\n".join(given))] if (given := _fields(subject)) else []),
+            *([("found", "\n".join(about))] if (about := _found(subject)) else []),
             ("items", "\n".join(items)) if items else ("tests", "\n".join(tests) or "none recorded"),
             ("asked", ", ".join(people)),
             ("takes effect", words.moment(gate["effect_at"]) if gate.get("effect_at") else "at once"),
@@ -168,6 +178,13 @@ def gate_table(gate: dict[str, Any]) -> Table:
             ("shown", str(gate["subject_digest"])),
         ]
     )
+
+
+def _found(subject: dict[str, Any]) -> list[str]:
+    """Return what was found out about the release, each part under its title."""
+    from relman_plugins.reports.subject import found_out
+
+    return [line for title, said in found_out(subject) for line in (f"{title}:", *(f"  {s}" for s in said))]
 
 
 def _fields(subject: dict[str, Any]) -> list[str]:

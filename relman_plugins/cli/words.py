@@ -50,8 +50,9 @@ def record_line(event: dict[str, Any]) -> str:
     at = datetime.fromisoformat(event["at"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     where = event.get("step") or event.get("environment") or ""
     # Who did it, and which way they came, is said at the end of every entry.
-    kind, _, what = _what({**event, "actor": {}}).partition(": ")
     who, via = _who(event), (event.get("actor") or {}).get("via")
+    data = {k: v for k, v in (event.get("data") or {}).items() if not (who and k == "person")}
+    kind, _, what = _what({**event, "actor": {}, "data": data}).partition(": ")
     said = _by(what, f"{who} via {via}" if who and via else who)
     return continued(f"{at}  {kind:<23}  {where:<24}  {said}".rstrip(), _RECORD_MARGIN)
 
@@ -179,10 +180,14 @@ _SAY: dict[str, Callable[[dict[str, Any], str], str]] = {
     "gate.opened": _gate,
     "gate.reminded": _gate,
     "gate.voted": lambda d, w: _by(
-        f"{d.get('decision', '')} {d.get('comment') or ''}".strip(), w or str(d["person"])
+        f"{d.get('decision', '')} {d.get('comment') or ''}".strip(), w or str(d.get("person") or "")
     ),
     "gate.vote_withdrawn": lambda d, w: _by(
-        f"{d.get('decision', '')} {d.get('comment') or ''}".strip(), w or str(d["person"])
+        f"{d.get('decision', '')} {d.get('comment') or ''}".strip(), w or str(d.get("person") or "")
+    ),
+    "vote.refused": lambda d, w: _by(
+        f"{d.get('decision', '')} did not count: {d.get('reason') or ''}".rstrip(": "),
+        w or str(d.get("person") or ""),
     ),
     "gate.decided": lambda d, w: f"{d.get('state') or ''}{_effect(d)}",
     "gate.escalated": lambda d, w: f"asks {d.get('group')} too: {_people(d)}",

@@ -219,7 +219,7 @@ def status_of(record: ReleaseRecord, events: list[Event]) -> Status:
         shifts=tuple(_shift(e) for e in events if e.kind is Kind.CHANGE_FINISHED),
         analyses=tuple(_analysis(e) for e in events if e.kind is Kind.ANALYSIS_FINISHED),
         served=withdrawn.data.get("served") if withdrawn else None,
-        message=next((m for e in reversed(events) if (m := e.data.get("message"))), ""),
+        message=_message(events),
         rollbacks=tuple(
             Rollback(**{name: getattr(asked, name) for name in Rollback.model_fields})
             for asked in asked_of(events)
@@ -278,6 +278,12 @@ def _tickets(events: list[Event]) -> tuple[TicketSeen, ...]:
         )
         for gate, e, ticket in found
     )
+
+
+def _message(events: list[Event]) -> str:
+    """Return what a step said last; forecasts and deadlines are told apart from that."""
+    aside = (Kind.RELEASE_FORECAST, Kind.RELEASE_OVERDUE)
+    return next((m for e in reversed(events) if e.kind not in aside and (m := e.data.get("message"))), "")
 
 
 def _last(events: list[Event], *kinds: Kind) -> Event | None:

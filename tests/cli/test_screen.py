@@ -37,13 +37,16 @@ def test_what_is_approved_is_shown_as_it_is() -> None:
         "subject_digest": "sha256:0",
         "people": [{"id": "alice", "name": UP_AND_OVER}],
         "subject": {"pipeline": "shop", "version": "1", "environment": "production", "changes": UP_AND_OVER}
-        | {"parameters": {"city": "Paris", "note": ""}},
+        | {"parameters": {"city": "Paris", "note": ""}}
+        | {"verdict": "no_data", "reason": f"0 requests after 25 {UP_AND_OVER}"},
     }  # fmt: skip
     said = io.StringIO()
     Console(file=said, width=200, color_system=None).print(show.gate_table(gate))
     assert not set("\x1b\x9b\u202e") & set(said.getvalue())
     assert "fixes\\u001b[2A" in said.getvalue()
     assert "city: Paris" in said.getvalue()
+    assert "no_data: neither good nor bad" in said.getvalue()
+    assert "0 requests after 25" in said.getvalue()
 
 
 def test_what_is_owed_is_listed_with_how_it_stands(
@@ -144,3 +147,15 @@ def test_what_relman_says_is_shown_to_its_end_and_what_airflow_repeats_is_not() 
     assert airflows.returncode == 1
     assert "person-0" in airflows.stderr
     assert "person-200" not in airflows.stderr
+
+
+def test_a_record_names_who_voted_once_and_says_why_a_vote_did_not_count() -> None:
+    data = {"decision": "approve", "person": "alice", "reason": "she started it", "comment": ""}
+    actor = {"kind": "person", "id": "alice", "name": "Alice Example", "via": "page"}
+    at = "2026-01-05T10:00:00+00:00"
+    voted = words.record_line({"kind": "gate.voted", "at": at, "actor": actor, "data": data})
+    assert voted.endswith("  approve (by Alice Example via page)")
+    unsigned = words.record_line({"kind": "gate.voted", "at": at, "data": data})
+    assert unsigned.endswith("  approve (by alice)")
+    refused = words.record_line({"kind": "vote.refused", "at": at, "actor": actor, "data": data})
+    assert refused.endswith("  approve did not count: she started it (by Alice Example via page)")
