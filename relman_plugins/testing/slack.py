@@ -38,6 +38,7 @@ class SlackServer:
         channels: Iterable[str] = CHANNELS,
         *,
         store: Path | None = None,
+        founds: bool = False,
         token: str = TOKEN,
         rate: float = 1000.0,
         burst: int = 1000,
@@ -47,8 +48,8 @@ class SlackServer:
         commands: str = "",
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """Bind the port (0: a free one) and open the store; the arguments are those of ``SlackApi``."""
-        self.api = SlackApi(Store(channels, store), token=token, rate=rate, burst=burst)
+        """Bind the port (0: a free one) and open the store; the arguments are those of both."""
+        self.api = SlackApi(Store(channels, store, founds=founds), token=token, rate=rate, burst=burst)
         self.interactive = self.api.interactive
         """Its members, who press buttons and type; ``url`` and ``commands`` are where that goes."""
         self.interactive.secret, self.interactive.url = secret, interactivity
@@ -95,6 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--ready-file", type=Path, help="written when the server takes connections")
     parser.add_argument("--store", type=Path, help="file of JSON lines that keeps the messages")
     parser.add_argument("--channel", action="append", help="a channel that exists; may be repeated")
+    parser.add_argument("--founds", action="store_true", help="any channel that is asked for is made")
     parser.add_argument("--token", default=TOKEN, help="the token that is accepted")
     parser.add_argument("--signing-secret", default=SECRET, help="what presses are signed with")
     parser.add_argument("--interactivity-url", default="", help="where presses go")
@@ -102,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=1.0, help="messages a second and channel")
     parser.add_argument("--burst", type=int, default=20, help="messages that may come at once")
     given = parser.parse_args(argv)
-    store = Store(given.channel or CHANNELS, given.store)
+    store = Store(given.channel or CHANNELS, given.store, founds=given.founds)
     listening = _bound(given.port)
     if given.ready_file:
         url = _url(listening)

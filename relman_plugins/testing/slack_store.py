@@ -20,15 +20,23 @@ class Store:
     """Channels and messages. Every change is appended to ``path``, when given, and read back from there."""
 
     def __init__(
-        self, channels: Iterable[str], path: Path | None = None, clock: Callable[[], float] = time.time
+        self,
+        channels: Iterable[str],
+        path: Path | None = None,
+        clock: Callable[[], float] = time.time,
+        *,
+        founds: bool = False,
     ) -> None:
         """Open the workspace.
 
         Args:
-            channels: Names, with or without ``#``. There are no others.
+            channels: Names, with or without ``#``.
             path: File of JSON lines; None keeps everything in memory.
             clock: Seconds since 1970, for the messages' time stamps.
+            founds: Whether a channel that is not there is made when its name is asked for. Slack's own are
+                made by people; for trying relman, whatever a spec names is there.
         """
+        self._founds = founds
         self.channels = {channel_id(name): name.lstrip("#") for name in channels}
         self._messages: dict[str, dict[str, Message]] = {channel: {} for channel in self.channels}
         self._path = path
@@ -37,7 +45,10 @@ class Store:
         if path is not None and path.exists():
             for line in path.read_text(encoding="utf-8").splitlines():
                 entry = json.loads(line)
-                self._keep(entry["channel"], entry["message"])
+                if "name" in entry:
+                    self.channels[entry["channel"]] = entry["name"]
+                else:
+                    self._keep(entry["channel"], entry["message"])
 
     def resolve(self, channel: Any, *, names: bool) -> str:
         """Return the id of a channel; ``names`` says whether its name is accepted as well."""
@@ -45,6 +56,11 @@ class Store:
             return str(channel)
         wanted = str(channel or "").removeprefix("#")
         found = next((i for i, name in self.channels.items() if name == wanted), None) if names else None
+        if found is None and names and self._founds and re.fullmatch(r"[a-z0-9_-]{1,80}", wanted):
+            found = channel_id(wanted)
+            self.channels[found] = wanted
+            self._messages.setdefault(found, {})
+            self._append({"channel": found, "name": wanted})
         if found is None:
             raise Refusal("channel_not_found")
         return found
@@ -90,11 +106,14 @@ class Store:
         ]
 
     def _write(self, channel: str, message: Message) -> Message:
-        if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"channel": channel, "message": message}) + "\n")
+        self._append({"channel": channel, "message": message})
         self._keep(channel, message)
         return message
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
 
     def _keep(self, channel: str, message: Message) -> None:
         self._messages.setdefault(channel, {})[message["ts"]] = message

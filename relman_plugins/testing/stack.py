@@ -242,7 +242,7 @@ class Stack:
             *("--port", str(port), "--ready-file", str(self._ready("slack"))),
             *("--store", str(self.folders.home / "slack.jsonl"), "--token", SLACK_TOKEN),
             *("--signing-secret", SLACK_SECRET, "--interactivity-url", f"{airflow}{SLACK_PATH}"),
-            *("--patience", str(self._slack_patience_s)),
+            *("--patience", str(self._slack_patience_s), "--founds"),
         )
 
     def _airflow_healthy(self) -> bool:

@@ -257,3 +257,14 @@ def test_a_hung_up_answer_is_not_repeated_behind_our_back(
     drain(ledger, connect(), NOW.replace(year=2101))
     assert len([m for m in server.messages() if "thread_ts" not in m]) == 1
     assert len([m for m in server.messages() if "thread_ts" in m]) == 1
+
+
+def test_where_any_channel_may_be_named_it_is_made_and_survives_the_server(tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        with SlackServer(store=tmp_path / "slack.jsonl", founds=True) as server:
+            client = WebClient(token=TOKEN, base_url=server.base_url, retry_handlers=[])
+            posted = client.chat_postMessage(channel="#rel-rates", text="draft")
+            client.chat_update(channel=channel_id("rel-rates"), ts=posted["ts"], text=text)
+            with pytest.raises(SlackApiError, match="channel_not_found"):
+                client.chat_postMessage(channel="Not a name", text="x")
+    assert [m["text"] for m in server.messages("rel-rates")] == ["one", "two"]
