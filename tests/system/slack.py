@@ -8,8 +8,10 @@ from typing import Any
 from relman_plugins.clients.http import client, request
 from relman_plugins.notifications.buttons import APPROVE, Question
 from relman_plugins.testing.demo_api import ANSWER_S
-from relman_plugins.testing.slack_interactive import buttons_of
-from tests.system.conftest import Run, slack_transcript
+from relman_plugins.testing.slack_interactive import Interactive, buttons_of
+from relman_plugins.testing.slack_store import Store
+from relman_plugins.testing.stack_config import SLACK_PATH, SLACK_SECRET
+from tests.system.conftest import Run, World, slack_transcript
 from tests.system.voting import Story
 from tests.waiting import eventually
 
@@ -31,6 +33,33 @@ def question(run: Run, gate: str, says: str = "What is approved", round_: int = 
     return {"channel": found[-1][0], **found[-1][1]} if found else {}
 
 
+def asked(run: Run, gate: str, round_: int = 0) -> dict[str, Any]:
+    """Wait for a gate's question with its buttons, and return it."""
+    return eventually(
+        lambda: q if list(buttons_of(q := question(run, gate, round_=round_))) else None,
+        f"buttons of {gate} in Slack",
+        every_s=1,
+    )
+
+
+def door(world: World) -> Interactive:
+    """Return what whoever can reach the app's address sends there: as Slack signs it, or otherwise."""
+    url = f"{world.stack.addresses.airflow}{SLACK_PATH}"
+    return Interactive(Store(()), url=url, secret=SLACK_SECRET, patience_s=ANSWER_S)
+
+
+def pressed(run: Run, gate: str, user: str) -> dict[str, Any]:
+    """Return what Slack says of a press of a gate's button to approve."""
+    message = asked(run, gate)
+    return {
+        "type": "block_actions",
+        "user": {"id": user},
+        "container": {"channel_id": message["channel"], "message_ts": message["ts"]},
+        "trigger_id": "1.2.3",
+        "actions": [next(b for b in buttons_of(message) if b["action_id"] == APPROVE)],
+    }
+
+
 def yes(story: Story, user: str) -> None:
     """Approve with the button what a gate asks now, and wait until the vote is cast."""
     round_ = story.state().round
@@ -40,12 +69,8 @@ def yes(story: Story, user: str) -> None:
 
 def press(run: Run, gate: str, user: str, action: str, round_: int = 0) -> None:
     """Press a button of a gate's question, once it is there; the app must take it."""
-    asked = eventually(
-        lambda: q if list(buttons_of(q := question(run, gate, round_=round_))) else None,
-        f"buttons of {gate} in Slack",
-        every_s=1,
-    )
-    answer = _post(run, "/_press", user=user, action=action, channel=asked["channel"], ts=asked["ts"])
+    found = asked(run, gate, round_)
+    answer = _post(run, "/_press", user=user, action=action, channel=found["channel"], ts=found["ts"])
     assert answer == {"status": 200, "body": ""}
 
 

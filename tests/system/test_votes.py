@@ -27,6 +27,7 @@ from relman_plugins.testing.stack_config import USERS
 from tests.conftest import Postgres
 from tests.system.changes import in_jira, ticketed, undone, write_history
 from tests.system.conftest import World, ledger_at, metadata_at, running
+from tests.system.faults import locked, replayed, too_few
 from tests.system.stories import HAMMERED, STORIES, aged, archived
 from tests.system.voting import CROWD, IN_A_ROW, LANES, MOMENTS, TRIES, Story, write_specs
 
@@ -83,6 +84,9 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             "ticketed": lambda w: ticketed(w, snow),
             "undone": lambda w: undone(w, snow),
             "issued": lambda w: in_jira(w, site),
+            "few": too_few,
+            "locked": locked,
+            "replayed": replayed,
         }
         elsewhere = set(ways("sqlite") + ways("postgresql")) - set(ways(request.param))
         here = {name: s for name, s in stories.items() if name.rpartition("-")[2] not in elsewhere}
@@ -148,6 +152,18 @@ def test_a_change_is_created_waited_for_told_of_the_release_and_closed(told: Tol
 
 def test_who_wrote_commits_in_it_does_not_approve_it(told: Told) -> None:
     told.to_the_end("authored")
+
+
+def test_a_gate_that_nobody_is_left_for_says_so_and_stays_shut(told: Told) -> None:
+    told.to_the_end("few")
+
+
+def test_a_ledger_that_somebody_holds_loses_no_answer_and_takes_none_that_it_can_not_keep(told: Told) -> None:
+    told.to_the_end("locked")
+
+
+def test_what_slack_did_not_sign_or_sends_again_is_no_vote(told: Told) -> None:
+    told.to_the_end("replayed")
 
 
 def test_people_are_reminded_and_silence_is_a_no(told: Told) -> None:

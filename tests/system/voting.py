@@ -34,6 +34,7 @@ TICKET = """{change_ticket: {
 ISSUE = """{change_ticket: {system: jira, state: [Awaiting implementation, Implementing],
     create: {project: OPS, type: Change, planned: {for: 1h}}, report: close,
     ending: {succeeded: Completed, otherwise: Failed, unused: Canceled, through: [Implementing]}}}"""
+TWO = "{approval: managers, quorum: 2, timeout: 1h}"
 BY_RISK = "{rules: [{approval: managers}, {approval: board, when: risk >= medium}], timeout: 1h}"
 
 GATES = {
@@ -53,6 +54,9 @@ GATES = {
     "risky": BY_RISK,
     "calm": "{approval: managers, when: risk >= medium, timeout: 1h}",
     "later": "{rules: [{approval: managers, quorum: 2}, {approval: board}], timeout: 1h}",
+    "few": "{approval: couple, quorum: 2, timeout: 1h}",
+    "locked": TWO,
+    "replayed": TWO,
     "crowd": "{approval: crowd, quorum: 50, timeout: 1h}",
     **dict.fromkeys(("glass-api", "glass-slack", "glass-other", "glass-owed"), ""),
     **{
@@ -63,7 +67,7 @@ GATES = {
 }
 
 TOLD = dict.fromkeys(("ruled-slack", "glass-slack", "renewed-slack"), "#rel-checkout") | dict.fromkeys(
-    ("second-slack", "no-slack", "newer-slack", "later", "authored"), "#releases"
+    ("second-slack", "no-slack", "newer-slack", "later", "authored", "locked", "replayed"), "#releases"
 )
 """Where stories are told: Slack takes one message a second and channel."""
 
@@ -87,6 +91,7 @@ people:
   managers: [root, alice, bob, vera]
   board: [alice, carol]
   directors: [olaf]
+  couple: [root, alice]
   incident: [root]
   crowd: [{", ".join(CROWD)}]
 """
