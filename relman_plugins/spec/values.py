@@ -131,13 +131,14 @@ def hint_for(kind: str, node: Node, context: dict[str, Any]) -> str:
         return "give it a value, or remove the key"
     if kind == "string_type" and not isinstance(value, (dict, list)):
         return f'put it in quotes: "{node.text}"'
-    if kind == "tuple_type" and isinstance(value, str):
-        return f"write it as a list: [{', '.join(value.split()[:6])}]"
+    if kind == "tuple_type" and isinstance(value, (str, dict)):
+        items = ", ".join(value.split()[:6]) if isinstance(value, str) else "{…}"
+        return f"write it as a list: [{items}]"
     if kind == "bool_type" and isinstance(value, str):
         word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), "")
         return f"write {word}" if word else ""
-    if kind in {"int_type", "float_type"} and isinstance(value, str) and re.fullmatch(r"-?\d+", value):
-        return f"write {value} without quotes"
+    if kind in {"int_type", "float_type"} and (number := re.fullmatch(r"(-?\d+)( ?%)?", str(value))):
+        return f"write {number[1]}" if number[2] else f"write {value} without quotes"
     if kind == "percent" and isinstance(value, (int, float)) and 0 <= value <= 100:
         return f"write {node.text}%"
     if kind == "latency" and isinstance(value, (int, float)) and value > 0:
