@@ -220,5 +220,5 @@ def _check_name(what: str, name: str) -> None:
 
 def _relative(source: Path, folder: Path) -> str:
     if not source.is_dir():
-        raise Stop(Exit.USAGE, f"--source {source}: no such folder")
+        raise Stop(Exit.USAGE, f"--source {source}: no such folder; it is looked for from here, {Path.cwd()}")
     return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()

@@ -138,7 +138,9 @@ def hint_for(kind: str, node: Node, context: dict[str, Any]) -> str:
         word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), "")
         return f"write {word}" if word else ""
     if kind in {"int_type", "float_type"} and (number := re.fullmatch(r"(-?\d+)( ?%)?", str(value))):
-        return f"write {number[1]}" if number[2] else f"write {value} without quotes"
+        # Weights count percents; what may be a fraction is one.
+        share = number[1] if kind == "int_type" else f"{int(number[1]) / 100:g}"
+        return f"write {share}" if number[2] else f"write {value} without quotes"
     if kind == "percent" and isinstance(value, (int, float)) and 0 <= value <= 100:
         return f"write {node.text}%"
     if kind == "latency" and isinstance(value, (int, float)) and value > 0:
