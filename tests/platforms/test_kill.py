@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from relman_plugins.errors import StaleToken
+from relman_plugins.errors import PlatformRejected, StaleToken
 from tests.platforms.living import COMMAND, call
 from tests.waiting import eventually
 
@@ -84,6 +84,16 @@ def test_a_stale_token_stays_stale(daemon, revisions):
     daemon.converge("production", token=3)
     with pytest.raises(StaleToken):
         daemon.converge("production", token=2, stable=revisions["1.0.0"], stable_replicas=2)
+
+
+def test_a_token_that_came_with_a_refused_state_stays_known(daemon, revisions):
+    stable = {"stable": revisions["1.0.0"], "stable_replicas": 1}
+    with pytest.raises(PlatformRejected):
+        daemon.converge("production", token=7, **stable, config={"RELMAN_X": "1"})
+    daemon.kill()
+    daemon.start()
+    with pytest.raises(StaleToken):
+        daemon.converge("production", token=6, **stable)
 
 
 def test_a_killed_replica_comes_back(daemon, revisions):
