@@ -229,3 +229,14 @@ def test_a_comment_is_kept_clean_and_short(ledger: Ledger, release: ReleaseRecor
     result = cast(ledger, release, comment="\x00\ud800" + "x" * 5000)
     assert result.gate is not None
     assert result.gate.comment == "?" + "x" * 3999
+
+
+def test_a_vote_on_the_question_of_an_earlier_round_does_not_count(
+    ledger: Ledger, release: ReleaseRecord
+) -> None:
+    for version in ("1.1.0", "1.1.1"):
+        open_gate(ledger, release, subject=subject_of(release, version=version))
+    said = {"airflow_user": "a.alice", "decision": Decision.APPROVE, "via": "slack"}
+    late = ledger.votes.cast(release.release_id, GATE, round_=1, **said)
+    assert (late.accepted, late.code) == (False, "other_round")
+    assert ledger.votes.cast(release.release_id, GATE, round_=2, **said).accepted
