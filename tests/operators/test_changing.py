@@ -72,6 +72,14 @@ def test_a_good_verdict_of_a_second_watcher_does_not_go_past_an_unrecorded_withd
         release.resume(FIRST, waiting, {"verdict": "pass", "reason": "fine", "aborted": False})
 
 
+def test_a_good_verdict_that_is_not_on_record_lets_nothing_go_on(release: Release) -> None:
+    """The event of a trigger is no record."""
+    waiting = release.run(FIRST)
+    with pytest.raises(LedgerUnavailable, match="no verdict of this analysis yet"):
+        release.resume(FIRST, waiting, {"verdict": "pass", "reason": "fine", "aborted": False})
+    assert Kind.STEP_FINISHED not in release.kinds(FIRST)
+
+
 def test_a_retry_after_a_killed_change_makes_it_again(release: Release) -> None:
     world = release.world
     assert world.ledger.locks.acquire("production", "checkout", release.id, 60)
