@@ -155,8 +155,10 @@ def weighed(terms: Terms, judged: Mapping[str, Course]) -> dict[str, Evidence]:
         ]
         if begun:
             told[name] = begun
-    adjusted = family([_together([one.harm for _, one in begun]) for begun in told.values()], needed)
-    for (name, begun), log in zip(told.items(), adjusted, strict=True):
+    harms = [_together([one.harm for _, one in begun]) for begun in told.values()]
+    # What nothing is known of yet is one of the family from the beginning on: its evidence is 1 until then.
+    adjusted = family([*harms, *[0.0] * (len(judged) - len(told))], needed)
+    for (name, begun), log in zip(told.items(), adjusted, strict=False):
         own, harm = judged[name], log >= needed
         part, one = max(begun, key=lambda each: each[1].harm) if harm else begun[0]
         (bad_before, before), (bad, _) = part.had

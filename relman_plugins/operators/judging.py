@@ -141,6 +141,7 @@ class JudgingOperator(ChangingOperator):
         return self._go_on(run, f"undecided by the numbers, accepted by {who}")
 
     def _go_on(self, run: StepRun, reason: str) -> str:
+        self.not_taken_back(run)
         self.still_serves(run, platform_of(run.environment))
         return self.passed(run, reason)
 

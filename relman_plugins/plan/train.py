@@ -82,6 +82,7 @@ class Train(Frozen):
             "settled before": duration(self.cutoff_s),
             "announced before": duration(self.announce_s),
             "told in": self.slack_channel,
+            "signs in by": self.source.connection if self.source else "",
             "timetable": self.departs.model_dump_json(exclude_defaults=True),
             "source": self.source and self.source.model_dump_json(exclude_defaults=True),
         }

@@ -137,7 +137,7 @@ def hint_for(kind: str, node: Node, context: dict[str, Any]) -> str:
     if kind == "bool_type" and isinstance(value, str):
         word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), "")
         return f"write {word}" if word else ""
-    if kind in {"int_type", "float_type"} and (number := re.fullmatch(r"(-?\d+)( ?%)?", str(value))):
+    if kind in {"int_type", "float_type"} and (number := re.fullmatch(r"(-?\d{1,9})( ?%)?", str(value))):
         # Weights count percents; what may be a fraction is one.
         share = number[1] if kind == "int_type" else f"{int(number[1]) / 100:g}"
         return f"write {share}" if number[2] else f"write {value} without quotes"

@@ -18,6 +18,7 @@ from relman_plugins.hooks.change import serves
 from relman_plugins.hooks.ledger import LedgerSource, async_ledger_source
 from relman_plugins.hooks.platform import async_platform_of
 from relman_plugins.hooks.recorder import Recorder
+from relman_plugins.judge.comparing import UNDECIDED
 from relman_plugins.triggers.base import ReleaseTrigger, in_ledger_thread, in_platform_thread
 from relman_plugins.triggers.feed import ledger_feed
 from relman_plugins.triggers.looking import Judgement, State, looking_of
@@ -34,6 +35,9 @@ HOLD_PAUSE_S = 1.0
 LEDGER_PATIENCE_S = 2.0
 """How long a look waits for the ledger's word: bad numbers are acted on without it."""
 SPOOL_PAUSE_S = 3.0
+OFTEN, SELDOM_S = 100, 60.0
+"""While people are waited for, so many looks beyond the planned ones are ``interval_s`` apart, later ones a
+minute: a weekend at every 2 s would be 80,000 events, and who verifies the record judges each again."""
 
 
 class AnalysisTrigger(ReleaseTrigger):
@@ -60,6 +64,8 @@ class AnalysisTrigger(ReleaseTrigger):
         self._looking = looking_of(self.watch)
         self._caught_up = False
         self._ending = "finished"
+        self.withdrawing = asyncio.Event()
+        """Set once the traffic is being taken back."""
 
     def arguments(self) -> dict[str, Any]:
         """Return what is watched."""
@@ -92,9 +98,11 @@ class AnalysisTrigger(ReleaseTrigger):
             elif await self._is_gone():
                 end = await self._failed(recorder, state, TAKEN_BACK)
             while end is None:
-                if await self._stopped_before(time.time() + self.watch.interval_s) is not None:
+                if await self._stopped_before(self._next_look(state, True)) is not None:
                     return None
-                came = await self._looking.ask(self._numbers)
+                now, came = await asyncio.gather(self._known(recorder), self._looking.ask(self._numbers))
+                if now.over or now.flags.aborted_by:
+                    return None
                 judgement = await asyncio.to_thread(self._looking.judge, state, came, True)
                 state = judgement.state
                 if judgement.verdict is Verdict.FAIL:
@@ -104,6 +112,11 @@ class AnalysisTrigger(ReleaseTrigger):
         if not end["stuck"]:
             await self._until_recorded(recorder)
         return end
+
+    def _next_look(self, state: State, waiting: bool) -> float:
+        """Return when to look again: seldom where people have been waited for long, for each look is kept."""
+        late = waiting and state.rounds >= self.watch.count + OFTEN
+        return time.time() + max(self.watch.interval_s, SELDOM_S * late)
 
     async def _kept(self, recorder: Recorder, judgement: Judgement) -> State:
         """Record a look, and return the state to go on from.
@@ -146,16 +159,16 @@ class AnalysisTrigger(ReleaseTrigger):
         if state.verdict is Verdict.FAIL and not (await self._known(recorder)).over:
             # The process that saw it is lost, and whether the traffic is back is not known.
             return await self._failed(recorder, state, state.reason)
-        next_look = self.watch.started_at + self.watch.interval_s
+        next_look, held = self.watch.started_at + self.watch.interval_s, False
         while state.verdict is None:
             now, came = await self._stopped_before(next_look), []
             if now is None:
-                next_look = time.time() + self.watch.interval_s
+                next_look = self._next_look(state, held)
                 with telemetry.span("look", release_id=self.watch.release_id, look=state.rounds + 1):
                     now, came = await asyncio.gather(self._known(recorder), self._looking.ask(self._numbers))
                     telemetry.note(**self._looking.note(came))
             if now.over:
-                return _event(None, now.over)
+                return told(None, now.over)
             if now.flags.aborted_by:
                 return await self._aborted(recorder, now)
             if now.verdict is not None:
@@ -178,7 +191,7 @@ class AnalysisTrigger(ReleaseTrigger):
             if now.over or not now.flags.held_by:
                 break
             await asyncio.sleep(HOLD_PAUSE_S)
-        return _event(state.verdict, state.reason)
+        return told(state.verdict, state.reason)
 
     async def _failed(
         self,
@@ -189,13 +202,14 @@ class AnalysisTrigger(ReleaseTrigger):
         came: Sequence[Any] = (),
     ) -> dict[str, Any]:
         """Take the traffic back first; then record the look that saw it, and the end."""
+        self.withdrawing.set()
         stuck = await Withdrawal(self.watch, recorder, reason, self.log).run()
-        told = reason
+        why = reason
         if judgement is not None and not await in_ledger_thread(self._record, recorder, judgement):
-            state, told = await self._seen_next(recorder, came)
-        ended = state.model_copy(update={"verdict": Verdict.FAIL, "reason": told})
+            state, why = await self._seen_next(recorder, came)
+        ended = state.model_copy(update={"verdict": Verdict.FAIL, "reason": why})
         await in_ledger_thread(self._record_end, recorder, ended)
-        return _event(Verdict.FAIL, reason, stuck=stuck)
+        return told(Verdict.FAIL, reason, stuck=stuck)
 
     async def _seen_next(self, recorder: Recorder, came: Sequence[Any]) -> tuple[State, str]:
         """Record what was seen as the look after those that another process with this watch recorded first.
@@ -204,8 +218,9 @@ class AnalysisTrigger(ReleaseTrigger):
         back, and no more: its looks don't tell why.
         """
         taken = await in_ledger_thread(self._state_so_far, recorder)
-        if taken.verdict is None:
-            judged = await asyncio.to_thread(self._looking.judge, taken, [*came], False)
+        if taken.verdict is None or taken.verdict in UNDECIDED:
+            guarding = self._ending == "guarded"
+            judged = await asyncio.to_thread(self._looking.judge, taken, [*came], guarding)
             if judged.verdict is Verdict.FAIL and await in_ledger_thread(self._record, recorder, judged):
                 return judged.state, judged.reason
         return taken, TAKEN_BACK
@@ -213,7 +228,7 @@ class AnalysisTrigger(ReleaseTrigger):
     async def _aborted(self, recorder: Recorder, now: Known) -> dict[str, Any]:
         reason = f"aborted by {now.flags.aborted_by}: {now.flags.abort_reason}"
         stuck = await Withdrawal(self.watch, recorder, reason, self.log, aborted=True).run()
-        return _event(None, now.flags.abort_reason, aborted=True, stuck=stuck)
+        return told(None, now.flags.abort_reason, aborted=True, stuck=stuck)
 
     def _state_so_far(self, recorder: Recorder) -> State:
         """Return what an earlier process of this watch knew; a fresh start without the ledger."""
@@ -309,6 +324,6 @@ class AnalysisTrigger(ReleaseTrigger):
         )
 
 
-def _event(verdict: Verdict | None, reason: str, *, aborted: bool = False, stuck: str = "") -> dict[str, Any]:
+def told(verdict: Verdict | None, reason: str, *, aborted: bool = False, stuck: str = "") -> dict[str, Any]:
     said = verdict.value if verdict else None
     return {"verdict": said, "reason": reason, "aborted": aborted, "stuck": stuck}

@@ -8,7 +8,8 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
-from relman_plugins.triggers.analysis import AnalysisTrigger
+from relman_plugins.domain.status import TAKEN_BACK, Verdict
+from relman_plugins.triggers.analysis import AnalysisTrigger, told
 from relman_plugins.triggers.approval import ApprovalTrigger
 
 WITHDRAWN = "rejected: the numbers are bad, and the traffic is taken back"
@@ -33,10 +34,14 @@ class GuardedApprovalTrigger(ApprovalTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the ledger or for bad numbers, whichever is first."""
-        guard = asyncio.create_task(self._guard())
+        analysis = AnalysisTrigger(watch=self.watch, deferred_at=self.deferred_at, minimum_s=self.minimum_s)
+        guard = asyncio.create_task(self._guard(analysis))
         answer = asyncio.create_task(self._answer())
         try:
             await asyncio.wait({guard, answer}, return_when=asyncio.FIRST_COMPLETED)
+            if analysis.withdrawing.is_set():
+                # An answer does not call off what has begun: half of it would be left, and nothing said.
+                await asyncio.wait({guard})
             bad = guard.result() if guard.done() else None
             if bad is None:
                 event = await answer
@@ -52,11 +57,13 @@ class GuardedApprovalTrigger(ApprovalTrigger):
     async def _answer(self) -> TriggerEvent:
         return await anext(super().run())
 
-    async def _guard(self) -> dict[str, Any] | None:
-        analysis = AnalysisTrigger(watch=self.watch, deferred_at=self.deferred_at, minimum_s=self.minimum_s)
-        try:
-            return await analysis.guard()
-        except Exception:
-            # Whatever is wrong with the looks, people's answer must still be heard.
-            self.log.exception("the numbers are not looked at while people are asked")
-            return None
+    async def _guard(self, analysis: AnalysisTrigger) -> dict[str, Any] | None:
+        while True:
+            try:
+                return await analysis.guard()
+            except Exception:
+                # Whatever is wrong with the looks, people's answer must still be heard.
+                self.log.exception("the numbers could not be looked at while people are asked; trying again")
+                if analysis.withdrawing.is_set():
+                    return told(Verdict.FAIL, TAKEN_BACK)
+                await asyncio.sleep(analysis.watch.interval_s)

@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 from relman_plugins.domain.event import Event
 from relman_plugins.domain.status import Verdict
 from relman_plugins.judge.comparing import Judgement, State, Terms, again, carried, resumed, step
-from relman_plugins.judge.counting import Pair
+from relman_plugins.judge.counting import Counted, Pair
 from relman_plugins.plan.model import ComparedPlan
 from tests.judge.documents import events_of
 from tests.judge.test_comparing import ERRORS, SLOW, seen, terms
@@ -129,7 +129,8 @@ def test_good_versions_fail_no_more_often_than_was_said_over_the_whole_canary() 
             if canary.step(*looks).verdict is Verdict.FAIL:
                 failed += 1
                 break
-    assert failed <= 24
+    # 3 with this seed, of 24 that may; with a chance of 20 % for each weight it would be 21.
+    assert failed <= 8
 
 
 @pytest.mark.parametrize(
@@ -191,6 +192,14 @@ def test_a_look_at_a_held_release_is_never_the_last_and_the_one_after_may_be() -
         event.data.update({"held": True} if one.state.held else {})
     assert [judgement for _, judgement in again(recorded, terms=by)] == found
     assert again_without(recorded, by)[0].verdict is Verdict.PASS
+
+
+def test_numbers_that_stay_away_do_not_end_a_watch_while_the_release_is_held() -> None:
+    by, state, verdicts = terms(planned=20), State(), []
+    for held in (True,) * 6 + (False,):
+        found = step(state, [Counted("errors", error="away")], terms=by._replace(held=held), run="try1")
+        state, verdicts = found.state, [*verdicts, found.verdict]
+    assert verdicts == [None] * 6 + [Verdict.ERROR]
 
 
 def again_without(recorded: list[Event], by: Terms) -> list[Judgement]:

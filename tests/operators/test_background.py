@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from relman_plugins.domain.event import Kind
+from relman_plugins.domain.event import Kind, NewEvent
+from relman_plugins.errors import PlatformUnavailable
 from relman_plugins.evidence.verdicts import replayed_of
+from relman_plugins.hooks.platform import async_platform_of
 from relman_plugins.plan.model import Shape
+from relman_plugins.triggers import withdrawal
 from tests.operators.test_comparison import COMPARED, LIMITS, ended, killed_after_a_look, looks, stored
 from tests.steps.rewriting import rewrite
 from tests.steps.world import Numbers, Release, payload
@@ -181,3 +184,37 @@ def test_people_are_heard_while_the_numbers_are_looked_at(release: Release, numb
     done = release.resume(FIRST, asked, event)
     assert done["message"] == "good at 20 %: undecided by the numbers, accepted by Alice"
     assert replayed(release) == [(FIRST, "no_data", ())]
+
+
+def test_an_answer_does_not_call_off_a_taking_back_that_has_begun(
+    release: Release, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asked_about(release, numbers)
+    numbers.count((1, 900), (200, 400))
+    away = iter(range(3))  # seconds, in which the answer is heard
+
+    async def platform(environment: Any) -> Any:
+        for n in away:
+            if n == 0:
+                release.vote(FIRST)
+            raise PlatformUnavailable("away")
+        return await async_platform_of(environment)
+
+    monkeypatch.setattr(withdrawal, "async_platform_of", platform)
+    event = again(asked)
+    assert event["verdict"] == "fail"
+    assert release.world.weights() == {"1.0.0": 100}
+    assert replayed(release) == [(FIRST, "fail", ())]
+
+
+def test_an_approval_makes_nothing_of_a_version_that_was_taken_back_meanwhile(
+    release: Release, numbers: Numbers
+) -> None:
+    asked = asked_about(release, numbers)
+    release.vote(FIRST)
+    taken = NewEvent(
+        kind=Kind.TRAFFIC_WITHDRAWN, key="taken", step=FIRST, environment="production", data={"reason": "bad"}
+    )
+    release.world.ledger.record(release.id, taken)
+    with pytest.raises(AirflowFailException, match="back at the old version"):
+        release.resume(FIRST, asked, {"state": "approved"})
