@@ -89,6 +89,50 @@ def test_what_is_not_whole_or_too_large_is_said(
     assert list(tmp_path.iterdir()) == []
 
 
+def header(name: str, type_: bytes = tarfile.REGTYPE, **fields: bytes) -> bytes:
+    """Return a header with fields as they are given, however wrong."""
+    block = bytearray(tarfile.TarInfo(name).tobuf(tarfile.GNU_FORMAT))
+    at = {"size": 124, "sparse": 386, "extended": 482, "real": 483}
+    for key, value in ({"type": type_} | fields).items():
+        start = at.get(key, 156)
+        block[start : start + len(value)] = value
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def number(value: int) -> bytes:
+    return (b"\xff" if value < 0 else b"\x80") + (value % 256**11).to_bytes(11, "big")
+
+
+OF_512 = {"size": b"%011o\0" % 512}
+A_NESTED = header("a.xml", tarfile.XHDTYPE, **OF_512) + b"12 path=abc\n".ljust(512, b"\0")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (header("else") + header("a.xml", size=number(-512)), "ReadError"),
+        (header("else") + header("a.xml", size=number(-1024)), "ReadError"),
+        # Says a size that can be, after it has led back to itself.
+        (
+            header("else") + header("a.xml", b"S", size=number(-512), real=b"%011o\0" % 5),
+            "ReadError",
+        ),
+        (header("else") + header("other", size=number(2**80)), "OverflowError"),
+        (header("else") + header("a.xml", b"S", extended=b"\1"), "IndexError"),
+        (header("else") + A_NESTED * 2000 + header("a.xml"), "RecursionError"),
+    ],
+)
+def test_an_archive_made_to_harm_is_one_that_can_not_be_unpacked(
+    tmp_path: Path, raw: bytes, said: str
+) -> None:
+    log = f"{BEGIN}\n{base64.encodebytes(gzip.compress(raw)).decode()}{END}\n"
+    assert f"its reports can't be unpacked: {said}" in unpack(log, ("a.xml",), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("size", "said"), [(4_100_000, ""), (4_300_000, "its reports are larger than 4 MiB, compressed")]
 )
