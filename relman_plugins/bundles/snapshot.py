@@ -149,7 +149,8 @@ class SnapshotDagBundle(BaseDagBundle):
             return self._unpacked(version, self.versions_dir)
         except BundleError as error:
             newest = self._store.newest()
-            if newest is None or newest == version:
+            # One that is there and good can't be had here just now: a full disk is no reason for other specs.
+            if newest is None or newest == version or self._store.holds(version):
                 raise
             log.error(
                 "relman: %s. Running with the newest snapshot instead, %s: forward steps of a release stop "

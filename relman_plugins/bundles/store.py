@@ -20,6 +20,9 @@ from relman_plugins.platforms import archive
 TOUCHED_EVERY_S = 3600.0
 """How often the time of the snapshot in use is renewed: seldom, for the folder is shared."""
 
+TAKING_S = 3600.0
+"""Nothing takes a snapshot for so long: what is older was left by a process that was killed."""
+
 _TAKING = ".taking-"
 _VERSION = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"sha256-([0-9a-f]{64})\.tar\.gz")
@@ -86,6 +89,15 @@ class Store:
                 "must share this folder ([relman] home, or the bundle's `store`)"
             ) from error
 
+    def holds(self, version: str) -> bool:
+        """Say whether a snapshot is here, whole and unchanged; raise OSError where that can't be read."""
+        if not _VERSION.fullmatch(version):
+            return False
+        try:
+            return archive.digest_of_file(self._path(version)) == f"sha256:{version}"
+        except FileNotFoundError:
+            return False
+
     def newest(self) -> str | None:
         """Return the version that was taken, or found to be the present one, last; None of an empty store."""
         found = self._all()
@@ -114,8 +126,8 @@ class Store:
             gone = [v for v in old if v not in needed()] if old else []
             for version in gone:
                 self._path(version).unlink(missing_ok=True)
-            for left in self.folder.glob(f"{_TAKING}*"):  # by a process that was killed
-                if left.stat().st_mtime < oldest:
+            for left in self.folder.glob(f"{_TAKING}*"):
+                if left.stat().st_mtime < time.time() - TAKING_S:
                     shutil.rmtree(left, ignore_errors=True)
         return gone
 
@@ -135,10 +147,11 @@ class Store:
     def _made(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         about = self.folder.lstat()
-        if not stat.S_ISDIR(about.st_mode) or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        strange = about.st_uid not in (os.getuid(), 0) or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if not stat.S_ISDIR(about.st_mode) or strange:
             raise BundleError(
-                f"{self.folder} is a link, or others may write it and so say which specs are the newest; "
-                "make it a folder that only Airflow's user may write (mode 700)"
+                f"{self.folder} is a link or another user's, or others may write it and so say which specs "
+                "are the newest; make it a folder of Airflow's user that nobody else may write (mode 700)"
             )
 
     @contextmanager

@@ -168,6 +168,22 @@ def test_a_version_that_is_nowhere_gives_the_newest(
     assert not list(tmp_path.rglob("*escaped*"))
 
 
+def test_what_can_not_be_unpacked_here_is_no_reason_for_other_specs(
+    machines: tuple[Machine, Machine],
+) -> None:
+    processor, worker = machines
+    bundle = processor.refreshed()
+    old = version_of(bundle)
+    processor.has("new")
+    bundle.refresh()
+    (place := worker.bundle(old).versions_dir).mkdir(parents=True)
+    (place / old).write_text("in the way, as a full disk would be")
+    with pytest.raises(BundleError, match="can't be had"):
+        worker.at(old)
+    (place / old).unlink()
+    assert spec_in(worker.at(old)) == "old"
+
+
 def test_nothing_at_all_is_said_in_words(machines: tuple[Machine, Machine]) -> None:
     with pytest.raises(BundleError, match=r"DAG processor and workers must share this folder"):
         machines[1].at("0" * 64)
