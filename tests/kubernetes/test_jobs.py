@@ -3,77 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from relman_plugins.domain.suite_job import JobLook, SuiteJob
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable
-from relman_plugins.platforms.base import Jobs, RunsJobs
+from relman_plugins.platforms.base import Jobs
 from relman_plugins.platforms.kubernetes.job_object import job_object
 from relman_plugins.testing.kube import Cluster
-from relman_plugins.testing.kube.resources import BY_KIND, Obj
-from tests.platforms.places import NAMESPACE, driver, workload
+from relman_plugins.testing.kube.resources import BY_KIND
+from tests.kubernetes.suites import IMAGE, REPORT, driver_jobs, ended, job, pod_of
+from tests.platforms.places import NAMESPACE
 from tests.waiting import eventually
-
-IMAGE = "registry.example/shop/tests@sha256:" + "7" * 64
-REPORT = "import os; open(os.environ['RELMAN_REPORTS'] + '/a.xml', 'w').write('<testsuite/>')"
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with Cluster(NAMESPACE) as cluster:
-        yield cluster
-
-
-def driver_jobs(cluster: Cluster) -> Jobs:
-    platform = driver(cluster.kubeconfig(), workload())
-    assert isinstance(platform, RunsJobs)
-    return platform.jobs()
 
 
 @pytest.fixture
 def jobs(cluster: Cluster) -> Jobs:
     return driver_jobs(cluster)
-
-
-def pod_of(cluster: Cluster, one: SuiteJob) -> Obj:
-    """Wait for the pod of a Job, and return it."""
-
-    def found() -> Obj | None:
-        return next(iter(cluster.store.all("Pod", NAMESPACE, **{"relman/job": one.name})), None)
-
-    return eventually(found, f"the pod of {one.name}")
-
-
-def job(code: str = REPORT, **fields: Any) -> SuiteJob:
-    given: dict[str, Any] = {
-        "release_id": "checkout-1.1.0-1",
-        "step": "production.smoke",
-        "round": 0,
-        "attempt": 1,
-        "image": IMAGE,
-        "collector": IMAGE,
-        "command": ("python", "-c", code),
-        "variables": {"RELMAN_REPORTS": "/relman/reports"},
-        "files": ("a.xml",),
-        "timeout_s": 60.0,
-    }
-    return SuiteJob(**given | fields)
-
-
-def ended(jobs: Jobs, one: SuiteJob) -> JobLook:
-    """Start a Job and wait for its end."""
-    jobs.start(one)
-
-    def look() -> JobLook | None:
-        found = jobs.look(one.name, one.timeout_s)
-        assert found is not None
-        return found if found.ended or found.hopeless else None
-
-    return eventually(look, f"the end of {one.name}")
 
 
 def test_what_a_command_writes_comes_out_however_it_ended(jobs: Jobs, tmp_path: Path) -> None:

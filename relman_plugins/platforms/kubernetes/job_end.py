@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from relman_plugins.domain.suite_job import JobLook
-from relman_plugins.platforms.kubernetes.job_object import COLLECTOR, START_S, STOPPED, SUITE
+from relman_plugins.platforms.kubernetes.job_object import COLLECTOR, GRACE_S, START_S, STOPPED, SUITE
 from relman_plugins.platforms.kubernetes.objects import Obj
 from relman_plugins.platforms.kubernetes.troubles import of_pods, short
 
@@ -30,8 +30,7 @@ def look_of(job: Obj, pods: Sequence[Obj], events: Sequence[Obj], timeout_s: flo
     ended = next((p for p in pods if _phase(p) in ("Succeeded", "Failed")), None)
     if ended is not None:
         return _ended(ended, timeout_s)
-    conditions = (job.get("status") or {}).get("conditions") or []
-    over = next((c for c in conditions if c.get("status") == "True" and c.get("type") in _OVER), None)
+    over = over_by(job)
     if over is not None:
         if over.get("reason") == "DeadlineExceeded":
             why = f"took longer than {timeout_s:g} s and was stopped by the cluster"
@@ -43,7 +42,11 @@ def look_of(job: Obj, pods: Sequence[Obj], events: Sequence[Obj], timeout_s: flo
     return _going(job, pods, events, timeout_s, now)
 
 
-_OVER = ("Complete", "Failed")
+def over_by(job: Obj) -> Obj | None:
+    """Return the condition by which a Job has ended; None if it has not."""
+    conditions = (job.get("status") or {}).get("conditions") or []
+    over = ("Complete", "Failed")
+    return next((c for c in conditions if c.get("status") == "True" and c.get("type") in over), None)
 
 
 def _going(job: Obj, pods: Sequence[Obj], events: Sequence[Obj], timeout_s: float, now: datetime) -> JobLook:
@@ -55,6 +58,9 @@ def _going(job: Obj, pods: Sequence[Obj], events: Sequence[Obj], timeout_s: floa
             why = f"took longer than {timeout_s:g} s and was stopped"
             return JobLook(said=why, hopeless=True)
         return JobLook()
+    done = next((s["terminated"] for s in states if "terminated" in s), None)
+    if done is not None:
+        return _handing_over(pods, done, now)
     found = of_pods(pods, events)
     said = "; ".join(t.text for t in found)
     hint = _hint(pods)
@@ -68,6 +74,29 @@ def _going(job: Obj, pods: Sequence[Obj], events: Sequence[Obj], timeout_s: floa
             said=f"its pod has not started within {START_S} s: {said or 'no reason is told'}", hopeless=True
         )
     return JobLook(said=said)
+
+
+def _handing_over(pods: Sequence[Obj], done: Obj, now: datetime) -> JobLook:
+    """Say how a pod is whose command has ended, and which has not: the collector has its time."""
+    over = _time(done.get("finishedAt"))
+    if over is None or now - over <= timedelta(seconds=2 * GRACE_S):
+        return JobLook()
+    ordinary, sidecars = (
+        ", ".join(
+            str(c.get("name"))
+            for p in pods
+            for c in (p.get("status") or {}).get(kind) or []
+            if "running" in (c.get("state") or {})
+        )
+        for kind in ("containerStatuses", "initContainerStatuses")
+    )
+    if ordinary:
+        # As long as one does, the cluster ends no sidecar, so there are no reports.
+        what = "only native sidecars may be beside it, see docs/how-to/kubernetes.md"
+        why = f"container {ordinary} runs on: {what}"
+    else:
+        why = f"container {sidecars} runs on" if sidecars else "its pod does not end"
+    return JobLook(said=f"the command ended, but {why}", hopeless=True)
 
 
 def _hint(pods: Sequence[Obj]) -> str:

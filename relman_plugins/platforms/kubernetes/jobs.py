@@ -10,7 +10,7 @@ from relman_plugins.domain.suite_job import JobLook, SuiteJob, mark_of
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable
 from relman_plugins.platforms.kubernetes.api import Kube, Moved
 from relman_plugins.platforms.kubernetes.handed_over import LONGEST, unpack
-from relman_plugins.platforms.kubernetes.job_end import look_of
+from relman_plugins.platforms.kubernetes.job_end import look_of, over_by
 from relman_plugins.platforms.kubernetes.job_object import (
     COLLECTOR,
     JOB,
@@ -89,6 +89,9 @@ class KubernetesJobs:
             if live is None or STOPPED in (live["metadata"].get("annotations") or {}):
                 return
             _ours(live)
+            if over_by(live) is not None:
+                # It has ended since it was looked at: its result stays.
+                return
             try:
                 kube.merge(
                     path, live, {"metadata": {"annotations": {STOPPED: why}}, "spec": {"suspend": True}}

@@ -45,6 +45,8 @@ class Faults:
     ``hang`` (never ready), ``hold`` (not started until it is taken out), ``oom``.
     Of Jobs: ``pull``, ``hold``, ``oom``, and ``shell`` (its sidecar's image has none); all others run.
     """
+    injected: list[Obj] = field(default_factory=list)
+    """Containers that a webhook adds to the pods of Jobs, as a mesh does."""
     _lock: Lock = field(default_factory=Lock)
 
     def fail(

@@ -77,27 +77,35 @@ class JobPods:
                 self._running[uid] = running
             running.start()
             return None
-        main = running.containers.get(spec["name"])
         if running.over and running.failed:
             return _over(spec, "Failed", {"exitCode": 128, "reason": "StartError", "message": running.failed})
-        if main is None:
+        ordinary = [running.containers.get(c["name"]) for c in pod["spec"]["containers"]]
+        begun = [c for c in ordinary if c is not None]
+        if len(begun) < len(ordinary):
             return None
-        if not running.over:
-            return _over(spec, "Running", None, main)
-        code = main.process.returncode
-        done = {"startedAt": main.started, "finishedAt": main.finished}
-        if code:
-            # As a shell says it of a signal.
-            number = code if code > 0 else 128 - code
-            return _over(spec, "Failed", done | {"exitCode": number, "reason": "Error"})
-        return _over(spec, "Succeeded", done | {"exitCode": 0, "reason": "Completed"})
+        failed = any(c.process.returncode for c in begun)
+        phase = "Running" if not running.over else "Failed" if failed else "Succeeded"
+        return {
+            "phase": phase,
+            "containerStatuses": [{"name": c.spec["name"], "state": _state(c)} for c in begun],
+        }
+
+
+def _state(container: Container) -> Obj:
+    if not container.finished:
+        return {"running": {"startedAt": container.started}}
+    done = {"startedAt": container.started, "finishedAt": container.finished}
+    code = container.process.returncode
+    if code:
+        # As a shell says it of a signal.
+        return {"terminated": done | {"exitCode": code if code > 0 else 128 - code, "reason": "Error"}}
+    return {"terminated": done | {"exitCode": 0, "reason": "Completed"}}
 
 
 def _pending(container: Obj, state: Obj) -> Obj:
     return {"phase": "Pending", "containerStatuses": [{"name": container["name"], "state": state}]}
 
 
-def _over(container: Obj, phase: str, terminated: Obj | None, main: Container | None = None) -> Obj:
-    since = main.started if main else now()
-    state = {"terminated": terminated} if terminated else {"running": {"startedAt": since}}
+def _over(container: Obj, phase: str, terminated: Obj) -> Obj:
+    state = {"terminated": terminated}
     return {"phase": phase, "containerStatuses": [{"name": container["name"], "state": state}]}

@@ -44,6 +44,8 @@ class Kubelet:
 
         meta, template = replica_set["metadata"], copy.deepcopy(replica_set["spec"]["template"])
         number = next(self._numbers)
+        if replica_set["kind"] == "Job":
+            template["spec"]["containers"] += copy.deepcopy(self.faults.injected)
         nodes = [n for n in NODES if n not in self.lost]
         pod = {
             "apiVersion": "v1",

@@ -49,7 +49,10 @@ class Container:
 
 
 class RunningPod:
-    """The processes of one pod: its sidecars first, and then its container, each ended with the pod."""
+    """The processes of one pod: its sidecars first, and then its containers.
+
+    When all of these have ended, the sidecars are ended.
+    """
 
     def __init__(self, pod: Obj, kick: Callable[[], None]) -> None:
         """Start nothing yet; ``kick`` is called when something has ended."""
@@ -59,7 +62,7 @@ class RunningPod:
         self.over = False
         """Whether all have ended, or were ended."""
         self.failed = ""
-        """Why its container could not be started."""
+        """Why one of its containers could not be started."""
         self._volumes = {v["name"]: self._volume(v) for v in pod["spec"].get("volumes") or []}
 
     def start(self) -> None:
@@ -89,9 +92,13 @@ class RunningPod:
         for sidecar in sidecars:
             while not self._has_started(sidecar) and sidecar.process.poll() is None:
                 sleep(PROBE_S)
-        main = self._begin(self.pod["spec"]["containers"][0])
+        ordinary = [self._begin(c) for c in self.pod["spec"]["containers"]]
         self._kick()
-        self._end(main)
+        ends = [Thread(target=self._await, args=(c,), daemon=True) for c in ordinary]
+        for end in ends:
+            end.start()
+        for end in ends:
+            end.join()
         for sidecar in sidecars:
             sidecar.process.terminate()
             self._end(sidecar)
@@ -114,6 +121,10 @@ class RunningPod:
         container.reader.start()
         self.containers[spec["name"]] = container
         return container
+
+    def _await(self, container: Container) -> None:
+        self._end(container)
+        self._kick()
 
     @staticmethod
     def _end(container: Container) -> None:

@@ -1,0 +1,132 @@
+"""How suites in an emulated cluster end: what a pod does between the end of its command and its own."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+
+from relman_plugins.domain.suite_job import JobLook, SuiteJob
+from relman_plugins.platforms.base import Jobs
+from relman_plugins.platforms.kubernetes.job_object import GRACE_S, START_S
+from relman_plugins.testing.kube import Cluster
+from relman_plugins.testing.kube.resources import BY_KIND, Obj
+from tests.kubernetes.suites import IMAGE, REPORT, driver_jobs, ended, job, pod_of
+from tests.platforms.places import NAMESPACE
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def jobs(cluster: Cluster) -> Jobs:
+    return driver_jobs(cluster)
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Path:
+    """What a process reads to its end when something is written into it, and not earlier."""
+    made = tmp_path / "door"
+    os.mkfifo(made)
+    return made
+
+
+@pytest.fixture
+def proxy(cluster: Cluster, tmp_path: Path) -> Path:
+    """A mesh's proxy is in every pod as an ordinary container; it ends when this is written into."""
+    made = tmp_path / "proxy"
+    os.mkfifo(made)
+    cluster.faults.injected.append(
+        {"name": "istio-proxy", "image": "mesh/proxy", "command": ["cat", str(made)]}
+    )
+    return made
+
+
+def state_of(cluster: Cluster, one: SuiteJob, state: str) -> Any:
+    """Wait for a state of the command's container, and return what is said of it."""
+
+    def found() -> Any:
+        statuses = (pod_of(cluster, one).get("status") or {}).get("containerStatuses") or [{}]
+        return (statuses[0].get("state") or {}).get(state)
+
+    return eventually(found, f"{one.name} {state}")
+
+
+def test_what_has_ended_is_not_taken_for_what_never_started(
+    jobs: Jobs, cluster: Cluster, door: Path, proxy: Path, tmp_path: Path
+) -> None:
+    one = job(f"{REPORT}\nopen({str(door)!r}).read()\nraise SystemExit(3)", timeout_s=3600.0)
+    with time_machine.travel(datetime.now(UTC) - timedelta(seconds=START_S + 60)):
+        jobs.start(one)
+        state_of(cluster, one, "running")
+    door.write_text("")
+    state_of(cluster, one, "terminated")
+    assert pod_of(cluster, one)["status"]["phase"] == "Running"
+    assert jobs.look(one.name, one.timeout_s) == JobLook()
+    proxy.write_text("")
+    found = ended(jobs, one)
+    assert (found.code, found.stopped) == (3, "")
+    assert jobs.reports(one, tmp_path) == ""
+
+
+def test_a_container_that_runs_on_when_the_command_has_ended_is_named(
+    jobs: Jobs, cluster: Cluster, proxy: Path
+) -> None:
+    one = job()
+    jobs.start(one)
+    over = datetime.fromisoformat(state_of(cluster, one, "terminated")["finishedAt"])
+
+    def look(after_s: float) -> JobLook | None:
+        with time_machine.travel(over + timedelta(seconds=after_s), tick=False):
+            return jobs.look(one.name, one.timeout_s)
+
+    assert look(2 * GRACE_S) == JobLook()
+    found = look(2 * GRACE_S + 1)
+    assert found is not None
+    assert found.hopeless
+    assert found.said.startswith("the command ended, but container istio-proxy runs on: only native sidecars")
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ({"running": {}}, "the command ended, but container collector runs on"),
+        ({"terminated": {"exitCode": 0}}, "the command ended, but its pod does not end"),
+    ],
+)
+def test_a_pod_that_does_not_end_is_not_waited_for_without_end(
+    jobs: Jobs, cluster: Cluster, states: Obj, said: str
+) -> None:
+    cluster.image(IMAGE, "hold")
+    one = job()
+    jobs.start(one)
+    over = datetime.now(UTC) - timedelta(seconds=2 * GRACE_S + 10)
+    status = {
+        "phase": "Running",
+        "containerStatuses": [
+            {"name": "suite", "state": {"terminated": {"exitCode": 0, "finishedAt": over.isoformat()}}}
+        ],
+        "initContainerStatuses": [{"name": "collector", "state": states}],
+    }
+    cluster.store.put(BY_KIND["Pod"], pod_of(cluster, one) | {"status": status}, status=True)
+    assert jobs.look(one.name, one.timeout_s) == JobLook(hopeless=True, said=said)
+
+
+@pytest.mark.parametrize(("code", "condition"), [(0, "Complete"), (3, "Failed")])
+def test_a_stop_that_comes_too_late_takes_nothing_away(
+    jobs: Jobs, cluster: Cluster, code: int, condition: str, tmp_path: Path
+) -> None:
+    one = job(f"{REPORT}\nraise SystemExit({code})")
+    ended(jobs, one)
+
+    def over() -> bool:
+        live = cluster.store.find("Job", NAMESPACE, one.name) or {}
+        return condition in [c["type"] for c in (live.get("status") or {}).get("conditions") or []]
+
+    eventually(over, "the Job's own end")
+    jobs.stop(one.name, "took longer than 60 s and was stopped")
+    found = ended(jobs, one)
+    assert (found.code, found.stopped) == (code, "")
+    assert jobs.reports(one, tmp_path) == ""
