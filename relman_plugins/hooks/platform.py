@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable, unread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relman_plugins.plan.model import EnvironmentPlan
     from relman_plugins.platforms.base import Jobs, Platform
 
@@ -30,14 +32,8 @@ async def async_platform_of(environment: EnvironmentPlan) -> Platform:
     """Do as ``platform_of``, from a trigger: the secrets backends are asked without blocking the loop."""
     import asyncio
 
-    from airflow.sdk import BaseHook
-
-    try:
-        connection = await BaseHook.aget_connection(environment.connection)
-    except Exception as error:
-        raise _unreadable(environment, error) from error
     # A cluster's configuration is in files, or comes from a program.
-    return await asyncio.to_thread(_driver, environment, connection)
+    return await asyncio.to_thread(_driver, environment, await _connection(environment))
 
 
 def jobs_of(environment: EnvironmentPlan) -> Jobs:
@@ -50,9 +46,25 @@ def jobs_of(environment: EnvironmentPlan) -> Jobs:
     return _jobs(environment, platform_of(environment))
 
 
-async def async_jobs_of(environment: EnvironmentPlan) -> Jobs:
-    """Do as ``jobs_of``, from a trigger."""
-    return _jobs(environment, await async_platform_of(environment))
+async def jobs_maker(environment: EnvironmentPlan) -> Callable[[], Jobs]:
+    """Return what does the rest of ``jobs_of`` in a thread of the caller's choice.
+
+    That may take for ever: a cluster's login may come from a program.
+
+    Raises:
+        PlatformUnavailable: the connection can't be read.
+    """
+    connection = await _connection(environment)
+    return lambda: _jobs(environment, _driver(environment, connection))
+
+
+async def _connection(environment: EnvironmentPlan) -> Any:
+    from airflow.sdk import BaseHook
+
+    try:
+        return await BaseHook.aget_connection(environment.connection)
+    except Exception as error:
+        raise _unreadable(environment, error) from error
 
 
 def _jobs(environment: EnvironmentPlan, platform: Platform) -> Jobs:

@@ -111,7 +111,7 @@ class SuiteJobs:
 def removed(run: StepRun, step: str, log: Callable[[str], None]) -> None:
     """Remove the Jobs of a step from the platform, as far as that can be done now.
 
-    What stays is removed when the release is closed, and a day after its end by the cluster itself.
+    What stays is removed when the release is closed, and two weeks after its end by the cluster itself.
     """
     try:
         jobs_of(run.environment).remove(run.release_id, step)

@@ -21,7 +21,8 @@ PROMPT_S = 2.0
 _LEDGER_THREADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="relman-ledger")
 _PLATFORM_THREADS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="relman-platform")
 
-_JOB_THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="relman-job")
+_JOB_THREADS: dict[str, ThreadPoolExecutor] = {}
+"""By connection."""
 
 
 async def in_ledger_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -49,13 +50,17 @@ async def in_platform_thread(function: Callable[P, R], *args: P.args, **kwargs: 
         raise
 
 
-async def in_job_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run a platform call about a suite, in a bounded pool of its own.
+async def in_job_thread(connection: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a platform call about a suite, in a bounded pool of the connection's own.
 
     It moves no traffic, and must not keep what does waiting for a thread, however many suites there are on a
-    platform that does not answer.
+    platform that does not answer; nor the suites on another.
     """
-    return await asyncio.get_running_loop().run_in_executor(_JOB_THREADS, lambda: function(*args, **kwargs))
+    if connection not in _JOB_THREADS:
+        _JOB_THREADS[connection] = ThreadPoolExecutor(max_workers=8, thread_name_prefix="relman-job")
+    return await asyncio.get_running_loop().run_in_executor(
+        _JOB_THREADS[connection], lambda: function(*args, **kwargs)
+    )
 
 
 class ReleaseTrigger(BaseTrigger):

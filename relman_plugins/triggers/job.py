@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +11,7 @@ from airflow.triggers.base import TriggerEvent
 from relman_plugins import telemetry
 from relman_plugins.errors import PlatformError, PlatformRejected, PlatformUnavailable
 from relman_plugins.hooks.ledger import flags_of
-from relman_plugins.hooks.platform import async_jobs_of
+from relman_plugins.hooks.platform import jobs_maker
 from relman_plugins.plan.model import EnvironmentPlan
 from relman_plugins.triggers.base import ReleaseTrigger, in_job_thread
 from relman_plugins.triggers.feed import ledger_feed
@@ -24,8 +23,11 @@ if TYPE_CHECKING:
 LOOK_S = 5.0
 """Seconds between two looks."""
 
-PATIENCE_S = 60.0
-"""How long a Job is tried to be removed when the release is over; the release's end tries it once more."""
+REMOVAL_S = 5.0
+"""How long a Job is tried to be removed when the release is over, which what takes it back waits for.
+
+The release's end tries it once more.
+"""
 
 MOST_LOGGED = 1024 * 1024
 """Characters of one try's log that are passed on; what is beyond is in the cluster."""
@@ -77,13 +79,31 @@ class JobTrigger(ReleaseTrigger):
         """Look until it has ended."""
         feed = await ledger_feed()
         state: str | None = None
-        with telemetry.span("job", release_id=self.release_id, job=self.name):
-            while state is None:
-                state = await self._look()
-                if state is None and await feed.until(self._over, self.look_s, self.release_id):
-                    state = await self._withdrawn()
-            telemetry.note(state=state)
+        # Beside the looks: one may take as long as a cluster that does not answer, or for ever.
+        over = asyncio.create_task(feed.until(self._over, None, self.release_id))
+        try:
+            with telemetry.span("job", release_id=self.release_id, job=self.name):
+                while state is None:
+                    state = await self._look_until(over)
+                telemetry.note(state=state)
+        finally:
+            over.cancel()
         yield await self.event({"state": state})
+
+    async def _look_until(self, over: asyncio.Task[bool | None]) -> str | None:
+        """Look once, and wait for the next time; when the release is over meanwhile, remove the Job."""
+        look = asyncio.create_task(self._look())
+        try:
+            await asyncio.wait({look, over}, return_when=asyncio.FIRST_COMPLETED)
+            state = look.result() if look.done() else None
+        finally:
+            look.cancel()
+        if state is None:
+            await asyncio.wait({over}, timeout=self.look_s)
+        if state is None and over.done():
+            over.result()  # raises what has ended it instead
+            return await self._withdrawn()
+        return state
 
     async def _look(self) -> str | None:
         look = await self._asked(lambda jobs: jobs.look(self.name, self.timeout_s))
@@ -122,13 +142,16 @@ class JobTrigger(ReleaseTrigger):
 
     async def _withdrawn(self) -> str:
         """Remove the Job, as long as that is worth while: an abort must not wait for a cluster."""
-        began = time.monotonic()
-        while isinstance(await self._asked(self._remove), PlatformError):
-            if time.monotonic() - began > PATIENCE_S:
-                self.log.error("the release is over, and %s is not removed: its close tries again", self.name)
-                return "over"
-            await asyncio.sleep(self.look_s)
-        self.log.warning("the release is over: %s is removed", self.name)
+        try:
+            async with asyncio.timeout(REMOVAL_S):
+                while isinstance(found := await self._asked(self._remove), PlatformUnavailable):
+                    await asyncio.sleep(self.look_s)
+        except TimeoutError:
+            found = PlatformUnavailable("the cluster has not done it in time")
+        if isinstance(found, PlatformError):
+            self.log.error("the release is over, and %s is not removed: its close tries again", self.name)
+        else:
+            self.log.warning("the release is over: %s is removed", self.name)
         return "over"
 
     def _remove(self, jobs: Jobs) -> int:
@@ -137,8 +160,9 @@ class JobTrigger(ReleaseTrigger):
     async def _asked(self, question: Callable[[Jobs], T]) -> T | PlatformError:
         try:
             if self._jobs is None:
-                self._jobs = await async_jobs_of(self.environment)
-            return await in_job_thread(question, self._jobs)
+                make = await jobs_maker(self.environment)
+                self._jobs = await in_job_thread(self.environment.connection, make)
+            return await in_job_thread(self.environment.connection, question, self._jobs)
         except PlatformError as error:
             # With a login that is fresh next time.
             self._jobs = None

@@ -16,7 +16,7 @@ from relman_plugins.domain.event import Kind
 from relman_plugins.hooks.platform import platform_of
 from relman_plugins.operators.close import close
 from relman_plugins.testing.kube import Cluster
-from relman_plugins.triggers import job
+from relman_plugins.testing.kube.resources import BY_KIND
 from relman_plugins.triggers.job import JobTrigger
 from tests.platforms.places import MANIFESTS
 from tests.steps import world as worlds
@@ -187,6 +187,26 @@ def test_a_worker_that_is_lost_starts_nothing_twice(
     assert count.read_text() == "xx"
 
 
+def test_a_suite_that_ended_before_a_long_hold_does_not_run_again(
+    release: Release, code: Any, cluster: Cluster, tmp_path: Path
+) -> None:
+    count = tmp_path / "count"
+    code(f"open({str(count)!r}, 'a').write('x'); tests(a='passed')")
+    waiting = release.run(SUITE)
+    event = told(waiting)
+    release.person(Kind.RELEASE_HELD)
+    held = release.resume(SUITE, waiting, event)
+    assert isinstance(held, TaskDeferred)
+    # What the cluster does in a week.
+    for made in cluster.store.all("Job", "shop"):
+        if made["spec"]["ttlSecondsAfterFinished"] < 7 * 24 * 3600:
+            cluster.store.remove(BY_KIND["Job"], "shop", made["metadata"]["name"])
+    release.person(Kind.RELEASE_RESUMED)
+    found = release.resume(SUITE, held, {"state": "resumed"})
+    assert found["message"].startswith("suite one: 1 ran, 0 failed")
+    assert count.read_text() == "x"
+
+
 def test_a_worker_that_is_lost_after_the_suites_end_judges_nothing_anew(
     release: Release, code: Any, cluster: Cluster
 ) -> None:
@@ -282,23 +302,6 @@ def test_a_cluster_that_does_not_answer_is_asked_again(release: Release, code: A
     waiting = release.run(SUITE)
     cluster.faults.fail("get", "jobs.batch", 401)
     assert release.resume(SUITE, waiting, told(waiting))["message"].startswith("suite one: 1 ran")
-
-
-def test_an_abort_does_not_wait_for_a_cluster_that_does_not_answer(
-    release: Release, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "PATIENCE_S", 0.0)
-    cluster.image(IMAGE, "hold")
-    waiting = release.run(SUITE)
-    release.person(Kind.ABORT_REQUESTED)
-    token, cluster.token = cluster.token, "renewed"
-    assert told(waiting) == {"state": "over"}
-    closing = release.task("close").start(release.context("close"))
-    assert close(closing).startswith("checkout-1.1.0-1 aborted")
-    cluster.token = token
-    assert len(jobs(cluster)) == 1
-    close(closing)
-    assert jobs(cluster) == []
 
 
 def test_a_right_that_is_missing_ends_the_step_with_its_name(release: Release, cluster: Cluster) -> None:

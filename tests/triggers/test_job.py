@@ -1,4 +1,4 @@
-"""Suites on a cluster that does not answer keep no traffic from being moved."""
+"""Suites on a cluster that does not answer hold up no traffic, and no suites on another."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from relman_plugins.hooks.ledger import async_ledger_source
 from relman_plugins.testing.kube import Cluster
-from relman_plugins.triggers.base import in_platform_thread
+from relman_plugins.triggers.base import in_job_thread, in_ledger_thread, in_platform_thread
 from relman_plugins.triggers.job import JobTrigger
 from tests.platforms.places import NAMESPACE, workload
 
@@ -48,6 +49,9 @@ def test_traffic_is_moved_while_the_looks_at_suites_hang(cluster: Cluster) -> No
     held = [cluster.faults.hold("get", "jobs.batch") for _ in range(SUITES)]
 
     async def ask() -> None:
+        # So that its tables are not still being made when the test has ended.
+        await in_ledger_thread(await async_ledger_source())
+
         async def one(number: int) -> None:
             async for event in trigger(number).run():
                 assert event.payload == {"state": "gone"}
@@ -57,6 +61,7 @@ def test_traffic_is_moved_while_the_looks_at_suites_hang(cluster: Cluster) -> No
         while cluster.asked.count(ASKED) < 8:
             await asyncio.sleep(0.01)
         assert await in_platform_thread(lambda: "moved") == "moved"
+        assert await in_job_thread("another", lambda: "looked at") == "looked at"
         assert cluster.asked.count(ASKED) == 8
         for event in held:
             event.set()

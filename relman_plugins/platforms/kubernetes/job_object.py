@@ -28,8 +28,11 @@ MOST_SPACE = "1Gi"
 START_S = 600
 """Seconds that a pod may take to find a node and get its image."""
 
-KEPT_S = 24 * 3600
-"""Seconds after which the cluster removes a Job that has ended, if nobody has done it."""
+KEPT_S = 14 * 24 * 3600
+"""Seconds after which the cluster removes a Job that has ended, if nobody has done it.
+
+Longer than a release is held: with the Job goes all that is known of a try, and it would run again.
+"""
 
 GRACE_S = 60
 """Seconds that the collector has to hand the reports over."""
