@@ -17,6 +17,8 @@ _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\
 def new_lines(text: str, after: str) -> tuple[list[str], str]:
     """Return the lines of a piece of a log that are later than ``after``, and the time of the last one.
 
+    Many lines may have one time: CRI-O writes the same for all that it has read from the container at once.
+
     Args:
         text: what the API gave from the whole second of ``after`` on, each line with its time; if it has
             ``LOG_BYTES``, there is more.
@@ -27,19 +29,19 @@ def new_lines(text: str, after: str) -> tuple[list[str], str]:
     if full and len(lines) > 1:
         # It is cut somewhere: next time the last line is whole.
         lines.pop()
-    found, last = [], after
-    for line in lines:
-        stamp, _, said = line.partition(" ")
-        if (at := _precise(stamp)) > last:
-            found.append(said[:LONGEST_LINE])
-            last = at
-    if full and not found and after:
+    stamped = [(_precise(stamp), said) for stamp, _, said in (line.partition(" ") for line in lines)]
+    new = [(at, said) for at, said in stamped if at > after]
+    last = max((at for at, _ in new), default=after)
+    if full and (earlier := [(at, said) for at, said in new if at < last]):
+        # More lines may have the last time than are here: they come together the next time.
+        new, last = earlier, max(at for at, _ in earlier)
+    if full and not new and after:
         # More in one second than is taken at once: asked again, the API would give the same for ever.
         second = datetime.fromisoformat(after[:19]) + timedelta(seconds=1)
         return [
             "(some lines are left out: there were too many in one second)"
         ], f"{second.isoformat()}.{'':0<9}"
-    return found, last
+    return [said[:LONGEST_LINE] for _, said in new], last
 
 
 def _precise(stamp: str) -> str:
