@@ -70,7 +70,10 @@ class Jobs(Protocol):
         ...
 
     def stop(self, name: str, why: str) -> None:
-        """End a Job that runs; a later look has ``why``. One that has ended is left as it is."""
+        """End a Job that runs; when nothing of it runs any more, a look has ``why``.
+
+        One that has ended is left as it is.
+        """
         ...
 
     def reports(self, job: SuiteJob, into: Path) -> str:

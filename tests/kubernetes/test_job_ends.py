@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
+import subprocess
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,9 @@ from relman_plugins.testing.kube.resources import BY_KIND, Obj
 from tests.kubernetes.suites import IMAGE, REPORT, driver_jobs, ended, job, pod_of
 from tests.platforms.places import NAMESPACE
 from tests.waiting import eventually
+
+PATIENCE_S = 10.0
+"""With a process that is to end."""
 
 
 @pytest.fixture
@@ -130,3 +137,85 @@ def test_a_stop_that_comes_too_late_takes_nothing_away(
     found = ended(jobs, one)
     assert (found.code, found.stopped) == (code, "")
     assert jobs.reports(one, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("how", "meanwhile", "afterwards"),
+    [
+        ("stop", r"is stopped \(enough\); pod .* has not ended yet", "enough"),
+        ("lose", r"is stopped \(enough\); pod .* has not ended yet", "enough"),
+        ("expire", r"has ended \(DeadlineExceeded\); pod .* has not yet", "took longer than 60 s and was"),
+    ],
+)
+def test_nothing_has_ended_as_long_as_its_pod_may_run(
+    jobs: Jobs, cluster: Cluster, door: Path, how: str, meanwhile: str, afterwards: str
+) -> None:
+    one = job(
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"print('ready', flush=True); open({str(door)!r}).read()"
+    )
+    jobs.start(one)
+    eventually(lambda: jobs.log(one.name, "")[0], "the command's begin")
+    if how == "expire":
+        cluster.expire(NAMESPACE, one.name)
+    else:
+        jobs.stop(one.name, "enough")
+
+    def killed() -> str:
+        return str(pod_of(cluster, one)["metadata"].get("deletionTimestamp") or "")
+
+    at = datetime.fromisoformat(eventually(killed, "the pod's deletion"))
+
+    def look() -> JobLook:
+        found = jobs.look(one.name, one.timeout_s)
+        assert found is not None
+        return found
+
+    with time_machine.travel(at + timedelta(seconds=GRACE_S), tick=False):
+        found = look()
+    assert (found.ended, found.hopeless) == (False, False)
+    assert re.fullmatch(meanwhile, found.said), found.said
+    if how == "lose":
+        with time_machine.travel(at + timedelta(seconds=GRACE_S + 1), tick=False):
+            assert look().stopped == afterwards
+    door.write_text("")
+    found = eventually(lambda: next((f for f in (look(),) if f.ended), None), "the pod's end")
+    assert found.stopped.startswith(afterwards)
+    assert cluster.store.all("Pod", NAMESPACE) == []
+
+
+def test_lines_that_a_node_read_at_once_all_come(jobs: Jobs) -> None:
+    one = job("import os; os.write(1, b'one\\ntwo\\nthree\\n')")
+    ended(jobs, one)
+    lines, after = jobs.log(one.name, "")
+    assert lines == ["one", "two", "three"]
+    assert jobs.log(one.name, after) == ([], after)
+
+
+@pytest.mark.parametrize("program", ["sh", "python"])
+def test_a_cluster_that_ends_while_a_container_is_started_leaves_no_process(
+    monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+    begin = subprocess.Popen
+
+    with ExitStack() as stack:
+        cluster = stack.enter_context(Cluster(NAMESPACE))
+
+        def ends_meanwhile(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
+            process = begin(command, **how)
+            if how.get("start_new_session"):
+                begun.append(process)
+                if command[0] == program:
+                    stack.close()
+            return process
+
+        monkeypatch.setattr(subprocess, "Popen", ends_meanwhile)
+        driver_jobs(cluster).start(job("import signal; signal.pause()"))
+        eventually(lambda: begun and begun[-1].args[0] == program, "the container's start")
+    try:
+        assert [process.wait(PATIENCE_S) for process in begun] == [-signal.SIGKILL] * len(begun)
+    finally:
+        for process in begun:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

@@ -13,6 +13,8 @@ from relman_plugins.platforms.kubernetes.troubles import of_pods, short
 UNKNOWN = 255
 """Exit code of a command of which the cluster does not say how it ended."""
 
+_ENDED = ("Succeeded", "Failed")
+
 
 def look_of(job: Obj, pods: Sequence[Obj], events: Sequence[Obj], timeout_s: float, now: datetime) -> JobLook:
     """Return what a Job with its pods looks like; of one that has ended without the last lines of its log.
@@ -25,12 +27,18 @@ def look_of(job: Obj, pods: Sequence[Obj], events: Sequence[Obj], timeout_s: flo
         now: when this is asked.
     """
     stopped = (job["metadata"].get("annotations") or {}).get(STOPPED)
+    alive = [p["metadata"]["name"] for p in pods if _is_alive(p, now)]
     if stopped:
+        if alive:
+            # What follows would run beside it.
+            return JobLook(said=short(f"is stopped ({stopped}); pod {alive[0]} has not ended yet"))
         return JobLook(ended=True, code=UNKNOWN, stopped=str(stopped))
-    ended = next((p for p in pods if _phase(p) in ("Succeeded", "Failed")), None)
+    ended = next((p for p in pods if _phase(p) in _ENDED), None)
     if ended is not None:
         return _ended(ended, timeout_s)
     over = over_by(job)
+    if over is not None and alive:
+        return JobLook(said=short(f"has ended ({over.get('reason')}); pod {alive[0]} has not yet"))
     if over is not None:
         if over.get("reason") == "DeadlineExceeded":
             why = f"took longer than {timeout_s:g} s and was stopped by the cluster"
@@ -40,6 +48,16 @@ def look_of(job: Obj, pods: Sequence[Obj], events: Sequence[Obj], timeout_s: flo
             )
         return JobLook(ended=True, code=UNKNOWN, stopped=short(why))
     return _going(job, pods, events, timeout_s, now)
+
+
+def _is_alive(pod: Obj, now: datetime) -> bool:
+    """Say whether a pod may still run something.
+
+    The time of a pod's deletion is when it is killed; one that is there long after that has lost its node,
+    which may never tell.
+    """
+    killed = _time(pod["metadata"].get("deletionTimestamp"))
+    return _phase(pod) not in _ENDED and (killed is None or now - killed <= timedelta(seconds=GRACE_S))
 
 
 def over_by(job: Obj) -> Obj | None:

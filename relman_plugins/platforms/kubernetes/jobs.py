@@ -82,7 +82,7 @@ class KubernetesJobs:
         return new_lines(text or "", after)
 
     def stop(self, name: str, why: str) -> None:
-        """End a Job, see `Jobs.stop`: its pod is deleted by the cluster, the Job stays and says why."""
+        """End a Job, see `Jobs.stop`: its pod gets its time to end; the Job stays, and says why."""
         kube, path = self._kube(), self._path(name)
         while True:
             live = kube.get(path)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 
 from relman_plugins.testing.kube.notes import note
-from relman_plugins.testing.kube.resources import ApiError, Obj
+from relman_plugins.testing.kube.resources import BY_KIND, ApiError, Obj
 from relman_plugins.testing.kube.running import Container, RunningPod
 from relman_plugins.testing.kube.store import Store, now
+
+RUNS = "relman.example/runs"
+"""Finalizer of a pod that is deleted, as long as something of it runs: the real API waits for the kubelet."""
 
 
 class JobPods:
@@ -41,6 +45,24 @@ class JobPods:
             killed = {"exitCode": 137, "reason": "OOMKilled", "startedAt": now(), "finishedAt": now()}
             return _over(container, "Failed", killed)
         return self._status(pod, container)
+
+    def delete(self, pod: Obj) -> None:
+        """Delete a pod: what runs in it is told to end, and the pod goes when it has. Nothing is killed."""
+        meta = pod["metadata"]
+        running = self._running.get(meta["uid"])
+        marked = "deletionTimestamp" in meta
+        if running is None or running.over:
+            if marked:
+                released = pod | {"metadata": meta | {"finalizers": []}}
+                self.store.put(BY_KIND["Pod"], released, expected=meta["resourceVersion"])
+            else:
+                self.store.remove(BY_KIND["Pod"], meta["namespace"], meta["name"])
+        elif not marked:
+            grace = timedelta(seconds=pod["spec"].get("terminationGracePeriodSeconds", 30))
+            killed = (datetime.now(UTC) + grace).strftime("%Y-%m-%dT%H:%M:%SZ")
+            leaving = pod | {"metadata": meta | {"finalizers": [RUNS], "deletionTimestamp": killed}}
+            self.store.put(BY_KIND["Pod"], leaving, expected=meta["resourceVersion"])
+            running.terminate()
 
     def forget(self) -> None:
         """End the processes of pods that are gone."""

@@ -20,13 +20,13 @@ class Jobs:
 
     def tend(self, job: Obj, forbidden: str | None) -> None:
         """Take the next step of one; ``forbidden`` is why no pod may be made now."""
-        if _over(job):
-            return
         pods = [p for p in self.store.all("Pod", job["metadata"]["namespace"]) if owned(p, job)]
+        if _over(job):
+            self._end(pods)
+            return
         status = job.get("status") or {}
         if job["spec"].get("suspend"):
-            for pod in pods:
-                self.store.remove(BY_KIND["Pod"], pod["metadata"]["namespace"], pod["metadata"]["name"])
+            self._end(pods)
             self._say(job, {**status, "conditions": [condition("Suspended", "True", "JobSuspended", "")]})
         elif not pods and status.get("startTime"):
             # The only pod that it may have was deleted with its node, or by somebody.
@@ -46,9 +46,11 @@ class Jobs:
     def expire(self, job: Obj) -> None:
         """Let the deadline of a Job be over: its pod is deleted."""
         self._failed(job, "DeadlineExceeded", "Job was active longer than specified deadline")
-        for pod in self.store.all("Pod", job["metadata"]["namespace"]):
-            if owned(pod, job):
-                self.store.remove(BY_KIND["Pod"], pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+    def _end(self, pods: list[Obj]) -> None:
+        for pod in pods:
+            if not has_ended(pod):
+                self.kubelet.job_pods.delete(pod)
 
     def _failed(self, job: Obj, reason: str, message: str) -> None:
         failed = condition("Failed", "True", reason, message)

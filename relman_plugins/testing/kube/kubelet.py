@@ -77,10 +77,14 @@ class Kubelet:
             note(self.store, pod, "Warning", "NodeNotReady", "Node is not ready")
             self.store.remove(BY_KIND["Pod"], pod["metadata"]["namespace"], pod["metadata"]["name"])
             return
+        of_job = pod["metadata"]["ownerReferences"][0]["kind"] == "Job"
+        if of_job and "deletionTimestamp" in pod["metadata"]:
+            self.job_pods.delete(pod)
+            return
         container = pod["spec"]["containers"][0]
         image = str(container["image"])
         fate = next((f for key, f in self.faults.images.items() if key in image), "start")
-        if pod["metadata"]["ownerReferences"][0]["kind"] == "Job":
+        if of_job:
             new = self.job_pods.tend(pod, fate)
             if new is not None:
                 self.store.put(BY_KIND["Pod"], pod | {"status": new}, status=True)

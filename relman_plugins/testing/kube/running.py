@@ -18,13 +18,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from time import sleep
 
 from relman_plugins.testing.kube.resources import Obj
 
 PROBE_S = 0.02
 """Seconds between two looks of a startup probe."""
+
+READ_BYTES = 8192
+"""How much of a container's output is read at once."""
 
 
 @dataclass
@@ -58,6 +61,8 @@ class RunningPod:
         """Start nothing yet; ``kick`` is called when something has ended."""
         self.pod, self._kick = pod, kick
         self.containers: dict[str, Container] = {}
+        self._lock = Lock()
+        self._killed = False
         self.home = Path(tempfile.mkdtemp(prefix="relman-pod-"))
         self.over = False
         """Whether all have ended, or were ended."""
@@ -69,28 +74,38 @@ class RunningPod:
         """Run it, in a thread."""
         Thread(target=self._run, daemon=True).start()
 
+    def terminate(self) -> None:
+        """Tell its containers to end: the sidecars follow when all have. What only starts is killed."""
+        names = {c["name"] for c in self.pod["spec"]["containers"]}
+        ordinary = [c for name, c in self._begun().items() if name in names]
+        if len(ordinary) < len(names):
+            self.kill()
+        for container in ordinary:
+            container.process.terminate()
+
     def kill(self) -> None:
-        """End all processes at once, and forget what they have written."""
-        for container in list(self.containers.values()):
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(container.process.pid, signal.SIGKILL)
+        """End all processes at once, those that are just being started too, and forget what they wrote."""
+        with self._lock:
+            self._killed = True
+        for container in self._begun().values():
+            _kill(container)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _run(self) -> None:
         try:
             self._all()
         except OSError as error:
-            # There is no such program; or the pod was ended before it had begun.
+            # There is no such program; or the pod was ended, and its folders are gone.
             self.failed = f"{type(error).__name__}: {error}"
-            for container in self.containers.values():
-                container.process.kill()
+            for container in self._begun().values():
+                _kill(container)
         self.over = True
         self._kick()
 
     def _all(self) -> None:
         sidecars = [self._begin(c) for c in self.pod["spec"].get("initContainers") or []]
         for sidecar in sidecars:
-            while not self._has_started(sidecar) and sidecar.process.poll() is None:
+            while not self._killed and not self._has_started(sidecar) and sidecar.process.poll() is None:
                 sleep(PROBE_S)
         ordinary = [self._begin(c) for c in self.pod["spec"]["containers"]]
         self._kick()
@@ -119,8 +134,17 @@ class RunningPod:
         container = Container(spec, process, _now())
         container.reader = Thread(target=_read, args=(container,), daemon=True)
         container.reader.start()
-        self.containers[spec["name"]] = container
+        with self._lock:
+            self.containers[spec["name"]] = container
+            killed = self._killed
+        if killed:
+            # It was in nobody's list when all were ended.
+            _kill(container)
         return container
+
+    def _begun(self) -> dict[str, Container]:
+        with self._lock:
+            return dict(self.containers)
 
     def _await(self, container: Container) -> None:
         self._end(container)
@@ -130,8 +154,7 @@ class RunningPod:
     def _end(container: Container) -> None:
         container.process.wait()
         # With a container's first process all others in it end, and let go of its output.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(container.process.pid, signal.SIGKILL)
+        _kill(container)
         if container.reader is not None:
             container.reader.join()
         container.finished = _now()
@@ -160,9 +183,23 @@ class RunningPod:
         return folder
 
 
+def _kill(container: Container) -> None:
+    """End all processes of a container."""
+    if not container.finished:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(container.process.pid, signal.SIGKILL)
+
+
 def _read(container: Container) -> None:
-    for line in container.process.stdout or ():
-        container.lines.append((_now(), line.decode(errors="replace").rstrip("\n")))
+    """Keep what is printed, as CRI-O does: all lines that are read at once get the same time."""
+    output = container.process.stdout
+    rest = b""
+    while output and (read := os.read(output.fileno(), READ_BYTES)):
+        at = _now()
+        *lines, rest = (rest + read).split(b"\n")
+        container.lines += [(at, line.decode(errors="replace")) for line in lines]
+    if rest:
+        container.lines.append((_now(), rest.decode(errors="replace")))
 
 
 def _expanded(text: str, values: dict[str, str]) -> str:
