@@ -37,7 +37,10 @@ class SuiteOperator(ReleaseStepOperator):
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Go on after a wait; a Job that somebody removed has told nothing."""
         if event and event.get("state") == "gone":
-            return self._framed(context, self._gone)
+            # Another try of the task may have gone on with it, recorded what it came to, and removed it.
+            return self._framed(
+                context, lambda run: self._begin(context, run) if _done(run) else self._gone(run)
+            )
         return super().resume(context, event)
 
     def act(self, context: Context, run: StepRun) -> str:
@@ -47,10 +50,9 @@ class SuiteOperator(ReleaseStepOperator):
             return self._concluded(run, result.data, self._record(run, result))
         from relman_plugins.steps.suite_jobs import removed
 
-        ended = _ends(run)
         # An earlier try may have been lost after it had recorded what the suite came to.
-        done = [e for e in run.mine(Kind.SUITE_FINISHED) if not ended or e.id > ended[-1].id]
-        data, tail = (done[-1].data, "") if done else self._in_pods(run, len(ended))
+        done = _done(run)
+        data, tail = (done[-1].data, "") if done else self._in_pods(run, len(_ends(run)))
         removed(run, run.step.id, self.log.warning)
         return self._concluded(run, data, tail)
 
@@ -148,6 +150,12 @@ def _again(tries: int) -> str:
 def _ends(run: StepRun) -> list[Event]:
     """Return the ends of the step that nothing but a person's clear goes past, oldest first."""
     return [e for e in run.mine(Kind.STEP_FAILED) if e.data.get("final")]
+
+
+def _done(run: StepRun) -> list[Event]:
+    """Return what the suite has come to since the step's last end that was final."""
+    ended = _ends(run)
+    return [e for e in run.mine(Kind.SUITE_FINISHED) if not ended or e.id > ended[-1].id]
 
 
 def _before(run: StepRun) -> Before | None:

@@ -175,6 +175,12 @@ def test_a_log_that_can_not_be_had_now_is_no_answer(jobs: Jobs, cluster: Cluster
         jobs.log(one.name, "")
 
 
+def test_a_suite_with_limits_is_let_in_by_a_quota_of_limits() -> None:
+    pod = job_object(job(cpu="1", memory="1Gi"), NAMESPACE)["spec"]["template"]["spec"]
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+
+
 def test_names_and_limits_are_kubernetes_own() -> None:
     long = job(step="production." + "Browser_" * 20, attempt=11, failed=("é" * 150_000,), user=1000)
     made = job_object(long, NAMESPACE)

@@ -195,7 +195,7 @@ def test_traffic_has_moved_when_a_controller_has_given_the_ingress_an_address(cl
 
 
 def test_a_canary_that_can_not_be_deleted_has_no_weight_at_once(cluster: Cluster) -> None:
-    shop = Shop(cluster, INGRESS)
+    shop = Shop(cluster, INGRESS.replace("{relman", "{kubernetes.io/ingress.class: nginx, relman"))
     shop.stable()
     shop.canary(50)
     held = shop.live("Ingress", "checkout-canary")
@@ -203,7 +203,10 @@ def test_a_canary_that_can_not_be_deleted_has_no_weight_at_once(cluster: Cluster
     cluster.store.put(BY_KIND["Ingress"], held)
     assert shop.back().stable.weight == 100
     assert now(cluster).sent() == {"blue": 100}
-    assert "deletionTimestamp" in shop.live("Ingress", "checkout-canary")["metadata"]
+    left = shop.live("Ingress", "checkout-canary")["metadata"]
+    assert "deletionTimestamp" in left
+    # Its controller still looks at it.
+    assert left["annotations"]["kubernetes.io/ingress.class"] == "nginx"
 
 
 def test_a_rule_that_no_version_has_a_port_for_is_answered_by_istio_itself(cluster: Cluster) -> None:

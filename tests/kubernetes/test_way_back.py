@@ -7,7 +7,8 @@ import pytest
 from relman_plugins.errors import PlatformRejected, PlatformUnavailable
 from relman_plugins.testing.kube.resources import BY_KIND
 from tests.kubernetes.conftest import NEW, Shop
-from tests.platforms.places import MANIFESTS, NAMESPACE, ROUTE
+from tests.kubernetes.routes import now
+from tests.platforms.places import INGRESS, MANIFESTS, NAMESPACE, ROUTE, VIRTUAL
 from tests.waiting import eventually
 
 RENAMED = ROUTE.replace("metadata: {name: checkout}", "metadata: {name: shop}")
@@ -125,8 +126,9 @@ def test_a_candidate_is_seen_as_long_as_the_service_selects_its_pods(shop, clust
     assert shop.back().candidate is None
 
 
-def test_the_way_back_waits_for_no_router_and_the_way_forward_does(cluster):
-    shop = Shop(cluster, drain_s=3600)
+@pytest.mark.parametrize("route", [(), (ROUTE,)])
+def test_the_way_back_waits_for_no_router_that_has_it_and_the_way_forward_does(cluster, route):
+    shop = Shop(cluster, *route, drain_s=3600)
     shop.stable()
     shop.canary(50)
     assert shop.back().candidate is None
@@ -136,6 +138,20 @@ def test_the_way_back_waits_for_no_router_and_the_way_forward_does(cluster):
         shop.converge(stable=NEW, stable_replicas=2, timeout_s=2)
     assert (shop.observe().stable.revision, shop.observe().stable.weight) == (NEW, 100)
     assert shop.live("Deployment", "checkout-blue") is not None
+
+
+@pytest.mark.parametrize("route", [VIRTUAL, INGRESS])
+def test_what_is_taken_back_stays_while_a_router_may_not_have_learnt_it(cluster, route):
+    shop = Shop(cluster, route, drain_s=3600)
+    shop.stable()
+    shop.canary(50)
+    with pytest.raises(PlatformUnavailable, match="the old pods stay for 3600 s"):
+        shop.back(timeout_s=2)
+    # Its traffic has left it all the same.
+    assert now(cluster).sent() == {"blue": 100}
+    assert shop.live("Deployment", "checkout-green")["status"]["readyReplicas"] == 1
+    assert Shop(cluster, route, drain_s=0).back().candidate is None
+    assert shop.live("Deployment", "checkout-green") is None
 
 
 @pytest.mark.parametrize("before", [(), (ROUTE,)])

@@ -297,6 +297,19 @@ def test_a_job_that_somebody_removed_fails_the_step_with_what_to_do(
         release.resume(SUITE, waiting, event)
 
 
+def test_a_job_that_another_try_has_read_and_removed_has_told_what_it_came_to(
+    release: Release, code: Any, cluster: Cluster
+) -> None:
+    code("tests(a='passed')")
+    waiting = release.run(SUITE)
+    told(waiting)
+    release.says(Kind.SUITE_FINISHED, SUITE, suite="one", passed=True, reason="1 ran", tries=1, tests=1)
+    platform_of(release.world.shape.environment("production")).jobs().remove(release.id)
+    event = told(waiting)
+    assert event == {"state": "gone"}
+    assert release.resume(SUITE, waiting, event)["message"] == "suite one: 1 ran"
+
+
 def test_a_cluster_that_does_not_answer_is_asked_again(release: Release, code: Any, cluster: Cluster) -> None:
     code("tests(a='passed')")
     waiting = release.run(SUITE)

@@ -1,7 +1,7 @@
 """What a cluster does with suites, tried on the emulated one, and on a real one if there is one.
 
 The real one is named by ``RELMAN_TEST_KUBECONFIG``, and ``RELMAN_TEST_SUITE_IMAGE`` is an image by digest
-that it can pull and that has ``sh``, ``tar``, ``gzip``, ``head`` and ``base64``.
+that it can pull and that has ``sh``, ``tar``, ``gzip``, ``head``, ``base64`` and ``sleep``.
 """
 
 from __future__ import annotations

@@ -107,9 +107,11 @@ class Converging:
             self.fence.remember(roles)
             seen = self._move(seen, target, versions, roles)
             # Before the stable version is looked at: what is bad goes, also when that has a pod that crashes.
-            # A version that others take the place of is waited for; one that is taken back is not.
-            taken_back = slots.stable == before
-            drain_s = 0 if taken_back else self.objects.workload.drain_s
+            # A version that others take the place of is waited for; one that is taken back is not, unless a
+            # router may still send it requests and would fail them.
+            routers = [router_of(objects.workload) for objects in versions.values()]
+            late = any(router is not None and not router.tells_weights for router in routers)
+            drain_s = 0 if slots.stable == before and not late else self.objects.workload.drain_s
             self._clear(seen, parts, target, slots.candidate, drain_s=drain_s)
         else:
             self._off(seen, parts)

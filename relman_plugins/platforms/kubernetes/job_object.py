@@ -110,10 +110,14 @@ def _pod(job: SuiteJob) -> Obj:
             *(_literal(f"./{name}") for name in job.files),
         ],
         "env": [{"name": "RELMAN_REPORTS", "value": REPORTS}],
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        # A limit of each, since a quota of limits lets no container in without.
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "32Mi"},
+            "limits": {"cpu": "500m", "memory": "128Mi"},
+        },
         "securityContext": _CONFINED,
         "startupProbe": {
-            "exec": {"command": ["test", "-e", f"{REPORTS}/{READY}"]},
+            "exec": {"command": ["sh", "-c", '[ -e "$1" ]', COLLECTOR, f"{REPORTS}/{READY}"]},
             "periodSeconds": 1,
             "failureThreshold": 60,
         },

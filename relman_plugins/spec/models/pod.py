@@ -33,7 +33,7 @@ class Pod(SpecModel):
     collector: Image | None = None
     """The image beside it that hands the reports over; the suite's own unless given.
 
-    It has `sh`, `tar`, `gzip`, `head` and `base64`, as most images do that are not made without a system.
+    It has `sh`, `tar`, `gzip`, `head`, `base64` and `sleep`, as most images do that have a system.
     """
     cpu: Cpu | None = None
     """Cores that the command is given, and may use at most: `2`, `0.5`, `500m`."""

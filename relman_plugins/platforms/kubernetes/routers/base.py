@@ -70,6 +70,8 @@ class Router(ABC):
     """Of its objects."""
     tells: ClassVar[bool]
     """Whether its objects come to say that a router has taken them."""
+    tells_weights: ClassVar[bool] = False
+    """Whether they say so of each weight."""
 
     def names(self, made: Objects) -> tuple[str, ...]:
         """Return the names of all objects by which the traffic of a version may go, the main one first."""

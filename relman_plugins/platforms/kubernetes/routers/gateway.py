@@ -21,6 +21,7 @@ class Gateway(Router):
 
     kind = ROUTE
     tells = True
+    tells_weights = True
 
     def written(self, split: Split) -> list[Obj]:
         """Return the HTTPRoute; see `Router.written`."""

@@ -48,7 +48,8 @@ class Nginx(Router):
         if MARK not in notes_of(live):
             return None  # it sends to the Service of the manifests
         made = rerouting(split.lead, INGRESS, live)
-        made["metadata"]["annotations"] = {MARK: "true", WEIGHT: "0", ROUTER: NGINX}
+        whose = {k: v for k, v in notes_of(live).items() if k == CLASS}
+        made["metadata"]["annotations"] = whose | {MARK: "true", WEIGHT: "0", ROUTER: NGINX}
         return made
 
     def shares(self, live: Obj, slots: Mapping[str, str]) -> dict[str, int]:
