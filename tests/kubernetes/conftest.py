@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from relman_plugins.domain.state import DesiredState, ObservedState
+from relman_plugins.platforms.base import Jobs
 from relman_plugins.strategies.base import withdrawn
 from relman_plugins.testing.kube import Cluster
+from tests.kubernetes.suites import driver_jobs
 from tests.platforms.places import NAMESPACE, ROUTE, driver, revision, workload
 
 OLD, NEW, THIRD = revision(1), revision(2), revision(3)
@@ -51,6 +53,12 @@ class Shop:
 def cluster() -> Iterator[Cluster]:
     with Cluster(NAMESPACE) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def jobs(cluster: Cluster) -> Jobs:
+    """What runs suites in it."""
+    return driver_jobs(cluster)
 
 
 @pytest.fixture

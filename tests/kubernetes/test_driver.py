@@ -14,7 +14,7 @@ from relman_plugins.strategies import promoted
 from relman_plugins.strategies.blue_green import previewed
 from relman_plugins.testing.kube.resources import BY_KIND
 from tests.kubernetes.conftest import NEW, OLD, Shop
-from tests.kubernetes.test_jobs import driver_jobs, ended, job
+from tests.kubernetes.suites import driver_jobs, ended, job
 from tests.platforms.places import INGRESS, MANIFESTS, NAMESPACE, ROUTE, VIRTUAL, revision
 
 RBAC = Path(__file__).parents[2] / "deploy" / "kubernetes-rbac.yaml"

@@ -15,9 +15,7 @@ import pytest
 from relman_plugins.platforms.kubernetes import handed_over
 from relman_plugins.platforms.kubernetes.handed_over import unpack
 from relman_plugins.platforms.kubernetes.job_object import BEGIN, END
-from tests.kubernetes.test_jobs import cluster, ended, job, jobs
-
-__all__ = ["cluster", "jobs"]
+from tests.kubernetes.suites import ended, job
 
 Member = tuple[tarfile.TarInfo, bytes]
 

@@ -28,11 +28,6 @@ PATIENCE_S = 10.0
 
 
 @pytest.fixture
-def jobs(cluster: Cluster) -> Jobs:
-    return driver_jobs(cluster)
-
-
-@pytest.fixture
 def door(tmp_path: Path) -> Path:
     """What a process reads to its end when something is written into it, and not earlier."""
     made = tmp_path / "door"

@@ -17,11 +17,6 @@ from tests.platforms.places import NAMESPACE
 from tests.waiting import eventually
 
 
-@pytest.fixture
-def jobs(cluster: Cluster) -> Jobs:
-    return driver_jobs(cluster)
-
-
 def test_what_a_command_writes_comes_out_however_it_ended(jobs: Jobs, tmp_path: Path) -> None:
     one = job(f"{REPORT}\nprint('hello')\nprint('$HOME $(RELMAN_REPORTS)')\nraise SystemExit(3)")
     found = ended(jobs, one)
