@@ -34,6 +34,9 @@ from relman_plugins.platforms.kubernetes.seen import (
 from relman_plugins.platforms.kubernetes.slots import Slots, is_of, slots_for
 from relman_plugins.platforms.kubernetes.watching import Alarms
 
+LATE_S = 10.0
+"""How long routers are given on the way back, at most: whoever takes it back has 30 s for one try."""
+
 
 class Converging:
     """One call of ``converge``."""
@@ -111,7 +114,9 @@ class Converging:
             # router may still send it requests and would fail them.
             routers = [router_of(objects.workload) for objects in versions.values()]
             late = any(router is not None and not router.tells_weights for router in routers)
-            drain_s = 0 if slots.stable == before and not late else self.objects.workload.drain_s
+            drain_s = self.objects.workload.drain_s
+            if slots.stable == before:
+                drain_s = min(drain_s, LATE_S) if late else 0
             self._clear(seen, parts, target, slots.candidate, drain_s=drain_s)
         else:
             self._off(seen, parts)
