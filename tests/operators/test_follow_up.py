@@ -128,13 +128,7 @@ def test_nobodys_answer_in_time_is_none_and_the_step_ends_well(
 ) -> None:
     waiting = release.run(STEP)
     later = datetime.now(UTC) + timedelta(days=3)
-
-    class Later(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return later
-
-    monkeypatch.setattr("relman_plugins.sensors.follow_up.datetime", Later)
+    monkeypatch.setattr("relman_plugins.ledger.api.Ledger.now", lambda _: later)
     said = release.resume(STEP, waiting, {"state": "over"})
     assert said["message"] == "nobody named follow-ups in time"
     assert not release.events(Kind.FOLLOW_UP)
