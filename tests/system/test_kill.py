@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from relman_plugins.domain.identity import departure_of
-from tests.system.conftest import Run, World
+from tests.system.conftest import BASES, Run, World
 from tests.waiting import eventually
 
 TARGETS = ("scheduler", "triggerer", "worker", "sandbox")
@@ -60,9 +60,15 @@ def kill(world: World, target: str, dice: random.Random) -> str:
     root = psutil.Process(managed.popen.pid)
     if target == "worker":
         return eventually(lambda: kill_at_work(root, dice), "a worker at work")
-    # The one process, as `kill -9` does: what it had started may live on beside its successor.
+    # The one process, as `kill -9` does: what it had started may live on beside its successor. Not so where
+    # that would keep the dead one's connection to PostgreSQL open, and its locks with it, as no service
+    # manager does (docs/how-to/troubleshoot.md).
+    left = root.children(recursive=True) if BASES == "postgresql" and target == "scheduler" else []
     root.kill()
     managed.popen.wait()
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     assert world.stack.revive() == [target]
     return target
 
