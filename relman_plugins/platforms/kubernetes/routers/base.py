@@ -128,6 +128,30 @@ class Router(ABC):
         """Change a spec to what it is whatever the weights are, for comparison."""
 
 
+class OneObject(Router):
+    """A router that goes by one object, which has what is to be split in its spec."""
+
+    @abstractmethod
+    def split(self, made: Obj, ours: Mapping[str, Objects], split: Split, *, must: bool) -> Obj:
+        """Return an object whose spec sends as the split says; see `Split.ends` for ``must``.
+
+        Args:
+            made: the object, which is changed.
+            ours: whose Service each name stands for.
+            split: how the traffic is to be split.
+            must: whether a version that is to have traffic must have a port for it.
+        """
+
+    def written(self, split: Split) -> list[Obj]:
+        """Return the object; see `Router.written`."""
+        lead = split.lead
+        return [self.split(split.route, {lead.service_name(): lead}, split, must=True)]
+
+    def rerouted(self, live: Obj, split: Split) -> Obj | None:
+        """Return it split anew; see `Router.rerouted`."""
+        return self.split(rerouting(split.lead, self.kind, live), split.known(), split, must=False)
+
+
 def rerouting(objects: Objects, kind: str, live: Obj) -> Obj:
     """Return an object that is there, as relman applies it to change it."""
     meta = {k: live["metadata"][k] for k in ("name", "namespace")} | {"labels": objects.owned}

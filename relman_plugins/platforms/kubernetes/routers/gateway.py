@@ -7,30 +7,31 @@ from collections.abc import Iterator, Mapping
 from relman_plugins.domain.routing import ROUTE
 from relman_plugins.platforms.kubernetes.objects import Obj, Objects
 from relman_plugins.platforms.kubernetes.routers.base import (
-    Router,
+    OneObject,
     Split,
-    rerouting,
     shared_out,
     weighted,
     without_slot,
 )
 
 
-class Gateway(Router):
+class Gateway(OneObject):
     """Sets the weights in every rule that names the Service."""
 
     kind = ROUTE
     tells = True
     tells_weights = True
 
-    def written(self, split: Split) -> list[Obj]:
-        """Return the HTTPRoute; see `Router.written`."""
-        lead = split.lead
-        return [_split(split.route, {lead.service_name(): lead}, split, must=True)]
-
-    def rerouted(self, live: Obj, split: Split) -> Obj | None:
-        """Return it split anew; see `Router.rerouted`."""
-        return _split(rerouting(split.lead, ROUTE, live), split.known(), split, must=False)
+    def split(self, made: Obj, ours: Mapping[str, Objects], split: Split, *, must: bool) -> Obj:
+        """Return it split anew; see `OneObject.split`."""
+        for rule in made["spec"].get("rules") or []:
+            backends = rule.get("backendRefs") or []
+            if any(_of(backend, ours, split.lead) for backend in backends):
+                ends = (end for backend in backends for end in _ends(backend, ours, split, must=must))
+                rule["backendRefs"] = weighted(ends)
+                if not rule["backendRefs"]:
+                    del rule["backendRefs"]
+        return made
 
     def shares(self, live: Obj, slots: Mapping[str, str]) -> dict[str, int]:
         """Return what it sends to slots; see `Router.shares`."""
@@ -71,17 +72,6 @@ class Gateway(Router):
                 for b in rule.get("backendRefs") or []
             ]
             rule["backendRefs"] = [b for i, b in enumerate(refs) if b not in refs[:i]]
-
-
-def _split(route: Obj, ours: Mapping[str, Objects], split: Split, *, must: bool) -> Obj:
-    for rule in route["spec"].get("rules") or []:
-        backends = rule.get("backendRefs") or []
-        if any(_of(backend, ours, split.lead) for backend in backends):
-            ends = (end for backend in backends for end in _ends(backend, ours, split, must=must))
-            rule["backendRefs"] = weighted(ends)
-            if not rule["backendRefs"]:
-                del rule["backendRefs"]
-    return route
 
 
 def _ends(

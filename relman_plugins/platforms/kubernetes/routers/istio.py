@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from relman_plugins.domain.routing import VIRTUAL, is_host
 from relman_plugins.platforms.kubernetes.objects import Obj, Objects
 from relman_plugins.platforms.kubernetes.routers.base import (
-    Router,
+    OneObject,
     Split,
-    rerouting,
     shared_out,
     weighted,
     without_slot,
@@ -22,20 +21,29 @@ NOWHERE = {"status": 503}
 """The answer of a rule that has no destination left: a rule without any is refused."""
 
 
-class Istio(Router):
+class Istio(OneObject):
     """Sends to the Service of each slot, so that no DestinationRule is needed."""
 
     kind = VIRTUAL
     tells = False
 
-    def written(self, split: Split) -> list[Obj]:
-        """Return the VirtualService; see `Router.written`."""
-        lead = split.lead
-        return [_split(split.route, {lead.service_name(): lead}, split, must=True)]
-
-    def rerouted(self, live: Obj, split: Split) -> Obj | None:
-        """Return it split anew; see `Router.rerouted`."""
-        return _split(rerouting(split.lead, VIRTUAL, live), split.known(), split, must=False)
+    def split(self, made: Obj, ours: Mapping[str, Objects], split: Split, *, must: bool) -> Obj:
+        """Return it split anew; see `OneObject.split`."""
+        for rule in made["spec"].get("http") or []:
+            routes = rule.get("route") or []
+            if not any(_of(to, ours, split.lead) for to in routes):
+                continue
+            ends = (
+                (end, _weight(to, rule) * part)
+                for to in routes
+                for end, part in _ends(to, ours, split, must=must)
+            )
+            rule["route"] = [to for to in weighted(ends) if to["weight"]]
+            if not rule["route"]:
+                kept = {k: v for k, v in rule.items() if k in ("name", "match")}
+                rule.clear()
+                rule |= kept | {"directResponse": NOWHERE}
+        return made
 
     def shares(self, live: Obj, slots: Mapping[str, str]) -> dict[str, int]:
         """Return what it sends to slots; see `Router.shares`."""
@@ -74,24 +82,6 @@ def _here(rule: Obj, slots: Mapping[str, str], namespace: str) -> dict[str, int]
 def _weight(to: Obj, rule: Obj) -> int:
     """Return the weight of a destination: all, where it is the only one."""
     return int(to.get("weight") or 0) if len(rule["route"]) > 1 else 100
-
-
-def _split(made: Obj, ours: Mapping[str, Objects], split: Split, *, must: bool) -> Obj:
-    for rule in made["spec"].get("http") or []:
-        routes = rule.get("route") or []
-        if not any(_of(to, ours, split.lead) for to in routes):
-            continue
-        ends = (
-            (end, _weight(to, rule) * part)
-            for to in routes
-            for end, part in _ends(to, ours, split, must=must)
-        )
-        rule["route"] = [to for to in weighted(ends) if to["weight"]]
-        if not rule["route"]:
-            kept = {k: v for k, v in rule.items() if k in ("name", "match")}
-            rule.clear()
-            rule |= kept | {"directResponse": NOWHERE}
-    return made
 
 
 def _ends(to: Obj, ours: Mapping[str, Objects], split: Split, *, must: bool) -> Iterator[tuple[Obj, int]]:
