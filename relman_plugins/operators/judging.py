@@ -46,10 +46,11 @@ class JudgingOperator(ChangingOperator):
     ) -> None:
         """Wait for the judgement of the numbers, beside those of a fresh ``baseline`` if there is one."""
         from relman_plugins.triggers.analysis import AnalysisTrigger  # brings HTTP and the judge
+        from relman_plugins.triggers.base import deferral
 
         watch = self._watched(run, lock, previous, weight=weight, count=count, baseline=baseline)
         self.defer(
-            trigger=AnalysisTrigger(watch=watch, **_deferral()),
+            trigger=AnalysisTrigger(watch=watch, **deferral(settings.minimum_deferral())),
             method_name="judged",
         )
 
@@ -65,18 +66,7 @@ class JudgingOperator(ChangingOperator):
         watch = self._watched(
             run, self.take_lock(run), previous, **counts, baseline=bool(args.get("baseline"))
         )
-        self.log.info("waiting for %s of %s", gate.quorum, ", ".join(p.name or p.id for p in gate.people))
-        self.defer(
-            trigger=GuardedApprovalTrigger(
-                release_id=run.release_id,
-                gate=run.step.id,
-                ti_id=str(context["ti"].id),
-                expires_at=gate.expires_at.isoformat(),
-                watch=watch,
-                **_deferral(),
-            ),
-            method_name=resume,
-        )
+        self.park_by(GuardedApprovalTrigger, context, run, gate, resume, watch=watch)
 
     def _answered(self, context: Context, run: StepRun, event: dict[str, Any]) -> str:
         self._raise_if_bad(event)
@@ -211,12 +201,6 @@ class JudgingOperator(ChangingOperator):
             body=body,
         )
         return self.settle(context, run, gate)
-
-
-def _deferral() -> dict[str, float]:
-    from relman_plugins.triggers.base import deferral
-
-    return deferral(settings.minimum_deferral())
 
 
 def _began(run: StepRun) -> float:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from relman_plugins.domain.checklist import Item
     from relman_plugins.ledger.api import GateState
     from relman_plugins.steps.subjects import Body
+    from relman_plugins.triggers.approval import ApprovalTrigger
 
 
 REMIND_S = 4 * 3600.0
@@ -107,15 +108,29 @@ class AskingOperator(ReleaseStepOperator):
     def park(self, context: Context, run: StepRun, gate: GateState, resume: str = "answered") -> NoReturn:
         """Wait for the gate's decision; its time has been running since it was opened."""
         from relman_plugins.triggers.approval import ApprovalTrigger
+
+        self.park_by(ApprovalTrigger, context, run, gate, resume)
+
+    def park_by(
+        self,
+        trigger: type[ApprovalTrigger],
+        context: Context,
+        run: StepRun,
+        gate: GateState,
+        resume: str,
+        **more: Any,
+    ) -> NoReturn:
+        """Do as ``park``, by a trigger of this kind, which takes ``more``."""
         from relman_plugins.triggers.base import deferral
 
         self.log.info("waiting for %s of %s", gate.quorum, ", ".join(p.name or p.id for p in gate.people))
         self.defer(
-            trigger=ApprovalTrigger(
+            trigger=trigger(
                 release_id=run.release_id,
                 gate=run.step.id,
                 ti_id=str(context["ti"].id),
                 expires_at=gate.expires_at.isoformat(),
+                **more,
                 **deferral(settings.minimum_deferral()),
             ),
             method_name=resume,

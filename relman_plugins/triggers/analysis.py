@@ -325,5 +325,6 @@ class AnalysisTrigger(ReleaseTrigger):
 
 
 def told(verdict: Verdict | None, reason: str, *, aborted: bool = False, stuck: str = "") -> dict[str, Any]:
+    """Return what the step is told of a watch's end: the event that :class:`AnalysisTrigger` describes."""
     said = verdict.value if verdict else None
     return {"verdict": said, "reason": reason, "aborted": aborted, "stuck": stuck}

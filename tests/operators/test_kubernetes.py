@@ -51,12 +51,6 @@ def specs(monkeypatch: pytest.MonkeyPatch, strategy: str) -> None:
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with Cluster("shop") as cluster:
-        yield cluster
-
-
-@pytest.fixture
 def world(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, cluster: Cluster, numbers: Any, comms: Any, revisions: Any
 ) -> Iterator[World]:

@@ -21,7 +21,6 @@ from relman_plugins.testing.kube.resources import ApiError
 from relman_plugins.triggers import job
 from tests.operators.test_suite_pods import (
     IMAGE,
-    cluster,
     jobs,
     release,
     specs,
@@ -31,7 +30,7 @@ from tests.operators.test_suite_pods import (
 )
 from tests.steps.world import Release
 
-__all__ = ["cluster", "release", "specs", "suite", "world"]
+__all__ = ["release", "specs", "suite", "world"]
 
 # Whoever waits for the cluster waits longer.
 pytestmark = pytest.mark.timeout(20)

@@ -66,12 +66,6 @@ def specs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, suite: dict[str, Any]
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with Cluster("shop") as cluster:
-        yield cluster
-
-
-@pytest.fixture
 def world(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: Cluster, comms: Any, revisions: Any
 ) -> Iterator[World]:
